@@ -1,0 +1,1 @@
+"""The extraction engine: prompts, requests, answers and their price. Knows no Dagster."""
