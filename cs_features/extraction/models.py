@@ -29,6 +29,7 @@ class ModelCapabilities:
     and no error is raised. `None` means the model refuses `cachePoint` altogether.
     `temperature` is sent when set; `None` where the model answers 400 to the parameter.
     `burndown` is how many quota tokens one output token costs.
+    `input_characters` is how much of an interaction is sent; the middle of a longer one is left out.
     `rates` is `None` where genai-prices knows the exact rate of `model_id`.
     """
 
@@ -37,6 +38,7 @@ class ModelCapabilities:
     temperature: float | None
     burndown: int
     context_tokens: int
+    input_characters: int = 24_000
     rates: Rates | None = None
 
     @property
@@ -89,6 +91,7 @@ _CAPABILITIES = (
         temperature=0.0,
         burndown=1,
         context_tokens=8_192,
+        input_characters=5_000,
         rates=Rates(input=0, output=0, cache_read=0, cache_write=0),
     ),
 )

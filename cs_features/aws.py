@@ -1,0 +1,78 @@
+"""AWS clients, and what an AWS refusal means in words that say what to set.
+
+Region, credentials and endpoints are boto3's own business. No bucket or group is named here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+)
+
+_CODES = {
+    "NoSuchBucket": "the bucket does not exist: create it, or set {setting} to one that does",
+    "ResourceNotFound": "it does not exist in this account and region: create it, or set {setting}",
+    "ResourceNotFoundException": "it does not exist in this account and region: create it, or set {setting}",
+    "AccessDenied": "the credentials lack the permission that AWS names: {message}",
+    "AccessDeniedException": "the credentials lack the permission that AWS names: {message}",
+    "AccessForbidden": "the credentials lack the permission that AWS names: {message}",
+    "ExpiredToken": "the credentials have expired: renew them",
+    "ExpiredTokenException": "the credentials have expired: renew them",
+    "InvalidAccessKeyId": "the access key does not exist: check AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY",
+}
+
+
+class AwsRefusal(RuntimeError):
+    """AWS did not do what was asked; the message says what to set, create or allow."""
+
+
+def client(service: str, **config: Any) -> Any:
+    """A boto3 client with the standard retry mode, which backs off on throttles and 5xx.
+
+    Raises:
+        AwsRefusal: when no region is set.
+    """
+    settings: dict[str, Any] = {"retries": {"mode": "standard", "total_max_attempts": 6}, **config}
+    try:
+        return boto3.client(service, config=Config(**settings))
+    except NoRegionError:
+        raise AwsRefusal("No AWS region: set AWS_REGION, for example eu-central-1") from None
+
+
+@contextmanager
+def explained(what: str, setting: str) -> Iterator[None]:
+    """Turn what boto3 raises inside into one sentence about `what`, which `setting` names.
+
+    Raises:
+        AwsRefusal: for anything AWS or botocore refuses.
+    """
+    try:
+        yield
+    except (NoCredentialsError, PartialCredentialsError):
+        raise AwsRefusal(
+            f"{what}: no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ) from None
+    except EndpointConnectionError as error:
+        raise AwsRefusal(f"{what}: nothing answers at {error.kwargs.get('endpoint_url')}: check AWS_ENDPOINT_URL_*") from None
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        message = error.response.get("Error", {}).get("Message", "")
+        advice = _CODES.get(code, "AWS says: {message}").format(setting=setting, message=message)
+        raise AwsRefusal(f"{what} ({code} at {error.operation_name}): {advice}") from error
+    except BotoCoreError as error:
+        raise AwsRefusal(f"{what}: {error}") from error
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether an S3 object is not there (a missing bucket is another matter)."""
+    return error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404")

@@ -1,0 +1,72 @@
+"""The law: for every partition, documents landed = validated + rejected + exact duplicates.
+
+The documents are counted here from the landing objects themselves, by code that shares nothing with
+the reader in `landing.py` but the notion of when two documents are the same. Pure functions.
+"""
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cs_features.landing import MAX_FILE_BYTES, LandedObject, identity_of
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Both sides of the law for one partition."""
+
+    landed: int
+    validated: int
+    rejected: int
+    duplicates: int
+
+    @property
+    def missing(self) -> int:
+        """Documents that left by no door; below zero, documents that left by two."""
+        return self.landed - self.validated - self.rejected - self.duplicates
+
+    @property
+    def holds(self) -> bool:
+        return self.missing == 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.landed} landed = {self.validated} validated + {self.rejected} rejected "
+            f"+ {self.duplicates} duplicates" + ("" if self.holds else f" is off by {self.missing}")
+        )
+
+
+def count_landed(files: Iterable[tuple[LandedObject, bytes]]) -> tuple[int, int]:
+    """(documents, exact duplicates among them) of the files of one partition."""
+    documents, seen, duplicates = 0, set(), 0
+    for landed, body in files:
+        found, cut = _documents(landed.key, body)
+        documents += len(found) + cut
+        for identity in filter(None, map(identity_of, found)):
+            duplicates += identity in seen
+            seen.add(identity)
+    return documents, duplicates
+
+
+def _documents(key: str, body: bytes) -> tuple[list[bytes], int]:
+    """The documents of a file, and how many more it holds that cannot be read."""
+    if key.endswith(".json"):
+        return [body], 0
+    if key.endswith(".jsonl"):
+        return [line for line in body.split(b"\n") if line.strip()], 0
+    if not key.endswith(".jsonl.gz"):
+        return [], 1
+    inflated = bytearray()
+    while body:
+        stream = zlib.decompressobj(wbits=31)
+        try:
+            inflated += stream.decompress(body, MAX_FILE_BYTES + 1)
+        except zlib.error:
+            return [], 1  # damaged: no part of it is trusted
+        if len(inflated) > MAX_FILE_BYTES:
+            return [], 1
+        if not stream.eof:
+            whole_lines = bytes(inflated).split(b"\n")[:-1]
+            return [line for line in whole_lines if line.strip()], 1
+        body = stream.unused_data.lstrip(b"\0")
+    return [line for line in bytes(inflated).split(b"\n") if line.strip()], 0

@@ -1,0 +1,79 @@
+"""What one call costs at list price. Each call is priced by itself: rates step up with a call's size,
+so the price of a sum of calls is not the sum of their prices. No budget is kept here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import genai_prices
+
+from cs_features.extraction.models import ModelCapabilities
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """The four counts of one call, as Converse reports them: `input_tokens` excludes cached tokens."""
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: "TokenUsage") -> "TokenUsage":
+        return TokenUsage(
+            self.input_tokens + other.input_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.output_tokens + other.output_tokens,
+        )
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All that was read: uncached, read from the cache and written to it."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+class UnknownPriceError(ValueError):
+    """No exact list price is known, so neither cost nor budget could be told."""
+
+
+def price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
+    """A function from the usage of one call to US dollars.
+
+    Raises:
+        UnknownPriceError: when neither the capability table nor genai-prices has the exact model.
+    """
+    if model.rates is not None:
+        rates = model.rates
+        return lambda usage: (
+            usage.input_tokens * rates.input
+            + usage.cache_read_tokens * rates.cache_read
+            + usage.cache_write_tokens * rates.cache_write
+            + usage.output_tokens * rates.output
+        ) / 1_000_000
+
+    def dollars(usage: TokenUsage) -> float:
+        # genai-prices counts cached tokens among the input tokens, Converse does not.
+        priced = genai_prices.calc_price(
+            genai_prices.Usage(
+                input_tokens=usage.prompt_tokens,
+                cache_read_tokens=usage.cache_read_tokens,
+                cache_write_tokens=usage.cache_write_tokens,
+                output_tokens=usage.output_tokens,
+            ),
+            model.model_id,
+            provider_id="aws",
+        )
+        return float(priced.total_price)
+
+    try:
+        found = genai_prices.calc_price(genai_prices.Usage(input_tokens=1), model.model_id, provider_id="aws").model.id
+    except LookupError:
+        found = None
+    # genai-prices falls back to a base model's rate; an EU profile costs more than its base model.
+    if found not in (model.model_id, model.model_id.replace("eu.", "regional.", 1)):
+        raise UnknownPriceError(
+            f"No exact list price is known for {model.model_id} (closest: {found}). "
+            "Give its row in cs_features/extraction/models.py `rates`, with their source."
+        )
+    return dollars

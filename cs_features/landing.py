@@ -1,0 +1,317 @@
+"""From bytes in the landing bucket to the rows of `raw_interactions`: one row a landed document.
+
+Reading never raises for a bad document: it becomes a row with a typed reason. Which document an id
+belongs to is decided here too. S3 is touched only by `LandingZone`. No Dagster.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import polars as pl
+from botocore.exceptions import ClientError
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from cs_features.aws import explained, is_missing
+from cs_features.schemas import Interaction, Reason, reason_of
+
+PREFIX = "interactions"
+SUFFIXES = (".json", ".jsonl", ".jsonl.gz")
+MAX_FILE_BYTES = 512 * 1024 * 1024  # after decompression: what a gzip bomb may cost in memory
+MAX_DOCUMENT_BYTES = 2 * 1024 * 1024  # no conversation is longer; the payload is kept up to here
+READERS = 16
+
+RAW_SCHEMA = pl.Schema(
+    {
+        "interaction_id": pl.String,
+        "occurred_at": pl.Datetime("us", "UTC"),
+        "country": pl.String,
+        "channel": pl.String,
+        "language": pl.String,
+        "language_stated": pl.Boolean,
+        "customer_id": pl.String,
+        "status": pl.String,  # accepted, rejected or duplicate
+        "reason": pl.String,
+        "detail": pl.String,
+        "source_uri": pl.String,
+        "source_line": pl.Int64,
+        "source_etag": pl.String,
+        "landed_at": pl.Datetime("us", "UTC"),
+        "listed_at": pl.Datetime("us", "UTC"),
+        "content_hash": pl.String,
+        "payload": pl.String,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LandedObject:
+    """One object as a listing shows it."""
+
+    key: str
+    etag: str
+    size: int
+    last_modified: datetime
+
+    @property
+    def is_document_file(self) -> bool:
+        """Zero-byte objects and names that begin with _ or . (markers, folders) hold no documents."""
+        name = self.key.rsplit("/", 1)[-1]
+        return self.size > 0 and name != "" and name[0] not in "_."
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One document's bytes, or why the file does not yield them. Lines count from 1."""
+
+    line: int
+    data: bytes
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+class LandingZone:
+    """The landing bucket."""
+
+    def __init__(self, s3: Any, bucket: str) -> None:
+        self.s3 = s3
+        self.bucket = bucket
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+    def list_folder(self, folder: str, start_after: str = "") -> tuple[list[LandedObject], datetime]:
+        """Objects below `interactions/{folder}`, and when S3 says it listed them (its clock, not ours)."""
+        objects: list[LandedObject] = []
+        listed_at: datetime | None = None
+        with explained(f"Landing bucket {self.bucket}", "CS_FEATURES_LANDING_BUCKET"):
+            pages = self.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=f"{PREFIX}/{folder}/", StartAfter=start_after
+            )
+            for page in pages:
+                listed_at = listed_at or _server_time(page)
+                objects += [
+                    LandedObject(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
+                    for item in page.get("Contents", [])
+                ]
+        assert listed_at is not None, "S3 answers a listing with at least one page"
+        return objects, listed_at
+
+    def country_folders(self) -> list[str]:
+        """The country codes that have a folder, known to the project or not."""
+        with explained(f"Landing bucket {self.bucket}", "CS_FEATURES_LANDING_BUCKET"):
+            pages = self.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=f"{PREFIX}/", Delimiter="/"
+            )
+            folders = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
+        return sorted(folder.rstrip("/").rsplit("/", 1)[-1].removeprefix("country=") for folder in folders)
+
+    def read(self, landed: LandedObject) -> tuple[LandedObject, bytes] | None:
+        """The object as it is now, or None when it was deleted since it was listed."""
+        try:
+            response = self.s3.get_object(Bucket=self.bucket, Key=landed.key)
+            body = response["Body"].read()
+        except ClientError as error:
+            if is_missing(error):
+                return None
+            raise
+        now = LandedObject(landed.key, response["ETag"].strip('"'), len(body), response["LastModified"])
+        return now, body
+
+    def read_all(self, objects: Iterable[LandedObject]) -> Iterator[tuple[LandedObject, bytes]]:
+        with explained(f"Landing bucket {self.bucket}", "CS_FEATURES_LANDING_BUCKET"):
+            with ThreadPoolExecutor(READERS, thread_name_prefix="landing") as pool:
+                yield from (read for read in pool.map(self.read, objects) if read is not None)
+
+
+def _server_time(page: dict[str, Any]) -> datetime:
+    return parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
+
+
+def pieces_of(key: str, body: bytes) -> Iterator[Piece]:
+    """Split a file into its documents' bytes; what cannot be split is one piece with a reason."""
+    if not key.endswith(SUFFIXES):
+        yield Piece(1, body[:MAX_DOCUMENT_BYTES], Reason.UNSUPPORTED_FILE, f"expected one of {', '.join(SUFFIXES)}")
+        return
+    if key.endswith(".json"):
+        yield Piece(1, body)
+        return
+    if not key.endswith(".gz"):
+        yield from _documents(body.split(b"\n"))
+        return
+    try:
+        body, whole = _decompressed(body)
+    except gzip.BadGzipFile as error:
+        yield Piece(1, b"", Reason.CORRUPT_GZIP, str(error))
+        return
+    except OverflowError as error:
+        yield Piece(1, b"", Reason.FILE_TOO_LARGE, str(error))
+        return
+    lines = body.split(b"\n")
+    cut = None if whole else lines.pop()
+    yield from _documents(lines)
+    if cut is not None:
+        # The lines before the cut are whole documents; only what stands at the cut is lost.
+        detail = f"the file ends after {len(body)} decompressed bytes"
+        yield Piece(len(lines) + 1, cut[:MAX_DOCUMENT_BYTES], Reason.TRUNCATED_GZIP, detail)
+
+
+def _documents(lines: list[bytes]) -> Iterator[Piece]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield Piece(number, line)
+
+
+def _decompressed(body: bytes) -> tuple[bytes, bool]:
+    """What decompresses, and whether the file ends where it should.
+
+    Raises:
+        gzip.BadGzipFile: the content is damaged, and nothing in it can be trusted.
+        OverflowError: it is larger than `MAX_FILE_BYTES`.
+    """
+    out = io.BytesIO()
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(body)) as stream:
+            while chunk := stream.read1(1 << 20):
+                out.write(chunk)
+                if out.tell() > MAX_FILE_BYTES:
+                    raise OverflowError(f"more than {MAX_FILE_BYTES} bytes decompressed")
+    except EOFError:
+        return out.getvalue(), False
+    except zlib.error as error:
+        raise gzip.BadGzipFile(str(error)) from None
+    return out.getvalue(), True
+
+
+def read_document(piece: Piece, country: str, day: date) -> dict[str, Any]:
+    """The `raw_interactions` fields of one document, accepted or rejected, sources left out."""
+    row: dict[str, Any] = dict.fromkeys(RAW_SCHEMA.names())
+    row["payload"] = piece.data[:MAX_DOCUMENT_BYTES].decode("utf-8", errors="backslashreplace")
+    row["content_hash"] = hashlib.sha256(piece.data).hexdigest()
+
+    def rejected(reason: Reason, detail: str) -> dict[str, Any]:
+        return {**row, "status": "rejected", "reason": reason.value, "detail": detail}
+
+    if piece.reason is not None:
+        return rejected(piece.reason, piece.detail or "")
+    if len(piece.data) > MAX_DOCUMENT_BYTES:
+        return rejected(Reason.DOCUMENT_TOO_LARGE, f"{len(piece.data)} bytes; the limit is {MAX_DOCUMENT_BYTES}")
+    try:
+        piece.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return rejected(Reason.NOT_UTF8, f"byte {error.start}: {error.reason}")
+    try:
+        document = _parsed(piece.data)
+    except ValueError as error:
+        return rejected(Reason.MALFORMED_JSON, str(error)[:200])
+    if not isinstance(document, dict):
+        return rejected(Reason.NOT_AN_OBJECT, f"a {type(document).__name__}, not an object")
+    row["interaction_id"] = _loose_id(document)
+    row["content_hash"] = _content_hash(document)
+    try:
+        interaction = Interaction.model_validate(document)
+    except ValidationError as error:
+        return rejected(*reason_of(error.errors(include_input=False)))
+    row["interaction_id"] = str(interaction.interaction_id)
+    row["occurred_at"] = interaction.occurred_at
+    row["country"] = interaction.country
+    row["channel"] = interaction.channel
+    row["language"] = interaction.language
+    row["language_stated"] = interaction.language is not None
+    row["customer_id"] = interaction.customer_id
+    if interaction.country != country:
+        return rejected(Reason.COUNTRY_MISMATCH, f"says {interaction.country}, the path says {country}")
+    if interaction.occurred_at.date() != day:
+        return rejected(Reason.DATE_MISMATCH, f"occurred on {interaction.occurred_at.date()} UTC, the path says {day}")
+    return {**row, "status": "accepted"}
+
+
+def identity_of(data: bytes) -> tuple[str, str] | None:
+    """(id, content hash) of a document that has an id, valid or not: equal means delivered twice."""
+    try:
+        document = _parsed(data)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or (loose_id := _loose_id(document)) is None:
+        return None
+    return loose_id, _content_hash(document)
+
+
+def _parsed(data: bytes) -> Any:
+    """JSON as the landing contract means it: UTF-8 with or without a byte order mark, no NaN."""
+    return from_json(data.removeprefix(b"\xef\xbb\xbf"), allow_inf_nan=False)
+
+
+def _content_hash(document: Any) -> str:
+    # Equal documents are equal whatever the order of their keys and the spaces between them.
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _loose_id(document: dict[str, Any]) -> str | None:
+    """The id of a document that may be rejected for other reasons, so that its row can be found."""
+    value = document.get("interaction_id")
+    return value if isinstance(value, str) and 0 < len(value) <= 64 else None
+
+
+def rows_of(files: Iterable[tuple[LandedObject, bytes]], zone: LandingZone, country: str, day: date) -> list[dict[str, Any]]:
+    """Every document of `files` as a row, ids not yet resolved."""
+    rows = []
+    for landed, body in files:
+        source = {
+            "source_uri": zone.uri(landed.key),
+            "source_etag": landed.etag,
+            "landed_at": landed.last_modified,
+        }
+        rows += [
+            {**read_document(piece, country, day), **source, "source_line": piece.line}
+            for piece in pieces_of(landed.key, body)
+        ]
+    return rows
+
+
+def resolve_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give each id to one document: the valid one that landed last.
+
+    The same content again is a `duplicate`. Other content under the same id is rejected as
+    `duplicate_id`; so that no id stands on both sides, such a row, and an invalid one whose id a valid
+    document holds, names the id in `detail` and has a null `interaction_id`.
+    """
+    order = sorted(rows, key=lambda row: (row["landed_at"], row["source_uri"], row["source_line"]))
+    seen: set[tuple[str, str]] = set()
+    holder: dict[str, dict[str, Any]] = {}
+    for row in order:
+        if row["interaction_id"] is None:
+            continue
+        content = (row["interaction_id"], row["content_hash"])
+        if content in seen:
+            row["status"], row["reason"] = "duplicate", None
+        elif row["status"] == "accepted":
+            holder[row["interaction_id"]] = row
+        seen.add(content)
+    for row in order:
+        owner = holder.get(row["interaction_id"])
+        if owner is None or owner is row or row["status"] == "duplicate":
+            continue
+        where = f"interaction_id {row['interaction_id']} belongs to {owner['source_uri']} line {owner['source_line']}"
+        if row["status"] == "accepted":
+            row["status"], row["reason"], row["detail"] = "rejected", Reason.DUPLICATE_ID.value, where
+        else:
+            row["detail"] = f"{row['detail']}; {where}"
+        row["interaction_id"] = None
+    return order
+
+
+def raw_frame(rows: list[dict[str, Any]], listed_at: datetime) -> pl.DataFrame:
+    """The `raw_interactions` table, a row a landed document in landing order."""
+    return pl.DataFrame(resolve_ids(rows), schema=RAW_SCHEMA).with_columns(
+        pl.lit(listed_at).cast(pl.Datetime("us", "UTC")).alias("listed_at")
+    )

@@ -1,0 +1,396 @@
+"""A stand-in for Bedrock Runtime's Converse on loopback: what it refuses, how it throttles, how it answers.
+
+Belongs here: the Converse protocol (shapes, refusals, quota, errors, counters) as real boto3 speaks it.
+Does not belong here: where an answer comes from. That is an `Answerer`: `engines.py` asks a language model,
+`scripted.py` makes answers up for tests and benchmarks.
+
+It speaks the part of Converse that this project uses: text and cache points in, one forced tool or plain
+text out. A field outside that part is refused and never ignored. Signatures are not checked, and the texts
+of some errors are a paraphrase; their types and statuses are Bedrock's.
+"""
+
+import json
+import logging
+import time
+import uuid
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from traceback import format_tb
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from cs_features.extraction.models import CAPABILITIES, ModelCapabilities
+
+logger = logging.getLogger(__name__)
+
+MAX_CACHE_POINTS = 4
+MODEL_MAX_TOKENS = 64_000  # what Bedrock reserves when a request names no maxTokens
+
+
+class Fault(Exception):
+    """A call that ends without an answer. `status` None: the connection ends without one, too."""
+
+    def __init__(self, status: int | None, error_type: str = "", message: str = "") -> None:
+        super().__init__(message)
+        self.status, self.error_type, self.message = status, error_type, message
+
+
+class Refusal(Fault):
+    """The request is at fault; sent again as it is, it is refused again."""
+
+    def __init__(self, message: str, status: int = 400, error_type: str = "ValidationException") -> None:
+        super().__init__(status, error_type, message)
+
+
+class Throttle(Fault):
+    """The quota is used up for the moment."""
+
+    def __init__(self, what: str) -> None:
+        message = f"Too many {what}, please wait before trying again."
+        super().__init__(429, "ThrottlingException", message)
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+
+class CachePoint(_Wire):
+    type: Literal["default"]
+    ttl: Literal["5m", "1h"] | None = None
+
+
+class Block(_Wire):
+    text: str | None = None
+    cache_point: CachePoint | None = None
+
+
+class Message(_Wire):
+    role: Literal["user", "assistant"]
+    content: list[Block] = Field(min_length=1)
+
+
+class ToolSpec(_Wire):
+    name: str
+    description: str | None = None
+    input_schema: dict[Literal["json"], dict[str, Any]] = Field(min_length=1)
+    strict: bool = False
+
+
+class Tool(_Wire):
+    tool_spec: ToolSpec | None = None
+    cache_point: CachePoint | None = None
+
+
+class ToolChoice(_Wire):
+    auto: dict[str, Any] | None = None
+    any: dict[str, Any] | None = None
+    tool: dict[Literal["name"], str] | None = None
+
+
+class ToolConfig(_Wire):
+    tools: list[Tool] = Field(min_length=1)
+    tool_choice: ToolChoice = ToolChoice()
+
+    @property
+    def specs(self) -> list[ToolSpec]:
+        return [tool.tool_spec for tool in self.tools if tool.tool_spec]
+
+
+class InferenceConfig(_Wire):
+    max_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    stop_sequences: list[str] = []
+
+
+class ConverseRequest(_Wire):
+    """The body of one Converse call, with the model id from its address."""
+
+    model_id: str
+    messages: list[Message] = []
+    system: list[Block] = []
+    tool_config: ToolConfig | None = None
+    inference_config: InferenceConfig = InferenceConfig()
+    additional_model_request_fields: dict[str, Any] = {}
+    request_metadata: dict[str, str] = {}
+
+    @property
+    def forced_tool(self) -> ToolSpec | None:
+        """The tool that the answer has to be given with; None where plain text is asked for."""
+        if self.tool_config is None:
+            return None
+        specs, choice = self.tool_config.specs, self.tool_config.tool_choice
+        if choice.any is not None:
+            return next(iter(specs), None)
+        return next((spec for spec in specs if choice.tool and spec.name == choice.tool["name"]), None)
+
+    @property
+    def system_text(self) -> str:
+        return "\n\n".join(block.text for block in self.system if block.text)
+
+    @property
+    def user_text(self) -> str:
+        """The text blocks of the last message, joined by line ends."""
+        return "\n".join(block.text for block in self.messages[-1].content if block.text)
+
+    @cached_property
+    def prompt(self) -> tuple[str | None, ...]:
+        """The prompt in the order Bedrock caches it (tools, system, messages); None is a cache point."""
+        tools = self.tool_config.tools if self.tool_config else []
+        specs = [tool.tool_spec.model_dump_json() if tool.tool_spec else None for tool in tools]
+        messages = [block.text for message in self.messages for block in message.content]
+        return (*specs, *(block.text for block in self.system), *messages)
+
+    @property
+    def estimated_tokens(self) -> int:
+        return estimate_tokens("".join(text for text in self.prompt if text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A model's answer: the forced tool's input, or text, or neither (filtered); and its token counts.
+
+    `input_tokens` excludes the tokens read from and written to the cache, as in Converse.
+    """
+
+    tool_input: Any = None
+    text: str | None = None
+    stop_reason: str
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class Answerer(Protocol):
+    """Where answers come from. Called on the event loop: must not block it."""
+
+    async def answer(self, request: ConverseRequest) -> Reply:
+        """The answer to a request that `refusal` has let through. Raises `Fault` for a call that fails."""
+        ...
+
+
+def estimate_tokens(text: str) -> int:
+    """Four UTF-8 bytes a token, rounded up: crude, but the same on every machine."""
+    return -(-len(text.encode()) // 4)
+
+
+def read_request(model_id: str, body: bytes) -> ConverseRequest:
+    """The request in `body`.
+
+    Raises:
+        Refusal: not JSON or not of Converse's shape; names the places, never the values.
+    """
+    try:
+        content = json.loads(body)
+        if not isinstance(content, dict):
+            raise Refusal("Malformed input request: the body is not an object.")
+        return ConverseRequest.model_validate({**content, "modelId": model_id})
+    except ValidationError as error:
+        places = [".".join(map(str, detail["loc"])) + f" ({detail['type']})" for detail in error.errors()]
+        raise Refusal(f"Malformed input request: {'; '.join(places)}.") from None
+    except ValueError:
+        raise Refusal("Malformed input request: the body is not JSON.") from None
+
+
+def refusal(request: ConverseRequest, capabilities: ModelCapabilities | None) -> Refusal | None:
+    """Why Bedrock would refuse `request`, or None. `capabilities` is None for an unknown model."""
+    if capabilities is None:
+        return Refusal("The provided model identifier is invalid.")
+    roles = [message.role for message in request.messages]
+    if not roles or roles[0] != "user":
+        return Refusal("A conversation must start with a user message.")
+    if roles[-1] == "assistant":
+        return Refusal("This model does not support assistant message prefill; end with a user message.")
+    if any(one == other for one, other in pairwise(roles)):
+        return Refusal("A conversation must alternate between user and assistant roles.")
+    if any(text is not None and not text.strip() for text in request.prompt):
+        return Refusal("The text field in a content block is blank.")
+
+    cache_points = request.prompt.count(None)
+    if cache_points and not capabilities.cache_points:
+        message = "You invoked an unsupported model or your request did not allow prompt caching."
+        return Refusal(message, 403, "AccessDeniedException")
+    if cache_points > MAX_CACHE_POINTS:
+        return Refusal(f"A maximum of {MAX_CACHE_POINTS} cache points may be provided. Found {cache_points}.")
+
+    config = request.tool_config
+    if config and (config.tool_choice.tool or config.tool_choice.any is not None) and not request.forced_tool:
+        return Refusal("The tool choice names a tool that is not in toolConfig.tools.")
+
+    inference, extra = request.inference_config, request.additional_model_request_fields
+    if capabilities.temperature is None and (
+        # The defaults pass, as on Bedrock.
+        inference.temperature not in (None, 1)
+        or inference.top_p not in (None, 0.99)
+        or extra.keys() & {"top_k", "temperature", "top_p"}
+    ):
+        return Refusal("temperature, top_p and top_k are not supported by this model.")
+    if request.estimated_tokens > capabilities.context_tokens:
+        return Refusal("Input is too long for requested model.")
+    return None
+
+
+def response_body(request: ConverseRequest, reply: Reply, latency_ms: int) -> dict[str, Any]:
+    """`reply` as the body of a Converse response."""
+    content: list[dict[str, Any]] = []
+    if reply.text is not None:
+        content.append({"text": reply.text})
+    if reply.tool_input is not None and (tool := request.forced_tool):
+        use = {"toolUseId": f"tooluse_{uuid.uuid4().hex[:22]}", "name": tool.name, "input": reply.tool_input}
+        content.append({"toolUse": use})
+    total = reply.input_tokens + reply.cache_read_tokens + reply.cache_write_tokens + reply.output_tokens
+    return {
+        "output": {"message": {"role": "assistant", "content": content}},
+        "stopReason": reply.stop_reason,
+        "usage": {
+            "inputTokens": reply.input_tokens,
+            "outputTokens": reply.output_tokens,
+            "totalTokens": total,
+            "cacheReadInputTokens": reply.cache_read_tokens,
+            "cacheWriteInputTokens": reply.cache_write_tokens,
+        },
+        "metrics": {"latencyMs": latency_ms},
+    }
+
+
+class Bucket:
+    """A quota that refills continuously up to `burst_seconds` of its rate; full at first. None: no limit."""
+
+    def __init__(self, per_minute: float | None, burst_seconds: float) -> None:
+        self.per_minute = per_minute
+        self.capacity = self.level = max(1.0, (per_minute or 0) * burst_seconds / 60)
+        self.filled_at = time.monotonic()
+
+    def admits(self, amount: float) -> bool:
+        if self.per_minute is None:
+            return True
+        now = time.monotonic()
+        self.take(-(now - self.filled_at) * self.per_minute / 60)
+        self.filled_at = now
+        # One call larger than the burst passes a full bucket and leaves a debt, or it would never pass.
+        return amount <= self.per_minute and self.level >= min(amount, self.capacity)
+
+    def take(self, amount: float) -> None:
+        """A negative amount gives back."""
+        self.level = min(self.capacity, self.level - amount)
+
+
+@dataclass
+class Stats:
+    """What happened here since the start, so that benchmarks count at the endpoint and not at the client.
+
+    `answered` is what Bedrock would bill; `refused` counts by error type, `faults` by status or `drop`.
+    """
+
+    requests: int = 0
+    answered: int = 0
+    throttled: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    tokens: Counter[str] = field(default_factory=Counter)
+
+    def count_fault(self, fault: Fault) -> None:
+        if isinstance(fault, Throttle):
+            self.throttled += 1
+        elif isinstance(fault, Refusal):
+            self.refused[fault.error_type] += 1
+        else:
+            self.faults[str(fault.status or "drop")] += 1
+
+    def count_reply(self, reply: Reply) -> None:
+        self.answered += 1
+        self.tokens.update(
+            input=reply.input_tokens,
+            output=reply.output_tokens,
+            cache_read=reply.cache_read_tokens,
+            cache_write=reply.cache_write_tokens,
+        )
+
+
+class Dropped(Response):
+    """Leaves the response unfinished; the server closes the connection, boto3 sees ConnectionClosedError."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Without a length the response is chunked, and boto3 misses the last chunk. With one, boto3 would
+        # take the body that never came for an answer without fields.
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+def error_response(fault: Fault) -> Response:
+    if fault.status is None:
+        return Dropped()
+    headers = {"x-amzn-ErrorType": fault.error_type}
+    return JSONResponse({"message": fault.message}, status_code=fault.status, headers=headers)
+
+
+def routes(
+    answerer: Answerer,
+    *,
+    requests_per_minute: float | None = None,
+    tokens_per_minute: float | None = None,
+    burst_seconds: float = 5.0,
+) -> list[Route]:
+    """Converse and its counters at `/_local/stats`. Each model has a quota of its own; None: no limit."""
+    stats = Stats()
+    calls = defaultdict[str, Bucket](lambda: Bucket(requests_per_minute, burst_seconds))
+    tokens = defaultdict[str, Bucket](lambda: Bucket(tokens_per_minute, burst_seconds))
+
+    async def answer_within_quota(request: ConverseRequest, burndown: int) -> Reply:
+        calls_left, tokens_left = calls[request.model_id], tokens[request.model_id]
+        reserved = request.estimated_tokens + (request.inference_config.max_tokens or MODEL_MAX_TOKENS)
+        if not calls_left.admits(1):
+            raise Throttle("requests")
+        if not tokens_left.admits(reserved):
+            raise Throttle("tokens")
+        calls_left.take(1)
+        tokens_left.take(reserved)
+        used = 0
+        try:
+            reply = await answerer.answer(request)
+            # What was read from the cache costs no quota in the end; an output token may cost several.
+            used = reply.input_tokens + reply.cache_write_tokens + reply.output_tokens * burndown
+            return reply
+        finally:
+            tokens_left.take(used - reserved)
+
+    async def converse(http: HttpRequest) -> Response:
+        started = time.monotonic()
+        stats.requests += 1
+        try:
+            request = read_request(http.path_params["modelId"], await http.body())
+            capabilities = CAPABILITIES.get(request.model_id)
+            if refused := refusal(request, capabilities):
+                raise refused
+            reply = await answer_within_quota(request, capabilities.burndown if capabilities else 1)
+        except Exception as error:  # noqa: BLE001 - a server answers whatever happens
+            fault = error if isinstance(error, Fault) else unexpected(error)
+            stats.count_fault(fault)
+            return error_response(fault)
+        stats.count_reply(reply)
+        return JSONResponse(response_body(request, reply, round((time.monotonic() - started) * 1000)))
+
+    async def show_stats(_: HttpRequest) -> Response:
+        return JSONResponse(asdict(stats))
+
+    return [
+        Route("/model/{modelId:path}/converse", converse, methods=["POST"]),
+        Route("/_local/stats", show_stats, methods=["GET"]),
+    ]
+
+
+def unexpected(error: Exception) -> Fault:
+    """An InternalServerException for an error of this stand-in itself, logged by type and place.
+
+    Its message stays out of the log, because it may carry a customer's text.
+    """
+    logger.error("%s in the local Bedrock\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
+    return Fault(500, "InternalServerException", "The local Bedrock failed; its log says where.")

@@ -1,0 +1,99 @@
+"""Where moto's S3 and SageMaker fall short of AWS or of a replay, mended in place.
+
+Only what cannot be had from moto's settings belongs here, each with its reason. The names that are
+replaced are moto 5.2's; `cs_features_tests/local/test_aws.py` says when a newer moto moves them.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import moto.s3.models
+import moto.sagemaker.models
+import moto.sagemaker.responses
+import moto.sns.models
+from moto.core.responses import ActionResult
+from moto.moto_api._internal import mock_random
+from moto.sagemaker.exceptions import ResourceNotFound
+
+_now: float | None = None
+
+
+@contextmanager
+def moment(now: float, seed: int) -> Iterator[None]:
+    """Inside, moto's clock stands at `now` (Unix seconds) and its identifiers follow from `seed`.
+
+    For live requests as for replayed ones: only so is a replay exact, and no clock of the process is
+    moved under the feet of other threads. One thread at a time.
+    """
+    global _now
+    _now = now
+    mock_random.seed(seed)
+    try:
+        yield
+    finally:
+        _now = None
+
+
+@functools.cache
+def mend() -> None:
+    """Replace moto's functions; further calls do nothing."""
+    for module in (moto.s3.models, moto.sagemaker.models, moto.sns.models):
+        module.utcnow = lambda: _clock().replace(tzinfo=None)
+
+    # Both by-pass the clock and the seed that everything else in moto goes through.
+    moto.s3.models.FakeBucket.__init__ = _then(moto.s3.models.FakeBucket.__init__, _set_creation_date)
+    moto.s3.models.FakeMultipart.__init__ = _then(moto.s3.models.FakeMultipart.__init__, _set_upload_id)
+
+    responses = moto.sagemaker.responses.SageMakerResponse
+    responses.create_feature_group = _then(responses.create_feature_group, _keep_online_store_config)
+    responses.describe_feature_group = _describe_feature_group
+
+
+def _clock() -> datetime:
+    return datetime.fromtimestamp(time.time() if _now is None else _now, timezone.utc)
+
+
+def _then(function: Callable[..., Any], after: Callable[[Any], None]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def both(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = function(self, *args, **kwargs)
+        after(self)
+        return result
+
+    return both
+
+
+def _set_creation_date(bucket: Any) -> None:
+    bucket.creation_date = _clock()
+
+
+def _set_upload_id(upload: Any) -> None:
+    upload.id = mock_random.get_random_string(64)
+
+
+def _feature_group(response: Any) -> Any:
+    name = response._get_param("FeatureGroupName").rpartition("/")[2]  # a name or an ARN
+    for group in response.sagemaker_backend.feature_groups.values():
+        if group.feature_group_name == name:
+            return group
+    raise ResourceNotFound(
+        message=f"Resource Not Found: Amazon SageMaker can't find a FeatureGroup with name {name}"
+    )
+
+
+def _keep_online_store_config(response: Any) -> None:
+    # moto drops it, and with it whether there is an online store at all.
+    _feature_group(response).online_store_config = response._get_param("OnlineStoreConfig")
+
+
+def _describe_feature_group(response: Any) -> ActionResult:
+    # moto answers an unknown group with a KeyError, and knows neither store's configuration or status.
+    group = _feature_group(response)
+    description = group.describe() | {"OfflineStoreStatus": {"Status": "Active"}}
+    if group.online_store_config:
+        description["OnlineStoreConfig"] = group.online_store_config
+    return ActionResult(description)

@@ -1,0 +1,84 @@
+"""What the assets act through, made from the settings. One resource a thing in the world.
+
+A resource makes clients and nothing else; what is done with them stands in the modules it names.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_aws.s3 import S3Resource
+
+from cs_features import aws
+from cs_features.environments import Settings
+from cs_features.extraction.bedrock import bedrock_client
+from cs_features.extraction.models import ModelCapabilities, capabilities_of
+from cs_features.extraction.prompting import Prompts, load_prompts
+from cs_features.landing import LandingZone
+from cs_features.storage import ParquetTables
+
+
+class Landing(dg.ConfigurableResource):
+    """The landing bucket, and how the sensor looks at it."""
+
+    s3: S3Resource
+    bucket: str
+    window_days: int
+    quiet_seconds: int
+    max_requests: int
+
+    def zone(self) -> LandingZone:
+        return LandingZone(self.s3.get_client(), self.bucket)
+
+
+class Model(dg.ConfigurableResource):
+    """The model, and what it is told."""
+
+    model_id: str
+    prompts_dir: str
+    max_concurrency: int
+
+    def client(self) -> Any:
+        return bedrock_client(self.max_concurrency)
+
+    def capabilities(self) -> ModelCapabilities:
+        return capabilities_of(self.model_id)
+
+    def prompts(self) -> Prompts:
+        # Read at each use, so that an edited prompt counts from the next run on.
+        return load_prompts(Path(self.prompts_dir))
+
+
+class FeatureGroup(dg.ConfigurableResource):
+    """The SageMaker feature group."""
+
+    name: str
+
+    def control_plane(self) -> Any:
+        return aws.client("sagemaker")
+
+    def runtime(self) -> Any:
+        return aws.client("sagemaker-featurestore-runtime", max_pool_connections=16)
+
+
+def resources_for(settings: Settings) -> Mapping[str, Any]:
+    """Every resource, by the name under which assets, checks and sensors ask for it."""
+    s3 = S3Resource()
+    return {
+        "landing": Landing(
+            s3=s3,
+            bucket=settings.landing_bucket,
+            window_days=settings.landing_window_days,
+            quiet_seconds=settings.landing_quiet_seconds,
+            max_requests=settings.landing_max_requests,
+        ),
+        "model": Model(
+            model_id=settings.model_id,
+            prompts_dir=str(settings.prompts_dir),
+            max_concurrency=settings.max_concurrency,
+        ),
+        "feature_group": FeatureGroup(name=settings.feature_group),
+        "tables": ParquetTables(s3=s3, bucket=settings.data_bucket),
+        "io_manager": ParquetTables(s3=s3, bucket=settings.data_bucket),
+    }

@@ -1,0 +1,260 @@
+"""What a document, an answer and a row must look like. Each rule is written once, here.
+
+`Interaction` is the landing document, `Extraction` the model's answer; its JSON schema is the
+tool's schema, and the pandera schema of `validated_features` is generated from it. The reasons
+for which a document is rejected are the `Reason` table. No I/O and no Dagster.
+"""
+
+import re
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import pandera.polars as pa
+import polars as pl
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+Channel = Literal["chat", "email", "phone", "social", "review", "other"]
+Speaker = Literal["customer", "agent", "system"]
+Stage = Literal["landing", "extraction", "validation"]
+
+
+class Reason(str, Enum):
+    """Why a document did not become features: stage, and whether asking again can help."""
+
+    stage: Stage
+    redrivable: bool
+
+    def __new__(cls, code: str, stage: Stage, redrivable: bool) -> "Reason":
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.stage = stage
+        member.redrivable = redrivable
+        return member
+
+    # The file or line cannot be read.
+    UNSUPPORTED_FILE = "unsupported_file", "landing", False
+    TRUNCATED_GZIP = "truncated_gzip", "landing", False
+    CORRUPT_GZIP = "corrupt_gzip", "landing", False
+    FILE_TOO_LARGE = "file_too_large", "landing", False
+    NOT_UTF8 = "not_utf8", "landing", False
+    MALFORMED_JSON = "malformed_json", "landing", False
+    NOT_AN_OBJECT = "not_an_object", "landing", False
+    DOCUMENT_TOO_LARGE = "document_too_large", "landing", False
+    # The document breaks the landing contract.
+    MISSING_FIELD = "missing_field", "landing", False
+    WRONG_TYPE = "wrong_type", "landing", False
+    INVALID_VALUE = "invalid_value", "landing", False
+    EMPTY_TEXT = "empty_text", "landing", False
+    COUNTRY_MISMATCH = "country_mismatch", "landing", False
+    DATE_MISMATCH = "date_mismatch", "landing", False
+    # Another valid document of the partition carries the same id and other content.
+    DUPLICATE_ID = "duplicate_id", "landing", False
+    # The model gave no usable answer.
+    SERVICE_FAILED = "service_failed", "extraction", True
+    REQUEST_REFUSED = "request_refused", "extraction", True
+    INPUT_TOO_LONG = "input_too_long", "extraction", True
+    MODEL_REFUSED = "model_refused", "extraction", True
+    ANSWER_CUT_OFF = "answer_cut_off", "extraction", True
+    INVALID_ANSWER = "invalid_answer", "extraction", True
+    NOT_EXTRACTED = "not_extracted", "extraction", True
+    # The answer did not pass the pandera gate.
+    INVALID_FEATURES = "invalid_features", "validation", True
+
+
+# --- the landing document ---------------------------------------------------------------------
+
+
+def _is_iso_text(value: Any) -> Any:
+    # pydantic reads numbers as Unix times; the contract says ISO 8601 text.
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "must be ISO 8601 text with an offset")
+    return value
+
+
+def _is_plausible(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(timezone.utc)
+    except OverflowError:
+        raise PydanticCustomError("datetime_parsing", "is outside the years 1 to 9999 in UTC") from None
+
+
+def _says_something(text: str) -> bool:
+    # strip() alone would let zero-width and other invisible characters pass as text.
+    return any(character.isprintable() and not character.isspace() for character in text)
+
+
+class Turn(BaseModel):
+    """One utterance."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    speaker: Speaker
+    text: str
+
+
+class Interaction(BaseModel):
+    """One landing document; unknown fields are ignored. `occurred_at` is in UTC after validation."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    interaction_id: Annotated[UUID, Field(strict=False)]
+    occurred_at: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_is_iso_text), AfterValidator(_is_plausible)]
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    channel: Channel
+    turns: list[Turn] | None = None
+    text: str | None = None
+    customer_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] | None = None
+
+    @model_validator(mode="after")
+    def _has_text(self) -> "Interaction":
+        if self.turns is None and self.text is None:
+            raise PydanticCustomError("missing", "neither turns nor text is given")
+        if not self.utterances:
+            raise PydanticCustomError("empty_text", "no turn and no text has any character that can be read")
+        return self
+
+    @property
+    def utterances(self) -> list[Turn]:
+        """The turns that say something; one-piece interactions are the customer's single turn."""
+        turns = self.turns or [Turn(speaker="customer", text=self.text or "")]
+        return [turn for turn in turns if _says_something(turn.text)]
+
+
+# pydantic's error types, as far as they mean something other than an invalid value.
+_REASON_OF_ERROR = {
+    "missing": Reason.MISSING_FIELD,
+    "empty_text": Reason.EMPTY_TEXT,
+    "string_type": Reason.WRONG_TYPE,
+    "list_type": Reason.WRONG_TYPE,
+    "model_type": Reason.WRONG_TYPE,
+    "model_attributes_type": Reason.WRONG_TYPE,
+    "uuid_type": Reason.WRONG_TYPE,
+}
+
+
+def reason_of(errors: list[Any]) -> tuple[Reason, str]:
+    """Typed reason and detail of a pydantic failure, without any of the document's values."""
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"]) or "document"
+    detail = "; ".join(
+        f"{'.'.join(str(part) for part in error['loc']) or 'document'}: {error['msg']}" for error in errors[:5]
+    )
+    reason = _REASON_OF_ERROR.get(first["type"], Reason.INVALID_VALUE)
+    return reason, detail if len(detail) <= 500 else f"{where}: {first['msg']}"[:500]
+
+
+# --- the model's answer -----------------------------------------------------------------------
+
+# Mail addresses, IBANs and runs of seven or more digits (phone, card and order numbers): what a
+# summary must not carry and a pattern can tell. Names are the prompt's job.
+# Read by Python's engine and by polars' alike, so neither may be given what the other lacks.
+PERSONAL_DATA = r"[\w.+-]+@[\w-]+\.\w+|\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){3,}|(?:\+|\b)\d(?:[ ().-]{0,2}\d){6,}"
+
+
+def _without_personal_data(summary: str) -> str:
+    if re.search(PERSONAL_DATA, summary):
+        raise PydanticCustomError("personal_data", "carries a mail address, an account or a long number")
+    return summary
+
+
+class Extraction(BaseModel):
+    """The model's answer. `extraction_model` narrows topic and intent to the taxonomy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_without_personal_data)]
+    sentiment: Literal["positive", "neutral", "negative"]
+    primary_topic: str
+    intent: str
+    resolution_status: Literal["resolved", "escalated", "pending"]
+    urgency_score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
+    csat_indicator: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
+
+
+ANSWER_FIELDS = tuple(Extraction.model_fields)
+
+
+def extraction_model(topics: list[str], intents: list[str]) -> type[Extraction]:
+    """`Extraction` whose topic and intent are those of the taxonomy, in the taxonomy's order."""
+    return create_model(
+        "Extraction",
+        __base__=Extraction,
+        primary_topic=(Literal[tuple(topics)], ...),  # type: ignore[valid-type]
+        intent=(Literal[tuple(intents)], ...),  # type: ignore[valid-type]
+    )
+
+
+# --- the tables -------------------------------------------------------------------------------
+
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+# Beside the answer's fields in validated_features and in the feature group.
+CONTEXT_COLUMNS = ("event_time", "customer_id", "country", "language", "channel", "model_id", "prompt_version")
+
+
+def _column_of(rule: dict[str, Any]) -> pa.Column:
+    """A pandera column from one property of the answer's JSON schema."""
+    if rule["type"] == "number":
+        return pa.Column(pl.Float64, pa.Check.in_range(rule["minimum"], rule["maximum"]))
+    checks = []
+    if "enum" in rule:
+        checks.append(pa.Check.isin(rule["enum"]))
+    if "maxLength" in rule:
+        checks.append(pa.Check.str_length(rule.get("minLength", 0), rule["maxLength"]))
+    return pa.Column(pl.String, checks)
+
+
+def features_schema(model: type[Extraction], country: str) -> pa.DataFrameSchema:
+    """Schema of `validated_features` for one country, a row an interaction."""
+    answer = {name: _column_of(rule) for name, rule in model.model_json_schema()["properties"].items()}
+    answer["summary"].checks.append(
+        pa.Check(
+            lambda data: data.lazyframe.select(~pl.col(data.key).str.contains(PERSONAL_DATA)),
+            name="no_personal_data",
+        )
+    )
+    return pa.DataFrameSchema(
+        {
+            "interaction_id": pa.Column(pl.String, pa.Check.str_matches(_UUID), unique=True),
+            **answer,
+            "event_time": pa.Column(pl.Datetime("us", "UTC")),
+            "customer_id": pa.Column(pl.String, nullable=True),
+            "country": pa.Column(pl.String, pa.Check.eq(country)),
+            "language": pa.Column(pl.String, pa.Check.str_matches(r"^[a-z]{2}$")),
+            "channel": pa.Column(pl.String, pa.Check.isin(list(Channel.__args__))),  # type: ignore[attr-defined]
+            "model_id": pa.Column(pl.String, pa.Check.str_length(1)),
+            "prompt_version": pa.Column(pl.String, pa.Check.str_length(1)),
+        },
+        strict=True,
+        ordered=True,
+    )
+
+
+rejected_schema = pa.DataFrameSchema(
+    {
+        "interaction_id": pa.Column(pl.String, nullable=True),
+        "source_uri": pa.Column(pl.String, pa.Check.str_startswith("s3://")),
+        "source_line": pa.Column(pl.Int64, pa.Check.ge(1)),
+        "stage": pa.Column(pl.String, pa.Check.isin(list(Stage.__args__))),  # type: ignore[attr-defined]
+        "reason": pa.Column(pl.String, pa.Check.isin([reason.value for reason in Reason])),
+        "detail": pa.Column(pl.String),
+        "redrivable": pa.Column(pl.Boolean),
+        "payload": pa.Column(pl.String),
+        "rejected_at": pa.Column(pl.Datetime("us", "UTC")),
+    },
+    strict=True,
+    ordered=True,
+)

@@ -1,0 +1,88 @@
+"""The Parquet tables on S3, at `s3://{data bucket}/{asset}/country={CC}/date={YYYY-MM-DD}/data.parquet`.
+
+A table is one object a partition, replaced whole by one PUT, so a reader sees the old or the new and
+never a mixture. DuckDB, Athena and polars read it as it is. What a column means is in `schemas.py`.
+"""
+
+import io
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from botocore.exceptions import ClientError
+from dagster_aws.s3 import S3Resource
+
+from cs_features.aws import explained, is_missing
+from cs_features.partitions import Partition
+
+
+class Tables:
+    """Read and write one partition of a table."""
+
+    def __init__(self, s3: Any, bucket: str) -> None:
+        self.s3 = s3
+        self.bucket = bucket
+
+    def key(self, table: str, partition: Partition) -> str:
+        return f"{table}/{partition.folder}/data.parquet"
+
+    def uri(self, table: str, partition: Partition) -> str:
+        return f"s3://{self.bucket}/{self.key(table, partition)}"
+
+    def write(self, table: str, partition: Partition, frame: pl.DataFrame) -> int:
+        """Replace the partition; returns the bytes written."""
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer, compression="zstd")
+        body = buffer.getvalue()
+        with explained(f"Data bucket {self.bucket}", "CS_FEATURES_DATA_BUCKET"):
+            self.s3.put_object(Bucket=self.bucket, Key=self.key(table, partition), Body=body)
+        return len(body)
+
+    def read(self, table: str, partition: Partition) -> pl.DataFrame | None:
+        """The partition, or None when it was never written."""
+        with explained(f"Data bucket {self.bucket}", "CS_FEATURES_DATA_BUCKET"):
+            try:
+                response = self.s3.get_object(Bucket=self.bucket, Key=self.key(table, partition))
+            except ClientError as error:
+                if is_missing(error):
+                    return None
+                raise
+            body = response["Body"].read()
+        # hive_partitioning off: the path's country and date are columns already, where they matter.
+        return pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
+
+
+class ParquetTables(dg.ConfigurableIOManager):
+    """Dagster's way to the tables: a frame in, a frame out, one partition at a time."""
+
+    s3: S3Resource
+    bucket: str
+
+    def tables(self) -> Tables:
+        return Tables(self.s3.get_client(), self.bucket)
+
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
+        tables, partition = self.tables(), Partition.from_key(context.partition_key)
+        table = context.asset_key.path[-1]
+        size = tables.write(table, partition, obj)
+        context.add_output_metadata(
+            {
+                "dagster/row_count": obj.height,
+                "dagster/uri": tables.uri(table, partition),
+                "size_bytes": size,
+                "dagster/column_schema": dg.TableSchema(
+                    columns=[dg.TableColumn(name, str(dtype)) for name, dtype in obj.schema.items()]
+                ),
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame:
+        partition = Partition.from_key(context.partition_key)
+        table = context.asset_key.path[-1]
+        frame = self.tables().read(table, partition)
+        if frame is None:
+            raise dg.Failure(
+                f"{table} has no {partition}: materialize it first, or run process_interactions for this partition",
+                allow_retries=False,
+            )
+        return frame
