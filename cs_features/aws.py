@@ -63,7 +63,9 @@ def explained(what: str, setting: str) -> Iterator[None]:
             f"{what}: no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from None
     except EndpointConnectionError as error:
-        raise AwsRefusal(f"{what}: nothing answers at {error.kwargs.get('endpoint_url')}: check AWS_ENDPOINT_URL_*") from None
+        raise AwsRefusal(
+            f"{what}: nothing answers at {error.kwargs.get('endpoint_url')}: check AWS_ENDPOINT_URL_*"
+        ) from None
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         message = error.response.get("Error", {}).get("Message", "")

@@ -5,10 +5,14 @@ the reader in `landing.py` but the notion of when two documents are the same. Pu
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
 
-from cs_features.landing import MAX_FILE_BYTES, LandedObject, identity_of
+import polars as pl
+
+from cs_features.landing import MAX_FILE_BYTES, LandedObject, LandingZone, identity_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,32 @@ class Balance:
             f"{self.landed} landed = {self.validated} validated + {self.rejected} rejected "
             f"+ {self.duplicates} duplicates" + ("" if self.holds else f" is off by {self.missing}")
         )
+
+
+@dataclass(frozen=True)
+class ChangedSince:
+    """Keys that changed after a run read its partition: what landed, and what was replaced or deleted."""
+
+    landed: frozenset[str]
+    replaced: frozenset[str]
+
+
+def changed_since(objects: Sequence[LandedObject], raw: pl.DataFrame, zone: LandingZone) -> ChangedSince:
+    """Compare a listing of now with the sources that `raw_interactions` was made of.
+
+    An object that raw does not hold is excused only if S3 dates it at or after the listing that the
+    run worked from (both times are S3's, in whole seconds); an older one was lost, and counts.
+    """
+    read = dict(raw.select("source_uri", "source_etag").unique().iter_rows())
+    listed_at = cast("datetime | None", raw["listed_at"].max())
+    now = {zone.uri(item.key): item for item in objects}
+    landed = {
+        item.key
+        for uri, item in now.items()
+        if uri not in read and listed_at is not None and item.last_modified >= listed_at.replace(microsecond=0)
+    }
+    replaced = {uri for uri, etag in read.items() if uri not in now or now[uri].etag != etag}
+    return ChangedSince(frozenset(landed), frozenset(replaced))
 
 
 def count_landed(files: Iterable[tuple[LandedObject, bytes]]) -> tuple[int, int]:

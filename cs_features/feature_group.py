@@ -5,7 +5,6 @@ It is saved while the writing goes, and a killed publisher loses no more than th
 row is judged here. No Dagster.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from cs_features.aws import AwsRefusal, explained
-from cs_features.extraction.prompting import canonical_json
+from cs_features.hashing import content_hash
 from cs_features.validation import FEATURE_COLUMNS
 
 IDENTIFIER, EVENT_TIME = "interaction_id", "event_time"
@@ -29,9 +28,9 @@ MAX_TRIES = 6
 
 MANIFEST_SCHEMA = pl.Schema(
     {
-        "interaction_id": pl.String,
-        "event_time": pl.String,
-        "content_hash": pl.String,
+        "interaction_id": pl.String(),
+        "event_time": pl.String(),
+        "content_hash": pl.String(),
         "written_at": pl.Datetime("us", "UTC"),
     }
 )
@@ -106,7 +105,7 @@ def publish(
     manifest: pl.DataFrame | None,
     runtime: Any,
     group: str,
-    save: Callable[[pl.DataFrame], None],
+    save: Callable[[pl.DataFrame], object],
 ) -> Published:
     """Bring the group from what `manifest` says to what `validated` holds.
 
@@ -117,11 +116,19 @@ def publish(
     Raises:
         PublishingFailed: when records were refused or left unprocessed after all tries.
     """
+
+    def delete(key: str) -> str:
+        _delete(runtime, group, key, known[key]["event_time"])
+        return key
+
+    def write(keys: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+        return _write(runtime, group, [records[key] for key in keys])
+
     known = {row["interaction_id"]: row for row in (manifest.to_dicts() if manifest is not None else [])}
     records = {row["interaction_id"]: record_of(row) for row in validated.iter_rows(named=True)}
-    hashes = {key: hashlib.sha256(canonical_json(record)).hexdigest() for key, record in records.items()}
-    changed = [key for key in records if key not in known or known[key]["content_hash"] != hashes[key]]
-    gone = [key for key in known if key not in records or (key in records and known[key]["content_hash"] != hashes[key])]
+    hashes = {key: content_hash(record) for key, record in records.items()}
+    stale = {key: None for key, entry in known.items() if hashes.get(key) != entry["content_hash"]}
+    changed = [key for key in records if key not in known or key in stale]
 
     result = Published(pl.DataFrame(schema=MANIFEST_SCHEMA), unchanged=len(records) - len(changed))
 
@@ -132,11 +139,9 @@ def publish(
     with explained(f"Feature group {group}", "CS_FEATURES_FEATURE_GROUP"):
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="feature-store") as pool:
             try:
-                delete = lambda key: _delete(runtime, group, key, known[key]["event_time"])  # noqa: E731
-                for key in pool.map(delete, gone):
+                for key in pool.map(delete, stale):
                     del known[key]
                     result.deleted += key not in records
-                write = lambda keys: _write(runtime, group, [records[key] for key in keys])  # noqa: E731
                 for number, (done, refused) in enumerate(pool.map(write, _batches(changed)), start=1):
                     now = datetime.now(timezone.utc)
                     for key in done:
@@ -167,14 +172,13 @@ def _batches(keys: Sequence[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _delete(runtime: Any, group: str, key: str, event_time: str) -> str:
+def _delete(runtime: Any, group: str, key: str, event_time: str) -> None:
     runtime.delete_record(
         FeatureGroupName=group,
         RecordIdentifierValueAsString=key,
         EventTime=event_time,
         DeletionMode="HardDelete",
     )
-    return key
 
 
 # Entry errors that say nothing about the record itself.

@@ -7,7 +7,6 @@ belongs to is decided here too. S3 is touched only by `LandingZone`. No Dagster.
 import gzip
 import hashlib
 import io
-import json
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from cs_features.aws import explained, is_missing
+from cs_features.hashing import content_hash
 from cs_features.schemas import Interaction, Reason, reason_of
 
 PREFIX = "interactions"
@@ -32,23 +32,23 @@ READERS = 16
 
 RAW_SCHEMA = pl.Schema(
     {
-        "interaction_id": pl.String,
+        "interaction_id": pl.String(),
         "occurred_at": pl.Datetime("us", "UTC"),
-        "country": pl.String,
-        "channel": pl.String,
-        "language": pl.String,
-        "language_stated": pl.Boolean,
-        "customer_id": pl.String,
-        "status": pl.String,  # accepted, rejected or duplicate
-        "reason": pl.String,
-        "detail": pl.String,
-        "source_uri": pl.String,
-        "source_line": pl.Int64,
-        "source_etag": pl.String,
+        "country": pl.String(),
+        "channel": pl.String(),
+        "language": pl.String(),
+        "language_stated": pl.Boolean(),
+        "customer_id": pl.String(),
+        "status": pl.String(),  # accepted, rejected or duplicate
+        "reason": pl.String(),
+        "detail": pl.String(),
+        "source_uri": pl.String(),
+        "source_line": pl.Int64(),
+        "source_etag": pl.String(),
         "landed_at": pl.Datetime("us", "UTC"),
         "listed_at": pl.Datetime("us", "UTC"),
-        "content_hash": pl.String,
-        "payload": pl.String,
+        "content_hash": pl.String(),
+        "payload": pl.String(),
     }
 )
 
@@ -89,13 +89,19 @@ class LandingZone:
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"
 
-    def list_folder(self, folder: str, start_after: str = "") -> tuple[list[LandedObject], datetime]:
-        """Objects below `interactions/{folder}`, and when S3 says it listed them (its clock, not ours)."""
+    def list_folder(self, folder: str, start_after_date: date | None = None) -> tuple[list[LandedObject], datetime]:
+        """Objects below `interactions/{folder}`, and when S3 says it listed them (its clock, not ours).
+
+        With `start_after_date`, `folder` is a country's, and older days are not even listed: keys come
+        in lexicographic order, which is the order of ISO dates.
+        """
+        prefix = f"{PREFIX}/{folder}/"
+        start_after = f"{prefix}date={start_after_date.isoformat()}" if start_after_date else ""
         objects: list[LandedObject] = []
         listed_at: datetime | None = None
         with explained(f"Landing bucket {self.bucket}", "CS_FEATURES_LANDING_BUCKET"):
             pages = self.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=f"{PREFIX}/{folder}/", StartAfter=start_after
+                Bucket=self.bucket, Prefix=prefix, StartAfter=start_after
             )
             for page in pages:
                 listed_at = listed_at or _server_time(page)
@@ -216,7 +222,7 @@ def read_document(piece: Piece, country: str, day: date) -> dict[str, Any]:
     if not isinstance(document, dict):
         return rejected(Reason.NOT_AN_OBJECT, f"a {type(document).__name__}, not an object")
     row["interaction_id"] = _loose_id(document)
-    row["content_hash"] = _content_hash(document)
+    row["content_hash"] = content_hash(document)
     try:
         interaction = Interaction.model_validate(document)
     except ValidationError as error:
@@ -243,17 +249,12 @@ def identity_of(data: bytes) -> tuple[str, str] | None:
         return None
     if not isinstance(document, dict) or (loose_id := _loose_id(document)) is None:
         return None
-    return loose_id, _content_hash(document)
+    return loose_id, content_hash(document)
 
 
 def _parsed(data: bytes) -> Any:
     """JSON as the landing contract means it: UTF-8 with or without a byte order mark, no NaN."""
     return from_json(data.removeprefix(b"\xef\xbb\xbf"), allow_inf_nan=False)
-
-
-def _content_hash(document: Any) -> str:
-    # Equal documents are equal whatever the order of their keys and the spaces between them.
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _loose_id(document: dict[str, Any]) -> str | None:
@@ -262,7 +263,9 @@ def _loose_id(document: dict[str, Any]) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= 64 else None
 
 
-def rows_of(files: Iterable[tuple[LandedObject, bytes]], zone: LandingZone, country: str, day: date) -> list[dict[str, Any]]:
+def rows_of(
+    files: Iterable[tuple[LandedObject, bytes]], zone: LandingZone, country: str, day: date
+) -> list[dict[str, Any]]:
     """Every document of `files` as a row, ids not yet resolved."""
     rows = []
     for landed, body in files:

@@ -22,5 +22,3 @@ def detect_language(text: str, plausible: Sequence[str]) -> str:
         return plausible[0]
     found = detector.detect_language_of(text)
     return found.iso_code_639_1.name.lower() if found else UNDETERMINED
-
-

@@ -53,7 +53,9 @@ class Partition:
     date: date
 
     @classmethod
-    def of(cls, context: dg.OpExecutionContext | dg.AssetCheckExecutionContext | dg.AssetExecutionContext) -> "Partition":
+    def of(
+        cls, context: dg.OpExecutionContext | dg.AssetCheckExecutionContext | dg.AssetExecutionContext
+    ) -> "Partition":
         return cls.from_key(context.partition_key)
 
     @classmethod

@@ -16,10 +16,10 @@ from cs_features.extraction.bedrock import bedrock_client
 from cs_features.extraction.models import ModelCapabilities, capabilities_of
 from cs_features.extraction.prompting import Prompts, load_prompts
 from cs_features.landing import LandingZone
-from cs_features.storage import ParquetTables
+from cs_features.storage import DataBucket, ParquetTables
 
 
-class Landing(dg.ConfigurableResource):
+class Landing(dg.ConfigurableResource[LandingZone]):
     """The landing bucket, and how the sensor looks at it."""
 
     s3: S3Resource
@@ -32,7 +32,7 @@ class Landing(dg.ConfigurableResource):
         return LandingZone(self.s3.get_client(), self.bucket)
 
 
-class Model(dg.ConfigurableResource):
+class Model(dg.ConfigurableResource[Any]):
     """The model, and what it is told."""
 
     model_id: str
@@ -50,7 +50,7 @@ class Model(dg.ConfigurableResource):
         return load_prompts(Path(self.prompts_dir))
 
 
-class FeatureGroup(dg.ConfigurableResource):
+class FeatureGroup(dg.ConfigurableResource[Any]):
     """The SageMaker feature group."""
 
     name: str
@@ -65,6 +65,7 @@ class FeatureGroup(dg.ConfigurableResource):
 def resources_for(settings: Settings) -> Mapping[str, Any]:
     """Every resource, by the name under which assets, checks and sensors ask for it."""
     s3 = S3Resource()
+    data = DataBucket(s3=s3, name=settings.data_bucket)
     return {
         "landing": Landing(
             s3=s3,
@@ -79,6 +80,6 @@ def resources_for(settings: Settings) -> Mapping[str, Any]:
             max_concurrency=settings.max_concurrency,
         ),
         "feature_group": FeatureGroup(name=settings.feature_group),
-        "tables": ParquetTables(s3=s3, bucket=settings.data_bucket),
-        "io_manager": ParquetTables(s3=s3, bucket=settings.data_bucket),
+        "data": data,
+        "io_manager": ParquetTables(data=data),
     }

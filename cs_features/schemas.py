@@ -110,7 +110,9 @@ class Interaction(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
     interaction_id: Annotated[UUID, Field(strict=False)]
-    occurred_at: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_is_iso_text), AfterValidator(_is_plausible)]
+    occurred_at: Annotated[
+        AwareDatetime, Field(strict=False), BeforeValidator(_is_iso_text), AfterValidator(_is_plausible)
+    ]
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
     channel: Channel
     turns: list[Turn] | None = None
@@ -192,8 +194,8 @@ def extraction_model(topics: list[str], intents: list[str]) -> type[Extraction]:
     return create_model(
         "Extraction",
         __base__=Extraction,
-        primary_topic=(Literal[tuple(topics)], ...),  # type: ignore[valid-type]
-        intent=(Literal[tuple(intents)], ...),  # type: ignore[valid-type]
+        primary_topic=(Literal[tuple(topics)], ...),  # type: ignore[arg-type]
+        intent=(Literal[tuple(intents)], ...),  # type: ignore[arg-type]
     )
 
 
@@ -235,8 +237,8 @@ def features_schema(model: type[Extraction], country: str) -> pa.DataFrameSchema
             "country": pa.Column(pl.String, pa.Check.eq(country)),
             "language": pa.Column(pl.String, pa.Check.str_matches(r"^[a-z]{2}$")),
             "channel": pa.Column(pl.String, pa.Check.isin(list(Channel.__args__))),  # type: ignore[attr-defined]
-            "model_id": pa.Column(pl.String, pa.Check.str_length(1)),
-            "prompt_version": pa.Column(pl.String, pa.Check.str_length(1)),
+            "model_id": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
+            "prompt_version": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
         },
         strict=True,
         ordered=True,

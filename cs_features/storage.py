@@ -52,17 +52,23 @@ class Tables:
         return pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
 
 
+class DataBucket(dg.ConfigurableResource[Tables]):
+    """The data bucket."""
+
+    s3: S3Resource
+    name: str
+
+    def tables(self) -> Tables:
+        return Tables(self.s3.get_client(), self.name)
+
+
 class ParquetTables(dg.ConfigurableIOManager):
     """Dagster's way to the tables: a frame in, a frame out, one partition at a time."""
 
-    s3: S3Resource
-    bucket: str
-
-    def tables(self) -> Tables:
-        return Tables(self.s3.get_client(), self.bucket)
+    data: DataBucket
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
-        tables, partition = self.tables(), Partition.from_key(context.partition_key)
+        tables, partition = self.data.tables(), Partition.from_key(context.partition_key)
         table = context.asset_key.path[-1]
         size = tables.write(table, partition, obj)
         context.add_output_metadata(
@@ -79,7 +85,7 @@ class ParquetTables(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
         partition = Partition.from_key(context.partition_key)
         table = context.asset_key.path[-1]
-        frame = self.tables().read(table, partition)
+        frame = self.data.tables().read(table, partition)
         if frame is None:
             raise dg.Failure(
                 f"{table} has no {partition}: materialize it first, or run process_interactions for this partition",

@@ -59,7 +59,9 @@ def judge(frame: pl.DataFrame, schema: pa.DataFrameSchema) -> Verdict:
                 .alias("failure_case"),
             )
         )
-    return Verdict(pl.DataFrame(schema={"index": pl.Int64, "column": pl.String, "check": pl.String, "failure_case": pl.String}))
+    return Verdict(
+        pl.DataFrame(schema={"index": pl.Int64, "column": pl.String, "check": pl.String, "failure_case": pl.String})
+    )
 
 
 def split(

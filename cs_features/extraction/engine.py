@@ -79,9 +79,7 @@ class Extractor:
         except RequestRefused as error:
             return tally.failed(Reason.REQUEST_REFUSED, str(error))
 
-    def _ask_once(
-        self, request: ConverseRequest, tally: "_Tally"
-    ) -> tuple[Outcome, str | None, dict[str, Any] | None]:
+    def _ask_once(self, request: ConverseRequest, tally: "_Tally") -> tuple[Outcome, str | None, dict[str, Any] | None]:
         """One answered call, as (outcome, what the validator says, the tool use to repair)."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((Throttled, Unavailable)),
@@ -134,9 +132,7 @@ class _Tally:
         return replace(self._empty, answer=answer, raw_answer=self.raw_answer, attempts=self.attempts)
 
     def failed(self, reason: Reason, detail: str) -> Outcome:
-        return replace(
-            self._empty, error=reason, detail=detail, raw_answer=self.raw_answer, attempts=self.attempts
-        )
+        return replace(self._empty, error=reason, detail=detail, raw_answer=self.raw_answer, attempts=self.attempts)
 
 
 def _complaint(error: ValidationError) -> str:

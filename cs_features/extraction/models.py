@@ -47,6 +47,7 @@ class ModelCapabilities:
 
 
 EMBEDDED_MODEL_ID = "local.smollm2-135m-instruct"
+CUSTOM_MODEL_ID = "local.custom-model"
 
 # Sources: AWS and Anthropic documentation as read on 2026-11-24; Haiku 5.5's burn-down is not
 # published, so the highest rate seen among its siblings is assumed, which can only slow a run.
@@ -83,16 +84,19 @@ _CAPABILITIES = (
         context_tokens=300_000,
         rates=Rates(input=0.078, output=0.312, cache_read=0.0195, cache_write=0.078),
     ),
-    ModelCapabilities(
-        # SmolLM2-135M-Instruct inside the local stack: a stand-in that proves the plumbing.
-        # It runs on this machine, so nobody bills for it.
-        model_id=EMBEDDED_MODEL_ID,
-        cache_minimum_tokens=1,
-        temperature=0.0,
-        burndown=1,
-        context_tokens=8_192,
-        input_characters=5_000,
-        rates=Rates(input=0, output=0, cache_read=0, cache_write=0),
+    *(
+        # SmolLM2-135M-Instruct inside the local stack, a stand-in that proves the plumbing; and the
+        # GGUF file or server that takes its place. They run on this machine: nobody bills for them.
+        ModelCapabilities(
+            model_id=model_id,
+            cache_minimum_tokens=1,
+            temperature=0.0,
+            burndown=1,
+            context_tokens=8_192,
+            input_characters=5_000,
+            rates=Rates(input=0, output=0, cache_read=0, cache_write=0),
+        )
+        for model_id in (EMBEDDED_MODEL_ID, CUSTOM_MODEL_ID)
     ),
 )
 

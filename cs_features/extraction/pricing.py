@@ -46,11 +46,14 @@ def price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
     if model.rates is not None:
         rates = model.rates
         return lambda usage: (
-            usage.input_tokens * rates.input
-            + usage.cache_read_tokens * rates.cache_read
-            + usage.cache_write_tokens * rates.cache_write
-            + usage.output_tokens * rates.output
-        ) / 1_000_000
+            (
+                usage.input_tokens * rates.input
+                + usage.cache_read_tokens * rates.cache_read
+                + usage.cache_write_tokens * rates.cache_write
+                + usage.output_tokens * rates.output
+            )
+            / 1_000_000
+        )
 
     def dollars(usage: TokenUsage) -> float:
         # genai-prices counts cached tokens among the input tokens, Converse does not.

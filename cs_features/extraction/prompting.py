@@ -5,8 +5,6 @@ prefix must come out byte for byte the same for every call of a country, or noth
 No call is made here, and no setting decides anything that the request hash does not cover.
 """
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cs_features.extraction.models import ModelCapabilities
+from cs_features.hashing import content_hash
 from cs_features.schemas import Extraction, Interaction, Turn, extraction_model
 
 TOOL_NAME = "record_features"
@@ -34,6 +33,8 @@ class PromptError(ValueError):
 
 
 class TaxonomyEntry(BaseModel):
+    """One value, and the line that draws its border to its neighbours."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(pattern=r"^[a-z][a-z_]*$")
@@ -97,7 +98,7 @@ class Prompts:
     def version(self, country: str) -> str:
         """Fingerprint of what the model is told for `country`: changes when, and only when, that does."""
         told = [self.instructions, self.countries[country].body, self.tool]
-        return hashlib.sha256(canonical_json(told)).hexdigest()[:12]
+        return content_hash(told)[:12]
 
 
 def load_prompts(folder: Path) -> Prompts:
@@ -212,10 +213,6 @@ def repair_request(request: ConverseRequest, tool_use: dict[str, Any], complaint
     }
 
 
-def canonical_json(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 def request_hash(request: ConverseRequest) -> str:
-    """SHA-256 of the canonical request: equal for two requests exactly when the model is told the same."""
-    return hashlib.sha256(canonical_json(request)).hexdigest()
+    """Equal for two requests exactly when the model is told the same in the same way."""
+    return content_hash(request)

@@ -63,15 +63,15 @@ def serve(
             server = make_server(
                 HOST, 0, app, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
             )
-            server.daemon_threads = True
-            thread = threading.Thread(target=server.serve_forever, name="local-aws", daemon=True)
+            thread = threading.Thread(
+                target=server.serve_forever, args=(0.05,), name="local-aws", daemon=True
+            )
             thread.start()
             try:
                 yield f"http://{HOST}:{listener.getsockname()[1]}"
             finally:
                 server.shutdown()
                 thread.join()
-                server.server_close()
         finally:
             if journal:
                 journal.close()

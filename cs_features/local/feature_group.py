@@ -67,7 +67,10 @@ class FeatureGroup:
             name=description["FeatureGroupName"],
             identifier_feature=description["RecordIdentifierFeatureName"],
             event_time_feature=description["EventTimeFeatureName"],
-            types={feature["FeatureName"]: feature["FeatureType"] for feature in description["FeatureDefinitions"]},
+            types={
+                feature["FeatureName"]: feature["FeatureType"]
+                for feature in description["FeatureDefinitions"]
+            },
             stores=frozenset(store for store, there in stores.items() if there),
             ttl=_nanoseconds(online.get("TtlDuration")),
             offline_uri=offline.get("S3StorageConfig", {}).get("ResolvedOutputS3Uri"),
@@ -93,7 +96,10 @@ class FeatureGroup:
         for name in (self.identifier_feature, self.event_time_feature):
             if name not in values:
                 raise invalid(f"Feature {name} is required and missing.")
-        if sum(len(name.encode()) + len(value.encode()) for name, value in values.items()) > _MAX_RECORD_BYTES:
+        if (
+            sum(len(name.encode()) + len(value.encode()) for name, value in values.items())
+            > _MAX_RECORD_BYTES
+        ):
             raise invalid("The record is larger than 350 KB.")
         return Record(
             identifier=self.identifier(values[self.identifier_feature]),
@@ -120,10 +126,11 @@ class FeatureGroup:
         if self.types[self.event_time_feature] == "Fractional":
             try:
                 seconds = Decimal(value)
-            except InvalidOperation:
-                raise invalid(f"Event time {self.event_time_feature} is not a number.") from None
-            if not _YEAR_1 <= seconds < _YEAR_10000:
-                raise invalid(f"Event time {self.event_time_feature} is out of range.")
+                possible = _YEAR_1 <= seconds < _YEAR_10000
+            except InvalidOperation:  # no number, or NaN
+                possible = False
+            if not possible:
+                raise invalid(f"Event time {self.event_time_feature} must be Unix seconds.")
             return int(seconds * NANOSECONDS)
         match = _ISO.fullmatch(value)
         try:
@@ -148,7 +155,7 @@ class FeatureGroup:
     def expiry(self, event_time: int, requested: dict[str, Any] | None) -> int | None:
         """When a record expires, in nanoseconds since 1970: the record's TTL goes before the group's."""
         ttl = _nanoseconds(requested) or self.ttl
-        return None if ttl is None else event_time + ttl
+        return None if ttl is None else min(event_time + ttl, _YEAR_10000 * NANOSECONDS - 1)
 
     def _check(self, name: str, value: str) -> None:
         if "\n" in value or "\r" in value:  # the service model's pattern for values is `.*`

@@ -1,0 +1,51 @@
+# The user's commands. Each sets up what it needs; the second time that takes no time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+UV_VERSION := 0.13.9
+
+export PYTHONWARNINGS ?= ignore
+export DAGSTER_DISABLE_TELEMETRY ?= true
+
+demo: $(READY) ## land interactions, let the sensor find them, print what came of them [ALL=1] [INTERACTIONS=DIR] [MODEL=GGUF or URL]
+	@$(BIN)/python -m cs_features.local.demo $(if $(ALL),--all) $(if $(INTERACTIONS),--interactions "$(INTERACTIONS)") \
+	  $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port $(PORT))
+
+dev: $(READY) ## the Dagster UI on the same local stack, http://127.0.0.1:3000
+	@$(BIN)/python -m cs_features.local.dev $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port $(PORT)) \
+	  $(if $(UI_PORT),--ui-port $(UI_PORT))
+
+test: $(READY) ## every test but the slow ones
+	@$(BIN)/python -m pytest -q -m "not slow"
+
+bench: $(READY) ## the benchmark table
+	@$(BIN)/python -m cs_features.local.bench
+
+lint: $(READY) ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(READY)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+# uv installs the locked versions in parallel; --no-deps because the lock file is complete, and
+# because one dependency would otherwise be compiled for minutes (see [tool.uv] in pyproject.toml).
+$(READY): requirements.lock pyproject.toml setup.py
+	@echo "Installing the locked packages into $(VENV) (once) ..."
+	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION); }
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --no-deps -r requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --no-deps -e .
+	@touch $(READY)
+
+lock: ## after a change of dependencies in pyproject.toml
+	@$(BIN)/uv pip compile -q pyproject.toml --all-extras --universal --python-version 3.10 --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links -o requirements.lock
+
+clean: ## forget the local stack's and Dagster's state
+	rm -rf .local
+
+.PHONY: demo dev test bench lint format lock clean

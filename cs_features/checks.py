@@ -1,0 +1,187 @@
+"""The asset checks, one evaluation a partition. Blocking ones stand between the gate and the store.
+
+What is checked is decided in the modules they call. A check that crashes raises: that is an error of
+the check and must not look like bad data.
+"""
+
+import dagster as dg
+import polars as pl
+
+from cs_features.conservation import Balance, changed_since, count_landed
+from cs_features.partitions import Partition, interaction_partitions
+from cs_features.resources import Landing, Model
+from cs_features.schemas import features_schema
+from cs_features.validation import judge
+
+# Above or below these a human should look; nothing is blocked.
+MAX_REJECTED_SHARE = 0.10
+MAX_COST_PER_INTERACTION_USD = 0.0005
+MIN_CACHE_SHARE = 0.50
+MAX_LATENCY_P95_MS = 5_000
+
+
+@dg.asset_check(
+    asset="validated_features",
+    partitions_def=interaction_partitions,
+    blocking=True,
+    description="Every row keeps every rule of the pandera schema.",
+)
+def schema(
+    context: dg.AssetCheckExecutionContext, model: Model, validated_features: pl.DataFrame
+) -> dg.AssetCheckResult:
+    partition = Partition.of(context)
+    verdict = judge(validated_features, features_schema(model.prompts().answer_model, partition.country))
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        metadata={
+            "rows": validated_features.height,
+            "rows_failed": len(verdict.failed_rows),
+            "failure_cases": dg.MetadataValue.table(
+                records=[dg.TableRecord(case) for case in verdict.failures.head(100).to_dicts()],
+                schema=dg.TableSchema(
+                    columns=[
+                        dg.TableColumn("index", "int"),
+                        dg.TableColumn("column"),
+                        dg.TableColumn("check"),
+                        dg.TableColumn("failure_case"),
+                    ]
+                ),
+            ),
+        },
+    )
+
+
+@dg.asset_check(
+    asset="validated_features",
+    additional_ins={
+        "raw_interactions": dg.AssetIn("raw_interactions"),
+        "rejected_records": dg.AssetIn("rejected_records"),
+    },
+    partitions_def=interaction_partitions,
+    blocking=True,
+    description="Documents landed = validated + rejected + exact duplicates, the landed ones counted from S3.",
+)
+def conservation(
+    context: dg.AssetCheckExecutionContext,
+    landing: Landing,
+    validated_features: pl.DataFrame,
+    raw_interactions: pl.DataFrame,
+    rejected_records: pl.DataFrame,
+) -> dg.AssetCheckResult:
+    zone = landing.zone()
+    objects, _ = zone.list_folder(Partition.of(context).folder)
+    objects = [item for item in objects if item.is_document_file]
+    since = changed_since(objects, raw_interactions, zone)
+    landed, duplicates = count_landed(zone.read_all(item for item in objects if item.key not in since.landed))
+    balance = Balance(landed, validated_features.height, rejected_records.height, duplicates)
+    description = str(balance)
+    if since.replaced:
+        description += (
+            f"; {len(since.replaced)} objects were replaced or deleted after they were read: "
+            "the sensor asks for this partition again"
+        )
+    return dg.AssetCheckResult(
+        passed=balance.holds,
+        description=description,
+        metadata={
+            "landed": landed,
+            "validated": balance.validated,
+            "rejected": balance.rejected,
+            "exact_duplicates": duplicates,
+            "missing": balance.missing,
+            "objects_landed_since": len(since.landed),
+            "objects_replaced_since": len(since.replaced),
+        },
+    )
+
+
+@dg.asset_check(
+    asset="validated_features",
+    additional_ins={"rejected_records": dg.AssetIn("rejected_records")},
+    partitions_def=interaction_partitions,
+    blocking=True,
+    description="No interaction is both validated and rejected.",
+)
+def one_door(validated_features: pl.DataFrame, rejected_records: pl.DataFrame) -> dg.AssetCheckResult:
+    both = sorted(set(validated_features["interaction_id"]) & set(rejected_records["interaction_id"].drop_nulls()))
+    return dg.AssetCheckResult(passed=not both, metadata={"in_both": len(both), "interaction_ids": both[:20]})
+
+
+@dg.asset_check(
+    asset="rejected_records",
+    additional_ins={"validated_features": dg.AssetIn("validated_features")},
+    partitions_def=interaction_partitions,
+    description=f"At most {MAX_REJECTED_SHARE:.0%} of the documents are rejected.",
+)
+def rejected_share(rejected_records: pl.DataFrame, validated_features: pl.DataFrame) -> dg.AssetCheckResult:
+    documents = rejected_records.height + validated_features.height
+    share = rejected_records.height / documents if documents else 0.0
+    return dg.AssetCheckResult(
+        passed=share <= MAX_REJECTED_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"share": share, "rejected": rejected_records.height, "limit": MAX_REJECTED_SHARE},
+    )
+
+
+@dg.asset_check(
+    asset="llm_extractions",
+    partitions_def=interaction_partitions,
+    description=f"An interaction costs at most ${MAX_COST_PER_INTERACTION_USD} at list price.",
+)
+def cost_per_interaction(llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
+    cost = float(llm_extractions["cost_usd"].sum()) / llm_extractions.height if llm_extractions.height else 0.0
+    return dg.AssetCheckResult(
+        passed=cost <= MAX_COST_PER_INTERACTION_USD,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"cost_usd": cost, "limit": MAX_COST_PER_INTERACTION_USD},
+    )
+
+
+@dg.asset_check(
+    asset="llm_extractions",
+    partitions_def=interaction_partitions,
+    description=f"At least {MIN_CACHE_SHARE:.0%} of the prompt is read from the model's cache, the warm-up call apart.",
+)
+def prompt_cache_hits(model: Model, llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
+    # Below the model's minimum nothing is cached and no error says so: only these counts do.
+    calls = llm_extractions.filter(pl.col("attempts") > 0)
+    prompt = sum(int(calls[name].sum()) for name in ("input_tokens", "cache_read_tokens", "cache_write_tokens"))
+    share = int(calls["cache_read_tokens"].sum()) / prompt if prompt else 0.0
+    if not model.capabilities().cache_points:
+        note = "the model has no prompt cache"
+    elif calls.height < 2:
+        note = "too few calls to tell"
+    else:
+        note = None
+    return dg.AssetCheckResult(
+        passed=note is not None or share >= MIN_CACHE_SHARE * (calls.height - 1) / calls.height,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=note,
+        metadata={"share": share, "calls": calls.height, "limit": MIN_CACHE_SHARE},
+    )
+
+
+@dg.asset_check(
+    asset="llm_extractions",
+    partitions_def=interaction_partitions,
+    description=f"95 of 100 calls take at most {MAX_LATENCY_P95_MS / 1000:g} s.",
+)
+def latency_p95(llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
+    calls = llm_extractions.filter(pl.col("attempts") > 0)
+    p95 = calls["latency_ms"].quantile(0.95, interpolation="higher")
+    return dg.AssetCheckResult(
+        passed=p95 is None or p95 <= MAX_LATENCY_P95_MS,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"p95_ms": float(p95 or 0), "calls": calls.height, "limit_ms": MAX_LATENCY_P95_MS},
+    )
+
+
+CHECKS = (
+    schema,
+    conservation,
+    one_door,
+    rejected_share,
+    cost_per_interaction,
+    prompt_cache_hits,
+    latency_p95,
+)

@@ -1,0 +1,33 @@
+"""The code location: the one place where assets, checks, jobs, sensors and resources come together.
+
+Nothing imports this module but Dagster and the tests.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from cs_features.assets.feature_store import feature_store
+from cs_features.assets.llm_extractions import llm_extractions
+from cs_features.assets.raw_interactions import raw_interactions
+from cs_features.assets.validated_features import validated_features
+from cs_features.checks import CHECKS
+from cs_features.environments import settings
+from cs_features.jobs import process_interactions
+from cs_features.resources import resources_for
+from cs_features.sensors import landing_sensor
+
+
+def build_defs(**resource_overrides: Any) -> dg.Definitions:
+    """The definitions of production; tests pass other resources by name and get the same object."""
+    return dg.Definitions(
+        assets=[raw_interactions, llm_extractions, validated_features, feature_store],
+        asset_checks=CHECKS,
+        jobs=[process_interactions],
+        sensors=[landing_sensor],
+        resources={**resources_for(settings()), **resource_overrides},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,120 @@
+"""Starting and stopping what `make demo` and `make dev` need: the stack, Dagster's daemon, Dagster's UI.
+
+Each is a child process that ends with its parent's `with`; only children started here are ended.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlparse
+
+from cs_features.extraction.models import CUSTOM_MODEL_ID, EMBEDDED_MODEL_ID
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+READY_SECONDS = 90
+
+
+class LocalProblem(RuntimeError):
+    """Something on this machine is in the way; the message says what and where to look."""
+
+
+@contextmanager
+def child(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `python -m ...` with its output in `log`, and end it, by its own id, at the end."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments], env=dict(environment), stdout=output, stderr=output, cwd=ROOT
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+@contextmanager
+def stack(state: Path, port: int, model: str | None) -> Iterator[dict[str, str]]:
+    """The local stack, this one or one that is running already; yields the environment to use it."""
+    settings_file = state / "stack.env"
+    if not _listens(port):
+        settings_file.unlink(missing_ok=True)
+        arguments = ["cs_features.local", "--state", str(state), "--port", str(port)]
+        if model:
+            arguments += ["--model", model]
+        log = state / "logs" / "stack.log"
+        with child(arguments, os.environ, log) as process:
+            _wait_for(settings_file, process, log)
+            yield environment_for(state, _read(settings_file), model)
+    elif settings_file.exists() and urlparse(_read(settings_file)["AWS_ENDPOINT_URL_S3"]).port == port:
+        yield environment_for(state, _read(settings_file), model)
+    else:
+        raise LocalProblem(f"Port {port} is taken by something else; choose another with PORT=")
+
+
+@contextmanager
+def dev_running(state: Path) -> Iterator[None]:
+    """Say, while the context is open, that `make dev` runs a daemon on this state."""
+    path = state / "dev.pid"
+    path.write_text(str(os.getpid()))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def dev_is_running(state: Path) -> bool:
+    try:
+        os.kill(int((state / "dev.pid").read_text()), 0)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return False
+    return True
+
+
+def environment_for(state: Path, endpoints: Mapping[str, str], model: str | None) -> dict[str, str]:
+    """What the product and Dagster are told, on this machine. All of it is the contract's settings."""
+    home = state.resolve() / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
+    return {
+        **os.environ,
+        **endpoints,
+        "DAGSTER_HOME": str(home),
+        "CS_FEATURES_MODEL_ID": CUSTOM_MODEL_ID if model else EMBEDDED_MODEL_ID,
+        # The embedded engine answers two at a time.
+        "CS_FEATURES_MAX_CONCURRENCY": "2",
+        "CS_FEATURES_LANDING_QUIET_SECONDS": "2",
+        # Interactions of any age may be landed here, and listing a loopback bucket costs nothing.
+        "CS_FEATURES_LANDING_WINDOW_DAYS": "3650",
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _read(path: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+
+
+def _wait_for(path: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not path.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+            raise LocalProblem(f"The local stack did not start; the end of {log}:\n{tail}")
+        time.sleep(0.1)

@@ -1,0 +1,54 @@
+"""What an administrator creates once in AWS, created here in the local stack: buckets, feature group, topic.
+
+Idempotent. In AWS the same things come from `deploy/`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from cs_features.environments import settings
+from cs_features.feature_group import EVENT_TIME, IDENTIFIER, feature_definitions
+
+TOPIC = "cs-features-alerts"
+ROLE = "arn:aws:iam::123456789012:role/local-feature-store"
+
+
+def clients(environment: Mapping[str, str]) -> Any:
+    """A function from a service to its boto3 client at the endpoints of `environment`."""
+    session = boto3.Session(
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_REGION"],
+    )
+
+    def client(service: str) -> Any:
+        return session.client(
+            service, endpoint_url=environment["AWS_ENDPOINT_URL_" + service.upper().replace("-", "_")]
+        )
+
+    return client
+
+
+def provision(environment: Mapping[str, str]) -> None:
+    client, names = clients(environment), settings()
+    s3 = client("s3")
+    existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    for bucket in {names.landing_bucket, names.data_bucket} - existing:
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": environment["AWS_REGION"]})
+    client("sns").create_topic(Name=TOPIC)
+    try:
+        client("sagemaker").create_feature_group(
+            FeatureGroupName=names.feature_group,
+            RecordIdentifierFeatureName=IDENTIFIER,
+            EventTimeFeatureName=EVENT_TIME,
+            FeatureDefinitions=feature_definitions(),
+            OnlineStoreConfig={"EnableOnlineStore": True},
+            OfflineStoreConfig={"S3StorageConfig": {"S3Uri": f"s3://{names.data_bucket}/feature-store"}},
+            RoleArn=ROLE,
+        )
+    except ClientError as error:
+        if "already exists" not in str(error):
+            raise
