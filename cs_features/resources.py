@@ -12,9 +12,14 @@ from dagster_aws.s3 import S3Resource
 
 from cs_features import aws
 from cs_features.environments import Settings
-from cs_features.extraction.bedrock import bedrock_client
+from cs_features.extraction.bedrock import bedrock_client, converse
+from cs_features.extraction.brakes import Budget
+from cs_features.extraction.engine import Extractor
+from cs_features.extraction.host import host_folder
 from cs_features.extraction.models import ModelCapabilities, capabilities_of
+from cs_features.extraction.pricing import price_list
 from cs_features.extraction.prompting import Prompts, load_prompts
+from cs_features.extraction.quota import Limiter
 from cs_features.landing import LandingZone
 from cs_features.storage import DataBucket, ParquetTables
 
@@ -33,14 +38,14 @@ class Landing(dg.ConfigurableResource[LandingZone]):
 
 
 class Model(dg.ConfigurableResource[Any]):
-    """The model, and what it is told."""
+    """The model, what it is told, and what a run may spend on it."""
 
     model_id: str
     prompts_dir: str
     max_concurrency: int
-
-    def client(self) -> Any:
-        return bedrock_client(self.max_concurrency)
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    max_cost_usd: float
 
     def capabilities(self) -> ModelCapabilities:
         return capabilities_of(self.model_id)
@@ -48,6 +53,22 @@ class Model(dg.ConfigurableResource[Any]):
     def prompts(self) -> Prompts:
         # Read at each use, so that an edited prompt counts from the next run on.
         return load_prompts(Path(self.prompts_dir))
+
+    def extractor(self, prompts: Prompts) -> Extractor:
+        """What one run asks with; its budget begins at zero."""
+        capabilities, client = self.capabilities(), bedrock_client(self.max_concurrency)
+        return Extractor(
+            call=lambda request: converse(client, request),
+            answer_model=prompts.answer_model,
+            price=price_list(capabilities),
+            limiter=Limiter(
+                host_folder() / "quota" / self.model_id,
+                requests_per_minute=self.requests_per_minute,
+                tokens_per_minute=self.tokens_per_minute,
+                burndown=capabilities.burndown,
+            ),
+            budget=Budget(self.max_cost_usd),
+        )
 
 
 class FeatureGroup(dg.ConfigurableResource[Any]):
@@ -78,6 +99,9 @@ def resources_for(settings: Settings) -> Mapping[str, Any]:
             model_id=settings.model_id,
             prompts_dir=str(settings.prompts_dir),
             max_concurrency=settings.max_concurrency,
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+            max_cost_usd=settings.max_cost_usd,
         ),
         "feature_group": FeatureGroup(name=settings.feature_group),
         "data": data,

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from dagster_aws.s3 import S3Resource
 
 from cs_features.aws import explained, is_missing
+from cs_features.extraction.ledger import Ledger
 from cs_features.partitions import Partition
 
 
@@ -53,13 +54,16 @@ class Tables:
 
 
 class DataBucket(dg.ConfigurableResource[Tables]):
-    """The data bucket."""
+    """The data bucket: the tables, and the ledger beside them."""
 
     s3: S3Resource
     name: str
 
     def tables(self) -> Tables:
         return Tables(self.s3.get_client(), self.name)
+
+    def ledger(self, partition: Partition) -> Ledger:
+        return Ledger(self.s3.get_client(), self.name, partition.folder)
 
 
 class ParquetTables(dg.ConfigurableIOManager):

@@ -5,12 +5,14 @@ import time
 import dagster as dg
 import polars as pl
 
-from cs_features.extraction.bedrock import RunStopper, converse
-from cs_features.extraction.engine import Extractor, Outcome, fan_out
-from cs_features.extraction.pricing import price_list
+from cs_features.aws import explained
+from cs_features.extraction.bedrock import RunStopper
+from cs_features.extraction.session import MAX_SERVICE_FAILED_SHARE, MIN_SERVICE_FAILED, Session, extract
 from cs_features.extraction.table import extractions_frame, plan
 from cs_features.partitions import Partition, interaction_partitions
 from cs_features.resources import Model
+from cs_features.schemas import Reason
+from cs_features.storage import DataBucket
 
 PROGRESS_SECONDS = 10
 
@@ -22,36 +24,44 @@ PROGRESS_SECONDS = 10
     description="The model's answer for each accepted interaction, with tokens, dollars and latency a call.",
 )
 def llm_extractions(
-    context: dg.AssetExecutionContext, model: Model, raw_interactions: pl.DataFrame
+    context: dg.AssetExecutionContext, model: Model, data: DataBucket, raw_interactions: pl.DataFrame
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = Partition.of(context)
-    prompts, capabilities = model.prompts(), model.capabilities()
-    needed, requests = plan(raw_interactions, prompts, capabilities)
-    client = model.client()
-    extractor = Extractor(
-        call=lambda request: converse(client, request),
-        answer_model=prompts.answer_model,
-        price=price_list(capabilities),
-    )
-    outcomes: dict[str, Outcome] = {}
-    reported = time.monotonic()
+    prompts = model.prompts()
+    needed, requests = plan(raw_interactions, prompts, model.capabilities())
+    last_report = time.monotonic()
+
+    def progress(session: Session) -> None:
+        nonlocal last_report
+        if time.monotonic() - last_report > PROGRESS_SECONDS:
+            last_report = time.monotonic()
+            context.log.info(_progress(partition, session, len(requests)))
+
     try:
-        for outcome in fan_out(requests.items(), extractor.ask, model.max_concurrency):
-            outcomes[outcome.request_hash] = outcome
-            if time.monotonic() - reported > PROGRESS_SECONDS:
-                reported = time.monotonic()
-                context.log.info(_progress(partition, outcomes, len(requests)))
+        with explained("Ledger", "CS_FEATURES_DATA_BUCKET"), data.ledger(partition) as ledger:
+            session = extract(requests, ledger, model.extractor(prompts), model.max_concurrency, progress)
+            ledger.compact()
     except RunStopper as error:
         raise dg.Failure(f"{partition}: {error}", allow_retries=False) from None
-    context.log.info(_progress(partition, outcomes, len(requests)))
-    frame = extractions_frame(needed, outcomes, set(), capabilities.model_id, prompts.version(partition.country))
+    context.log.info(_progress(partition, session, len(requests)))
+    down = sum(outcome.error is Reason.SERVICE_FAILED for outcome in session.outcomes.values())
+    if down >= MIN_SERVICE_FAILED and down > MAX_SERVICE_FAILED_SHARE * len(requests):
+        raise dg.Failure(
+            f"{partition}: Bedrock failed {down} of {len(requests)} calls for good. Every answer is kept; "
+            "run the partition again for the rest"
+        )
+    already_paid = set(session.outcomes) - session.asked
+    frame = extractions_frame(
+        needed, session.outcomes, already_paid, model.model_id, prompts.version(partition.country)
+    )
     return dg.MaterializeResult(value=frame, metadata=_metadata(frame))
 
 
-def _progress(partition: Partition, outcomes: dict[str, Outcome], total: int) -> str:
-    failed = sum(not outcome.answered for outcome in outcomes.values())
-    cost = sum(outcome.cost_usd for outcome in outcomes.values())
-    return f"{partition}: {len(outcomes)} of {total} calls done, {failed} failed, ${cost:.4f}"
+def _progress(partition: Partition, session: Session, total: int) -> str:
+    return (
+        f"{partition}: {len(session.outcomes)} of {total} calls done, {len(session.outcomes) - len(session.asked)} "
+        f"of them from the ledger, {session.failed} failed, ${session.cost_usd:.4f}"
+    )
 
 
 def _metadata(frame: pl.DataFrame) -> dict[str, dg.MetadataValue]:

@@ -6,26 +6,25 @@ exception. What would fail every request raises `RunStopper`. No S3, no Dagster,
 
 import itertools
 import json
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import tenacity
 from pydantic import ValidationError
 
-from cs_features.extraction.bedrock import (
-    InputTooLong,
-    Reply,
-    RequestRefused,
-    Throttled,
-    Unavailable,
-)
+from cs_features.extraction.bedrock import InputTooLong, Reply, RequestRefused, Throttled, Unavailable
+from cs_features.extraction.brakes import Breaker, Budget
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest, repair_request
+from cs_features.extraction.quota import Limiter
 from cs_features.schemas import Extraction, Reason
 
-MAX_ATTEMPTS = 8
+MAX_UNAVAILABLE = 8
+MAX_THROTTLED = 50  # a throttled call waits for its turn again, which the limiter spaces
+MAX_BACKOFF_SECONDS = 20.0
 MAX_ANSWER_CHARACTERS = 20_000
 
 
@@ -39,18 +38,41 @@ class Outcome:
     """
 
     request_hash: str
-    answer: dict[str, Any] | None
-    raw_answer: str | None
-    error: Reason | None
-    detail: str | None
-    usage: TokenUsage
-    cost_usd: float
-    latency_ms: int
-    attempts: int
+    answer: dict[str, Any] | None = None
+    raw_answer: str | None = None
+    error: Reason | None = None
+    detail: str | None = None
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    cost_usd: float = 0.0
+    latency_ms: int = 0
+    attempts: int = 0
 
     @property
     def answered(self) -> bool:
         return self.answer is not None
+
+
+class TokenEstimate:
+    """How many tokens a request will have, learned from the replies of this run.
+
+    It starts from one token in 2.5 characters, more than any of the models' tokenizers makes of the
+    languages of the prompts, so that the first reservations are too large and not too small.
+    """
+
+    def __init__(self) -> None:
+        self.tokens_per_character = 0.4
+
+    def prompt(self, request: ConverseRequest) -> int:
+        return round(_characters(request) * self.tokens_per_character)
+
+    def learn(self, request: ConverseRequest, usage: TokenUsage) -> None:
+        if usage.prompt_tokens:
+            self.tokens_per_character += 0.2 * (usage.prompt_tokens / _characters(request) - self.tokens_per_character)
+
+
+def _characters(request: ConverseRequest) -> int:
+    blocks = [*request["system"], *(block for message in request["messages"] for block in message["content"])]
+    return sum(len(block["text"]) for block in blocks if "text" in block)
 
 
 @dataclass(frozen=True)
@@ -60,79 +82,105 @@ class Extractor:
     call: Callable[[ConverseRequest], Reply]
     answer_model: type[Extraction]
     price: Callable[[TokenUsage], float]
-    max_wait_seconds: float = 20.0
+    limiter: Limiter
+    budget: Budget
+    breaker: Breaker = field(default_factory=Breaker)
+    estimate: TokenEstimate = field(default_factory=TokenEstimate)
+    sleep: Callable[[float], None] = time.sleep
 
     def ask(self, request_hash: str, request: ConverseRequest) -> Outcome:
-        """Ask until there is an answer, a reason, or `RunStopper`."""
-        tally = _Tally(request_hash)
-        try:
-            outcome, complaint, tool_use = self._ask_once(request, tally)
-            if complaint is not None and tool_use is not None:
-                # One repair, with the validator's words; a model that misses twice is rejected.
-                outcome, _, _ = self._ask_once(repair_request(request, tool_use, complaint), tally)
-            return outcome
-        except (Throttled, Unavailable) as error:
-            detail = f"{error} after {tally.attempts} attempts"
-            return tally.failed(Reason.SERVICE_FAILED, detail)
-        except InputTooLong as error:
-            return tally.failed(Reason.INPUT_TOO_LONG, str(error))
-        except RequestRefused as error:
-            return tally.failed(Reason.REQUEST_REFUSED, str(error))
+        """Ask until there is an answer or a reason.
 
-    def _ask_once(self, request: ConverseRequest, tally: "_Tally") -> tuple[Outcome, str | None, dict[str, Any] | None]:
-        """One answered call, as (outcome, what the validator says, the tool use to repair)."""
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type((Throttled, Unavailable)),
-            stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
-            wait=tenacity.wait_random_exponential(multiplier=0.5, max=self.max_wait_seconds),
-            before=lambda _: tally.count_attempt(),
-            reraise=True,
-        )
-        reply = retrying(self.call, request)
-        tally.add(reply, self.price(reply.usage))
+        Raises:
+            RunStopper: no request of this run would be answered, or none may be asked any more.
+        """
+        # What the calls for this request have cost and said so far.
+        so_far = Outcome(request_hash)
+        try:
+            reply, so_far = self._call(request, so_far)
+            outcome, complaint = self._judge(reply, so_far)
+            if complaint is not None and reply.tool_use is not None:
+                # One repair, with the validator's words; a model that misses twice is rejected.
+                repair = repair_request(request, reply.tool_use, complaint)
+                reply, so_far = self._call(repair, outcome)
+                outcome, _ = self._judge(reply, so_far)
+            return outcome
+        except _GaveUp as error:
+            return replace(error.so_far, answer=None, error=error.reason, detail=error.detail)
+
+    def _call(self, request: ConverseRequest, so_far: Outcome) -> tuple[Reply, Outcome]:
+        """One answered call, retried by class of error, and the outcome so far with its bill added."""
+        unavailable = throttled = 0
+        while True:
+            reserved = self.estimate.prompt(request) + request["inferenceConfig"]["maxTokens"]
+            self.limiter.wait_for_turn(reserved)
+            self.budget.check()
+            self.breaker.check()
+            so_far = replace(so_far, attempts=so_far.attempts + 1)
+            usage = None
+            try:
+                reply = self.call(request)
+                usage = reply.usage
+            except Throttled as error:
+                self.limiter.throttled()
+                throttled += 1
+                if throttled == MAX_THROTTLED:
+                    raise _GaveUp(so_far, Reason.SERVICE_FAILED, f"{error} {throttled} times") from None
+            except Unavailable as error:
+                self.breaker.failed(error)
+                unavailable += 1
+                if unavailable == MAX_UNAVAILABLE:
+                    raise _GaveUp(so_far, Reason.SERVICE_FAILED, f"{error} {unavailable} times") from None
+                self.sleep(random.uniform(0, min(MAX_BACKOFF_SECONDS, 0.5 * 2**unavailable)))  # noqa: S311
+            except InputTooLong as error:
+                raise _GaveUp(so_far, Reason.INPUT_TOO_LONG, str(error)) from None
+            except RequestRefused as error:
+                raise _GaveUp(so_far, Reason.REQUEST_REFUSED, str(error)) from None
+            else:
+                self.breaker.succeeded()
+                self.estimate.learn(request, reply.usage)
+                cost_usd = self.price(reply.usage)
+                self.budget.spend(cost_usd)
+                return reply, replace(
+                    so_far,
+                    usage=so_far.usage + reply.usage,
+                    cost_usd=so_far.cost_usd + cost_usd,
+                    latency_ms=reply.latency_ms,
+                )
+            finally:
+                self.limiter.settle(reserved, usage)
+
+    def _judge(self, reply: Reply, so_far: Outcome) -> tuple[Outcome, str | None]:
+        """The outcome that a reply makes, and what the validator says when a repair may help."""
+
+        def failed(reason: Reason, detail: str, raw: str | None = None) -> Outcome:
+            return replace(so_far, answer=None, raw_answer=raw, error=reason, detail=detail)
+
         if reply.stop_reason == "max_tokens":
-            return tally.failed(Reason.ANSWER_CUT_OFF, "the answer reached maxTokens"), None, None
+            return failed(Reason.ANSWER_CUT_OFF, "the answer reached maxTokens"), None
         if reply.tool_use is None:
             if reply.stop_reason in ("tool_use", "end_turn", "stop_sequence"):
-                return tally.failed(Reason.INVALID_ANSWER, "the answer does not use the tool"), None, None
-            return tally.failed(Reason.MODEL_REFUSED, f"stop reason {reply.stop_reason}"), None, None
+                return failed(Reason.INVALID_ANSWER, "the answer does not use the tool"), None
+            return failed(Reason.MODEL_REFUSED, f"stop reason {reply.stop_reason}"), None
         raw = json.dumps(reply.tool_use.get("input"), ensure_ascii=False)
         if len(raw) > MAX_ANSWER_CHARACTERS:
-            return tally.failed(Reason.INVALID_ANSWER, f"the answer has {len(raw)} characters"), None, None
-        tally.raw_answer = raw
+            return failed(Reason.INVALID_ANSWER, f"the answer has {len(raw)} characters"), None
         try:
             answer = self.answer_model.model_validate(reply.tool_use.get("input"))
         except ValidationError as error:
             complaint = _complaint(error)
-            return tally.failed(Reason.INVALID_ANSWER, complaint), complaint, reply.tool_use
-        return tally.answered(answer.model_dump()), None, None
+            return failed(Reason.INVALID_ANSWER, complaint, raw), complaint
+        return replace(so_far, answer=answer.model_dump(), raw_answer=raw, error=None, detail=None), None
 
 
-class _Tally:
-    """What the calls of one request have cost so far."""
+class _GaveUp(Exception):
+    """A request that gets no answer, with what it has cost."""
 
-    def __init__(self, request_hash: str) -> None:
-        self.attempts = 0
-        self.raw_answer: str | None = None
-        self._empty = Outcome(request_hash, None, None, None, None, TokenUsage(), 0.0, 0, 0)
-
-    def count_attempt(self) -> None:
-        self.attempts += 1
-
-    def add(self, reply: Reply, cost_usd: float) -> None:
-        so_far = self._empty
-        self._empty = replace(
-            so_far,
-            usage=so_far.usage + reply.usage,
-            cost_usd=so_far.cost_usd + cost_usd,
-            latency_ms=reply.latency_ms,
-        )
-
-    def answered(self, answer: dict[str, Any]) -> Outcome:
-        return replace(self._empty, answer=answer, raw_answer=self.raw_answer, attempts=self.attempts)
-
-    def failed(self, reason: Reason, detail: str) -> Outcome:
-        return replace(self._empty, error=reason, detail=detail, raw_answer=self.raw_answer, attempts=self.attempts)
+    def __init__(self, so_far: Outcome, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.so_far = so_far
+        self.reason = reason
+        self.detail = detail
 
 
 def _complaint(error: ValidationError) -> str:

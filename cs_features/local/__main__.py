@@ -19,16 +19,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; 1 with a sentence on stderr when the stack cannot start."""
     parser = argparse.ArgumentParser(prog="python -m cs_features.local", description=__doc__.splitlines()[0])
     parser.add_argument("--state", type=Path, default=Path(".local"), help="folder that keeps everything")
-    parser.add_argument(
-        "--port", type=int, default=4600, help="S3, SNS, SageMaker; the runtimes are on the next"
-    )
-    parser.add_argument(
-        "--requests-per-minute", type=float, help="quota of each Bedrock model; default: none"
-    )
+    parser.add_argument("--port", type=int, default=4600, help="S3, SNS, SageMaker; the runtimes are on the next")
+    parser.add_argument("--requests-per-minute", type=float, help="quota of each Bedrock model; default: none")
     model = parser.add_mutually_exclusive_group()
-    model.add_argument(
-        "--model", help="GGUF file, or URL of an OpenAI-compatible server; default: SmolLM2-135M"
-    )
+    model.add_argument("--model", help="GGUF file, or URL of an OpenAI-compatible server; default: SmolLM2-135M")
     model.add_argument("--scripted", metavar="JSON", help="a made-up model; fields of scripted.Script, or {}")
     options = parser.parse_args(arguments)
 
@@ -73,7 +67,9 @@ def _announce(environment: dict[str, str], state: Path) -> None:
     lines = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
     state.mkdir(parents=True, exist_ok=True)
     path = state / "stack.env"
-    path.write_text("".join(f"{line}\n" for line in lines))
+    draft = path.with_suffix(".draft")
+    draft.write_text("".join(f"{line}\n" for line in lines))
+    draft.replace(path)  # whoever waits for the file reads all of it
     print(f"S3, SNS, SageMaker (moto)       {environment['AWS_ENDPOINT_URL_S3']}")
     print(f"Bedrock, Feature Store runtime  {environment['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']}")
     print(f"State                           {state.resolve()}")

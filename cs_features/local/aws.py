@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from traceback import format_tb
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ from cs_features.local.journal import Journal, Request
 
 HOST = "127.0.0.1"
 REGION = "eu-central-1"
+CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}  # nobody checks them
 
 _log = logging.getLogger(__name__)
 # moto keeps its state once a process, so there can be one local AWS in it.
@@ -39,9 +41,7 @@ _only_one = threading.Lock()
 
 
 @contextmanager
-def serve(
-    state: Path | None, listener: socket.socket, *, s3_error_rate: float = 0.0, seed: int = 0
-) -> Iterator[str]:
+def serve(state: Path | None, listener: socket.socket, *, s3_error_rate: float = 0.0, seed: int = 0) -> Iterator[str]:
     """moto's server on `listener` (bound, not yet listening) while the context is open; yields its URL.
 
     `state` is the folder of the journal, `None` for an account that forgets. `s3_error_rate` is the
@@ -60,12 +60,8 @@ def serve(
         try:
             app = _Recorded(journal, s3_error_rate, random.Random(seed))
             listener.listen(128)
-            server = make_server(
-                HOST, 0, app, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
-            )
-            thread = threading.Thread(
-                target=server.serve_forever, args=(0.05,), name="local-aws", daemon=True
-            )
+            server = make_server(HOST, 0, app, threaded=True, request_handler=_QuietHandler, fd=listener.fileno())
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="local-aws", daemon=True)
             thread.start()
             try:
                 yield f"http://{HOST}:{listener.getsockname()[1]}"
@@ -96,6 +92,8 @@ class _Recorded:
                     f"Line {number} of the local AWS's journal, {request.method} "
                     f"{urlsplit(request.target).path}, was answered {status} when replayed."
                 )
+        if journal:
+            journal.requests.clear()  # moto has them now
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = Request.read(environ)
@@ -108,17 +106,16 @@ class _Recorded:
                 # Taken again under the lock, so that times in the journal never run backwards.
                 request = replace(request, time=time.time())
                 body, status, headers = request.send(self._moto)
-            except Exception as error:  # noqa: BLE001 - whatever moto raises is a 500; it may quote the request
-                _log.error(
-                    "moto failed on %s for %s: %s", request.method, request.service, type(error).__name__
-                )
+            except Exception as error:  # a gap of moto's; its message may quote the request
+                trace = "".join(format_tb(error.__traceback__))
+                _log.error("moto failed on %s: %s\n%s", request.service, type(error).__name__, trace)
                 return Response("moto failed on this request.", 500)(environ, start_response)
             if self._journal and status < 400 and request.changes_state:
                 self._journal.append(request)
         return Response(body, status, headers)(environ, start_response)
 
 
-class _QuietHandler(MotoRequestHandler):
+class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]
     # Header and body go out in two writes; with Nagle's algorithm the second waits for an ACK.
     disable_nagle_algorithm = True
 

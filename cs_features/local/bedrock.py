@@ -14,7 +14,7 @@ import logging
 import time
 import uuid
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from traceback import format_tb
@@ -62,49 +62,49 @@ class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
 
 
-class CachePoint(_Wire):
+class _CachePoint(_Wire):
     type: Literal["default"]
     ttl: Literal["5m", "1h"] | None = None
 
 
-class Block(_Wire):
+class _Block(_Wire):
     text: str | None = None
-    cache_point: CachePoint | None = None
+    cache_point: _CachePoint | None = None
 
 
-class Message(_Wire):
+class _Message(_Wire):
     role: Literal["user", "assistant"]
-    content: list[Block] = Field(min_length=1)
+    content: list[_Block] = Field(min_length=1)
 
 
-class ToolSpec(_Wire):
+class _ToolSpec(_Wire):
     name: str
     description: str | None = None
     input_schema: dict[Literal["json"], dict[str, Any]] = Field(min_length=1)
     strict: bool = False
 
 
-class Tool(_Wire):
-    tool_spec: ToolSpec | None = None
-    cache_point: CachePoint | None = None
+class _Tool(_Wire):
+    tool_spec: _ToolSpec | None = None
+    cache_point: _CachePoint | None = None
 
 
-class ToolChoice(_Wire):
+class _ToolChoice(_Wire):
     auto: dict[str, Any] | None = None
     any: dict[str, Any] | None = None
     tool: dict[Literal["name"], str] | None = None
 
 
-class ToolConfig(_Wire):
-    tools: list[Tool] = Field(min_length=1)
-    tool_choice: ToolChoice = ToolChoice()
+class _ToolConfig(_Wire):
+    tools: list[_Tool] = Field(min_length=1)
+    tool_choice: _ToolChoice = _ToolChoice()
 
     @property
-    def specs(self) -> list[ToolSpec]:
+    def specs(self) -> list[_ToolSpec]:
         return [tool.tool_spec for tool in self.tools if tool.tool_spec]
 
 
-class InferenceConfig(_Wire):
+class _InferenceConfig(_Wire):
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=1)
     top_p: float | None = Field(default=None, ge=0, le=1)
@@ -115,15 +115,15 @@ class ConverseRequest(_Wire):
     """The body of one Converse call, with the model id from its address."""
 
     model_id: str
-    messages: list[Message] = []
-    system: list[Block] = []
-    tool_config: ToolConfig | None = None
-    inference_config: InferenceConfig = InferenceConfig()
+    messages: list[_Message] = []
+    system: list[_Block] = []
+    tool_config: _ToolConfig | None = None
+    inference_config: _InferenceConfig = _InferenceConfig()
     additional_model_request_fields: dict[str, Any] = {}
     request_metadata: dict[str, str] = {}
 
     @property
-    def forced_tool(self) -> ToolSpec | None:
+    def forced_tool(self) -> _ToolSpec | None:
         """The tool that the answer has to be given with; None where plain text is asked for."""
         if self.tool_config is None:
             return None
@@ -371,7 +371,7 @@ def routes(
             if refused := refusal(request, capabilities):
                 raise refused
             reply = await answer_within_quota(request, capabilities.burndown if capabilities else 1)
-        except Exception as error:  # noqa: BLE001 - a server answers whatever happens
+        except Exception as error:
             fault = error if isinstance(error, Fault) else unexpected(error)
             stats.count_fault(fault)
             return error_response(fault)
@@ -379,7 +379,7 @@ def routes(
         return JSONResponse(response_body(request, reply, round((time.monotonic() - started) * 1000)))
 
     async def show_stats(_: HttpRequest) -> Response:
-        return JSONResponse(asdict(stats))
+        return JSONResponse(vars(stats))
 
     return [
         Route("/model/{modelId:path}/converse", converse, methods=["POST"]),

@@ -7,6 +7,7 @@ value: values come from customers.
 
 import math
 import re
+import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
@@ -21,6 +22,7 @@ _MAX_IDENTIFIER_BYTES = 2 * 1024
 _ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{3}|\d{9}))?Z", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800  # Unix seconds
+_DEFINITION_SECONDS = 5.0  # a definition is asked for again after this
 _UNIT_SECONDS = {"Seconds": 1, "Minutes": 60, "Hours": 3_600, "Days": 86_400, "Weeks": 604_800}
 
 
@@ -67,10 +69,7 @@ class FeatureGroup:
             name=description["FeatureGroupName"],
             identifier_feature=description["RecordIdentifierFeatureName"],
             event_time_feature=description["EventTimeFeatureName"],
-            types={
-                feature["FeatureName"]: feature["FeatureType"]
-                for feature in description["FeatureDefinitions"]
-            },
+            types={feature["FeatureName"]: feature["FeatureType"] for feature in description["FeatureDefinitions"]},
             stores=frozenset(store for store, there in stores.items() if there),
             ttl=_nanoseconds(online.get("TtlDuration")),
             offline_uri=offline.get("S3StorageConfig", {}).get("ResolvedOutputS3Uri"),
@@ -96,10 +95,7 @@ class FeatureGroup:
         for name in (self.identifier_feature, self.event_time_feature):
             if name not in values:
                 raise invalid(f"Feature {name} is required and missing.")
-        if (
-            sum(len(name.encode()) + len(value.encode()) for name, value in values.items())
-            > _MAX_RECORD_BYTES
-        ):
+        if sum(len(name.encode()) + len(value.encode()) for name, value in values.items()) > _MAX_RECORD_BYTES:
             raise invalid("The record is larger than 350 KB.")
         return Record(
             identifier=self.identifier(values[self.identifier_feature]),
@@ -170,6 +166,27 @@ class FeatureGroup:
             acceptable = False
         if not acceptable:
             raise invalid(f"Feature {name} is not a valid {kind} value.")
+
+
+class FeatureGroups:
+    """Feature groups by name or ARN, from `sagemaker` (a boto3 client); a definition is good for seconds."""
+
+    def __init__(self, sagemaker: Any) -> None:
+        self._sagemaker = sagemaker
+        self._known: dict[str, tuple[float, FeatureGroup]] = {}
+
+    def __call__(self, name_or_arn: str) -> FeatureGroup:
+        """Raises `FeatureStoreError` ResourceNotFound for a group that does not exist."""
+        name = name_or_arn.rpartition("/")[2]
+        asked, group = self._known.get(name, (0.0, None))
+        if group and time.monotonic() - asked < _DEFINITION_SECONDS:
+            return group
+        try:
+            group = FeatureGroup.described(self._sagemaker.describe_feature_group(FeatureGroupName=name))
+        except self._sagemaker.exceptions.ResourceNotFound:
+            raise FeatureStoreError(404, "ResourceNotFound", f"There is no feature group {name}.") from None
+        self._known[name] = time.monotonic(), group
+        return group
 
 
 def _nanoseconds(ttl: dict[str, Any] | None) -> int | None:

@@ -15,18 +15,17 @@ import logging
 import random
 import sqlite3
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from traceback import format_tb
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -34,11 +33,12 @@ from starlette.routing import Route
 from typing_extensions import Self
 
 from cs_features.local import offline_store, online_store
-from cs_features.local.aws import REGION
+from cs_features.local.aws import CREDENTIALS, REGION
 from cs_features.local.feature_group import (
     OFFLINE,
     ONLINE,
     FeatureGroup,
+    FeatureGroups,
     FeatureStoreError,
     Record,
     invalid,
@@ -46,7 +46,6 @@ from cs_features.local.feature_group import (
 
 _log = logging.getLogger(__name__)
 
-_DEFINITION_SECONDS = 5.0  # a group's definition is asked for again after this
 _FLUSH_SECONDS = 1.0  # AWS takes up to 15 minutes
 _MAX_BATCH = {"BatchWriteRecord": 25, "BatchGetRecord": 100}
 
@@ -87,14 +86,12 @@ class FeatureStore:
                 service,
                 endpoint_url=control_plane_url,
                 region_name=REGION,
-                aws_access_key_id="local",
-                aws_secret_access_key="local",
-                config=Config(retries={"mode": "standard", "max_attempts": 5}),
+                config=Config(retries={"mode": "standard", "max_attempts": 5}, proxies={}),
+                **CREDENTIALS,
             )
 
         self.latency_s = latency_s
-        self._sagemaker, self._s3 = client("sagemaker"), client("s3")
-        self._groups: dict[str, tuple[float, FeatureGroup]] = {}
+        self._groups, self._s3 = FeatureGroups(client("sagemaker")), client("s3")
         self._faults = faults or Faults()
         self._chance = random.Random(self._faults.seed)
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in ("calls", "errors", "records")}
@@ -133,7 +130,7 @@ class FeatureStore:
         with self._flushing:
             with self._transaction():
                 offline_store.assign(self._database)
-            offline_store.upload(self._database, self._transaction, self._s3, self._group)
+            offline_store.upload(self._database, self._transaction, self._s3, self._groups)
 
     def stats(self) -> dict[str, dict[str, int]]:
         """Calls by operation, errors by code, records written by store; since the start."""
@@ -149,8 +146,8 @@ class FeatureStore:
             return 200, _OPERATIONS[operation](self, body)
         except FeatureStoreError as error:
             refusal = error
-        except (sqlite3.Error, ClientError, BotoCoreError) as error:
-            _log.error("%s failed: %s", operation, type(error).__name__)
+        except Exception as error:  # a server answers whatever happens; a message may quote a record
+            _log.error("%s failed: %s\n%s", operation, type(error).__name__, "".join(format_tb(error.__traceback__)))
             refusal = FeatureStoreError(500, "InternalFailure", "The local Feature Store failed.")
         self._counts["errors"][refusal.code] += 1
         return refusal.status, {"__type": refusal.code, "Message": refusal.message}
@@ -188,7 +185,7 @@ class FeatureStore:
 
     def _prepared(self, entry: Body, ttl: Body | None) -> Callable[[], None]:
         """The write of one entry, validated, for the inside of a transaction."""
-        group = self._group(entry["FeatureGroupName"])
+        group = self._groups(entry["FeatureGroupName"])
         record = group.record(entry.get("Record") or [])
         targets = group.targets(entry.get("TargetStores"))
         expires_at = group.expiry(record.event_time, entry.get("TtlDuration") or ttl)
@@ -202,10 +199,13 @@ class FeatureStore:
         return write
 
     def _delete_record(self, body: Body) -> Body:
-        group = self._group(body["FeatureGroupName"])
+        group = self._groups(body["FeatureGroupName"])
         marker = group.marker(body["RecordIdentifierValueAsString"], body["EventTime"])
         targets = group.targets(body.get("TargetStores"))
-        hard = body.get("DeletionMode") == "HardDelete"
+        mode = body.get("DeletionMode", "SoftDelete")
+        if mode not in ("SoftDelete", "HardDelete"):
+            raise invalid("DeletionMode must be SoftDelete or HardDelete.")
+        hard = mode == "HardDelete"
         delete = online_store.hard_delete if hard else online_store.soft_delete
         with self._transaction():
             if ONLINE in targets:
@@ -248,7 +248,7 @@ class FeatureStore:
         return {"Records": records, "Errors": errors, "UnprocessedIdentifiers": []}
 
     def _readable(self, body: Body) -> FeatureGroup:
-        group = self._group(body["FeatureGroupName"])
+        group = self._groups(body["FeatureGroupName"])
         group.targets([ONLINE])
         for name in body.get("FeatureNames") or ():
             if name not in group.types:
@@ -262,26 +262,12 @@ class FeatureStore:
             return {}
         names = body.get("FeatureNames") or group.types
         record = [
-            {"FeatureName": name, "ValueAsString": value}
-            for name, value in stored.values.items()
-            if name in names
+            {"FeatureName": name, "ValueAsString": value} for name, value in stored.values.items() if name in names
         ]
         answer: Body = {"Record": record}
         if body.get("ExpirationTimeResponse") == "Enabled" and stored.expires_at is not None:
             answer["ExpiresAt"] = _iso(stored.expires_at)
         return answer
-
-    def _group(self, name_or_arn: str) -> FeatureGroup:
-        name = name_or_arn.rpartition("/")[2]
-        asked, group = self._groups.get(name, (0.0, None))
-        if group and time.monotonic() - asked < _DEFINITION_SECONDS:
-            return group
-        try:
-            group = FeatureGroup.described(self._sagemaker.describe_feature_group(FeatureGroupName=name))
-        except self._sagemaker.exceptions.ResourceNotFound:
-            raise FeatureStoreError(404, "ResourceNotFound", f"There is no feature group {name}.") from None
-        self._groups[name] = time.monotonic(), group
-        return group
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -295,7 +281,7 @@ class FeatureStore:
             stopping = self._stop.wait(_FLUSH_SECONDS)  # once more after the stop
             try:
                 self.flush()
-            except (FeatureStoreError, ClientError, BotoCoreError) as error:
+            except Exception as error:  # the thread goes on whatever happens; a message may quote a record
                 _log.warning("Offline rows wait for the next flush: %s", type(error).__name__)
 
 

@@ -53,9 +53,7 @@ class Request:
     @classmethod
     def read(cls, environ: dict[str, Any]) -> "Request":
         headers = {
-            name: value
-            for name, value in environ.items()
-            if name.startswith("HTTP_") and name not in _NEEDLESS_HEADERS
+            name: value for name, value in environ.items() if name.startswith("HTTP_") and name not in _NEEDLESS_HEADERS
         }
         headers |= {name: environ[name] for name in ("CONTENT_TYPE", _PRESERVED_NAMES) if environ.get(name)}
         # werkzeug marks the stream of a chunked upload as terminated; any other has a length.
@@ -90,9 +88,7 @@ class Request:
     @property
     def service(self) -> str:
         """The service it was signed for; S3 when it was not signed, as moto takes it."""
-        scope = (
-            self.headers.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
-        )
+        scope = self.headers.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
         return scope[3] if len(scope) == 5 else "s3"
 
     @property
@@ -100,9 +96,7 @@ class Request:
         if self.method in ("GET", "HEAD", "OPTIONS"):
             return False
         action = self.headers.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-        if not action and self.headers.get("CONTENT_TYPE", "").startswith(
-            "application/x-www-form-urlencoded"
-        ):
+        if not action and self.headers.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
             action = parse_qs(self.body.decode()).get("Action", [""])[0]
         return not action.startswith(_NO_CHANGES)
 
@@ -133,9 +127,7 @@ class Journal:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise RuntimeError(
-                f"Another local AWS is using {path.parent}; stop it or use another --state."
-            ) from None
+            raise RuntimeError(f"Another local AWS is using {path.parent}; stop it or use another --state.") from None
         try:
             *lines, _torn = (path.read_bytes() if path.exists() else b"").split(b"\n")
             self.requests = compacted([_readable(line, number) for number, line in enumerate(lines, 1)])
@@ -174,9 +166,7 @@ def compacted(requests: list[Request]) -> list[Request]:
             last[url.path] = index
             continue
         touched.add(unquote(url.path))
-        touched.add(
-            "/" + unquote(request.headers.get("HTTP_X_AMZ_COPY_SOURCE", "").partition("?")[0]).lstrip("/")
-        )
+        touched.add("/" + unquote(request.headers.get("HTTP_X_AMZ_COPY_SOURCE", "").partition("?")[0]).lstrip("/"))
         locked = "HTTP_X_AMZ_BUCKET_OBJECT_LOCK_ENABLED" in request.headers  # implies versioning
         if locked or "versioning" in parse_qs(url.query, keep_blank_values=True):
             versioned.add(_bucket(url.path))
@@ -208,6 +198,4 @@ def _readable(line: bytes, number: int) -> Request:
     try:
         return Request.from_line(line)
     except (ValueError, TypeError):
-        raise RuntimeError(
-            f"Line {number} of the local AWS's journal is unreadable; remove it to go on."
-        ) from None
+        raise RuntimeError(f"Line {number} of the local AWS's journal is unreadable; remove it to go on.") from None

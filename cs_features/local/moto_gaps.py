@@ -57,9 +57,7 @@ def mend() -> None:
     ]
     for owner, name, replacement in replacements:
         if not hasattr(owner, name):
-            raise RuntimeError(
-                f"This moto has no {owner.__name__}.{name}; see cs_features/local/moto_gaps.py."
-            )
+            raise RuntimeError(f"This moto has no {owner.__name__}.{name}; see cs_features/local/moto_gaps.py.")
         setattr(owner, name, replacement)
 
 
@@ -94,9 +92,7 @@ def _feature_group(response: Any) -> Any:
     for group in response.sagemaker_backend.feature_groups.values():
         if group.feature_group_name == name:
             return group
-    raise ResourceNotFound(
-        message=f"Resource Not Found: Amazon SageMaker can't find a FeatureGroup with name {name}"
-    )
+    raise ResourceNotFound(message=f"Resource Not Found: Amazon SageMaker can't find a FeatureGroup with name {name}")
 
 
 def _keep_online_store_config(response: Any) -> None:

@@ -71,9 +71,7 @@ def assign(database: sqlite3.Connection) -> None:
         )
 
 
-def upload(
-    database: sqlite3.Connection, transaction: Any, s3: Any, group_named: Callable[[str], FeatureGroup]
-) -> None:
+def upload(database: sqlite3.Connection, transaction: Any, s3: Any, group_named: Callable[[str], FeatureGroup]) -> None:
     """Upload every assigned object and forget its rows; stops at the first error, to be called again.
 
     `transaction` is a context manager factory; the upload itself is outside of any transaction.
@@ -104,9 +102,7 @@ def _parquet(group: FeatureGroup, rows: list[tuple[str, int, int, int]]) -> byte
     }
     # Without a zone, in UTC: a Glue timestamp.
     columns["write_time"] = pl.Series([row[1] for row in rows], dtype=pl.Int64).cast(pl.Datetime("us"))
-    columns["api_invocation_time"] = pl.Series([row[2] for row in rows], dtype=pl.Int64).cast(
-        pl.Datetime("us")
-    )
+    columns["api_invocation_time"] = pl.Series([row[2] for row in rows], dtype=pl.Int64).cast(pl.Datetime("us"))
     columns["is_deleted"] = pl.Series([bool(row[3]) for row in rows], dtype=pl.Boolean)
     buffer = io.BytesIO()
     pl.DataFrame(columns).write_parquet(buffer)

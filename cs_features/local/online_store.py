@@ -60,9 +60,7 @@ def hard_delete(database: sqlite3.Connection, group: FeatureGroup, marker: Recor
     """Whether `marker` was the latest, and so nothing is left."""
     if not _is_latest(database, group, marker):
         return False
-    database.execute(
-        "DELETE FROM online WHERE feature_group = ? AND identifier = ?", (group.name, marker.identifier)
-    )
+    database.execute("DELETE FROM online WHERE feature_group = ? AND identifier = ?", (group.name, marker.identifier))
     return True
 
 

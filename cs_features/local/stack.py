@@ -7,6 +7,7 @@ Not here: what the services do, or what is created in them (`provision.py`).
 import errno
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -61,13 +62,9 @@ class LocalStack:
         with ExitStack() as opened:
             # Both ports first: a stack that cannot start should not have replayed its journal.
             for_moto, for_runtimes = (opened.enter_context(_listener(port)) for port in self._ports)
-            aws_url = opened.enter_context(
-                aws.serve(self._state, for_moto, s3_error_rate=self._s3_error_rate)
-            )
+            aws_url = opened.enter_context(aws.serve(self._state, for_moto, s3_error_rate=self._s3_error_rate))
             self.feature_store = opened.enter_context(
-                FeatureStore(
-                    self._state, aws_url, faults=self._faults, latency_s=self._feature_store_latency_s
-                )
+                FeatureStore(self._state, aws_url, faults=self._faults, latency_s=self._feature_store_latency_s)
             )
             app = Starlette(routes=[*self._bedrock, *feature_store.routes(self.feature_store)])
             runtimes_url = opened.enter_context(_serve(app, for_runtimes))
@@ -79,8 +76,7 @@ class LocalStack:
                 "AWS_ENDPOINT_URL_SAGEMAKER_FEATURESTORE_RUNTIME": runtimes_url,
                 "AWS_REGION": aws.REGION,
                 "AWS_DEFAULT_REGION": aws.REGION,
-                "AWS_ACCESS_KEY_ID": "local",
-                "AWS_SECRET_ACCESS_KEY": "local",
+                **{name.upper(): value for name, value in aws.CREDENTIALS.items()},
                 "AWS_EC2_METADATA_DISABLED": "true",
             }
             self._opened = opened.pop_all()
@@ -109,21 +105,15 @@ def _listener(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _serve(app: Starlette, listener: socket.socket) -> Iterator[str]:
-    started = threading.Event()
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            started.set()
-
-    server = Server(
-        uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3
-        )
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3)
     )
     thread = threading.Thread(target=server.run, args=([listener],), name="local-runtimes", daemon=True)
     thread.start()
-    started.wait()
+    while not server.started:
+        if not thread.is_alive():
+            raise RuntimeError("The server of Bedrock and Feature Store did not start; see the log.")
+        time.sleep(0.01)
     try:
         yield f"http://{aws.HOST}:{listener.getsockname()[1]}"
     finally:

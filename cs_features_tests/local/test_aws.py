@@ -18,7 +18,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cs_features.local import aws
@@ -61,6 +61,7 @@ class Account:
         found = {}
         for item in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
             head = self.s3.head_object(Bucket=BUCKET, Key=item["Key"])
+            assert head["ContentLength"] == item["Size"]
             found[item["Key"]] = (item["ETag"], item["Size"], head["LastModified"], head["Metadata"])
         return found
 
@@ -129,9 +130,7 @@ def test_an_upload_in_parts_can_be_finished_after_a_restart(tmp_path: Path) -> N
     parts = [b"a" * 5 * MEGABYTE, b"b" * 100]
 
     def upload_part(it: Account, number: int) -> dict[str, Any]:
-        part = it.s3.upload_part(
-            Bucket=BUCKET, Key="big", UploadId=upload, PartNumber=number, Body=parts[number - 1]
-        )
+        part = it.s3.upload_part(Bucket=BUCKET, Key="big", UploadId=upload, PartNumber=number, Body=parts[number - 1])
         return {"PartNumber": number, "ETag": part["ETag"]}
 
     with account_with_bucket(tmp_path) as before:
@@ -139,9 +138,7 @@ def test_an_upload_in_parts_can_be_finished_after_a_restart(tmp_path: Path) -> N
         done = [upload_part(before, 1)]
     with account(tmp_path) as after:
         done.append(upload_part(after, 2))
-        after.s3.complete_multipart_upload(
-            Bucket=BUCKET, Key="big", UploadId=upload, MultipartUpload={"Parts": done}
-        )
+        after.s3.complete_multipart_upload(Bucket=BUCKET, Key="big", UploadId=upload, MultipartUpload={"Parts": done})
     with account(tmp_path) as once_more:
         assert once_more.get("big") == b"".join(parts)
 
@@ -161,9 +158,7 @@ with account_with_bucket(Path(sys.argv[1])) as it:
 
 
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert writer.stdout
     location, *acknowledged = (writer.stdout.readline().strip() for _ in range(41))
     writer.send_signal(signal.SIGKILL)
@@ -287,17 +282,18 @@ def take(it: Account, step: tuple[str, str, Any]) -> None:
         elif name == "delete many":
             it.s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": key}, {"Key": value}]})
         elif name == "copy":
-            it.s3.copy_object(
-                **where, CopySource={"Bucket": BUCKET, "Key": value}, MetadataDirective="REPLACE"
-            )
+            it.s3.copy_object(**where, CopySource={"Bucket": BUCKET, "Key": value}, MetadataDirective="REPLACE")
         elif name == "tag":
             it.s3.put_object_tagging(**where, Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
     except ClientError:
         pass  # a step on a key that is not there
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(steps=st.lists(STEPS, max_size=12))
+@example(steps=[("put", "a", b"1"), ("put if same", "a", b"2")])
+@example(steps=[("put", "a", b"1"), ("copy", "b", "a"), ("put", "a", b"2")])
+@example(steps=[("put", "a", b"1"), ("delete many", "a", "b"), ("put if absent", "a", b"2"), ("delete", "a", None)])
 def test_compaction_changes_nothing_that_can_be_seen(steps: list[tuple[str, str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder)
@@ -368,9 +364,7 @@ def test_one_state_and_one_process_have_one_local_aws(tmp_path: Path) -> None:
         account(None),
     ):
         pass
-    holder = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
+    holder = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout
     holder.stdout.readline()
     try:
@@ -388,16 +382,12 @@ def test_the_stack_points_boto3_at_itself_by_its_environment(monkeypatch: pytest
         for name, value in stack.environment.items():
             monkeypatch.setenv(name, value)
         session = boto3.Session()
-        session.client("s3").create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION}
-        )
+        session.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION})
         session.client("s3").upload_fileobj(io.BytesIO(b"x" * 9 * MEGABYTE), BUCKET, "in-parts")
         create_feature_group(session.client("sagemaker"))
         assert session.client("sns").list_topics()["Topics"] == []
         runtime = session.client("sagemaker-featurestore-runtime")
-        assert "Record" not in runtime.get_record(
-            FeatureGroupName="features", RecordIdentifierValueAsString="1"
-        )
+        assert "Record" not in runtime.get_record(FeatureGroupName="features", RecordIdentifierValueAsString="1")
 
 
 def test_a_taken_port_is_one_clear_sentence() -> None:
@@ -415,3 +405,23 @@ def test_a_taken_port_is_one_clear_sentence() -> None:
             break
         except RuntimeError:
             continue
+
+
+def test_the_command_provisions_writes_its_environment_and_stops_when_told(tmp_path: Path) -> None:
+    for port in range(20_100, 30_000, 2):  # the first pair that nobody else has
+        command = subprocess.Popen(
+            [sys.executable, "-m", "cs_features.local", "--state", tmp_path, "--port", str(port), "--scripted", "{}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert command.stdout
+        if any(line.startswith("export AWS_EC2_METADATA_DISABLED") for line in command.stdout):
+            break
+        assert "is taken" in command.communicate()[1]
+    environment = dict(line.split("=", 1) for line in (tmp_path / "stack.env").read_text().splitlines())
+    buckets = Account(environment["AWS_ENDPOINT_URL_S3"]).s3.list_buckets()["Buckets"]
+    command.send_signal(signal.SIGTERM)
+    assert command.communicate()[0].strip() == "Stopping."
+    assert command.returncode == 0
+    assert len(buckets) == 2

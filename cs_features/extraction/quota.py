@@ -1,0 +1,147 @@
+"""The limiter: when the next call may start, for all runs on this host that share a model's quota.
+
+Bedrock's arithmetic: a call reserves its prompt (cached or not) and `maxTokens` when it starts, and is
+settled at input + cache writes + output x burn-down when it ends; cache reads are free by then.
+The state is a few numbers in one small file under a lock, so that runs in other processes take their
+turns from the same clock. No call is made here and no answer is looked at.
+"""
+
+import fcntl
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from cs_features.extraction.pricing import TokenUsage
+
+# How far a stall may be caught up, in seconds. After a longer pause the clock starts anew: what was
+# not used then is gone, and no storm follows.
+CATCH_UP_SECONDS = 1.0
+
+# Finding a quota that nobody states: double until the first throttle, then creep.
+START_PER_SECOND = 4.0
+DOUBLING_SECONDS = 2.0
+CREEP_PER_SECOND = 0.01
+CUT = 0.92
+FIRST_CUT = 0.6
+# Throttles that arrive together are one event.
+EPISODE_SECONDS = 1.0
+# After a throttle Bedrock's bucket is empty; a short rest keeps the next calls from bouncing too.
+REST_SECONDS = 0.5
+FORGET_SECONDS = 600.0
+
+
+@dataclass
+class _State:
+    """What runs share. Times are CLOCK_MONOTONIC, which is one clock for all processes of a host."""
+
+    next_request: float = 0.0
+    next_token: float = 0.0
+    per_second: float = START_PER_SECOND
+    ceiling: float = 0.0  # the rate at the last throttle; 0 before the first
+    changed: float = 0.0
+    cut: float = 0.0
+
+
+_FORMAT = struct.Struct("<6d")
+
+
+class Limiter:
+    """Paces calls to stated quotas, or to one that is found by adapting to throttles.
+
+    Args:
+        path: the shared file, one a model; made when it is not there.
+        requests_per_minute, tokens_per_minute: the quota that the runs on this host may use together;
+            None is no limit on tokens, and a rate found by adapting on requests.
+        burndown: quota tokens that one output token costs.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        requests_per_minute: float | None,
+        tokens_per_minute: float | None,
+        burndown: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._path = path
+        self._per_second = requests_per_minute / 60 if requests_per_minute else None
+        self._tokens_per_second = tokens_per_minute / 60 if tokens_per_minute else None
+        self._burndown = burndown
+        self._clock = clock
+        self._sleep = sleep
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    def wait_for_turn(self, reserved_tokens: int) -> None:
+        """Return when a call that reserves so many tokens may start."""
+        with self._shared() as state:
+            now = self._clock()
+            self._grow(state, now)
+            rate = self._per_second or (state.per_second if self._tokens_per_second is None else None)
+            start = now
+            if rate is not None:
+                start = _turn(state.next_request, now)
+                state.next_request = start + 1 / rate
+            if self._tokens_per_second is not None:
+                start = max(start, _turn(state.next_token, now))
+                state.next_token = _turn(state.next_token, now) + reserved_tokens / self._tokens_per_second
+        if start > now:
+            self._sleep(start - now)
+
+    def settle(self, reserved_tokens: int, usage: TokenUsage | None) -> None:
+        """Give back what the call did not use; None when it was not answered and used nothing."""
+        if self._tokens_per_second is None:
+            return
+        used = 0
+        if usage is not None:
+            used = usage.input_tokens + usage.cache_write_tokens + usage.output_tokens * self._burndown
+        with self._shared() as state:
+            state.next_token -= (reserved_tokens - used) / self._tokens_per_second
+
+    def throttled(self) -> None:
+        """Tell that Bedrock answered 429: rest a little, and if the quota is being found, go slower."""
+        with self._shared() as state:
+            now = self._clock()
+            if now - state.cut < EPISODE_SECONDS:
+                return
+            state.cut = now
+            state.next_request = max(state.next_request, now) + REST_SECONDS
+            state.next_token = max(state.next_token, now) + REST_SECONDS
+            if self._per_second is None:
+                factor = CUT if state.ceiling else FIRST_CUT
+                state.ceiling = state.per_second
+                state.per_second = max(state.per_second * factor, 0.1)
+
+    def _grow(self, state: _State, now: float) -> None:
+        elapsed = min(max(now - state.changed, 0.0), DOUBLING_SECONDS)
+        state.changed = now
+        if state.next_request <= now:
+            return  # calls do not wait for this rate, so nothing is learned about a higher one
+        if state.ceiling == 0.0:
+            state.per_second *= 2 ** (elapsed / DOUBLING_SECONDS)
+        else:
+            state.per_second += CREEP_PER_SECOND * state.ceiling * elapsed
+
+    @contextmanager
+    def _shared(self) -> Iterator[_State]:
+        with self._path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            content = file.read(_FORMAT.size)
+            now = self._clock()
+            state = _State(*_FORMAT.unpack(content)) if len(content) == _FORMAT.size else _State(changed=now)
+            # After a reboot, or a night, the numbers say nothing about now.
+            if state.changed > now + 1 or now - state.changed > FORGET_SECONDS:
+                state = _State(changed=now)
+            yield state
+            file.seek(0)
+            file.write(_FORMAT.pack(*astuple(state)))
+
+
+def _turn(next_free: float, now: float) -> float:
+    """The start of the next turn: the next free one, unless that lies too far back to be caught up."""
+    return next_free if next_free > now - CATCH_UP_SECONDS else now

@@ -1,0 +1,66 @@
+"""One run over one set of requests: what the ledger has is taken from it, the rest is asked and kept.
+
+Everything that asks the model goes through here: the partition's run, a redrive, an evaluation.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from cs_features.extraction.engine import Extractor, Outcome, fan_out
+from cs_features.extraction.ledger import Ledger
+from cs_features.extraction.prompting import ConverseRequest
+
+# A run in which so many calls fail for the service's reasons is a failed run, not a table of rejects.
+MAX_SERVICE_FAILED_SHARE = 0.05
+MIN_SERVICE_FAILED = 5
+
+
+@dataclass
+class Session:
+    """Outcomes by request, and which of them this run has asked for itself."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+
+    @property
+    def cost_usd(self) -> float:
+        """What this run has paid."""
+        return sum(self.outcomes[key].cost_usd for key in self.asked)
+
+    @property
+    def failed(self) -> int:
+        return sum(not outcome.answered for outcome in self.outcomes.values())
+
+
+def extract(
+    requests: Mapping[str, ConverseRequest],
+    ledger: Ledger,
+    extractor: Extractor,
+    concurrency: int,
+    progress: Callable[[Session], None],
+) -> Session:
+    """Bring every request to an outcome; `progress` is told after each call.
+
+    Raises:
+        RunStopper: with every outcome so far in the ledger.
+    """
+    session = Session({key: ledger.known[key] for key in requests if key in ledger.known})
+
+    def ask(key: str, request: ConverseRequest) -> Outcome:
+        # Another run of the partition may have paid for it since this one began.
+        known = ledger.known.get(key)
+        if known is not None:
+            return known
+        outcome = extractor.ask(key, request)
+        ledger.record(outcome)
+        session.asked.add(key)
+        return outcome
+
+    missing = [(key, request) for key, request in requests.items() if key not in session.outcomes]
+    # Two runs of one partition at once then meet as late as possible, and share what they pay for.
+    random.shuffle(missing)
+    for outcome in fan_out(missing, ask, concurrency):
+        session.outcomes[outcome.request_hash] = outcome
+        progress(session)
+    return session

@@ -1,0 +1,159 @@
+"""The settings: what each variable does, and that a wrong one says its name when the code location loads."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cs_features.environments import SettingsError, settings
+from cs_features.resources import resources_for
+from cs_features_tests.conftest import REPOSITORY
+
+# The contract's table.
+DEFAULTS = {
+    "landing_bucket": "cs-landing",
+    "data_bucket": "cs-data",
+    "feature_group": "cs-interaction-features",
+    "model_id": "eu.anthropic.claude-haiku-5-5",
+    "requests_per_minute": None,
+    "tokens_per_minute": None,
+    "max_concurrency": 32,
+    "max_cost_usd": 25.0,
+    "prompts_dir": REPOSITORY / "prompts",
+}
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    """Other systems rely on these names: a renamed default bucket is data that nobody finds."""
+    assert {name: getattr(settings({}), name) for name in DEFAULTS} == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("CS_FEATURES_LANDING_BUCKET", "other-landing", "landing_bucket", "other-landing"),
+        ("CS_FEATURES_DATA_BUCKET", "other-data", "data_bucket", "other-data"),
+        ("CS_FEATURES_FEATURE_GROUP", "other-group", "feature_group", "other-group"),
+        ("CS_FEATURES_MODEL_ID", "eu.amazon.nova-lite-v1:0", "model_id", "eu.amazon.nova-lite-v1:0"),
+        ("CS_FEATURES_REQUESTS_PER_MINUTE", "1200", "requests_per_minute", 1200.0),
+        ("CS_FEATURES_TOKENS_PER_MINUTE", "1e6", "tokens_per_minute", 1_000_000.0),
+        ("CS_FEATURES_MAX_CONCURRENCY", "8", "max_concurrency", 8),
+        ("CS_FEATURES_MAX_COST_USD", "0", "max_cost_usd", 0.0),
+        ("CS_FEATURES_PROMPTS_DIR", "/srv/prompts", "prompts_dir", Path("/srv/prompts")),
+        ("CS_FEATURES_LANDING_WINDOW_DAYS", "3", "landing_window_days", 3),
+        ("CS_FEATURES_LANDING_QUIET_SECONDS", "0", "landing_quiet_seconds", 0),
+        ("CS_FEATURES_LANDING_MAX_REQUESTS", "5", "landing_max_requests", 5),
+    ],
+)
+def test_a_variable_sets_its_setting_and_no_other(variable: str, text: str, field: str, value: Any) -> None:
+    """A variable that is read and ignored looks obeyed."""
+    read = settings({variable: text, "PATH": "/bin"})
+    changed = {name for name, default in settings({}) if getattr(read, name) != default}
+    assert (changed, getattr(read, field)) == ({field}, value)
+
+
+def test_the_settings_reach_what_they_are_about() -> None:
+    """Two buckets mixed up between settings and resources would write tables into the landing zone."""
+    made = resources_for(
+        settings(
+            {
+                "CS_FEATURES_LANDING_BUCKET": "the-landing",
+                "CS_FEATURES_DATA_BUCKET": "the-data",
+                "CS_FEATURES_FEATURE_GROUP": "the-group",
+                "CS_FEATURES_MODEL_ID": "eu.amazon.nova-micro-v1:0",
+                "CS_FEATURES_MAX_CONCURRENCY": "7",
+                "CS_FEATURES_LANDING_WINDOW_DAYS": "3",
+                "CS_FEATURES_LANDING_QUIET_SECONDS": "4",
+                "CS_FEATURES_LANDING_MAX_REQUESTS": "5",
+            }
+        )
+    )
+    landing = made["landing"]
+    assert (landing.bucket, landing.window_days, landing.quiet_seconds, landing.max_requests) == (
+        "the-landing",
+        3,
+        4,
+        5,
+    )
+    assert (made["data"].name, made["io_manager"].data.name) == ("the-data", "the-data")
+    assert made["feature_group"].name == "the-group"
+    assert (made["model"].model_id, made["model"].max_concurrency) == ("eu.amazon.nova-micro-v1:0", 7)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("CS_FEATURES_LANDING_BUCKET", "ab"),
+        ("CS_FEATURES_DATA_BUCKET", "x" * 64),
+        ("CS_FEATURES_FEATURE_GROUP", "no spaces"),
+        ("CS_FEATURES_FEATURE_GROUP", "-begins-with-a-dash"),
+        ("CS_FEATURES_REQUESTS_PER_MINUTE", "0"),
+        ("CS_FEATURES_REQUESTS_PER_MINUTE", "many"),
+        ("CS_FEATURES_TOKENS_PER_MINUTE", "-1"),
+        ("CS_FEATURES_MAX_CONCURRENCY", "0"),
+        ("CS_FEATURES_MAX_CONCURRENCY", "1.5"),
+        ("CS_FEATURES_MAX_COST_USD", "-1"),
+        ("CS_FEATURES_MAX_COST_USD", "nan"),
+        ("CS_FEATURES_LANDING_WINDOW_DAYS", "0"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_name_of_its_variable(variable: str, text: str) -> None:
+    """A budget of "twenty" must not become no budget, and "nan" is larger and smaller than nothing."""
+    with pytest.raises(SettingsError, match=variable):
+        settings({variable: text})
+
+
+def test_all_wrong_values_are_told_at_once() -> None:
+    """One at a time is one deployment a mistake."""
+    with pytest.raises(SettingsError) as told:
+        settings({"CS_FEATURES_MAX_CONCURRENCY": "0", "CS_FEATURES_DATA_BUCKET": "x"})
+    assert "CS_FEATURES_MAX_CONCURRENCY" in str(told.value)
+    assert "CS_FEATURES_DATA_BUCKET" in str(told.value)
+
+
+def test_a_variable_that_does_not_exist_is_refused() -> None:
+    """A misspelt CS_FEATURES_MAX_COST left the budget at its default while everybody thought it was five dollars."""
+    with pytest.raises(SettingsError, match="CS_FEATURES_MAX_COST="):
+        settings({"CS_FEATURES_MAX_COST": "5"})
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    """Task definitions and compose files pass variables through as empty strings."""
+    assert settings({"CS_FEATURES_LANDING_BUCKET": "", "CS_FEATURES_REQUESTS_PER_MINUTE": ""}) == settings({})
+
+
+def test_a_global_profile_is_refused() -> None:
+    """It may send European customers' text to any region of the world."""
+    with pytest.raises(SettingsError, match=r"CS_FEATURES_MODEL_ID.*eu\. profile"):
+        settings({"CS_FEATURES_MODEL_ID": "global.anthropic.claude-haiku-5-5"})
+
+
+def test_a_wrong_setting_stops_the_code_location_from_loading() -> None:
+    """Found out by the first run at night, it would have cost the night."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import cs_features.definitions"],
+        env={**os.environ, "CS_FEATURES_MAX_CONCURRENCY": "plenty", "PYTHONWARNINGS": "ignore"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "SettingsError: Wrong settings. CS_FEATURES_MAX_CONCURRENCY='plenty'" in done.stderr
+
+
+def test_nothing_else_in_the_product_reads_the_environment() -> None:
+    """A setting read elsewhere is in no table, is not checked, and tests cannot override it."""
+    readers = set()
+    for path in (REPOSITORY / "cs_features").rglob("*.py"):
+        if "local" in path.relative_to(REPOSITORY).parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"):
+                readers.add(path.name)
+            if isinstance(node, ast.Attribute) and node.attr == "EnvVar":
+                readers.add(path.name)
+    assert readers == {"environments.py"}

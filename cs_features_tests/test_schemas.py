@@ -1,0 +1,255 @@
+"""The rules of an answer stand in three forms (tool, pydantic, pandera), which must mean the same."""
+
+import json
+import math
+import random
+import re
+from datetime import datetime, timezone
+from typing import Any, get_args
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from cs_features.extraction.prompting import load_prompts
+from cs_features.local.scripted import value_for
+from cs_features.schemas import (
+    ANSWER_FIELDS,
+    CONTEXT_COLUMNS,
+    PERSONAL_DATA,
+    Reason,
+    Stage,
+    features_schema,
+    rejected_schema,
+)
+from cs_features.validation import FEATURE_COLUMNS, judge
+from cs_features_tests.conftest import PROMPTS, id_of
+
+PROMPTS_READ = load_prompts(PROMPTS)
+MODEL = PROMPTS_READ.answer_model
+SCHEMA = features_schema(MODEL, "NL")
+TOOL = PROMPTS_READ.tool["toolSpec"]["inputSchema"]["json"]
+
+VALID: dict[str, Any] = {
+    "summary": "Customer asks where a parcel is that should have arrived last week; the agent looks into it.",
+    "sentiment": "neutral",
+    "primary_topic": "delivery_fulfilment",
+    "intent": "check_status",
+    "resolution_status": "pending",
+    "urgency_score": 0.3,
+    "csat_indicator": 0.5,
+}
+
+
+def row(**answer: Any) -> dict[str, Any]:
+    """A row of `validated_features`, right unless `answer` makes it wrong."""
+    return {
+        "interaction_id": id_of(1),
+        **VALID,
+        "event_time": datetime(2025, 3, 4, 8, 30, tzinfo=timezone.utc),
+        "customer_id": None,
+        "country": "NL",
+        "language": "nl",
+        "channel": "chat",
+        "model_id": "model",
+        "prompt_version": "v",
+        **answer,
+    }
+
+
+def frame(*rows: dict[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema={name: column.dtype.type for name, column in SCHEMA.columns.items()})
+
+
+def accepted_by_pydantic(answer: Any) -> bool:
+    try:
+        MODEL.model_validate(answer)
+    except ValidationError:
+        return False
+    return True
+
+
+def accepted_by_pandera(answer: dict[str, Any]) -> bool:
+    return judge(frame(row(**answer)), SCHEMA).passed
+
+
+some_fragments = st.sampled_from(
+    [
+        "a@b.nl",
+        "NL91ABNA0417164300",
+        "+31 6 12345678",
+        "1234567",
+        "123456",
+        " ",
+        "order",
+        "€ 12,50",
+        "é",
+        "ß",
+        "\n",
+        "\0",
+        "中",
+        "٣",
+    ]
+)
+some_summaries = st.one_of(
+    st.text(max_size=210),
+    st.lists(some_fragments, max_size=12).map("".join),
+    st.integers(195, 205).map("x".__mul__),
+    st.integers(195, 205).map("é".__mul__),
+    st.integers(95, 105).map("👍🏽".__mul__),
+)
+some_scores = st.one_of(
+    st.floats(-0.1, 1.1),
+    st.floats(),
+    st.sampled_from([0.0, -0.0, 1.0, math.nextafter(1, 2), math.nextafter(0, -1), math.inf]),
+)
+
+
+def some_choices(valid: list[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.sampled_from(valid),
+        st.sampled_from(valid).map(str.upper),
+        st.sampled_from(["", " ", "none", valid[0] + " "]),
+        st.text(max_size=12),
+    )
+
+
+some_values = {
+    "summary": some_summaries,
+    "urgency_score": some_scores,
+    "csat_indicator": some_scores,
+    **{name: some_choices(rule["enum"]) for name, rule in TOOL["properties"].items() if "enum" in rule},
+}
+
+
+@given(st.sampled_from(ANSWER_FIELDS).flatmap(lambda field: st.tuples(st.just(field), some_values[field])))
+def test_the_answers_that_are_accepted_are_those_whose_rows_are(change: tuple[str, Any]) -> None:
+    """Where the two differ, either an answer was paid for and thrown away, or the store's gate is not the rule."""
+    answer = VALID | dict([change])
+    assert accepted_by_pydantic(answer) == accepted_by_pandera(answer)
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        "½@a.bc",
+        "a\u0301@a.bc",
+        "\u0301@a.bc",
+        "a@b.½",
+        "\u0301NL91ABNA0417164300",
+        "½1234567",
+        "²1234567",
+        "\u200d1234567",
+    ],
+    ids=ascii,
+)
+def test_both_pattern_engines_see_the_same_personal_data(summary: str) -> None:
+    """`\\w` and `\\b` are not the same characters to Python and to polars: marks, fractions, joiners."""
+    assert accepted_by_pydantic(VALID | {"summary": summary}) == accepted_by_pandera({"summary": summary})
+
+
+@pytest.mark.parametrize("field", ANSWER_FIELDS)
+def test_no_feature_may_be_null_or_missing(field: str) -> None:
+    """A model that does not know a score leaves it out; a null trains as if it were a value."""
+    assert not accepted_by_pydantic(VALID | {field: None})
+    assert not accepted_by_pydantic({name: value for name, value in VALID.items() if name != field})
+    assert not accepted_by_pandera({field: None})
+
+
+@pytest.mark.parametrize("value", ["0.5", True, [0.5], {"value": 0.5}])
+def test_a_score_that_is_no_number_is_no_answer(value: Any) -> None:
+    """`true` became 1.0, the highest urgency, and "0.5" hides that the model left the schema."""
+    assert not accepted_by_pydantic(VALID | {"urgency_score": value})
+
+
+def test_a_whole_number_is_a_score() -> None:
+    """JSON knows no difference between 1 and 1.0: models write either."""
+    assert MODEL.model_validate(VALID | {"urgency_score": 1, "csat_indicator": 0}).urgency_score == 1.0
+
+
+def test_an_answer_with_more_than_the_seven_features_is_no_answer() -> None:
+    """A model that adds "reasoning" has left the schema, and its values are not to be trusted."""
+    assert not accepted_by_pydantic(VALID | {"reasoning": "because"})
+
+
+@given(st.integers())
+def test_whatever_the_tool_allows_is_an_answer(seed: int) -> None:
+    """A rule that the tool does not tell the model is a rejection that the model could not avoid."""
+    answer = value_for(TOOL, random.Random(seed))
+    assert MODEL.model_validate(answer).model_dump() == answer
+
+
+def test_the_tool_tells_the_model_every_rule() -> None:
+    """Bounds, lengths and choices that are only in our validator cost a repair call each time."""
+    assert list(TOOL["properties"]) == TOOL["required"] == list(ANSWER_FIELDS)
+    assert TOOL["additionalProperties"] is False
+    rules = TOOL["properties"]
+    assert (rules["summary"]["minLength"], rules["summary"]["maxLength"]) == (1, 200)
+    assert rules["sentiment"]["enum"] == ["positive", "neutral", "negative"]
+    assert rules["resolution_status"]["enum"] == ["resolved", "escalated", "pending"]
+    for name in ("urgency_score", "csat_indicator"):
+        assert (rules[name]["type"], rules[name]["minimum"], rules[name]["maximum"]) == ("number", 0, 1)
+    assert rules["primary_topic"]["enum"] == [entry.id for entry in PROMPTS_READ.taxonomy.topics]
+    assert rules["intent"]["enum"] == [entry.id for entry in PROMPTS_READ.taxonomy.intents]
+
+
+def test_the_columns_are_those_of_the_contract() -> None:
+    """Training jobs read these names from the feature group, in Athena and in Parquet."""
+    assert ANSWER_FIELDS == (
+        "summary", "sentiment", "primary_topic", "intent", "resolution_status", "urgency_score", "csat_indicator",
+    )  # fmt: skip
+    assert CONTEXT_COLUMNS == (
+        "event_time", "customer_id", "country", "language", "channel", "model_id", "prompt_version",
+    )  # fmt: skip
+    assert list(SCHEMA.columns) == list(FEATURE_COLUMNS) == ["interaction_id", *ANSWER_FIELDS, *CONTEXT_COLUMNS]
+    assert list(rejected_schema.columns) == [
+        "interaction_id", "source_uri", "source_line", "stage", "reason", "detail", "redrivable", "payload",
+        "rejected_at",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "write to jan.de-vries+shop@example.co.uk",
+        "IBAN NL91ABNA0417164300",
+        "IBAN BE68 5390 0754 7034",
+        "call +31 6 12345678",
+        "call 06-12 34 56 78",
+        "call (020) 123 4567",
+        "card 4111 1111 1111 1111",
+        "order 123456789",
+        "order ١٢٣٤٥٦٧",
+    ],
+)
+def test_personal_data_in_a_summary_is_refused_by_both(text: str) -> None:
+    """Summaries are read by people who may not see the conversations, and live on in training data."""
+    summary = f"Customer says: {text}."
+    assert not accepted_by_pydantic(VALID | {"summary": summary})
+    assert not accepted_by_pandera({"summary": summary})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["room 412", "€ 1,299.00", "24/7", "by 18:30", "in 2026", "a T-shirt, size 42", "@ the desk", "invoice 123456"],
+)
+def test_harmless_numbers_in_a_summary_are_no_personal_data(text: str) -> None:
+    """Too eager a pattern rejects good answers, and each is paid for twice."""
+    assert re.search(PERSONAL_DATA, text) is None
+    assert accepted_by_pandera({"summary": text})
+
+
+def test_a_refused_summary_is_not_quoted_in_the_refusal() -> None:
+    """The complaint goes back to the model, into tables and into logs."""
+    with pytest.raises(ValidationError) as refusal:
+        MODEL.model_validate(VALID | {"summary": "write to jan@example.com"})
+    assert "jan@" not in json.dumps(refusal.value.errors(include_input=False, include_url=False))
+
+
+def test_every_reason_has_a_stage_of_the_contract_and_asking_again_is_for_the_model_only() -> None:
+    """`redrivable` drives the redrive: a landing error asked again is money for the same rejection."""
+    assert {reason.stage for reason in Reason} == set(get_args(Stage)) == {"landing", "extraction", "validation"}
+    assert all(reason.redrivable == (reason.stage != "landing") for reason in Reason)
+    assert all(re.fullmatch(r"[a-z0-9_]+", reason.value) for reason in Reason)

@@ -1,0 +1,280 @@
+"""The landing sensor: `decide` by itself, then whole ticks against the bucket."""
+
+import itertools
+import json
+import time
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cs_features.landing import LandedObject
+from cs_features.partitions import Partition
+from cs_features.sensors import EMPTY, Decision, Observed, decide, landing_sensor, observe
+from cs_features_tests.conftest import Lab, document, jsonl
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
+QUIET = timedelta(seconds=60)
+NL_23, NL_24, BE_24 = "NL|2026-11-23", "NL|2026-11-24", "BE|2026-11-24"
+MakeLab = Callable[..., Lab]
+
+
+def seen(fingerprint: str, seconds_ago: float = 3600) -> Observed:
+    return Observed(fingerprint, NOW - timedelta(seconds=seconds_ago))
+
+
+def decided(asked: dict[str, str], observed: dict[str, Observed], limit: int = 50) -> Decision:
+    return decide(asked, observed, NOW, QUIET, limit)
+
+
+# --- decide -----------------------------------------------------------------------------------
+
+
+def test_a_new_folder_is_run_and_one_that_did_not_change_is_not() -> None:
+    decision = decided({NL_23: "a"}, {NL_23: seen("a"), NL_24: seen("b")})
+    assert decision == Decision({NL_24: "b"}, [], [])
+
+
+def test_a_late_or_replaced_file_runs_its_day_again() -> None:
+    """A cursor of keys had passed that day: files that came late were never processed."""
+    assert decided({NL_23: "a", NL_24: "b"}, {NL_23: seen("a2"), NL_24: seen("b")}).run == {NL_23: "a2"}
+
+
+def test_an_emptied_folder_is_run_once_more_and_then_left_alone() -> None:
+    """Deleted for privacy: the features must go from the store too, and once is enough."""
+    first = decided({NL_24: "a"}, {})
+    assert first.run == {NL_24: EMPTY}
+    assert decided({NL_24: "a"} | first.run, {}).run == {}
+
+
+def test_a_folder_that_is_still_being_written_waits() -> None:
+    """A trickle of files became a run for each, and each run read half of the day."""
+    decision = decided({}, {NL_24: seen("a", 59.9), BE_24: seen("b", 60)})
+    assert decision == Decision({BE_24: "b"}, [NL_24], [])
+
+
+def test_what_waits_is_not_marked_as_asked_for() -> None:
+    """Marked while it waited, the folder would never be run."""
+    waiting = decided({NL_24: "a"}, {NL_24: seen("b", 1)})
+    assert decided({NL_24: "a"} | waiting.run, {NL_24: seen("b")}).run == {NL_24: "b"}
+
+
+def test_the_newest_day_goes_first_and_the_rest_is_left_for_the_next_tick() -> None:
+    """After an outage the backlog came oldest first, and today's features were late for a day."""
+    days = {f"{country}|2026-11-{day:02}": seen("x") for country in ("BE", "NL") for day in range(20, 25)}
+    decision = decided({}, days, limit=3)
+    assert list(decision.run) == ["NL|2026-11-24", "BE|2026-11-24", "NL|2026-11-23"]
+    assert len(decision.postponed) == 7
+    assert set(decided(decision.run, days, limit=50).run) == set(decision.postponed)
+
+
+@given(
+    st.dictionaries(st.sampled_from([NL_23, NL_24, BE_24]), st.sampled_from(["a", "b", EMPTY])),
+    st.dictionaries(
+        st.sampled_from([NL_23, NL_24, BE_24]), st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 120))
+    ),
+    st.integers(1, 3),
+)
+def test_the_decision_always_comes_to_rest(
+    asked: dict[str, str], found: dict[str, tuple[str, int]], limit: int
+) -> None:
+    """Repeated on a bucket at rest, the sensor asks for each change once and then for nothing."""
+    observed = {key: seen(*what) for key, what in found.items()}
+    runs = []
+    for _ in range(5):
+        decision = decide(asked, observed, NOW + timedelta(hours=1), QUIET, limit)
+        assert len(decision.run) <= limit
+        runs += decision.run.items()
+        asked = asked | decision.run
+    assert len(runs) == len(set(runs)) <= 3
+    assert not decide(asked, observed, NOW + timedelta(hours=1), QUIET, limit).run
+    assert {key: fingerprint for key, fingerprint in asked.items() if fingerprint != EMPTY} == {
+        key: what.fingerprint for key, what in observed.items()
+    }
+
+
+def landed(key: str, etag: str = "e", size: int = 1, seconds_ago: int = 0) -> LandedObject:
+    return LandedObject(key, etag, size, NOW - timedelta(seconds=seconds_ago))
+
+
+def test_the_fingerprint_tells_content_and_names_and_not_the_order_of_the_listing() -> None:
+    base = observe([landed("a"), landed("b", seconds_ago=9)])
+    assert observe([landed("b", seconds_ago=9), landed("a")]) == base
+    assert base.last_modified == NOW
+    changes = [
+        [landed("a")],
+        [landed("a"), landed("c")],
+        [landed("a"), landed("b", "f")],
+        [landed("a"), landed("b", size=2)],
+    ]
+    fingerprints = {observe(objects).fingerprint for objects in changes} | {base.fingerprint}
+    assert len(fingerprints) == 5
+
+
+# --- ticks ------------------------------------------------------------------------------------
+
+TODAY = datetime.now(timezone.utc).date()
+YESTERDAY = TODAY - timedelta(days=1)
+
+
+def key(country: str, day: date) -> str:
+    return str(Partition(country, day).key)
+
+
+def tick(lab: Lab, cursor: str | None = None) -> SensorExecutionData:
+    """What the daemon gets: partition keys validated, as in production."""
+    with dg.build_sensor_context(
+        instance=lab.instance, cursor=cursor, definitions=lab.definitions, resources=lab.resources
+    ) as context:
+        return landing_sensor.evaluate_tick(context)
+
+
+def partitions(data: SensorExecutionData) -> list[str]:
+    return [str(request.partition_key) for request in data.run_requests]
+
+
+def test_each_partition_that_landed_is_asked_for_once(lab: Lab) -> None:
+    lab.land("NL", TODAY, "a.jsonl", jsonl([document()]))
+    lab.land("NL", TODAY, "deeper/b.jsonl", jsonl([document()]))
+    lab.land("BE", YESTERDAY, "a.jsonl.gz", b"x")
+    first = tick(lab)
+    assert partitions(first) == [key("NL", TODAY), key("BE", YESTERDAY)]
+    assert all(request.tags["dagster/partition"] == request.partition_key for request in first.run_requests)
+    second = tick(lab, first.cursor)
+    assert partitions(second) == []
+    assert "none changed" in second.skip_message
+    assert second.cursor == first.cursor
+
+
+def test_strays_stop_nobody(lab: Lab) -> None:
+    """One folder of an unknown country failed every tick, for all countries, until somebody removed it."""
+    lab.land("NL", TODAY, "a.jsonl", jsonl([document()]))
+    lab.land("XX", TODAY, "a.jsonl", b"x")
+    lab.land("nl", TODAY, "a.jsonl", b"x")
+    lab.land("NL", TODAY + timedelta(days=2), "a.jsonl", b"x")
+    for folder in ("date=tomorrow", f"date={TODAY:%Y%m%d}", f"date={TODAY}T00", "notes.txt", f"x{TODAY}"):
+        lab.s3.put_object(Bucket=lab.settings.landing_bucket, Key=f"interactions/country=NL/{folder}/a", Body=b"x")
+    lab.s3.put_object(Bucket=lab.settings.landing_bucket, Key="interactions/readme.txt", Body=b"x")
+    lab.s3.put_object(Bucket=lab.settings.landing_bucket, Key="elsewhere/a.jsonl", Body=b"x")
+    assert partitions(tick(lab)) == [key("NL", TODAY)]
+
+
+def test_an_empty_file_or_a_marker_is_no_landing(lab: Lab) -> None:
+    """Consoles create folders as zero-byte objects, and Spark leaves a _SUCCESS behind."""
+    lab.land("NL", TODAY, "", b"")
+    lab.land("NL", TODAY, "a.jsonl", b"")
+    lab.land("BE", TODAY, "_SUCCESS", b"done")
+    lab.land("FR", TODAY, ".b.jsonl.part", b"x")
+    assert partitions(tick(lab)) == []
+
+
+def test_a_missing_bucket_is_told_with_its_variable_and_forgets_nothing(lab: Lab) -> None:
+    """A failed listing taken for an empty bucket would have deleted every feature of the window."""
+    lab.land("NL", TODAY, "a.jsonl", b"x")
+    cursor = tick(lab).cursor
+    blind = tick(lab.with_settings(landing_bucket="no-such-bucket"), cursor)
+    assert partitions(blind) == []
+    assert "CS_FEATURES_LANDING_BUCKET" in blind.skip_message
+    assert "no-such-bucket" in blind.skip_message
+    assert blind.cursor == cursor
+
+
+def test_a_replaced_file_is_asked_for_under_another_run_key(lab: Lab) -> None:
+    """Dagster remembers run keys for ever: under the same one the replaced file was never processed."""
+    lab.land("NL", TODAY, "a.jsonl", b"first")
+    first = tick(lab)
+    lab.land("NL", TODAY, "a.jsonl", b"other")
+    second = tick(lab, first.cursor)
+    assert partitions(first) == partitions(second) == [key("NL", TODAY)]
+    assert first.run_requests[0].run_key != second.run_requests[0].run_key
+
+
+def test_going_back_to_an_earlier_content_is_asked_for_under_a_new_run_key(lab: Lab) -> None:
+    """first, other, first again: the third run key was the first one's, the run was swallowed, and the store
+    kept the features of a file that is no longer there."""
+    run_keys, cursor = [], None
+    for content in (b"first", b"other", b"first"):
+        lab.land("NL", TODAY, "a.jsonl", content)
+        data = tick(lab, cursor)
+        cursor = data.cursor
+        run_keys += [request.run_key for request in data.run_requests]
+        time.sleep(1.1)  # S3 dates objects in whole seconds
+    assert len(set(run_keys)) == 3
+
+
+def test_a_folder_emptied_for_the_second_time_is_asked_for_under_a_new_run_key(lab: Lab) -> None:
+    """The second deletion was swallowed, and deleted customers stayed in the feature store."""
+    run_keys, cursor = [], None
+    for content in (b"first", None, b"other", None):
+        if content:
+            landed_key = lab.land("NL", TODAY, "a.jsonl", content)
+        else:
+            lab.unland(landed_key)
+        data = tick(lab, cursor)
+        cursor = data.cursor
+        run_keys += [request.run_key for request in data.run_requests]
+    assert len(set(run_keys)) == 4
+
+
+def test_a_folder_in_motion_is_asked_for_when_it_rests(make_lab: MakeLab) -> None:
+    lab = make_lab(landing_quiet_seconds=3600)
+    lab.land("NL", TODAY, "a.jsonl", b"x")
+    waiting = tick(lab)
+    assert partitions(waiting) == []
+    assert f"still changing: {key('NL', TODAY)}" in waiting.skip_message
+    rested = tick(lab.with_settings(landing_quiet_seconds=0), waiting.cursor)
+    assert partitions(rested) == [key("NL", TODAY)]
+
+
+def test_days_before_the_window_are_neither_asked_for_nor_kept_in_the_cursor(make_lab: MakeLab) -> None:
+    """Two years of folders listed at every tick ran into the sensor's timeout; the cursor must not grow either."""
+    lab = make_lab(landing_window_days=3)
+    days = [TODAY - timedelta(days=ago) for ago in range(6)]
+    for day in days:
+        lab.land("NL", day, "a.jsonl", b"x")
+    old = {key("NL", days[5]): "fingerprint", key("BE", days[4]): "fingerprint"}
+    data = tick(lab, json.dumps(old))
+    assert partitions(data) == [key("NL", day) for day in days[:4]]
+    assert set(json.loads(data.cursor)) == set(partitions(data))
+
+
+def test_a_backlog_is_asked_for_in_portions_and_to_its_end(make_lab: MakeLab) -> None:
+    """A week of five countries at once is more runs than the queue should hold; none of them may be forgotten."""
+    lab = make_lab(landing_max_requests=3)
+    wanted = [(country, TODAY - timedelta(days=ago)) for ago in range(2) for country in ("PL", "NL", "FR", "BE")]
+    for country, day in wanted:
+        lab.land(country, day, "a.jsonl", b"x")
+    portions, cursor = [], None
+    for _ in itertools.repeat(None, 4):
+        data = tick(lab, cursor)
+        portions.append(partitions(data))
+        cursor = data.cursor
+    assert [len(portion) for portion in portions] == [3, 3, 2, 0]
+    assert list(itertools.chain(*portions)) == [key(*each) for each in wanted]
+
+
+def test_a_deleted_file_changes_its_day_and_the_last_one_empties_it(lab: Lab) -> None:
+    """Documents deleted for privacy must leave the feature store without anybody asking twice."""
+    keys = [lab.land("NL", TODAY, name, b"x") for name in ("a.jsonl", "b.jsonl")]
+    first = tick(lab)
+    told: list[Any] = []
+    cursor = first.cursor
+    for landed_key in keys:
+        lab.unland(landed_key)
+        data = tick(lab, cursor)
+        cursor = data.cursor
+        told.append(partitions(data))
+    assert told == [[key("NL", TODAY)], [key("NL", TODAY)]]
+    assert json.loads(cursor) == {key("NL", TODAY): EMPTY}
+    assert partitions(tick(lab, cursor)) == []
+
+
+def test_the_sensor_runs_without_being_switched_on() -> None:
+    """A fresh deployment processed nothing for a weekend: sensors are stopped by default."""
+    assert landing_sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    assert landing_sensor.job_name == "process_interactions"
