@@ -1,15 +1,15 @@
 """The SageMaker feature group: what its features are, and writing exactly the validated rows, once.
 
 A manifest says what was written, with a hash of each record, so that only changes are written again.
-It is saved while the writing goes, and a killed publisher loses no more than the last few calls. No
-row is judged here. No Dagster.
+A killed publisher is followed by one that redoes what the manifest marks as unfinished. No row is
+judged here. No Dagster.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
 
@@ -25,6 +25,7 @@ BATCH = 25  # BatchWriteRecord's limit
 WRITERS = 8
 SAVE_EVERY = 40  # batches between two saves of the manifest
 MAX_TRIES = 6
+UNFINISHED = ""  # the content hash of a record that a publisher was about to change
 
 MANIFEST_SCHEMA = pl.Schema(
     {
@@ -68,7 +69,7 @@ def value_of(record: Record, feature: str) -> str:
 class Published:
     """What one publication did."""
 
-    manifest: pl.DataFrame
+    manifest: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MANIFEST_SCHEMA))
     written: int = 0
     deleted: int = 0
     unchanged: int = 0
@@ -109,54 +110,57 @@ def publish(
 ) -> Published:
     """Bring the group from what `manifest` says to what `validated` holds.
 
-    New rows are written; rows with other content replace theirs; rows that are gone are deleted. A
-    replaced record is deleted first, because the event time does not change with the content and the
-    online store keeps the older of two records with the same event time.
+    New rows are written, rows with other content replace theirs, rows that are gone are deleted, and
+    what is there already is not touched. What is about to change is marked in the manifest before the
+    first call, so that a publisher killed at any point is followed by one that knows what to redo.
 
     Raises:
         PublishingFailed: when records were refused or left unprocessed after all tries.
     """
-
-    def delete(key: str) -> str:
-        _delete(runtime, group, key, known[key]["event_time"])
-        return key
-
-    def write(keys: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
-        return _write(runtime, group, [records[key] for key in keys])
-
     known = {row["interaction_id"]: row for row in (manifest.to_dicts() if manifest is not None else [])}
     records = {row["interaction_id"]: record_of(row) for row in validated.iter_rows(named=True)}
     hashes = {key: content_hash(record) for key, record in records.items()}
-    stale = {key: None for key, entry in known.items() if hashes.get(key) != entry["content_hash"]}
+    stale = {key: entry["event_time"] for key, entry in known.items() if entry["content_hash"] != hashes.get(key)}
     changed = [key for key in records if key not in known or key in stale]
 
-    result = Published(pl.DataFrame(schema=MANIFEST_SCHEMA), unchanged=len(records) - len(changed))
+    def entry(key: str, content: str) -> dict[str, Any]:
+        return {
+            "interaction_id": key,
+            # Of an unfinished change, the later time: whichever record is online, it can be deleted.
+            "event_time": max(value_of(records[key], EVENT_TIME) if key in records else "", stale.get(key, ""))
+            if content == UNFINISHED
+            else value_of(records[key], EVENT_TIME),
+            "content_hash": content,
+            "written_at": datetime.now(timezone.utc),
+        }
 
-    def saved() -> None:
-        result.manifest = pl.DataFrame(list(known.values()), schema=MANIFEST_SCHEMA).sort("interaction_id")
-        save(result.manifest)
+    def saved() -> pl.DataFrame:
+        frame = pl.DataFrame(list(known.values()), schema=MANIFEST_SCHEMA).sort("interaction_id")
+        save(frame)
+        return frame
 
-    with explained(f"Feature group {group}", "CS_FEATURES_FEATURE_GROUP"):
-        with ThreadPoolExecutor(WRITERS, thread_name_prefix="feature-store") as pool:
-            try:
-                for key in pool.map(delete, stale):
+    result = Published(unchanged=len(records) - len(changed))
+    if changed or stale:
+        known.update({key: entry(key, UNFINISHED) for key in [*stale, *changed]})
+        saved()
+    with (
+        explained(f"Feature group {group}", "CS_FEATURES_FEATURE_GROUP"),
+        ThreadPoolExecutor(WRITERS, thread_name_prefix="feature-store") as pool,
+    ):
+        try:
+            for key in pool.map(lambda key: _remove(runtime, group, key, stale[key], key not in records), stale):
+                if key not in records:
                     del known[key]
-                    result.deleted += key not in records
-                for number, (done, refused) in enumerate(pool.map(write, _batches(changed)), start=1):
-                    now = datetime.now(timezone.utc)
-                    for key in done:
-                        known[key] = {
-                            "interaction_id": key,
-                            "event_time": value_of(records[key], EVENT_TIME),
-                            "content_hash": hashes[key],
-                            "written_at": now,
-                        }
-                    result.written += len(done)
-                    result.refused += refused
-                    if number % SAVE_EVERY == 0:
-                        saved()
-            finally:
-                saved()
+                    result.deleted += 1
+            batches = pool.map(lambda keys: _write(runtime, group, [records[key] for key in keys]), _batches(changed))
+            for number, (done, refused) in enumerate(batches, start=1):
+                known.update({key: entry(key, hashes[key]) for key in done})
+                result.written += len(done)
+                result.refused += refused
+                if number % SAVE_EVERY == 0:
+                    saved()
+        finally:
+            result.manifest = saved()
     if result.refused:
         codes = ", ".join(sorted({code for _, code in result.refused}))
         raise PublishingFailed(
@@ -172,13 +176,20 @@ def _batches(keys: Sequence[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _delete(runtime: Any, group: str, key: str, event_time: str) -> None:
-    runtime.delete_record(
-        FeatureGroupName=group,
-        RecordIdentifierValueAsString=key,
-        EventTime=event_time,
-        DeletionMode="HardDelete",
-    )
+def _remove(runtime: Any, group: str, key: str, event_time: str, for_good: bool) -> str:
+    """Take a record out of the online store; `for_good`, tell the offline store as well.
+
+    A hard delete is refused unless its event time is later than the record's, and the online store
+    keeps the older of two records with one event time: so the record goes before its successor comes.
+    The offline store gets no tombstone with a later event time, which would outrank that successor;
+    there, rows of one event time are told apart by when they were written.
+    """
+    a_moment_later = _as_text(datetime.fromisoformat(event_time.replace("Z", "+00:00")) + timedelta(milliseconds=1))
+    record = {"FeatureGroupName": group, "RecordIdentifierValueAsString": key}
+    runtime.delete_record(**record, EventTime=a_moment_later, DeletionMode="HardDelete", TargetStores=["OnlineStore"])
+    if for_good:
+        runtime.delete_record(**record, EventTime=event_time, DeletionMode="SoftDelete", TargetStores=["OfflineStore"])
+    return key
 
 
 # Entry errors that say nothing about the record itself.
@@ -197,9 +208,8 @@ def _write(runtime: Any, group: str, records: list[Record]) -> tuple[list[str], 
     for attempt in range(MAX_TRIES):
         if attempt:
             time.sleep(min(0.1 * 2**attempt, 2.0))
-        response = runtime.batch_write_record(
-            Entries=[{"FeatureGroupName": group, "Record": record} for record in todo.values()]
-        )
+        entries = [{"FeatureGroupName": group, "Record": record} for record in todo.values()]
+        response = runtime.batch_write_record(Entries=entries)
         errors = {value_of(item["Entry"]["Record"], IDENTIFIER): item["ErrorCode"] for item in response["Errors"]}
         unprocessed = {value_of(item["Record"], IDENTIFIER) for item in response["UnprocessedEntries"]}
         refused += [(key, code) for key, code in errors.items() if code not in _PASSING]

@@ -56,7 +56,8 @@ class Model(dg.ConfigurableResource[Any]):
 
     def extractor(self, prompts: Prompts) -> Extractor:
         """What one run asks with; its budget begins at zero."""
-        capabilities, client = self.capabilities(), bedrock_client(self.max_concurrency)
+        capabilities = self.capabilities()
+        client = bedrock_client(self.max_concurrency, capabilities.timeout_seconds)
         return Extractor(
             call=lambda request: converse(client, request),
             answer_model=prompts.answer_model,

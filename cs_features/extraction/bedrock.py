@@ -82,7 +82,7 @@ _DENIED = {
 }
 
 
-def bedrock_client(max_concurrency: int) -> Any:
+def bedrock_client(max_concurrency: int, timeout_seconds: int) -> Any:
     """A Bedrock Runtime client whose connection pool fits `max_concurrency` threads."""
     return boto3.client(
         "bedrock-runtime",
@@ -90,7 +90,7 @@ def bedrock_client(max_concurrency: int) -> Any:
             retries={"total_max_attempts": 1},
             max_pool_connections=max_concurrency,
             connect_timeout=5,
-            read_timeout=60,
+            read_timeout=timeout_seconds,
             tcp_keepalive=True,
         ),
     )

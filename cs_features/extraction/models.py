@@ -30,6 +30,7 @@ class ModelCapabilities:
     `temperature` is sent when set; `None` where the model answers 400 to the parameter.
     `burndown` is how many quota tokens one output token costs.
     `input_characters` is how much of an interaction is sent; the middle of a longer one is left out.
+    `timeout_seconds` is how long an answer may take before the call counts as failed.
     `rates` is `None` where genai-prices knows the exact rate of `model_id`.
     """
 
@@ -39,6 +40,7 @@ class ModelCapabilities:
     burndown: int
     context_tokens: int
     input_characters: int = 24_000
+    timeout_seconds: int = 60
     rates: Rates | None = None
 
     @property
@@ -94,6 +96,7 @@ _CAPABILITIES = (
             burndown=1,
             context_tokens=8_192,
             input_characters=5_000,
+            timeout_seconds=600,  # a busy laptop; a second try would only stand behind the first
             rates=Rates(input=0, output=0, cache_read=0, cache_write=0),
         )
         for model_id in (EMBEDDED_MODEL_ID, CUSTOM_MODEL_ID)
