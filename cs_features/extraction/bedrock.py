@@ -116,7 +116,9 @@ def converse(client: Any, request: ConverseRequest) -> Reply:
     except BotoCoreError as error:
         raise RunStopper(f"boto3 cannot call Bedrock: {error}") from None
     latency_ms = round((time.perf_counter() - started) * 1000)
-    blocks = response.get("output", {}).get("message", {}).get("content", [])
+    if "output" not in response:
+        raise Unavailable("200 without an answer")  # a connection that broke after the headers
+    blocks = response["output"].get("message", {}).get("content", [])
     usage = response.get("usage", {})
     return Reply(
         tool_use=next((block["toolUse"] for block in blocks if "toolUse" in block), None),

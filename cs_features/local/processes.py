@@ -93,8 +93,8 @@ def environment_for(state: Path, endpoints: Mapping[str, str], model: str | None
         **endpoints,
         "DAGSTER_HOME": str(home),
         "CS_FEATURES_MODEL_ID": CUSTOM_MODEL_ID if model else EMBEDDED_MODEL_ID,
-        # The embedded engine answers two at a time.
-        "CS_FEATURES_MAX_CONCURRENCY": "2",
+        # The embedded engine answers one at a time, and waiting in its queue would count as latency.
+        "CS_FEATURES_MAX_CONCURRENCY": "1",
         "CS_FEATURES_LANDING_QUIET_SECONDS": "2",
         # Interactions of any age may be landed here, and listing a loopback bucket costs nothing.
         "CS_FEATURES_LANDING_WINDOW_DAYS": "3650",

@@ -1,0 +1,314 @@
+"""The asset checks in real runs: each blocks the feature store when, and only when, its guard is violated.
+
+`day` has its documents read and answered once; each test runs the steps after that again, which write
+both doors anew, with the gate or the landing zone tampered with.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from cs_features import checks
+from cs_features.conservation import Balance
+from cs_features.environments import settings
+from cs_features.local.scripted import Script
+from cs_features.partitions import Partition
+from cs_features.resources import resources_for
+from cs_features.validation import split
+from cs_features_tests.conftest import DAY, AwsAndModel, Lab, Run, document, gz, id_of, jsonl
+
+GATE = ["validated_features", "rejected_records", "feature_store"]
+BLOCKING = ["conservation", "one_door", "schema"]
+Tampering = Callable[[pl.DataFrame, pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
+
+
+def land_a_day(lab: Lab, day: date = DAY) -> None:
+    """Fifteen documents: twelve good, two bad, one delivered twice."""
+    at = f"{day}T09:30:00Z"
+    good = [document(n, occurred_at=at) for n in range(12)]
+    lab.land("NL", day, "a.jsonl", jsonl([*good[:8], document(20, occurred_at=at, channel="fax"), good[0]]))
+    lab.land("NL", day, "b.jsonl.gz", gz(jsonl([*good[8:], b"broken"])))
+
+
+@pytest.fixture(scope="module")
+def day(stack: AwsAndModel) -> Iterator[Lab]:
+    lab = Lab(stack)
+    land_a_day(lab)
+    assert lab.process(only=["raw_interactions", "llm_extractions"]).success
+    yield lab
+    lab.instance.dispose()
+
+
+@pytest.fixture
+def gate(day: Lab, monkeypatch: pytest.MonkeyPatch) -> Callable[[Tampering], Run]:
+    """Run the steps from the gate on, what the gate decides being tampered with."""
+
+    def run(tampering: Tampering) -> Run:
+        monkeypatch.setattr(
+            "cs_features.assets.validated_features.split", lambda *arguments: tampering(*split(*arguments))
+        )
+        return day.process(only=GATE)
+
+    return run
+
+
+def verdicts(run: Run) -> dict[str, bool]:
+    return {name: run.checks[name].passed for name in BLOCKING if name in run.checks}
+
+
+def assert_blocked(run: Run, by: str) -> None:
+    assert not run.success
+    assert verdicts(run) == {name: name != by for name in BLOCKING}
+    assert run.checks[by].severity == dg.AssetCheckSeverity.ERROR
+    assert run.checks[by].partition == Partition("NL", DAY).key
+    assert "feature_store" not in run.materialized
+
+
+def value(run: Run, check: str, name: str) -> Any:
+    return run.checks[check].metadata[name].value
+
+
+@pytest.mark.parametrize(
+    ("column", "wrong"),
+    [("urgency_score", 7.0), ("sentiment", "angry"), ("summary", "write to jan@example.com"), ("country", "BE")],
+)
+def test_a_row_that_breaks_the_schema_blocks_the_feature_store(
+    gate: Callable[[Tampering], Run], column: str, wrong: Any
+) -> None:
+    """Whatever goes wrong in the gate itself, a value outside its rules does not reach training data."""
+
+    def tampering(validated: pl.DataFrame, rejected: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        first = pl.int_range(pl.len()) == 0
+        return validated.with_columns(pl.when(first).then(pl.lit(wrong)).otherwise(column).alias(column)), rejected
+
+    run = gate(tampering)
+    assert_blocked(run, "schema")
+    assert (value(run, "schema", "rows"), value(run, "schema", "rows_failed")) == (12, 1)
+    (case,) = value(run, "schema", "failure_cases").records
+    assert (case.data["index"], case.data["column"]) == (0, column)
+    assert "jan@" not in str(case.data)
+
+
+@pytest.mark.parametrize(
+    ("tampering", "missing"),
+    [
+        pytest.param(lambda validated, rejected: (validated[1:], rejected), 1, id="a validated row is gone"),
+        pytest.param(lambda validated, rejected: (validated, rejected[:-1]), 1, id="a rejected row is gone"),
+        pytest.param(
+            lambda validated, rejected: (validated, pl.concat([rejected, rejected[:1]])),
+            -1,
+            id="a rejected row is twice",
+        ),
+    ],
+)
+def test_a_document_that_leaves_by_no_door_or_twice_blocks_the_feature_store(
+    gate: Callable[[Tampering], Run], tampering: Tampering, missing: int
+) -> None:
+    """A batch failure once dropped four hours of data, and every step reported success."""
+    run = gate(tampering)
+    assert_blocked(run, "conservation")
+    assert value(run, "conservation", "missing") == missing
+    assert f"is off by {missing}" in run.checks["conservation"].description
+
+
+def test_an_interaction_behind_both_doors_blocks_the_feature_store(gate: Callable[[Tampering], Run]) -> None:
+    """The sum is right and the interaction is both a feature and a dead letter: a redrive would write it twice."""
+
+    def tampering(validated: pl.DataFrame, rejected: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return validated, rejected.with_columns(interaction_id=pl.lit(validated["interaction_id"][0]))
+
+    run = gate(tampering)
+    assert_blocked(run, "one_door")
+    assert value(run, "one_door", "in_both") == 1
+    assert value(run, "one_door", "interaction_ids") == [id_of(0)]
+
+
+def test_a_check_that_crashes_blocks_too_and_is_no_verdict(day: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in a check recorded as "bad data" sent people to look for it in the documents."""
+
+    def crash(*_: Any) -> None:
+        raise ZeroDivisionError("a bug in the check")
+
+    monkeypatch.setattr(checks, "judge", crash)
+    run = day.process(only=GATE)
+    assert not run.success
+    assert "schema" not in run.checks
+    assert "a bug in the check" in run.errors
+    assert "feature_store" not in run.materialized
+
+
+def test_every_check_of_every_partition_is_recorded_under_its_partition(stack: AwsAndModel) -> None:
+    """In a run of a range, Dagster writes one evaluation without a partition and leaves every partition's PLANNED
+    for ever: the blocking checks had never been seen to pass. One partition a run does not do that."""
+    lab = Lab(stack)
+    days = [DAY, DAY + timedelta(days=1)]
+    for each in days:
+        land_a_day(lab, each)
+    assert all(lab.process(day=each).success for each in days)
+    keys = [check.check_key for check in checks.CHECKS]
+    recorded = {
+        (info.check_key.name, info.partition_key, info.latest_execution_status.value)
+        for info in lab.instance.event_log_storage.get_asset_check_partition_info(keys)
+    }
+    failed = {"rejected_share"}  # 3 of 15
+    assert recorded == {
+        (key.name, str(Partition("NL", each).key), "FAILED" if key.name in failed else "SUCCEEDED")
+        for key in keys
+        for each in days
+    }
+    assert len(recorded) == 14
+
+
+# --- conservation counts from S3 --------------------------------------------------------------
+
+
+def test_a_file_that_raw_missed_is_not_excused(day: Lab) -> None:
+    """The count is taken from S3 and not from what the first step claims: a lost file is what it is for."""
+    honest = day.table_bytes("raw_interactions")
+    try:
+        day.overwrite(
+            "raw_interactions",
+            lambda raw: raw.filter(pl.col("source_uri").str.ends_with("a.jsonl")).with_columns(
+                pl.col("listed_at") + timedelta(seconds=5)
+            ),
+        )
+        run = day.process(only=GATE)
+    finally:
+        day.overwrite("raw_interactions", lambda _: pl.read_parquet(honest, hive_partitioning=False))
+    assert not run.success
+    assert "feature_store" not in run.materialized
+    assert value(run, "conservation", "missing") == 5
+    assert value(run, "conservation", "objects_landed_since") == 0
+
+
+def test_a_file_that_landed_after_the_reading_is_excused_and_told(lab: Lab) -> None:
+    """Files land all day: a run is not at fault for what came while it was asking the model."""
+    land_a_day(lab)
+    lab.process(only=["raw_interactions", "llm_extractions"])
+    lab.land("NL", DAY, "late.jsonl", jsonl([document(30), document(31)]))
+    run = lab.process(only=GATE)
+    assert run.success
+    assert run.checks["conservation"].passed
+    assert [value(run, "conservation", name) for name in ("landed", "missing", "objects_landed_since")] == [15, 0, 1]
+
+
+def test_a_file_that_landed_after_the_reading_of_an_empty_folder_is_excused(lab: Lab) -> None:
+    """The first file of the day landed while the run for an emptied folder went on: that run failed as if it
+    had lost documents."""
+    lab.process(only=["raw_interactions", "llm_extractions"])
+    lab.land("NL", DAY, "late.jsonl", jsonl([document(30), document(31)]))
+    run = lab.process(only=GATE)
+    assert run.checks["conservation"].passed
+    assert value(run, "conservation", "objects_landed_since") == 1
+
+
+def test_a_file_that_was_replaced_after_the_reading_blocks_and_says_so(lab: Lab) -> None:
+    """Its documents are not those that were read. The next run reads them; this one must not call itself complete."""
+    land_a_day(lab)
+    lab.process(only=["raw_interactions", "llm_extractions"])
+    lab.land("NL", DAY, "a.jsonl", jsonl([document(0)]))
+    run = lab.process(only=GATE)
+    assert "feature_store" not in run.materialized
+    assert not run.checks["conservation"].passed
+    assert value(run, "conservation", "objects_replaced_since") == 1
+    assert "replaced or deleted after they were read" in run.checks["conservation"].description
+
+
+def test_a_balance_reads_as_the_sum_that_it_is() -> None:
+    assert str(Balance(6, 4, 1, 1)) == "6 landed = 4 validated + 1 rejected + 1 duplicates"
+    assert str(Balance(6, 4, 0, 1)) == "6 landed = 4 validated + 0 rejected + 1 duplicates is off by 1"
+
+
+# --- the checks that warn ---------------------------------------------------------------------
+
+
+def test_the_checks_that_warn_do_not_warn_about_a_good_day_and_never_block(lab: Lab) -> None:
+    """A warning on every good day is read on none."""
+    lab.land("NL", DAY, "a.jsonl", jsonl([document(n) for n in range(12)]))
+    run = lab.process()
+    assert run.success
+    assert {name for name, check in run.checks.items() if not check.passed} == set()
+
+
+def test_too_many_rejections_warn_and_let_the_good_rows_pass(lab: Lab) -> None:
+    """A country's exporter breaks: its good rows are still features, and somebody is told."""
+    lab.stack.answerer.script = Script(poison="gif")
+    lab.land("NL", DAY, "a.jsonl", jsonl([document(0), document(1, turns=[{"speaker": "customer", "text": "gif"}])]))
+    run = lab.process()
+    assert run.success
+    check = run.checks["rejected_share"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert value(run, "rejected_share", "share") == 0.5
+    assert lab.online(id_of(0)) is not None
+
+
+def test_costs_cache_and_latency_out_of_bounds_warn_and_let_the_rows_pass(
+    day: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of the three makes a feature wrong: they are for a human to look at, in the same run."""
+    monkeypatch.setattr(checks, "MAX_COST_PER_INTERACTION_USD", 1e-9)
+    monkeypatch.setattr(checks, "MIN_CACHE_SHARE", 1.1)
+    monkeypatch.setattr(checks, "MAX_LATENCY_P95_MS", -1)
+    run = day.process(only=["llm_extractions", *GATE])
+    assert run.success
+    assert "feature_store" in run.materialized
+    warned = {name: check.severity for name, check in run.checks.items() if not check.passed}
+    names = ("cost_per_interaction", "prompt_cache_hits", "latency_p95", "rejected_share")
+    assert warned == dict.fromkeys(names, dg.AssetCheckSeverity.WARN)
+
+
+def extractions(*rows: dict[str, Any]) -> pl.DataFrame:
+    plain = {"input_tokens": 0, "cache_read_tokens": 0, "cache_write_tokens": 0, "cost_usd": 0.0, "latency_ms": 1000}
+    return pl.DataFrame(
+        [{**plain, "attempts": 1, **row} for row in rows] or None,
+        schema={**dict.fromkeys(plain, pl.Int64), "cost_usd": pl.Float64, "attempts": pl.Int64},
+    )
+
+
+WARM = {"input_tokens": 100, "cache_read_tokens": 900}
+COLD = {"input_tokens": 100, "cache_write_tokens": 900}
+
+
+@pytest.mark.parametrize(
+    ("rows", "passed"),
+    [
+        pytest.param([COLD, WARM, WARM, WARM], True, id="one warm-up call, then hits"),
+        pytest.param([COLD, WARM], True, id="two calls, the first of which cannot hit"),
+        pytest.param([COLD, COLD, COLD, COLD], False, id="written at each call and never read"),
+        pytest.param([{"input_tokens": 1000}] * 4, False, id="below the model's minimum nothing is cached"),
+        pytest.param([COLD], True, id="one call cannot tell"),
+        pytest.param([], True, id="no call"),
+        pytest.param([{"attempts": 0, "input_tokens": 1000}] * 4, True, id="answers of an earlier run are no calls"),
+    ],
+)
+def test_a_prompt_that_is_not_cached_is_noticed(lab_model: Any, rows: list[dict[str, Any]], passed: bool) -> None:
+    """Bedrock says nothing when a prefix is too short for the cache: only the counts of tokens do."""
+    result = checks.prompt_cache_hits(model=lab_model, llm_extractions=extractions(*rows))
+    assert result.passed is passed
+    assert result.severity == dg.AssetCheckSeverity.WARN
+
+
+@pytest.fixture
+def lab_model() -> Any:
+    return resources_for(settings({}))["model"]
+
+
+@pytest.mark.parametrize(
+    ("latencies", "passed"),
+    [([1000] * 20, True), ([1000] * 19 + [9000], True), ([1000] * 18 + [9000] * 2, False), ([], True)],
+    ids=["all fast", "one of twenty slow", "two of twenty slow", "no call"],
+)
+def test_one_slow_call_in_twenty_is_no_warning_and_two_are(latencies: list[int], passed: bool) -> None:
+    frame = extractions(*({"latency_ms": latency} for latency in latencies))
+    assert checks.latency_p95(llm_extractions=frame).passed is passed
+
+
+def test_costs_are_judged_per_interaction_and_not_per_day() -> None:
+    """A large country's day costs more than a small one's, which says nothing."""
+    cheap = extractions(*[{"cost_usd": 0.0004}] * 1000)
+    dear = extractions({"cost_usd": 0.0006})
+    assert [checks.cost_per_interaction(llm_extractions=frame).passed for frame in (cheap, dear)] == [True, False]
