@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ import boto3
 import dagster as dg
 import polars as pl
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from cs_features.definitions import build_defs
 from cs_features.environments import Settings
@@ -33,6 +36,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PROMPTS = REPOSITORY / "prompts"
 HAIKU_4_5 = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 DAY = date(2025, 3, 4)
+
+# A busy machine is slow and not wrong.
+hypothesis_settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("tests")
 
 _numbers = itertools.count(1)
 
@@ -75,9 +82,11 @@ class AwsAndModel:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[AwsAndModel]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsAndModel]:
     answerer = ScriptedAnswerer(Script())
     with LocalStack(None, answerer=answerer) as local, pytest.MonkeyPatch.context() as patch:
+        # Runs on one host share journals and a limiter below the temporary folder: not with an earlier session.
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("host")))
         for name in [name for name in os.environ if name.startswith(("CS_FEATURES_", "AWS_"))]:
             patch.delenv(name)
         for name, value in local.environment.items():

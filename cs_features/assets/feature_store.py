@@ -14,7 +14,7 @@ from cs_features.validation import judge
 
 @dg.asset(
     partitions_def=interaction_partitions,
-    group_name="publishing",
+    group_name="interactions",
     kinds={"sagemaker"},
     description="What the feature group holds of this partition: the table is the manifest of what was written.",
 )

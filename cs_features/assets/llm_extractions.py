@@ -19,7 +19,7 @@ PROGRESS_SECONDS = 10
 
 @dg.asset(
     partitions_def=interaction_partitions,
-    group_name="extraction",
+    group_name="interactions",
     kinds={"bedrock", "polars"},
     description="The model's answer for each accepted interaction, with tokens, dollars and latency a call.",
 )

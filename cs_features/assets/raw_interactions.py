@@ -12,7 +12,7 @@ from cs_features.schemas import Interaction
 
 @dg.asset(
     partitions_def=interaction_partitions,
-    group_name="landing",
+    group_name="interactions",
     kinds={"s3", "polars"},
     description="A row for each landed document: accepted, rejected with a typed reason, or an exact duplicate.",
 )

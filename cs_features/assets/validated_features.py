@@ -14,7 +14,7 @@ from cs_features.validation import split
 @dg.multi_asset(
     name="validation",
     partitions_def=interaction_partitions,
-    group_name="validation",
+    group_name="interactions",
     outs={
         "validated_features": dg.AssetOut(
             kinds={"pandera", "polars"}, description="Interactions that every rule of the schema accepts."

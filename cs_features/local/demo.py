@@ -24,7 +24,7 @@ from cs_features.environments import Settings, settings
 from cs_features.extraction.models import EMBEDDED_MODEL_ID, capabilities_of
 from cs_features.extraction.pricing import TokenUsage, price_list
 from cs_features.landing import PREFIX, LandingZone
-from cs_features.local.processes import ROOT, LocalProblem, child, dev_is_running, stack
+from cs_features.local.processes import ROOT, LocalProblem, child, dev_is_running, leave_on_sigterm, stack
 from cs_features.local.provision import clients
 from cs_features.partitions import Partition
 from cs_features.sensors import look
@@ -195,6 +195,7 @@ def main() -> int:
     parser.add_argument("--state", type=Path, default=ROOT / ".local")
     parser.add_argument("--port", type=int, default=4600)
     options = parser.parse_args()
+    leave_on_sigterm()
     try:
         return run(options)
     except LocalProblem as problem:

@@ -1,11 +1,10 @@
 """`make dev`: the Dagster UI, with its daemon, on the local stack, until Ctrl-C."""
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
-from cs_features.local.processes import ROOT, LocalProblem, dev_running, stack
+from cs_features.local.processes import ROOT, LocalProblem, child, dev_running, leave_on_sigterm, stack
 
 
 def main() -> int:
@@ -15,14 +14,17 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=4600)
     parser.add_argument("--ui-port", type=int, default=3000)
     options = parser.parse_args()
+    leave_on_sigterm()
+    arguments = ["dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(options.ui_port)]
     try:
-        with stack(options.state, options.port, options.model) as environment, dev_running(options.state):
-            arguments = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml"]
-            arguments += ["-h", "127.0.0.1", "-p", str(options.ui_port)]
-            try:
-                return subprocess.run(arguments, env=environment, cwd=ROOT, check=False).returncode
-            except KeyboardInterrupt:
-                return 0
+        with (
+            stack(options.state, options.port, options.model) as environment,
+            dev_running(options.state),
+            child(arguments, environment, log=None) as dagster,
+        ):
+            return dagster.wait()
+    except KeyboardInterrupt:
+        return 0
     except LocalProblem as problem:
         print(problem, file=sys.stderr)
         return 1

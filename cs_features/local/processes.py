@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -25,21 +25,30 @@ class LocalProblem(RuntimeError):
     """Something on this machine is in the way; the message says what and where to look."""
 
 
+def leave_on_sigterm() -> None:
+    """Let a `kill` unwind this process like Ctrl-C does, so that its children are ended too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 @contextmanager
-def child(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `python -m ...` with its output in `log`, and end it, by its own id, at the end."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], env=dict(environment), stdout=output, stderr=output, cwd=ROOT
-        )
+def child(
+    arguments: Sequence[str], environment: Mapping[str, str], log: Path | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `python -m ...`, its output in `log` or in this terminal, and end it, by its own id, at the end."""
+    with ExitStack() as opened:
+        output = None
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            output = opened.enter_context(log.open("ab"))
+        command = [sys.executable, "-m", *arguments]
+        process = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=output, cwd=ROOT)
         try:
             yield process
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 try:
-                    process.wait(20)
+                    process.wait(30)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()

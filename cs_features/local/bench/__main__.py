@@ -1,0 +1,101 @@
+"""`python -m cs_features.local.bench [scenario ...] [--quick]`: run the scenarios, print one table.
+
+Here: the registry, the command line, the table, `.local/bench.json`. What is measured stands in the scenarios.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from cs_features.local.bench.cpu import cpu
+from cs_features.local.bench.figures import Figure, Say
+from cs_features.local.bench.kills import kills
+from cs_features.local.bench.money import money
+from cs_features.local.bench.quota import quota
+from cs_features.local.bench.rows import rows
+from cs_features.local.processes import ROOT, LocalProblem
+
+SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
+    scenario.__name__: scenario for scenario in (quota, kills, rows, cpu, money)
+}
+REPORT = ROOT / ".local" / "bench.json"
+_MARKS = {True: "[green]yes", False: "[red]NO", None: ""}
+
+# Piped into a file or a log, the table still gets the room it needs.
+console = Console(width=None if sys.stdout.isatty() else 150)
+
+
+def main() -> int:
+    """1 when a bar of a full run is missed or a scenario did not run; a quick run proves only the harness."""
+    parser = argparse.ArgumentParser(prog="python -m cs_features.local.bench", description=__doc__.splitlines()[0])
+    parser.add_argument("scenario", nargs="*", choices=[*SCENARIOS, []], help=f"default: {' '.join(SCENARIOS)}")
+    parser.add_argument("--quick", action="store_true", help="about ten times smaller; its figures prove nothing")
+    options = parser.parse_args()
+    names = options.scenario or list(SCENARIOS)
+    command = " ".join(["python -m cs_features.local.bench", *names, *(["--quick"] if options.quick else [])])
+    figures = {name: _run(name, options.quick) for name in names}
+    _print(figures, command, options.quick)
+    _write(figures, command, options.quick)
+    missed = any(figure.met is False for found in figures.values() for figure in found)
+    broken = any(not found or found[0].what == "did not run" for found in figures.values())
+    return int(broken or (missed and not options.quick))
+
+
+def _run(name: str, quick: bool) -> list[Figure]:
+    started = time.monotonic()
+
+    def say(line: str) -> None:
+        console.print(f"[dim]{time.monotonic() - started:5.0f} s  {name}: {line}", highlight=False)
+
+    say("starting")
+    try:
+        found = SCENARIOS[name](quick, say)
+    except LocalProblem as problem:
+        found = [Figure("did not run", str(problem), met=False)]
+    say("done")
+    return found
+
+
+def machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    load = os.getloadavg()[0]
+    return f"{model}, {os.cpu_count()} CPUs, {platform.system()}, Python {platform.python_version()}, load {load:.1f}"
+
+
+def _print(figures: dict[str, list[Figure]], command: str, quick: bool) -> None:
+    table = Table(title="Benchmarks" + (" (quick: proves the harness, not the bars)" if quick else ""))
+    for column in ("scenario", "", "figure", "bar", "met?"):
+        table.add_column(column, justify="right" if column in ("bar", "met?") else "left", overflow="fold")
+    for name, found in figures.items():
+        for position, figure in enumerate(found):
+            table.add_row(name if position == 0 else "", figure.what, figure.text, figure.bar, _MARKS[figure.met])
+        table.add_section()
+    console.print(table)
+    console.print(f"[dim]{command}\n{machine()}", highlight=False)
+
+
+def _write(figures: dict[str, list[Figure]], command: str, quick: bool) -> None:
+    report = {
+        "command": command,
+        "machine": machine(),
+        "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "quick": quick,
+        "scenarios": {name: [asdict(figure) for figure in found] for name, found in figures.items()},
+    }
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

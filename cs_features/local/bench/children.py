@@ -1,0 +1,73 @@
+"""Client processes: a function of a scenario, run in a fresh process against an endpoint; its result as JSON.
+
+Only processes that are started here are ended here. What the functions do is the scenarios' business.
+"""
+
+import importlib
+import json
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cs_features.local.bench.endpoint import Endpoint
+from cs_features.local.processes import LocalProblem, child
+
+LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Job:
+    """A module-level `function`, its JSON-able keyword arguments, and settings of the product."""
+
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def together(
+    endpoint: Endpoint, jobs: Sequence[Job], timeout_s: float, each_look: Callable[[], None] = lambda: None
+) -> list[Any]:
+    """Run `jobs` at once, a process each, and return their results in order.
+
+    Raises:
+        LocalProblem: one failed or took longer than `timeout_s`; all of them are ended.
+    """
+    deadline = time.monotonic() + timeout_s
+    with ExitStack() as opened:
+        running = []
+        for job in jobs:
+            name = uuid.uuid4().hex[:8]
+            log, result = endpoint.folder / f"{name}.log", endpoint.folder / f"{name}.json"
+            function = f"{job.function.__module__}:{job.function.__qualname__}"
+            arguments = [__name__, function, json.dumps(dict(job.arguments)), str(result)]
+            process = opened.enter_context(child(arguments, {**endpoint.environment, **job.settings}, log))
+            running.append((process, log, result))
+        while any(process.poll() is None for process, _, _ in running):
+            if time.monotonic() > deadline:
+                raise LocalProblem(f"A client was not done after {timeout_s:g} s")
+            each_look()
+            time.sleep(LOOK_SECONDS)
+        for process, log, _ in running:
+            if process.returncode:
+                raise LocalProblem(f"A client failed: {log.read_text(errors='replace')[-1500:]}")
+        return [json.loads(result.read_text()) for _, _, result in running]
+
+
+def alone(endpoint: Endpoint, job: Job, timeout_s: float, each_look: Callable[[], None] = lambda: None) -> Any:
+    return together(endpoint, [job], timeout_s, each_look)[0]
+
+
+def main() -> None:
+    name, arguments, result = sys.argv[1:]
+    module, function = name.split(":")
+    answer = getattr(importlib.import_module(module), function)(**json.loads(arguments))
+    Path(result).write_text(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The scripted endpoint in a process of its own, so that a client's CPU is measured alone, and its counters.
+
+Calls are counted there and not by the client under test. Each endpoint has a folder, an account and a
+TMPDIR of its own: the limiter's host file and the ledger's journals of one scenario are never another's.
+"""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+
+from cs_features.local.processes import LocalProblem, child
+from cs_features.local.provision import clients
+from cs_features.storage import Tables
+
+START_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The endpoint's counters at one moment (`time`: CLOCK_MONOTONIC, one clock for all processes here)."""
+
+    time: float
+    requests: int
+    answered: int
+    throttled: int
+    refused: int
+    faults: int
+    tokens: Mapping[str, int]
+
+    @property
+    def admitted(self) -> int:
+        """Calls that the quota let through, whether or not they are finished."""
+        return self.requests - self.throttled - self.refused
+
+    @property
+    def finished(self) -> int:
+        return self.answered + self.throttled + self.refused + self.faults
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A running endpoint: its folder, and the environment in which a client finds it."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    http: httpx.Client
+
+    def stats(self) -> Stats:
+        counted = self.http.get("/_local/stats").json()
+        return Stats(
+            time.monotonic(),
+            counted["requests"],
+            counted["answered"],
+            counted["throttled"],
+            sum(counted["refused"].values()),
+            sum(counted["faults"].values()),
+            counted["tokens"],
+        )
+
+    def s3(self) -> Any:
+        return clients(self.environment)("s3")
+
+    def tables(self) -> Tables:
+        return Tables(self.s3(), "cs-data")
+
+
+@contextmanager
+def endpoint(requests_per_minute: float | None = None, **script: Any) -> Iterator[Endpoint]:
+    """`script`: fields of `scripted.Script`."""
+    # The bench measures the product as shipped: what this shell has set for AWS or the product stays out.
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("CS_FEATURES_", "AWS_"))}
+    clean["PYTHONWARNINGS"] = "ignore"
+    with tempfile.TemporaryDirectory(prefix="cs-features-bench-") as name:
+        folder = Path(name)
+        (folder / "tmp").mkdir()
+        clean["TMPDIR"] = str(folder / "tmp")
+        arguments = ["cs_features.local", "--state", str(folder / "state"), "--port", "0"]
+        arguments += ["--scripted", json.dumps(script)]
+        if requests_per_minute:
+            arguments += ["--requests-per-minute", str(requests_per_minute)]
+        log = folder / "endpoint.log"
+        with child(arguments, clean, log) as process:
+            deadline = time.monotonic() + START_SECONDS
+            while not (folder / "state" / "stack.env").exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise LocalProblem(f"The scripted endpoint did not start: {log.read_text()[-500:]}")
+                time.sleep(0.05)
+            lines = (folder / "state" / "stack.env").read_text().splitlines()
+            environment = {**clean, **dict(line.split("=", 1) for line in lines)}
+            with httpx.Client(base_url=environment["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"], timeout=30) as http:
+                yield Endpoint(folder, environment, http)
+
+
+def plain_bedrock(**config: Any) -> Any:
+    """boto3 as anyone would make it, for comparisons; for use in a client process."""
+    return boto3.client("bedrock-runtime", config=boto3.session.Config(**config))

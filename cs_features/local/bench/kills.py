@@ -1,0 +1,182 @@
+"""Two hundred SIGKILLs over one partition: what is paid twice, lost or doubled.
+
+Calls in flight at a kill are paid for whoever kills; what counts is what is asked again although its
+answer had come. The clients note each call in a file in shared memory, which a kill leaves as it is;
+the bill is the endpoint's.
+"""
+
+import mmap
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cs_features.extraction.engine import Extractor
+from cs_features.extraction.prompting import ConverseRequest
+from cs_features.extraction.table import extractions_frame
+from cs_features.local.bench.children import Job, alone
+from cs_features.local.bench.client import DAY, Work, document, run, work_on
+from cs_features.local.bench.endpoint import endpoint
+from cs_features.local.bench.figures import Figure, Say, at_most, exactly
+from cs_features.partitions import Partition
+
+COUNTRY = "NL"
+TABLE = "llm_extractions"
+NEVER, IN_FLIGHT, RETURNED = 0, 1, 2
+# Of twenty kills one is kept for the time when all is answered: compaction and the table's writing.
+KEPT_FOR_THE_END = 20
+LIFE_SECONDS = 120
+
+
+def kills(quick: bool, say: Say) -> list[Figure]:
+    count, wanted = (400, 20) if quick else (2_000, 200)
+    with endpoint(latency_mean_s=0.3, latency_p95_s=0.7) as service:
+        said = [time.monotonic()]
+
+        def look() -> None:
+            if time.monotonic() - said[0] > 20:
+                said[0] = time.monotonic()
+                say(f"{service.stats().answered} calls billed so far, {count} needed")
+
+        result = alone(service, Job(kill_and_restart, {"count": count, "kills": wanted}), 1_500, look)
+        while (stats := service.stats()).finished < stats.requests:
+            time.sleep(0.1)
+        frame = service.tables().read(TABLE, Partition(COUNTRY, DAY))
+    assert frame is not None, "the last life wrote the table"
+    ids = Counter(frame["interaction_id"])
+    expected = {document(number, COUNTRY)["interaction_id"] for number in range(count)}
+    answered = set(frame.filter(frame["status"] == "answered")["interaction_id"])
+    again, in_flight = result["asked_again"], result["in_flight"]
+    # Two ways to count, and the worse one stands: by the clients' notes, and by the endpoint's bill.
+    beyond = max(again, stats.answered - in_flight - count)
+    note = f"{stats.answered} billed, {count} needed, {in_flight} in flight at {result['kills']} kills"
+    return [
+        exactly("kills -9", result["kills"], wanted, f"{result['at_end']} of them after the last answer"),
+        at_most("billed / needed beyond calls in flight", 1 + beyond / count, 1.01, lambda value: f"{value:.4f}", note),
+        exactly("lost interactions", len(expected - answered), 0),
+        exactly("doubled interactions", sum(number > 1 for number in ids.values()), 0),
+    ]
+
+
+def kill_and_restart(count: int, kills: int) -> dict[str, Any]:
+    """In a client process that has imported everything and made no client and no thread: fork, kill, repeat."""
+    work = work_on(COUNTRY, [document(number, COUNTRY) for number in range(count)])
+    notes = Notes(work, Path(os.environ["TMPDIR"]) / "notes")
+    rng = random.Random(7)
+    in_flight = done = at_end = 0
+    while done < kills:
+        left = count - notes.states.count(RETURNED)
+        goal = notes.states.count(RETURNED) + _pace(rng, left, kills - done, kills)
+        life = _fork(lambda: _live(work, notes))
+        _wait_until(life, lambda goal=goal: notes.states.count(RETURNED) >= goal)  # type: ignore[misc]
+        time.sleep(rng.uniform(0, 0.06 if left else 0.8))
+        if _ended(life):
+            continue  # it was quicker than the kill
+        os.killpg(life, signal.SIGKILL)
+        os.waitpid(life, 0)
+        done += 1
+        at_end += left == 0
+        in_flight += notes.forget_calls_in_flight()
+    life = _fork(lambda: _live(work, notes))
+    _wait_until(life, lambda: False)
+    return {"kills": done, "in_flight": in_flight, "asked_again": notes.asked_again(), "at_end": at_end}
+
+
+def _pace(rng: random.Random, left: int, kills_left: int, kills: int) -> int:
+    """How many answers the next life may see: random, and such that the kills cover the whole partition."""
+    kills_left -= kills // KEPT_FOR_THE_END
+    return left if kills_left <= 0 else min(left, rng.randint(0, 2 * left // kills_left))
+
+
+class Notes:
+    """A byte a request (never asked, in flight, returned) and one for how often it was asked again after that."""
+
+    def __init__(self, work: Work, path: Path) -> None:
+        self._place = {id(request): place for place, request in enumerate(work.requests.values())}
+        size = len(self._place)
+        path.write_bytes(bytes(2 * size))
+        self._file = path.open("r+b")
+        self._bytes = mmap.mmap(self._file.fileno(), 2 * size)
+        self._size = size
+
+    @property
+    def states(self) -> bytes:
+        return self._bytes[: self._size]
+
+    def asked_again(self) -> int:
+        return sum(self._bytes[self._size :])
+
+    def forget_calls_in_flight(self) -> int:
+        """How many there were; called when nothing is alive that could have any."""
+        flying = [place for place, state in enumerate(self.states) if state == IN_FLIGHT]
+        for place in flying:
+            self._bytes[place] = NEVER
+        return len(flying)
+
+    def watching(self, extractor: Extractor) -> Extractor:
+        def call(request: ConverseRequest) -> Any:
+            place = self._place[id(request)]
+            if self._bytes[place] == RETURNED:
+                self._bytes[self._size + place] += 1
+            else:
+                self._bytes[place] = IN_FLIGHT
+            reply = extractor.call(request)
+            self._bytes[place] = RETURNED
+            return reply
+
+        return replace(extractor, call=call)
+
+
+def _live(work: Work, notes: Notes) -> None:
+    """One life: what `llm_extractions` does, from the ledger to the table."""
+    session = run(work, notes.watching(work.model.extractor(work.prompts)))
+    frame = extractions_frame(
+        work.needed,
+        session.outcomes,
+        set(session.outcomes) - session.asked,
+        work.model.model_id,
+        work.prompts.version(COUNTRY),
+    )
+    work.data.tables().write(TABLE, work.partition, frame)
+
+
+def _fork(live: Callable[[], None]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        os.setsid()  # a group of its own, to be killed whole
+        live()
+        code = 0
+    except BaseException:
+        traceback.print_exc(file=sys.stderr)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _ended(life: int) -> bool:
+    pid, status = os.waitpid(life, os.WNOHANG)
+    if pid and status:
+        raise RuntimeError(f"a life ended by itself with status {status}; see above")
+    return bool(pid)
+
+
+def _wait_until(life: int, reached: Callable[[], bool]) -> None:
+    """Until `reached`, or until the life has ended by itself."""
+    deadline = time.monotonic() + LIFE_SECONDS
+    while not reached():
+        if os.waitid(os.P_PID, life, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return
+        if time.monotonic() > deadline:
+            os.killpg(life, signal.SIGKILL)
+            raise RuntimeError(f"a life was not done after {LIFE_SECONDS} s")
+        time.sleep(0.005)

@@ -1,0 +1,133 @@
+"""How much of a quota is used, and how many calls bounce off it: our limiter, stated, found and shared; botocore's.
+
+The share is what the endpoint admitted a second, from ten seconds after the first call until the last
+interaction is asked for the first time: after that there is too little left to fill a quota with.
+"""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cs_features.local.bench.children import Job, together
+from cs_features.local.bench.client import FirstAsked, document, run, work_on
+from cs_features.local.bench.endpoint import Stats, endpoint, plain_bedrock
+from cs_features.local.bench.figures import Figure, Say, at_least, at_most, exactly, percent
+
+QUOTA = 1_200  # requests a minute
+THREADS = 32
+SERVICE: dict[str, Any] = {
+    "latency_mean_s": 1.2,
+    "latency_p95_s": 2.8,
+    "faults": {"500": 0.002, "503": 0.002, "408": 0.001},
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one run against the quota came to."""
+
+    share: float
+    throttled: float
+    answered: int
+    failed: int
+    seconds: float
+
+
+def quota(quick: bool, say: Say) -> list[Figure]:
+    count = 300 if quick else 2_000
+    stated = {"CS_FEATURES_REQUESTS_PER_MINUTE": str(QUOTA)}
+    measure = partial(_measure, skip_s=4 if quick else 10, say=say)
+    ours = [Job(ask, {"country": "NL", "count": count})]
+
+    one = measure("stated quota, one process", [Job(ask, ours[0].arguments, stated)])
+    found = measure("quota to be found", ours)
+    countries = ("NL", "FR", "ES", "PL")
+    four = measure(
+        "stated quota, four processes",
+        [Job(ask, {"country": country, "count": count // 4}, stated) for country in countries],
+    )
+    figures = [
+        *_held("stated", one, count, 0.98, 0.005),
+        *_held("found", found, count, 0.93, 0.02),
+        *_held("stated, 4 processes", four, count // 4 * 4, 0.96, 0.01),
+    ]
+    for mode in ("standard", "adaptive"):
+        seen = measure(f"plain boto3, {mode}", [Job(ask_plainly, {"country": "NL", "count": count, "mode": mode})])
+        text = f"{percent(seen.share)} used, {percent(seen.throttled)} throttled, {seen.failed} failed for good"
+        figures.append(Figure(f"boto3 {mode}, {THREADS} threads", f"{text}, {seen.seconds:.0f} s"))
+    return figures
+
+
+def _held(what: str, seen: Seen, count: int, share: float, throttled: float) -> list[Figure]:
+    return [
+        at_least(f"{what}: quota used", seen.share, share, percent, f"{seen.seconds:.0f} s in all"),
+        at_most(f"{what}: calls throttled", seen.throttled, throttled, percent),
+        exactly(f"{what}: answered", seen.answered, count),
+    ]
+
+
+def _measure(what: str, jobs: Sequence[Job], *, skip_s: float, say: Say) -> Seen:
+    say(what)
+    with endpoint(QUOTA, **SERVICE) as service:
+        samples = [service.stats()]
+        results = together(service, jobs, 600, lambda: samples.append(service.stats()))
+        end = service.stats()
+    share = share_used(samples, skip_s, max(result["last_first_asked"] for result in results))
+    return Seen(
+        share=share,
+        throttled=end.throttled / end.requests,
+        answered=sum(result["answered"] for result in results),
+        failed=sum(result["failed"] for result in results),
+        seconds=max(result["seconds"] for result in results),
+    )
+
+
+def share_used(samples: Sequence[Stats], skip_s: float, until: float) -> float:
+    """Admitted calls against the quota's, between the samples nearest to both ends of the window."""
+    first = next(each for each in samples if each.requests)
+    window = [each for each in samples if first.time + skip_s <= each.time <= until]
+    if len(window) < 2:
+        return 0.0
+    seconds = window[-1].time - window[0].time
+    return (window[-1].admitted - window[0].admitted) / (seconds * QUOTA / 60)
+
+
+def ask(country: str, count: int) -> dict[str, Any]:
+    """In a client process: a partition through our engine, with its ledger."""
+    work = work_on(country, [document(number, country) for number in range(count)])
+    asked = FirstAsked()
+    session = run(work, asked.watching(work.model.extractor(work.prompts)))
+    return _result(list(asked.moments.values()), len(session.outcomes) - session.failed, session.failed)
+
+
+def ask_plainly(country: str, count: int, mode: str) -> dict[str, Any]:
+    """In a client process: the same requests by boto3 in a pool of threads, with botocore's own retries."""
+    work = work_on(country, [document(number, country) for number in range(count)])
+    client = plain_bedrock(retries={"mode": mode}, max_pool_connections=THREADS)
+    asked = FirstAsked()
+
+    def call(request: dict[str, Any]) -> bool:
+        asked.note(request)
+        try:
+            client.converse(**request)
+        except (ClientError, BotoCoreError):
+            return False
+        return True
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        answered = sum(pool.map(call, work.requests.values()))
+    return _result(list(asked.moments.values()), answered, count - answered)
+
+
+def _result(moments: list[float], answered: int, failed: int) -> dict[str, Any]:
+    return {
+        "last_first_asked": max(moments),
+        "seconds": time.monotonic() - min(moments),
+        "answered": answered,
+        "failed": failed,
+    }

@@ -1,0 +1,107 @@
+"""Twenty thousand interactions with everything that goes wrong a little, through the whole job: who arrives where,
+and how much memory the job takes.
+"""
+
+import json
+import random
+import resource
+import sys
+import time
+from typing import Any
+
+from cs_features.local.bench.children import Job, alone
+from cs_features.local.bench.client import DAY, POISON, document
+from cs_features.local.bench.endpoint import endpoint
+from cs_features.local.bench.figures import Figure, Say, at_least, at_most, exactly
+from cs_features.partitions import Partition
+from cs_features.schemas import Reason
+
+COUNTRY = "NL"
+PARTITION = Partition(COUNTRY, DAY)
+POISON_ROWS = 5
+FILE_ROWS = 2_500
+MIB = 1024 * 1024
+
+
+def rows(quick: bool, say: Say) -> list[Figure]:
+    count = 2_000 if quick else 20_000
+    faults = {"500": 0.004, "503": 0.004, "408": 0.002}
+    with endpoint(poison=POISON, malformed_rate=0.01, faults=faults) as service:
+        ids, poisoned = _land(service.s3(), count)
+        said = [time.monotonic()]
+
+        def look() -> None:
+            if time.monotonic() - said[0] > 20:
+                said[0] = time.monotonic()
+                say(f"{service.stats().answered} calls answered")
+
+        result = alone(service, Job(process, settings={"CS_FEATURES_MAX_COST_USD": "1000"}), 1_200, look)
+        tables = service.tables()
+        validated = tables.read("validated_features", PARTITION)
+        rejected = tables.read("rejected_records", PARTITION)
+        stored = tables.read("feature_store", PARTITION)
+    if validated is None or rejected is None:
+        return [Figure("did not run", f"the job wrote no tables: {result['problems']}", met=False)]
+    good = set(validated["interaction_id"])
+    well_formed = set(ids) - poisoned
+    reasons = dict(rejected.group_by("reason").len().sort("reason").iter_rows())
+    typed = {reason.value for reason in Reason}
+    told = rejected.filter(rejected["reason"].is_in(typed) & (rejected["detail"].str.len_chars() > 0))
+    missing = set(ids) - good - set(told["interaction_id"].drop_nulls())
+    return [
+        at_least(
+            "well-formed interactions validated",
+            len(good & well_formed) / len(well_formed),
+            0.9999,
+            lambda value: f"{100 * value:.3f} %",
+            f"{len(good & well_formed)} of {len(well_formed)}",
+        ),
+        exactly(
+            "poison rows rejected", rejected.filter(rejected["interaction_id"].is_in(poisoned)).height, len(poisoned)
+        ),
+        exactly("neither validated nor rejected with a reason", len(missing), 0, f"rejected: {reasons}"),
+        exactly("in the feature store, of those validated", stored.height if stored is not None else 0, len(good)),
+        Figure(
+            "the job",
+            "; ".join(["succeeded" if result["success"] else "FAILED", *result["problems"]]),
+            met=result["success"],
+        ),
+        at_most("peak memory of the job", result["peak_mib"], 600, lambda value: f"{value:.0f} MiB"),
+        Figure("interactions a second, whole job", f"{count / result['seconds']:.0f}", count / result["seconds"]),
+    ]
+
+
+def _land(s3: Any, count: int) -> tuple[list[str], set[str]]:
+    """Land `count` documents in files of a few thousand; returns all ids, and those of the poison rows."""
+    bad = set(random.Random(3).sample(range(count), POISON_ROWS))
+    documents = [document(number, COUNTRY, poisoned=number in bad) for number in range(count)]
+    for start in range(0, count, FILE_ROWS):
+        body = "\n".join(json.dumps(each) for each in documents[start : start + FILE_ROWS])
+        key = f"interactions/{PARTITION.folder}/chats-{start:06}.jsonl"
+        s3.put_object(Bucket="cs-landing", Key=key, Body=body.encode())
+    ids = [str(each["interaction_id"]) for each in documents]
+    return ids, {ids[number] for number in bad}
+
+
+def process() -> dict[str, Any]:
+    """In a client process: `process_interactions` for the partition, as Dagster runs it."""
+    import dagster as dg
+
+    from cs_features.definitions import build_defs
+
+    started = time.monotonic()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = (
+            build_defs()
+            .resolve_job_def("process_interactions")
+            .execute_in_process(partition_key=PARTITION.key, instance=instance, raise_on_error=False)
+        )
+        problems = [str(event.message)[:500] for event in result.all_events if event.is_failure]
+        problems += [f"check {check.check_name}" for check in result.get_asset_check_evaluations() if not check.passed]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    return {
+        "success": result.success,
+        "problems": problems,
+        "peak_mib": peak / (MIB if sys.platform == "darwin" else 1024),
+        "seconds": time.monotonic() - started,
+    }
