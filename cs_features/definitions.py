@@ -13,7 +13,7 @@ from cs_features.assets.raw_interactions import raw_interactions
 from cs_features.assets.validated_features import validated_features
 from cs_features.checks import CHECKS
 from cs_features.environments import settings
-from cs_features.jobs import process_interactions
+from cs_features.jobs import process_interactions, quote
 from cs_features.resources import resources_for
 from cs_features.sensors import landing_sensor
 
@@ -23,7 +23,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     return dg.Definitions(
         assets=[raw_interactions, llm_extractions, validated_features, feature_store],
         asset_checks=CHECKS,
-        jobs=[process_interactions],
+        jobs=[process_interactions, quote],
         sensors=[landing_sensor],
         resources={**resources_for(settings()), **resource_overrides},
         executor=dg.in_process_executor,

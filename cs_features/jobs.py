@@ -1,8 +1,14 @@
-"""The jobs. One today: the whole chain for one partition, in one process."""
+"""The jobs: the whole chain for one partition, in one process; and what a set of partitions would cost."""
+
+from datetime import date
 
 import dagster as dg
+from pydantic import Field
 
 from cs_features.partitions import interaction_partitions
+from cs_features.quote import as_frame, partitions_between, quotes
+from cs_features.resources import Landing, Model
+from cs_features.storage import DataBucket
 
 process_interactions = dg.define_asset_job(
     "process_interactions",
@@ -14,3 +20,40 @@ process_interactions = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="From landed documents to the feature store, for one country's day.",
 )
+
+
+class QuoteConfig(dg.Config):
+    """Which partitions to quote: days as YYYY-MM-DD, both included; no country means all of them."""
+
+    first: str
+    last: str
+    countries: list[str] = Field(default_factory=list)
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def quote_partitions(
+    context: dg.OpExecutionContext, config: QuoteConfig, landing: Landing, data: DataBucket, model: Model
+) -> None:
+    """Count the calls that the ledger cannot save, and price them; the result is this step's metadata."""
+    every = interaction_partitions.get_partitions_def_for_dimension("country").get_partition_keys()
+    first, last = date.fromisoformat(config.first), date.fromisoformat(config.last)
+    frame = as_frame(quotes(partitions_between(config.countries or every, first, last), landing, data, model))
+    total = frame.tail(1).to_dicts()[0]
+    context.log.info(f"{total['calls']} calls, ${total['cost_usd']:.4f}, {total['minutes']:.1f} minutes")
+    context.add_output_metadata(
+        {
+            "calls": total["calls"],
+            "cost_usd": total["cost_usd"],
+            "minutes": total["minutes"],
+            "quote": dg.MetadataValue.table(
+                records=[dg.TableRecord(row) for row in frame.to_dicts()],
+                schema=dg.TableSchema(columns=[dg.TableColumn(name, str(kind)) for name, kind in frame.schema.items()]),
+            ),
+        }
+    )
+
+
+@dg.job(executor_def=dg.in_process_executor, description="What partitions would cost, with no model call.")
+def quote() -> None:
+    """Calls, tokens, dollars and minutes of partitions before they are run."""
+    quote_partitions()

@@ -8,7 +8,7 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,6 +22,7 @@ from pydantic_core import from_json
 
 from cs_features.aws import explained, is_missing
 from cs_features.hashing import content_hash
+from cs_features.languages import detect_language
 from cs_features.schemas import Interaction, Reason, reason_of
 
 PREFIX = "interactions"
@@ -311,6 +312,20 @@ def resolve_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             row["detail"] = f"{row['detail']}; {where}"
         row["interaction_id"] = None
     return order
+
+
+def read_partition(zone: LandingZone, folder: str, country: str, day: date, languages: Sequence[str]) -> pl.DataFrame:
+    """The `raw_interactions` table of one partition as the landing bucket holds it now.
+
+    `languages` are those that the country expects; an accepted document that states none gets one of them.
+    """
+    objects, listed_at = zone.list_folder(folder)
+    rows = rows_of(zone.read_all(item for item in objects if item.is_document_file), zone, country, day)
+    for row in rows:
+        if row["status"] == "accepted" and row["language"] is None:
+            utterances = Interaction.model_validate_json(row["payload"]).utterances
+            row["language"] = detect_language("\n".join(turn.text for turn in utterances), languages)
+    return raw_frame(rows, listed_at)
 
 
 def raw_frame(rows: list[dict[str, Any]], listed_at: datetime) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from cs_features import aws
 from cs_features.environments import Settings
 from cs_features.extraction.bedrock import bedrock_client, converse
 from cs_features.extraction.brakes import Budget
-from cs_features.extraction.engine import Extractor
+from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.host import host_folder
 from cs_features.extraction.models import ModelCapabilities, capabilities_of
 from cs_features.extraction.pricing import price_list
@@ -69,6 +69,7 @@ class Model(dg.ConfigurableResource[Any]):
                 burndown=capabilities.burndown,
             ),
             budget=Budget(self.max_cost_usd),
+            estimate=TokenEstimate(capabilities.tokens_per_character),
         )
 
 

@@ -53,14 +53,10 @@ class Outcome:
 
 
 class TokenEstimate:
-    """How many tokens a request will have, learned from the replies of this run.
+    """How many tokens a request will have: a first estimate, then what the replies of this run teach."""
 
-    It starts from one token in 2.5 characters, more than any of the models' tokenizers makes of the
-    languages of the prompts, so that the first reservations are too large and not too small.
-    """
-
-    def __init__(self) -> None:
-        self.tokens_per_character = 0.4
+    def __init__(self, tokens_per_character: float) -> None:
+        self.tokens_per_character = tokens_per_character
 
     def prompt(self, request: ConverseRequest) -> int:
         return round(_characters(request) * self.tokens_per_character)
@@ -84,8 +80,8 @@ class Extractor:
     price: Callable[[TokenUsage], float]
     limiter: Limiter
     budget: Budget
+    estimate: TokenEstimate
     breaker: Breaker = field(default_factory=Breaker)
-    estimate: TokenEstimate = field(default_factory=TokenEstimate)
     sleep: Callable[[float], None] = time.sleep
 
     def ask(self, request_hash: str, request: ConverseRequest) -> Outcome:

@@ -31,6 +31,7 @@ class ModelCapabilities:
     `burndown` is how many quota tokens one output token costs.
     `input_characters` is how much of an interaction is sent; the middle of a longer one is left out.
     `timeout_seconds` is how long an answer may take before the call counts as failed.
+    `tokens_per_character` is an estimate, for reservations and for quotes without any history.
     `rates` is `None` where genai-prices knows the exact rate of `model_id`.
     """
 
@@ -41,6 +42,7 @@ class ModelCapabilities:
     context_tokens: int
     input_characters: int = 24_000
     timeout_seconds: int = 60
+    tokens_per_character: float = 0.25
     rates: Rates | None = None
 
     @property
@@ -59,6 +61,7 @@ _CAPABILITIES = (
         cache_minimum_tokens=512,
         temperature=None,  # only the default passes; anything else is a 400
         burndown=10,
+        tokens_per_character=0.325,  # its tokenizer makes some 30 % more of a text than its predecessor's
         context_tokens=200_000,
     ),
     ModelCapabilities(

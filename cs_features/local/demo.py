@@ -89,9 +89,13 @@ def watch(runs: dict[str, Partition], instance: dg.DagsterInstance, daemon: Any,
     started = time.monotonic()
     finished: dict[str, dg.DagsterRun] = {}
     with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} runs"),
-        TimeElapsedColumn(), console=console,
-    ) as progress:  # fmt: skip
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} runs"),
+        TimeElapsedColumn(),
+        console=console,
+    ) as progress:
         task = progress.add_task("waiting for the sensor", total=len(runs))
         told: set[str] = set()
         while len(finished) < len(runs):
@@ -227,7 +231,7 @@ def run(options: argparse.Namespace) -> int:
         table, conservation = report(sorted(runs.values()), tables, names)
         console.print(table)
         console.print(
-            "[dim]* the same tokens at the list price of the default model, for scale: its tokenizer counts differently."
+            "[dim]* the same tokens at the list price of the default model, for scale: its tokenizer differs."
         )
         if names.model_id == EMBEDDED_MODEL_ID:
             console.print(
