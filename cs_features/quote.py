@@ -18,7 +18,7 @@ from cs_features.environments import settings
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.pricing import TokenUsage, price_list
-from cs_features.extraction.prompting import ConverseRequest, PromptError, Prompts
+from cs_features.extraction.prompting import ConverseRequest, PromptError, Prompts, prefix_tokens
 from cs_features.extraction.table import plan
 from cs_features.landing import read_partition
 from cs_features.partitions import Partition, interaction_partitions
@@ -86,9 +86,8 @@ def learn(calls: pl.DataFrame) -> Habits | None:
 
 def assumed(prompts: Prompts, country: str, model: ModelCapabilities) -> Habits:
     """Before anything was extracted: the model's stated tokens a character, and a typical answer."""
-    told = len(prompts.instructions) + len(prompts.countries[country].body) + len(str(prompts.tool))
     return Habits(
-        prefix=told * model.tokens_per_character,
+        prefix=prefix_tokens(prompts, country, model),
         per_character=model.tokens_per_character,
         output=110.0,
         latency_ms=1_200.0,

@@ -7,6 +7,7 @@ import polars as pl
 
 from cs_features.aws import explained
 from cs_features.extraction.bedrock import RunStopper
+from cs_features.extraction.prompting import prefix_tokens
 from cs_features.extraction.session import MAX_SERVICE_FAILED_SHARE, MIN_SERVICE_FAILED, Session, extract
 from cs_features.extraction.table import extractions_frame, plan
 from cs_features.partitions import Partition, interaction_partitions
@@ -28,7 +29,14 @@ def llm_extractions(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = Partition.of(context)
     prompts = model.prompts()
-    needed, requests = plan(raw_interactions, prompts, model.capabilities())
+    capabilities = model.capabilities()
+    needed, requests = plan(raw_interactions, prompts, capabilities)
+    shared, minimum = prefix_tokens(prompts, partition.country, capabilities), capabilities.cache_minimum_tokens
+    if minimum is None or shared < minimum:
+        context.log.warning(
+            f"{model.model_id} will cache nothing: it takes prefixes of {minimum or 'no'} tokens and more, and the "
+            f"prompt of {partition.country} has about {shared}. Every call pays its whole prompt"
+        )
     last_report = time.monotonic()
 
     def progress(session: Session) -> None:

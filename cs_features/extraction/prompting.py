@@ -5,6 +5,7 @@ prefix must come out byte for byte the same for every call of a country, or noth
 No call is made here, and no setting decides anything that the request hash does not cover.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -173,6 +174,12 @@ def _first_characters(lines: list[str], limit: int) -> list[str]:
         kept.append(line)
         limit -= len(line)
     return kept
+
+
+def prefix_tokens(prompts: Prompts, country: str, model: ModelCapabilities) -> int:
+    """Estimated tokens of what every call of a country shares, and the cache may keep."""
+    shared = [prompts.instructions, prompts.countries[country].body, json.dumps(prompts.tool)]
+    return round(sum(map(len, shared)) * model.tokens_per_character)
 
 
 def build_request(

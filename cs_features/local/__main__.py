@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-from cs_features.local.bedrock import Answerer
+from cs_features.local.converse import Answerer
 from cs_features.local.stack import LocalStack
 
 

@@ -1,8 +1,8 @@
 """A stand-in for Bedrock Runtime's Converse on loopback: what it refuses, how it throttles, how it answers.
 
-Belongs here: the Converse protocol (shapes, refusals, quota, errors, counters) as real boto3 speaks it.
-Does not belong here: where an answer comes from. That is an `Answerer`: `engines.py` asks a language model,
-`scripted.py` makes answers up for tests and benchmarks.
+Belongs here: the Converse protocol (refusals, quota, errors, counters) as real boto3 speaks it; its shapes are
+in `converse.py`. Does not belong here: where an answer comes from. That is an `Answerer`: `engines.py` asks a
+language model, `scripted.py` makes answers up for tests and benchmarks.
 
 It speaks the part of Converse that this project uses: text and cache points in, one forced tool or plain
 text out. A field outside that part is refused and never ignored. Signatures are not checked, and the texts
@@ -15,172 +15,23 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
 from traceback import format_tb
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from cs_features.extraction.models import CAPABILITIES, ModelCapabilities
+from cs_features.local.converse import Answerer, ConverseRequest, Fault, Refusal, Reply, Throttle
 
 logger = logging.getLogger(__name__)
 
 MAX_CACHE_POINTS = 4
 MODEL_MAX_TOKENS = 64_000  # what Bedrock reserves when a request names no maxTokens
-
-
-class Fault(Exception):
-    """A call that ends without an answer. `status` None: the connection ends without one, too."""
-
-    def __init__(self, status: int | None, error_type: str = "", message: str = "") -> None:
-        super().__init__(message)
-        self.status, self.error_type, self.message = status, error_type, message
-
-
-class Refusal(Fault):
-    """The request is at fault; sent again as it is, it is refused again."""
-
-    def __init__(self, message: str, status: int = 400, error_type: str = "ValidationException") -> None:
-        super().__init__(status, error_type, message)
-
-
-class Throttle(Fault):
-    """The quota is used up for the moment."""
-
-    def __init__(self, what: str) -> None:
-        message = f"Too many {what}, please wait before trying again."
-        super().__init__(429, "ThrottlingException", message)
-
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
-
-
-class _CachePoint(_Wire):
-    type: Literal["default"]
-    ttl: Literal["5m", "1h"] | None = None
-
-
-class _Block(_Wire):
-    text: str | None = None
-    cache_point: _CachePoint | None = None
-
-
-class _Message(_Wire):
-    role: Literal["user", "assistant"]
-    content: list[_Block] = Field(min_length=1)
-
-
-class _ToolSpec(_Wire):
-    name: str
-    description: str | None = None
-    input_schema: dict[Literal["json"], dict[str, Any]] = Field(min_length=1)
-    strict: bool = False
-
-
-class _Tool(_Wire):
-    tool_spec: _ToolSpec | None = None
-    cache_point: _CachePoint | None = None
-
-
-class _ToolChoice(_Wire):
-    auto: dict[str, Any] | None = None
-    any: dict[str, Any] | None = None
-    tool: dict[Literal["name"], str] | None = None
-
-
-class _ToolConfig(_Wire):
-    tools: list[_Tool] = Field(min_length=1)
-    tool_choice: _ToolChoice = _ToolChoice()
-
-    @property
-    def specs(self) -> list[_ToolSpec]:
-        return [tool.tool_spec for tool in self.tools if tool.tool_spec]
-
-
-class _InferenceConfig(_Wire):
-    max_tokens: int | None = Field(default=None, ge=1)
-    temperature: float | None = Field(default=None, ge=0, le=1)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    stop_sequences: list[str] = []
-
-
-class ConverseRequest(_Wire):
-    """The body of one Converse call, with the model id from its address."""
-
-    model_id: str
-    messages: list[_Message] = []
-    system: list[_Block] = []
-    tool_config: _ToolConfig | None = None
-    inference_config: _InferenceConfig = _InferenceConfig()
-    additional_model_request_fields: dict[str, Any] = {}
-    request_metadata: dict[str, str] = {}
-
-    @property
-    def forced_tool(self) -> _ToolSpec | None:
-        """The tool that the answer has to be given with; None where plain text is asked for."""
-        if self.tool_config is None:
-            return None
-        specs, choice = self.tool_config.specs, self.tool_config.tool_choice
-        if choice.any is not None:
-            return next(iter(specs), None)
-        return next((spec for spec in specs if choice.tool and spec.name == choice.tool["name"]), None)
-
-    @property
-    def system_text(self) -> str:
-        return "\n\n".join(block.text for block in self.system if block.text)
-
-    @property
-    def user_text(self) -> str:
-        """The text blocks of the last message, joined by line ends."""
-        return "\n".join(block.text for block in self.messages[-1].content if block.text)
-
-    @cached_property
-    def prompt(self) -> tuple[str | None, ...]:
-        """The prompt in the order Bedrock caches it (tools, system, messages); None is a cache point."""
-        tools = self.tool_config.tools if self.tool_config else []
-        specs = [tool.tool_spec.model_dump_json() if tool.tool_spec else None for tool in tools]
-        messages = [block.text for message in self.messages for block in message.content]
-        return (*specs, *(block.text for block in self.system), *messages)
-
-    @property
-    def estimated_tokens(self) -> int:
-        return estimate_tokens("".join(text for text in self.prompt if text))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """A model's answer: the forced tool's input, or text, or neither (filtered); and its token counts.
-
-    `input_tokens` excludes the tokens read from and written to the cache, as in Converse.
-    """
-
-    tool_input: Any = None
-    text: str | None = None
-    stop_reason: str
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-
-
-class Answerer(Protocol):
-    """Where answers come from. Called on the event loop: must not block it."""
-
-    async def answer(self, request: ConverseRequest) -> Reply:
-        """The answer to a request that `refusal` has let through. Raises `Fault` for a call that fails."""
-        ...
-
-
-def estimate_tokens(text: str) -> int:
-    """Four UTF-8 bytes a token, rounded up: crude, but the same on every machine."""
-    return -(-len(text.encode()) // 4)
 
 
 def read_request(model_id: str, body: bytes) -> ConverseRequest:

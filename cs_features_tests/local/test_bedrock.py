@@ -24,7 +24,8 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 
 from cs_features.extraction.models import CAPABILITIES, EMBEDDED_MODEL_ID
-from cs_features.local.bedrock import Answerer, routes
+from cs_features.local.bedrock import routes
+from cs_features.local.converse import Answerer
 from cs_features.local.engines import EmbeddedEngine, HttpEngine, engine_from, grammar_schema
 from cs_features.local.scripted import MALFORMED_KINDS, Script, ScriptedAnswerer
 
