@@ -7,6 +7,7 @@ the check and must not look like bad data.
 import dagster as dg
 import polars as pl
 
+from cs_features.assets.metadata import as_table
 from cs_features.conservation import Balance, changed_since, count_landed
 from cs_features.partitions import Partition, interaction_partitions
 from cs_features.resources import Landing, Model
@@ -36,17 +37,7 @@ def schema(
         metadata={
             "rows": validated_features.height,
             "rows_failed": len(verdict.failed_rows),
-            "failure_cases": dg.MetadataValue.table(
-                records=[dg.TableRecord(case) for case in verdict.failures.head(100).to_dicts()],
-                schema=dg.TableSchema(
-                    columns=[
-                        dg.TableColumn("index", "int"),
-                        dg.TableColumn("column"),
-                        dg.TableColumn("check"),
-                        dg.TableColumn("failure_case"),
-                    ]
-                ),
-            ),
+            "failure_cases": as_table(verdict.failures.head(100)),
         },
     )
 
@@ -176,6 +167,18 @@ def latency_p95(llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
     )
 
 
+@dg.asset_check(
+    asset="reconciliation",
+    description="Every partition of the window holds exactly what landed; the sensor asks for those that do not.",
+)
+def reconciled(reconciliation: pl.DataFrame) -> dg.AssetCheckResult:
+    differing = reconciliation.filter(pl.col("missing") != 0)
+    return dg.AssetCheckResult(
+        passed=differing.is_empty(),
+        metadata={"partitions_differing": differing.height, "differing": as_table(differing.head(100))},
+    )
+
+
 CHECKS = (
     schema,
     conservation,
@@ -184,4 +187,5 @@ CHECKS = (
     cost_per_interaction,
     prompt_cache_hits,
     latency_p95,
+    reconciled,
 )

@@ -7,25 +7,30 @@ from typing import Any
 
 import dagster as dg
 
+from cs_features.alerts import alert_sensors
 from cs_features.assets.feature_store import feature_store
+from cs_features.assets.inventory import open_rejects, reconciliation
 from cs_features.assets.llm_extractions import llm_extractions
 from cs_features.assets.raw_interactions import raw_interactions
 from cs_features.assets.validated_features import validated_features
 from cs_features.checks import CHECKS
 from cs_features.environments import settings
-from cs_features.jobs import process_interactions, quote
+from cs_features.jobs import daily_inventory, process_interactions, quote, redrive_rejected, take_inventory
 from cs_features.resources import resources_for
 from cs_features.sensors import landing_sensor
 
 
 def build_defs(**resource_overrides: Any) -> dg.Definitions:
     """The definitions of production; tests pass other resources by name and get the same object."""
+    resources = {**resources_for(settings()), **resource_overrides}
     return dg.Definitions(
-        assets=[raw_interactions, llm_extractions, validated_features, feature_store],
+        assets=[raw_interactions, llm_extractions, validated_features, feature_store, reconciliation, open_rejects],
         asset_checks=CHECKS,
-        jobs=[process_interactions, quote],
-        sensors=[landing_sensor],
-        resources={**resources_for(settings()), **resource_overrides},
+        jobs=[process_interactions, redrive_rejected, take_inventory, quote],
+        schedules=[daily_inventory],
+        # Without a topic there is nobody to tell.
+        sensors=[landing_sensor, *(alert_sensors() if resources["alerts"].topic_arn else ())],
+        resources=resources,
         executor=dg.in_process_executor,
     )
 

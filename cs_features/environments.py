@@ -35,6 +35,9 @@ class Settings(BaseModel):
     landing_quiet_seconds: int = Field(60, ge=0)
     landing_max_requests: int = Field(50, ge=1)
 
+    alerts_topic_arn: str | None = Field(None, pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:.+$")
+    ui_url: str = Field("http://127.0.0.1:3000", pattern=r"^https?://")
+
     @field_validator("model_id")
     @classmethod
     def stays_in_the_eu(cls, model_id: str) -> str:

@@ -1,24 +1,55 @@
-"""The jobs: the whole chain for one partition, in one process; and what a set of partitions would cost."""
+"""The jobs: the whole chain for one partition, its redrive, the inventories, and quotes; and the schedule."""
 
 from datetime import date
 
 import dagster as dg
 from pydantic import Field
 
+from cs_features.assets.metadata import as_table
 from cs_features.partitions import interaction_partitions
 from cs_features.quote import as_frame, partitions_between, quotes
 from cs_features.resources import Landing, Model
 from cs_features.storage import DataBucket
 
+CHAIN = dg.AssetSelection.assets(
+    "raw_interactions", "llm_extractions", "validated_features", "rejected_records", "feature_store"
+)
+
 process_interactions = dg.define_asset_job(
     "process_interactions",
-    selection=dg.AssetSelection.assets(
-        "raw_interactions", "llm_extractions", "validated_features", "rejected_records", "feature_store"
-    ),
+    selection=CHAIN,
     partitions_def=interaction_partitions,
     # One process a run: the calls to Bedrock are threads, and a process a step costs seconds each.
     executor_def=dg.in_process_executor,
     description="From landed documents to the feature store, for one country's day.",
+)
+
+
+redrive_rejected = dg.define_asset_job(
+    "redrive_rejected",
+    selection=CHAIN,
+    partitions_def=interaction_partitions,
+    executor_def=dg.in_process_executor,
+    config={"ops": {"llm_extractions": {"config": {"redrive": ["all"]}}}},
+    description=(
+        "Asks the model again for the redrivable rejects of the chosen partitions, and for nothing else. "
+        "Narrow it to some reasons in the launchpad: redrive: [invalid_answer]."
+    ),
+)
+
+take_inventory = dg.define_asset_job(
+    "take_inventory",
+    selection=dg.AssetSelection.assets("reconciliation", "open_rejects"),
+    executor_def=dg.in_process_executor,
+    description="Counts what landed against what is held, and the open rejects.",
+)
+
+daily_inventory = dg.ScheduleDefinition(
+    name="daily_inventory",
+    job=take_inventory,
+    cron_schedule="30 4 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 
 
@@ -45,10 +76,7 @@ def quote_partitions(
             "calls": total["calls"],
             "cost_usd": total["cost_usd"],
             "minutes": total["minutes"],
-            "quote": dg.MetadataValue.table(
-                records=[dg.TableRecord(row) for row in frame.to_dicts()],
-                schema=dg.TableSchema(columns=[dg.TableColumn(name, str(kind)) for name, kind in frame.schema.items()]),
-            ),
+            "quote": as_table(frame),
         }
     )
 

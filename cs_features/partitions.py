@@ -64,6 +64,12 @@ class Partition:
         dimensions = interaction_partitions.get_partition_key_from_str(key).keys_by_dimension
         return cls(country=dimensions["country"], date=date.fromisoformat(dimensions["date"]))
 
+    @classmethod
+    def from_folder(cls, folder: str) -> "Partition":
+        """From `country=CC/date=YYYY-MM-DD`; ValueError for anything else."""
+        country, day = folder.split("/")
+        return cls(country=country.removeprefix("country="), date=date.fromisoformat(day.removeprefix("date=")))
+
     @property
     def key(self) -> dg.MultiPartitionKey:
         return dg.MultiPartitionKey({"country": self.country, "date": self.date.isoformat()})

@@ -85,6 +85,16 @@ class FeatureGroup(dg.ConfigurableResource[Any]):
         return aws.client("sagemaker-featurestore-runtime", max_pool_connections=16)
 
 
+class Alerts(dg.ConfigurableResource[Any]):
+    """The SNS topic for incidents, and where the Dagster UI is, for the links in them."""
+
+    topic_arn: str
+    ui_url: str
+
+    def client(self) -> Any:
+        return aws.client("sns")
+
+
 def resources_for(settings: Settings) -> Mapping[str, Any]:
     """Every resource, by the name under which assets, checks and sensors ask for it."""
     s3 = S3Resource()
@@ -105,6 +115,7 @@ def resources_for(settings: Settings) -> Mapping[str, Any]:
             tokens_per_minute=settings.tokens_per_minute,
             max_cost_usd=settings.max_cost_usd,
         ),
+        "alerts": Alerts(topic_arn=settings.alerts_topic_arn or "", ui_url=settings.ui_url),
         "feature_group": FeatureGroup(name=settings.feature_group),
         "data": data,
         "io_manager": ParquetTables(data=data),

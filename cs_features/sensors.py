@@ -6,20 +6,27 @@ its inputs and wraps its answer.
 """
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
 import dagster as dg
+from pydantic import BaseModel
 
 from cs_features.aws import AwsRefusal
 from cs_features.jobs import process_interactions
 from cs_features.landing import LandedObject, LandingZone
 from cs_features.partitions import Partition, interaction_partitions
+from cs_features.reconciliation import Differences, latest_differences
 from cs_features.resources import Landing
+from cs_features.storage import DataBucket
 
 EMPTY = "empty"
+# A folder that never rests is run all the same when it has been changing for so long.
+PATIENCE = timedelta(minutes=5)
+# How often a run is asked for in all, and how long after the first and the second failure.
+MAX_TRIES = 3
+RETRY_AFTER = (timedelta(minutes=5), timedelta(minutes=30))
 
 
 @dataclass(frozen=True)
@@ -30,29 +37,89 @@ class Observed:
     last_modified: datetime
 
 
+class Asked(BaseModel):
+    """What was last asked for a partition: the state of its folder, how often, and why again."""
+
+    fingerprint: str
+    tries: int = 1
+    reconciled: str = ""  # the reconciliation that found it differing
+
+    def run_key(self, partition: str) -> str:
+        """Dagster never runs one key twice, so each reason to run again is part of it."""
+        key = f"{partition}:{self.fingerprint}"
+        if self.reconciled:
+            key += f":{self.reconciled}"
+        return key if self.tries == 1 else f"{key}:try{self.tries}"
+
+
+class Cursor(BaseModel):
+    """The sensor's memory, of the window's partitions alone: some 100 bytes each."""
+
+    asked: dict[str, Asked] = {}
+    changing_since: dict[str, datetime] = {}
+
+
 @dataclass(frozen=True)
 class Decision:
-    """Partitions to run with their fingerprints, those still changing, and those left for later."""
+    """Partitions to run now, those still changing, those left for the next tick, those given up."""
 
-    run: dict[str, str]
+    run: dict[str, Asked]
     settling: list[str]
     postponed: list[str]
+    given_up: list[str]
 
 
 def decide(
-    asked: Mapping[str, str], observed: Mapping[str, Observed], now: datetime, quiet: timedelta, limit: int
+    cursor: Cursor,
+    observed: Mapping[str, Observed],
+    failures: Mapping[str, datetime],
+    differences: Differences,
+    now: datetime,
+    quiet: timedelta,
+    limit: int,
 ) -> Decision:
     """Compare what was asked for with what is there.
 
-    A partition whose newest file is younger than `quiet` waits, so that a trickle of files becomes
-    one run. A folder that was emptied is run once more. Newest days go first.
+    A changed partition whose newest file is younger than `quiet` waits, so that a trickle of files becomes
+    a run every few minutes; after `PATIENCE` it waits no longer. A folder that was emptied is run once
+    more. `failures` are the run keys that failed, with when; such a run is asked for again, a limited
+    number of times. A partition that reconciliation found differing is run once for that finding.
+    Newest days go first.
     """
-    changed = {key: found for key, found in observed.items() if asked.get(key) != found.fingerprint}
-    settling = sorted(key for key, found in changed.items() if now - found.last_modified < quiet)
-    emptied = {key: EMPTY for key, fingerprint in asked.items() if key not in observed and fingerprint != EMPTY}
-    ready = {key: found.fingerprint for key, found in changed.items() if key not in settling} | emptied
+    ready: dict[str, Asked] = {}
+    settling, given_up = [], []
+    for key, found in observed.items():
+        before = cursor.asked.get(key)
+        if before is None or before.fingerprint != found.fingerprint:
+            changing_for = now - cursor.changing_since.get(key, now)
+            if now - found.last_modified < quiet and changing_for < PATIENCE:
+                settling.append(key)
+            else:
+                ready[key] = Asked(fingerprint=found.fingerprint)
+        elif key in differences.partitions and before.reconciled != differences.found_by:
+            ready[key] = Asked(fingerprint=found.fingerprint, reconciled=differences.found_by)
+        elif (failed_at := failures.get(before.run_key(key))) is not None:
+            if before.tries >= MAX_TRIES:
+                given_up.append(key)
+            elif now - failed_at >= RETRY_AFTER[before.tries - 1]:
+                ready[key] = before.model_copy(update={"tries": before.tries + 1})
+    for key, before in cursor.asked.items():
+        if key not in observed and before.fingerprint != EMPTY:
+            ready[key] = Asked(fingerprint=EMPTY)
     order = sorted(ready, key=lambda key: (Partition.from_key(key).date, key), reverse=True)
-    return Decision({key: ready[key] for key in order[:limit]}, settling, order[limit:])
+    return Decision(
+        run={key: ready[key] for key in order[:limit]},
+        settling=sorted(settling),
+        postponed=order[limit:],
+        given_up=sorted(given_up),
+    )
+
+
+def next_cursor(cursor: Cursor, decision: Decision, now: datetime, since: date) -> Cursor:
+    """What to remember: what was asked for by now, and since when the others have been changing."""
+    asked = {key: value for key, value in cursor.asked.items() if Partition.from_key(key).date >= since}
+    changing = {key: cursor.changing_since.get(key, now) for key in decision.settling}
+    return Cursor(asked=asked | decision.run, changing_since=changing)
 
 
 def observe(objects: list[LandedObject]) -> Observed:
@@ -73,7 +140,7 @@ def look(zone: LandingZone, since: date) -> tuple[dict[str, Observed], list[str]
             if item.is_document_file:
                 by_folder.setdefault(item.key.split("/")[2], []).append(item)
         for folder, found in by_folder.items():
-            partition = _partition(country, folder)
+            partition = partition_of(country, folder)
             if partition is None:
                 strays.append(f"country={country}/{folder}")
             else:
@@ -81,7 +148,8 @@ def look(zone: LandingZone, since: date) -> tuple[dict[str, Observed], list[str]
     return observed, strays
 
 
-def _partition(country: str, folder: str) -> Partition | None:
+def partition_of(country: str, folder: str) -> Partition | None:
+    """The partition of a folder `date=YYYY-MM-DD`; None for any other, and for a day that is none yet."""
     try:
         partition = Partition(country, date.fromisoformat(folder.removeprefix("date=")))
     except ValueError:
@@ -91,33 +159,58 @@ def _partition(country: str, folder: str) -> Partition | None:
     return partition if known else None
 
 
+def _failures(instance: dg.DagsterInstance, asked: Iterable[str], now: datetime) -> dict[str, datetime]:
+    """Run keys of recent runs that failed, unless the same partition has run since."""
+    filters = dg.RunsFilter(
+        job_name=process_interactions.name,
+        statuses=[dg.DagsterRunStatus.FAILURE],
+        updated_after=now - timedelta(days=2),
+    )
+    wanted, found = set(asked), {}
+    for record in instance.get_run_records(filters=filters, limit=500):
+        tags = record.dagster_run.tags
+        key = tags.get("dagster/run_key")
+        if key not in wanted or record.end_time is None:
+            continue
+        same_partition = dg.RunsFilter(tags={"dagster/partition": tags.get("dagster/partition", "")})
+        if instance.get_runs(filters=same_partition, limit=1)[0].run_id == record.dagster_run.run_id:
+            found[key] = datetime.fromtimestamp(record.end_time, timezone.utc)
+    return found
+
+
 @dg.sensor(
     job=process_interactions,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks for a run of each partition whose landing folder changed and then came to rest.",
 )
-def landing_sensor(context: dg.SensorEvaluationContext, landing: Landing) -> dg.SensorResult | dg.SkipReason:
-    asked: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+def landing_sensor(
+    context: dg.SensorEvaluationContext, landing: Landing, data: DataBucket
+) -> dg.SensorResult | dg.SkipReason:
+    cursor = Cursor.model_validate_json(context.cursor) if context.cursor else Cursor()
     now = datetime.now(timezone.utc)
     since = now.date() - timedelta(days=landing.window_days)
     try:
         observed, strays = look(landing.zone(), since)
+        differences = latest_differences(data.tables())
     except AwsRefusal as error:
         # A failed listing is not an empty bucket: the cursor stays.
         return dg.SkipReason(str(error))
     if strays:
         context.log.warning(f"Not partitions of this project, left alone: {', '.join(sorted(strays)[:20])}")
-    asked = {key: value for key, value in asked.items() if Partition.from_key(key).date >= since}
-    decision = decide(asked, observed, now, timedelta(seconds=landing.quiet_seconds), landing.max_requests)
-    requests = [
-        dg.RunRequest(run_key=f"{key}:{fingerprint}", partition_key=key) for key, fingerprint in decision.run.items()
-    ]
+    in_window = {key: asked for key, asked in cursor.asked.items() if Partition.from_key(key).date >= since}
+    cursor = cursor.model_copy(update={"asked": in_window})
+    failures = _failures(context.instance, (asked.run_key(key) for key, asked in in_window.items()), now)
+    quiet = timedelta(seconds=landing.quiet_seconds)
+    decision = decide(cursor, observed, failures, differences, now, quiet, landing.max_requests)
+    if decision.given_up:
+        context.log.warning(f"Failed {MAX_TRIES} times, run them by hand: {', '.join(decision.given_up[:20])}")
+    requests = [dg.RunRequest(run_key=asked.run_key(key), partition_key=key) for key, asked in decision.run.items()]
     skip = f"{len(observed)} partitions with documents since {since}, none changed"
     if decision.settling:
         skip = f"still changing: {', '.join(decision.settling[:20])}"
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else skip,
-        cursor=json.dumps(asked | decision.run, separators=(",", ":")),
+        cursor=next_cursor(cursor, decision, now, since).model_dump_json(exclude_defaults=True),
     )

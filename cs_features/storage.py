@@ -24,13 +24,14 @@ class Tables:
         self.s3 = s3
         self.bucket = bucket
 
-    def key(self, table: str, partition: Partition) -> str:
-        return f"{table}/{partition.folder}/data.parquet"
+    def key(self, table: str, partition: Partition | None) -> str:
+        """Tables over all partitions, such as the inventories, have no partition."""
+        return f"{table}/{partition.folder}/data.parquet" if partition else f"{table}/data.parquet"
 
-    def uri(self, table: str, partition: Partition) -> str:
+    def uri(self, table: str, partition: Partition | None) -> str:
         return f"s3://{self.bucket}/{self.key(table, partition)}"
 
-    def write(self, table: str, partition: Partition, frame: pl.DataFrame) -> int:
+    def write(self, table: str, partition: Partition | None, frame: pl.DataFrame) -> int:
         """Replace the partition; returns the bytes written."""
         buffer = io.BytesIO()
         frame.write_parquet(buffer, compression="zstd")
@@ -52,6 +53,18 @@ class Tables:
         # hive_partitioning off: the path's country and date are columns already, where they matter.
         return pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
 
+    def height(self, table: str, partition: Partition) -> int:
+        """Rows of the partition; 0 when it was never written."""
+        frame = self.read(table, partition)
+        return 0 if frame is None else frame.height
+
+    def partitions(self, table: str) -> list[Partition]:
+        """The partitions that the table holds, from a listing."""
+        with explained(f"Data bucket {self.bucket}", "CS_FEATURES_DATA_BUCKET"):
+            pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{table}/country=")
+            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return [Partition.from_folder(key.split("/", 1)[1].rsplit("/", 1)[0]) for key in keys]
+
 
 class DataBucket(dg.ConfigurableResource[Tables]):
     """The data bucket: the tables, and the ledger beside them."""
@@ -72,7 +85,8 @@ class ParquetTables(dg.ConfigurableIOManager):
     data: DataBucket
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
-        tables, partition = self.data.tables(), Partition.from_key(context.partition_key)
+        tables = self.data.tables()
+        partition = Partition.from_key(context.partition_key) if context.has_partition_key else None
         table = context.asset_key.path[-1]
         size = tables.write(table, partition, obj)
         context.add_output_metadata(

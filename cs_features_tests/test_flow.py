@@ -326,8 +326,10 @@ def test_the_names_that_others_rely_on_have_not_changed() -> None:
     """Alarms, dashboards and scripts name assets, checks, the job and the sensor."""
     repository = definitions.defs.get_repository_def()
     graph = repository.asset_graph
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == set(TABLES)
-    assert sorted((key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys) == [
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} >= set(TABLES)
+    assert sorted(
+        (key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys if key.asset_key.path[0] in TABLES
+    ) == [
         ("llm_extractions", "cost_per_interaction"),
         ("llm_extractions", "latency_p95"),
         ("llm_extractions", "prompt_cache_hits"),
@@ -337,10 +339,10 @@ def test_the_names_that_others_rely_on_have_not_changed() -> None:
         ("validated_features", "schema"),
     ]
     assert "process_interactions" in {job.name for job in repository.get_all_jobs()}
-    assert [sensor.name for sensor in repository.sensor_defs] == ["landing_sensor"]
+    assert "landing_sensor" in {sensor.name for sensor in repository.sensor_defs}
     parents = {
         key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
-        for key in graph.get_all_asset_keys()
+        for key in map(dg.AssetKey, TABLES)
     }
     assert parents == {
         "raw_interactions": set(),
@@ -357,7 +359,7 @@ def test_the_job_runs_every_asset_and_every_check_of_one_partition() -> None:
     selected = job.asset_layer
     assert {key.to_user_string() for key in selected.executable_asset_keys} == set(TABLES)
     assert {key.name for key in selected.asset_graph.asset_check_keys} == {
-        check.check_key.name for check in definitions.CHECKS
+        check.check_key.name for check in definitions.CHECKS if check.check_key.asset_key.path[0] in TABLES
     }
     assert job.partitions_def.has_partition_key(Partition("NL", DAY).key)
     assert job.executor_def.name == "in_process"

@@ -4,6 +4,7 @@ import time
 
 import dagster as dg
 import polars as pl
+from pydantic import Field
 
 from cs_features.aws import explained
 from cs_features.extraction.bedrock import RunStopper
@@ -18,6 +19,24 @@ from cs_features.storage import DataBucket
 PROGRESS_SECONDS = 10
 
 
+class ExtractionConfig(dg.Config):
+    """Which failed interactions to ask again; by default none, because their answers are in the ledger."""
+
+    redrive: list[str] = Field(
+        default_factory=list, description="reasons such as invalid_answer, or all for every redrivable reason"
+    )
+
+    def reasons(self) -> frozenset[Reason]:
+        redrivable = {reason.value: reason for reason in Reason if reason.redrivable}
+        unknown = set(self.redrive) - set(redrivable) - {"all"}
+        if unknown:
+            raise dg.Failure(
+                f"redrive names {', '.join(sorted(unknown))}; redrivable reasons are {', '.join(redrivable)}, or all",
+                allow_retries=False,
+            )
+        return frozenset(redrivable.values() if "all" in self.redrive else map(redrivable.__getitem__, self.redrive))
+
+
 @dg.asset(
     partitions_def=interaction_partitions,
     group_name="interactions",
@@ -25,7 +44,11 @@ PROGRESS_SECONDS = 10
     description="The model's answer for each accepted interaction, with tokens, dollars and latency a call.",
 )
 def llm_extractions(
-    context: dg.AssetExecutionContext, model: Model, data: DataBucket, raw_interactions: pl.DataFrame
+    context: dg.AssetExecutionContext,
+    config: ExtractionConfig,
+    model: Model,
+    data: DataBucket,
+    raw_interactions: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = Partition.of(context)
     prompts = model.prompts()
@@ -47,7 +70,10 @@ def llm_extractions(
 
     try:
         with explained("Ledger", "CS_FEATURES_DATA_BUCKET"), data.ledger(partition) as ledger:
-            session = extract(requests, ledger, model.extractor(prompts), model.max_concurrency, progress)
+            failed_before = sum(key in ledger.known and not ledger.known[key].answered for key in requests)
+            session = extract(
+                requests, ledger, model.extractor(prompts), model.max_concurrency, progress, config.reasons()
+            )
             ledger.compact()
     except RunStopper as error:
         raise dg.Failure(f"{partition}: {error}", allow_retries=False) from None
@@ -62,7 +88,8 @@ def llm_extractions(
     frame = extractions_frame(
         needed, session.outcomes, already_paid, model.model_id, prompts.version(partition.country)
     )
-    return dg.MaterializeResult(value=frame, metadata=_metadata(frame))
+    before_and_after = {"failed_before": failed_before, "failed_after": session.failed}
+    return dg.MaterializeResult(value=frame, metadata={**_metadata(frame), **before_and_after})
 
 
 def _progress(partition: Partition, session: Session, total: int) -> str:

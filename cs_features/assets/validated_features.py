@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 import dagster as dg
 import polars as pl
 
+from cs_features.assets.metadata import as_table
 from cs_features.partitions import Partition, interaction_partitions
 from cs_features.resources import Model
 from cs_features.schemas import features_schema
@@ -39,17 +40,7 @@ def validated_features(
         dg.Output(
             rejected,
             metadata={
-                "by_reason": dg.MetadataValue.table(
-                    records=[dg.TableRecord(row) for row in by_reason.to_dicts()],
-                    schema=dg.TableSchema(
-                        columns=[
-                            dg.TableColumn("stage"),
-                            dg.TableColumn("reason"),
-                            dg.TableColumn("redrivable", "bool"),
-                            dg.TableColumn("documents", "int"),
-                        ]
-                    ),
-                ),
+                "by_reason": as_table(by_reason),
                 "redrivable": int(rejected["redrivable"].sum()),
             },
         ),

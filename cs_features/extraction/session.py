@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from cs_features.extraction.engine import Extractor, Outcome, fan_out
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.prompting import ConverseRequest
+from cs_features.schemas import Reason
 
 # A run in which so many calls fail for the service's reasons is a failed run, not a table of rejects.
 MAX_SERVICE_FAILED_SHARE = 0.05
@@ -39,19 +40,25 @@ def extract(
     extractor: Extractor,
     concurrency: int,
     progress: Callable[[Session], None],
+    redrive: frozenset[Reason] = frozenset(),
 ) -> Session:
     """Bring every request to an outcome; `progress` is told after each call.
+
+    Failures are outcomes too and are not asked again, unless their reason is in `redrive`.
 
     Raises:
         RunStopper: with every outcome so far in the ledger.
     """
-    session = Session({key: ledger.known[key] for key in requests if key in ledger.known})
+
+    def usable(key: str) -> bool:
+        return key in ledger.known and ledger.known[key].error not in redrive
+
+    session = Session({key: ledger.known[key] for key in requests if usable(key)})
 
     def ask(key: str, request: ConverseRequest) -> Outcome:
         # Another run of the partition may have paid for it since this one began.
-        known = ledger.known.get(key)
-        if known is not None:
-            return known
+        if usable(key):
+            return ledger.known[key]
         outcome = extractor.ask(key, request)
         ledger.record(outcome)
         session.asked.add(key)

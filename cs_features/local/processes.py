@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from cs_features.extraction.models import CUSTOM_MODEL_ID, EMBEDDED_MODEL_ID
+from cs_features.local.provision import TOPIC
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_SECONDS = 90
@@ -107,6 +108,7 @@ def environment_for(state: Path, endpoints: Mapping[str, str], model: str | None
         "CS_FEATURES_LANDING_QUIET_SECONDS": "2",
         # Interactions of any age may be landed here, and listing a loopback bucket costs nothing.
         "CS_FEATURES_LANDING_WINDOW_DAYS": "3650",
+        "CS_FEATURES_ALERTS_TOPIC_ARN": f"arn:aws:sns:{endpoints['AWS_REGION']}:123456789012:{TOPIC}",
         "PYTHONWARNINGS": "ignore",
     }
 

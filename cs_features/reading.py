@@ -1,0 +1,91 @@
+"""How downstream models read the features: clean, deduplicated, and as they were known at a time.
+
+The offline store is append-only: a rerun, a correction and a deletion each add rows. Of the rows of one
+interaction the one that was written last counts, and a deletion is a row too. Nothing is written here.
+"""
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from typing import Any
+
+import polars as pl
+
+from cs_features import aws
+from cs_features.environments import settings
+from cs_features.feature_group import FRACTIONAL, IDENTIFIER
+from cs_features.validation import FEATURE_COLUMNS
+
+READERS = 16
+
+
+def read_features(as_of: datetime | None = None, *, group: str | None = None) -> pl.DataFrame:
+    """One row an interaction, as the feature group knew it at `as_of` (default: now).
+
+    Point-in-time correct: no row is used that was written after `as_of`, so a model trained on the
+    frame has seen no value that was not known then. Columns are those of `validated_features`;
+    `event_time` is a UTC datetime, the scores are floats. SageMaker needs up to 15 minutes to write
+    a record to the offline store.
+
+    Raises:
+        AwsRefusal: when the group or its offline store cannot be read; says what to set or allow.
+        ValueError: when `as_of` has no time zone.
+    """
+    as_of = as_of or datetime.now(timezone.utc)
+    if as_of.tzinfo is None:
+        raise ValueError("as_of needs a time zone, for example datetime.now(timezone.utc)")
+    group = group or settings().feature_group
+    with aws.explained(f"Feature group {group}", "CS_FEATURES_FEATURE_GROUP"):
+        described = aws.client("sagemaker").describe_feature_group(FeatureGroupName=group)
+        uri = described["OfflineStoreConfig"]["S3StorageConfig"]["ResolvedOutputS3Uri"]
+        rows = _rows(aws.client("s3", max_pool_connections=READERS), uri, as_of)
+    return as_known(rows, as_of)
+
+
+def as_known(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """The latest row of each interaction among those written until `as_of`, deleted ones left out."""
+    moment = as_of.astimezone(timezone.utc).replace(tzinfo=None)
+    return (
+        rows.filter(pl.col("api_invocation_time") <= moment)
+        .sort("api_invocation_time", "write_time")
+        .unique(IDENTIFIER, keep="last", maintain_order=True)
+        .filter(~pl.col("is_deleted"))
+        .select(FEATURE_COLUMNS)
+        .with_columns(
+            pl.col("event_time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="us").dt.replace_time_zone("UTC")
+        )
+        .sort(IDENTIFIER)
+    )
+
+
+def _rows(s3: Any, uri: str, as_of: datetime) -> pl.DataFrame:
+    bucket, prefix = uri.removeprefix("s3://").split("/", 1)
+    last_hour = as_of.astimezone(timezone.utc).strftime("year=%Y/month=%m/day=%d/hour=%H")
+
+    def keys() -> Iterator[str]:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for item in page.get("Contents", []):
+                # Folders go by event time; what had not happened by then cannot have been known.
+                hour = "/".join(
+                    part for part in item["Key"].split("/") if part.startswith(("year=", "month=", "day=", "hour="))
+                )
+                if item["Key"].endswith(".parquet") and hour <= last_hour:
+                    yield item["Key"]
+
+    def read(key: str) -> pl.DataFrame:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return pl.read_parquet(io.BytesIO(body), hive_partitioning=False).select(list(_SCHEMA)).cast(dict(_SCHEMA))  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="offline-store") as pool:
+        return pl.concat([pl.DataFrame(schema=_SCHEMA), *pool.map(read, keys())])
+
+
+_SCHEMA = pl.Schema(
+    {
+        **{name: pl.Float64() if name in FRACTIONAL else pl.String() for name in FEATURE_COLUMNS},
+        "api_invocation_time": pl.Datetime("us"),
+        "write_time": pl.Datetime("us"),
+        "is_deleted": pl.Boolean(),
+    }
+)

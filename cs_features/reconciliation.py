@@ -1,0 +1,90 @@
+"""What landed against what the tables hold, for every partition of the window, counted from S3.
+
+It trusts no run: a partition whose numbers differ is asked for again by the landing sensor, which reads
+the findings from here. It would have found four lost hours. Pure comparison, thin reading.
+"""
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+from botocore.exceptions import ClientError
+
+from cs_features.aws import explained, is_missing
+from cs_features.conservation import Balance, count_landed
+from cs_features.landing import LandingZone
+from cs_features.partitions import Partition
+from cs_features.storage import Tables
+
+FINDINGS = "reconciliation/differences.json"
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Partitions that differed at the latest reconciliation, and its id."""
+
+    found_by: str = ""
+    partitions: frozenset[str] = field(default_factory=frozenset)
+
+
+def balance_of(partition: Partition, zone: LandingZone, tables: Tables) -> Balance:
+    """Both sides of the law for one partition; a table that was never written counts as empty."""
+    objects, _ = zone.list_folder(partition.folder)
+    landed, duplicates = count_landed(zone.read_all(item for item in objects if item.is_document_file))
+    held = {name: tables.height(name, partition) for name in ("validated_features", "rejected_records")}
+    return Balance(landed, held["validated_features"], held["rejected_records"], duplicates)
+
+
+def reconcile(partitions: Iterable[Partition], zone: LandingZone, tables: Tables) -> pl.DataFrame:
+    """A row a partition: partition, landed, validated, rejected, duplicates, missing."""
+    rows = []
+    for partition in partitions:
+        balance = balance_of(partition, zone, tables)
+        rows.append(
+            (
+                str(partition.key),
+                balance.landed,
+                balance.validated,
+                balance.rejected,
+                balance.duplicates,
+                balance.missing,
+            )
+        )
+    columns = ("landed", "validated", "rejected", "duplicates", "missing")
+    return pl.DataFrame(rows, schema={"partition": pl.String(), **dict.fromkeys(columns, pl.Int64())}, orient="row")
+
+
+def write_differences(tables: Tables, found: Differences) -> None:
+    body = json.dumps({"found_by": found.found_by, "partitions": sorted(found.partitions)}).encode()
+    with explained(f"Data bucket {tables.bucket}", "CS_FEATURES_DATA_BUCKET"):
+        tables.s3.put_object(Bucket=tables.bucket, Key=FINDINGS, Body=body)
+
+
+def latest_differences(tables: Tables) -> Differences:
+    """What the latest reconciliation found; nothing before the first."""
+    with explained(f"Data bucket {tables.bucket}", "CS_FEATURES_DATA_BUCKET"):
+        try:
+            body = tables.s3.get_object(Bucket=tables.bucket, Key=FINDINGS)["Body"].read()
+        except ClientError as error:
+            if is_missing(error):
+                return Differences()
+            raise
+    found = json.load(io.BytesIO(body))
+    return Differences(found["found_by"], frozenset(found["partitions"]))
+
+
+def window(zone: LandingZone, tables: Tables, countries: Iterable[str], first: date, last: date) -> list[Partition]:
+    """Partitions from `first` to `last` that have a landing folder or a table."""
+    days = {(partition.country, partition.date) for partition in tables.partitions("validated_features")}
+    for country in countries:
+        objects, _ = zone.list_folder(f"country={country}", start_after_date=first)
+        for folder in {item.key.split("/")[2] for item in objects if item.is_document_file}:
+            try:
+                days.add((country, date.fromisoformat(folder.removeprefix("date="))))
+            except ValueError:
+                continue  # the sensor reports stray folders
+    known = set(countries)
+    return sorted(Partition(country, day) for country, day in days if country in known and first <= day <= last)
