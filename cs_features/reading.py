@@ -67,9 +67,7 @@ def _rows(s3: Any, uri: str, as_of: datetime) -> pl.DataFrame:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
                 # Folders go by event time; what had not happened by then cannot have been known.
-                hour = "/".join(
-                    part for part in item["Key"].split("/") if part.startswith(("year=", "month=", "day=", "hour="))
-                )
+                hour = item["Key"][item["Key"].find("year=") :].rsplit("/", 1)[0]
                 if item["Key"].endswith(".parquet") and hour <= last_hour:
                     yield item["Key"]
 

@@ -145,9 +145,10 @@ def _typed(error: ClientError) -> CallFailed:
                 "Bedrock's tokens-per-day quota is spent; ask for a higher one in Service Quotas, or run tomorrow"
             )
         return Throttled(code)
-    if code in _DENIED:
+    if code in _DENIED or status in (401, 403, 404):
         # AWS says there which action on which resource was denied; it never quotes the request.
-        return RunStopper(f"Bedrock refuses every call ({code}): {_DENIED[code]}. AWS says: {message}")
+        advice = _DENIED.get(code, "check the account, the region and CS_FEATURES_MODEL_ID")
+        return RunStopper(f"Bedrock refuses every call ({code}): {advice}. AWS says: {message}")
     if code == "ValidationException" and "identifier is invalid" in message:
         return RunStopper("Bedrock does not know the model: set CS_FEATURES_MODEL_ID to one of this region")
     if code == "ValidationException" and "too long" in message.lower():
