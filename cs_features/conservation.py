@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 import polars as pl
 
@@ -48,19 +47,20 @@ class ChangedSince:
     replaced: frozenset[str]
 
 
-def changed_since(objects: Sequence[LandedObject], raw: pl.DataFrame, zone: LandingZone) -> ChangedSince:
-    """Compare a listing of now with the sources that `raw_interactions` was made of.
+def changed_since(
+    objects: Sequence[LandedObject], raw: pl.DataFrame, listed_at: datetime, zone: LandingZone
+) -> ChangedSince:
+    """Compare a listing of now with the sources that `raw_interactions` was made of, listed at `listed_at`.
 
     An object that raw does not hold is excused only if S3 dates it at or after the listing that the
     run worked from (both times are S3's, in whole seconds); an older one was lost, and counts.
     """
     read = dict(raw.select("source_uri", "source_etag").unique().iter_rows())
-    listed_at = cast("datetime | None", raw["listed_at"].max())
     now = {zone.uri(item.key): item for item in objects}
     landed = {
         item.key
         for uri, item in now.items()
-        if uri not in read and listed_at is not None and item.last_modified >= listed_at.replace(microsecond=0)
+        if uri not in read and item.last_modified >= listed_at.replace(microsecond=0)
     }
     replaced = {uri for uri, etag in read.items() if uri not in now or now[uri].etag != etag}
     return ChangedSince(frozenset(landed), frozenset(replaced))
@@ -90,7 +90,7 @@ def _documents(key: str, body: bytes) -> tuple[list[bytes], int]:
     while body:
         stream = zlib.decompressobj(wbits=31)
         try:
-            inflated += stream.decompress(body, MAX_FILE_BYTES + 1)
+            inflated += stream.decompress(body, MAX_FILE_BYTES + 1 - len(inflated))
         except zlib.error:
             return [], 1  # damaged: no part of it is trusted
         if len(inflated) > MAX_FILE_BYTES:

@@ -4,9 +4,7 @@ Reading never raises for a bad document: it becomes a row with a typed reason. W
 belongs to is decided here too. S3 is touched only by `LandingZone`. No Dagster.
 """
 
-import gzip
 import hashlib
-import io
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from uuid import UUID
 
 import polars as pl
 from botocore.exceptions import ClientError
@@ -30,6 +29,7 @@ SUFFIXES = (".json", ".jsonl", ".jsonl.gz")
 MAX_FILE_BYTES = 512 * 1024 * 1024  # after decompression: what a gzip bomb may cost in memory
 MAX_DOCUMENT_BYTES = 2 * 1024 * 1024  # no conversation is longer; the payload is kept up to here
 READERS = 16
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 RAW_SCHEMA = pl.Schema(
     {
@@ -157,7 +157,7 @@ def pieces_of(key: str, body: bytes) -> Iterator[Piece]:
         return
     try:
         body, whole = _decompressed(body)
-    except gzip.BadGzipFile as error:
+    except zlib.error as error:
         yield Piece(1, b"", Reason.CORRUPT_GZIP, str(error))
         return
     except OverflowError as error:
@@ -182,27 +182,26 @@ def _decompressed(body: bytes) -> tuple[bytes, bool]:
     """What decompresses, and whether the file ends where it should.
 
     Raises:
-        gzip.BadGzipFile: the content is damaged, and nothing in it can be trusted.
+        zlib.error: the content is damaged, and nothing in it can be trusted.
         OverflowError: it is larger than `MAX_FILE_BYTES`.
     """
-    out = io.BytesIO()
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(body)) as stream:
-            while chunk := stream.read1(1 << 20):
-                out.write(chunk)
-                if out.tell() > MAX_FILE_BYTES:
-                    raise OverflowError(f"more than {MAX_FILE_BYTES} bytes decompressed")
-    except EOFError:
-        return out.getvalue(), False
-    except zlib.error as error:
-        raise gzip.BadGzipFile(str(error)) from None
-    return out.getvalue(), True
+    out = bytearray()
+    while body:  # a gzip file may hold several members, one after the other
+        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        out += member.decompress(body, MAX_FILE_BYTES + 1 - len(out))
+        if len(out) > MAX_FILE_BYTES:
+            raise OverflowError(f"more than {MAX_FILE_BYTES} bytes decompressed")
+        if not member.eof:
+            return bytes(out), False
+        body = member.unused_data.lstrip(b"\0")  # padding between members is allowed
+    return bytes(out), True
 
 
 def read_document(piece: Piece, country: str, day: date) -> dict[str, Any]:
     """The `raw_interactions` fields of one document, accepted or rejected, sources left out."""
     row: dict[str, Any] = dict.fromkeys(RAW_SCHEMA.names())
-    row["payload"] = piece.data[:MAX_DOCUMENT_BYTES].decode("utf-8", errors="backslashreplace")
+    kept = piece.data[:MAX_DOCUMENT_BYTES].removeprefix(BYTE_ORDER_MARK)
+    row["payload"] = kept.decode("utf-8", errors="backslashreplace")
     row["content_hash"] = hashlib.sha256(piece.data).hexdigest()
 
     def rejected(reason: Reason, detail: str) -> dict[str, Any]:
@@ -244,6 +243,8 @@ def read_document(piece: Piece, country: str, day: date) -> dict[str, Any]:
 
 def identity_of(data: bytes) -> tuple[str, str] | None:
     """(id, content hash) of a document that has an id, valid or not: equal means delivered twice."""
+    if len(data) > MAX_DOCUMENT_BYTES:
+        return None  # not even parsed
     try:
         document = _parsed(data)
     except ValueError:
@@ -255,13 +256,18 @@ def identity_of(data: bytes) -> tuple[str, str] | None:
 
 def _parsed(data: bytes) -> Any:
     """JSON as the landing contract means it: UTF-8 with or without a byte order mark, no NaN."""
-    return from_json(data.removeprefix(b"\xef\xbb\xbf"), allow_inf_nan=False)
+    return from_json(data.removeprefix(BYTE_ORDER_MARK), allow_inf_nan=False)
 
 
 def _loose_id(document: dict[str, Any]) -> str | None:
     """The id of a document that may be rejected for other reasons, so that its row can be found."""
     value = document.get("interaction_id")
-    return value if isinstance(value, str) and 0 < len(value) <= 64 else None
+    if not isinstance(value, str) or not 0 < len(value) <= 64:
+        return None
+    try:
+        return str(UUID(value))  # the same id however it is spelled
+    except ValueError:
+        return value
 
 
 def rows_of(
@@ -314,8 +320,10 @@ def resolve_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return order
 
 
-def read_partition(zone: LandingZone, folder: str, country: str, day: date, languages: Sequence[str]) -> pl.DataFrame:
-    """The `raw_interactions` table of one partition as the landing bucket holds it now.
+def read_partition(
+    zone: LandingZone, folder: str, country: str, day: date, languages: Sequence[str]
+) -> tuple[pl.DataFrame, datetime]:
+    """The `raw_interactions` table of one partition as the landing bucket holds it, and when it was listed.
 
     `languages` are those that the country expects; an accepted document that states none gets one of them.
     """
@@ -325,7 +333,7 @@ def read_partition(zone: LandingZone, folder: str, country: str, day: date, lang
         if row["status"] == "accepted" and row["language"] is None:
             utterances = Interaction.model_validate_json(row["payload"]).utterances
             row["language"] = detect_language("\n".join(turn.text for turn in utterances), languages)
-    return raw_frame(rows, listed_at)
+    return raw_frame(rows, listed_at), listed_at
 
 
 def raw_frame(rows: list[dict[str, Any]], listed_at: datetime) -> pl.DataFrame:

@@ -164,7 +164,7 @@ def quotes(partitions: Sequence[Partition], landing: Landing, data: DataBucket, 
 
     def planned(partition: Partition) -> tuple[int, dict[str, ConverseRequest]]:
         languages = prompts.countries[partition.country].languages
-        raw = read_partition(zone, partition.folder, partition.country, partition.date, languages)
+        raw, _ = read_partition(zone, partition.folder, partition.country, partition.date, languages)
         needed, requests = plan(raw, prompts, capabilities)
         return len(needed), requests
 

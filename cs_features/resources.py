@@ -21,7 +21,7 @@ from cs_features.extraction.pricing import price_list
 from cs_features.extraction.prompting import Prompts, load_prompts
 from cs_features.extraction.quota import Limiter
 from cs_features.landing import LandingZone
-from cs_features.storage import DataBucket, ParquetTables
+from cs_features.storage import DataBucket, ParquetTables, s3_client
 
 
 class Landing(dg.ConfigurableResource[LandingZone]):
@@ -34,7 +34,7 @@ class Landing(dg.ConfigurableResource[LandingZone]):
     max_requests: int
 
     def zone(self) -> LandingZone:
-        return LandingZone(self.s3.get_client(), self.bucket)
+        return LandingZone(s3_client(self.s3), self.bucket)
 
 
 class Model(dg.ConfigurableResource[Any]):

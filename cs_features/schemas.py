@@ -80,6 +80,8 @@ def _is_iso_text(value: Any) -> Any:
     # pydantic reads numbers as Unix times; the contract says ISO 8601 text.
     if not isinstance(value, str):
         raise PydanticCustomError("string_type", "must be ISO 8601 text with an offset")
+    if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]", value):
+        raise PydanticCustomError("datetime_parsing", "must be ISO 8601 with date, time and offset")
     return value
 
 
@@ -162,13 +164,22 @@ def reason_of(errors: list[Any]) -> tuple[Reason, str]:
 
 # Mail addresses, IBANs and runs of seven or more digits (phone, card and order numbers): what a
 # summary must not carry and a pattern can tell. Names are the prompt's job.
-# Read by Python's engine and by polars' alike, so neither may be given what the other lacks.
-PERSONAL_DATA = r"[\w.+-]+@[\w-]+\.\w+|\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){3,}|(?:\+|\b)\d(?:[ ().-]{0,2}\d){6,}"
+# Read by Python's engine and by polars': they differ on \w, \d and \b, so the classes are spelled out.
+_DIGIT = "[0-9\u0660-\u0669\u06f0-\u06f9]"  # Arabic customers' digits too
+PERSONAL_DATA = (
+    r"[A-Za-z0-9_.+-]@[A-Za-z0-9_-]+\.[A-Za-z0-9_]"
+    r"|[A-Z]{2}[0-9]{2}(?:[ ]?[A-Z0-9]{4}){3}"
+    rf"|{_DIGIT}(?:[ ().-]{{0,2}}{_DIGIT}){{6}}"
+)
 
 
-def _without_personal_data(summary: str) -> str:
+def _storable(summary: str) -> str:
     if re.search(PERSONAL_DATA, summary):
         raise PydanticCustomError("personal_data", "carries a mail address, an account or a long number")
+    try:
+        summary.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("encoding", "carries half of a surrogate pair, which is no character") from None
     return summary
 
 
@@ -177,7 +188,7 @@ class Extraction(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    summary: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_without_personal_data)]
+    summary: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
     sentiment: Literal["positive", "neutral", "negative"]
     primary_topic: str
     intent: str

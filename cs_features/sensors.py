@@ -31,7 +31,7 @@ RETRY_AFTER = (timedelta(minutes=5), timedelta(minutes=30))
 
 @dataclass(frozen=True)
 class Observed:
-    """One partition's folder now: a fingerprint of (key, ETag, size), and when it last changed."""
+    """One partition's folder now: a fingerprint of (key, ETag, size, time), and when it last changed."""
 
     fingerprint: str
     last_modified: datetime
@@ -104,8 +104,8 @@ def decide(
             elif now - failed_at >= RETRY_AFTER[before.tries - 1]:
                 ready[key] = before.model_copy(update={"tries": before.tries + 1})
     for key, before in cursor.asked.items():
-        if key not in observed and before.fingerprint != EMPTY:
-            ready[key] = Asked(fingerprint=EMPTY)
+        if key not in observed and not before.fingerprint.startswith(EMPTY):
+            ready[key] = Asked(fingerprint=f"{EMPTY}-{before.fingerprint}")
     order = sorted(ready, key=lambda key: (Partition.from_key(key).date, key), reverse=True)
     return Decision(
         run={key: ready[key] for key in order[:limit]},
@@ -123,7 +123,8 @@ def next_cursor(cursor: Cursor, decision: Decision, now: datetime, since: date) 
 
 
 def observe(objects: list[LandedObject]) -> Observed:
-    lines = sorted(f"{item.key}\t{item.etag}\t{item.size}" for item in objects)
+    # With the time, a file that is replaced and put back is a change again: Dagster never runs a key twice.
+    lines = sorted(f"{item.key}\t{item.etag}\t{item.size}\t{item.last_modified.timestamp()}" for item in objects)
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return Observed(digest[:16], max(item.last_modified for item in objects))
 

@@ -5,6 +5,7 @@ never a mixture. DuckDB, Athena and polars read it as it is. What a column means
 """
 
 import io
+from functools import lru_cache
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,16 @@ from dagster_aws.s3 import S3Resource
 from cs_features.aws import explained, is_missing
 from cs_features.extraction.ledger import Ledger
 from cs_features.partitions import Partition
+
+
+def s3_client(s3: S3Resource) -> Any:
+    """The client of `s3`, made once a process: making one costs more than most calls."""
+    return _made_once(s3.model_dump_json())
+
+
+@lru_cache(maxsize=8)
+def _made_once(configuration: str) -> Any:
+    return S3Resource.model_validate_json(configuration).get_client()
 
 
 class Tables:
@@ -73,10 +84,10 @@ class DataBucket(dg.ConfigurableResource[Tables]):
     name: str
 
     def tables(self) -> Tables:
-        return Tables(self.s3.get_client(), self.name)
+        return Tables(s3_client(self.s3), self.name)
 
     def ledger(self, partition: Partition) -> Ledger:
-        return Ledger(self.s3.get_client(), self.name, partition.folder)
+        return Ledger(s3_client(self.s3), self.name, partition.folder)
 
 
 class ParquetTables(dg.ConfigurableIOManager):

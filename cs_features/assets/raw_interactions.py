@@ -19,7 +19,7 @@ def raw_interactions(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = Partition.of(context)
     languages = model.prompts().countries[partition.country].languages
-    frame = read_partition(landing.zone(), partition.folder, partition.country, partition.date, languages)
+    frame, listed_at = read_partition(landing.zone(), partition.folder, partition.country, partition.date, languages)
     objects = frame["source_uri"].n_unique()
     counts = dict(frame.group_by("status").len().iter_rows())
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
@@ -29,6 +29,7 @@ def raw_interactions(
         metadata={
             "objects": objects,
             "documents": frame.height,
+            "listed_at": dg.MetadataValue.timestamp(listed_at),
             **{status: counts.get(status, 0) for status in ("accepted", "rejected", "duplicate")},
             "languages_detected": int((~frame["language_stated"].fill_null(True)).sum()),
         },

@@ -158,7 +158,7 @@ class Extractor:
             if reply.stop_reason in ("tool_use", "end_turn", "stop_sequence"):
                 return failed(Reason.INVALID_ANSWER, "the answer does not use the tool"), None
             return failed(Reason.MODEL_REFUSED, f"stop reason {reply.stop_reason}"), None
-        raw = json.dumps(reply.tool_use.get("input"), ensure_ascii=False)
+        raw = json.dumps(reply.tool_use.get("input"))  # ASCII: an answer may hold half a surrogate pair
         if len(raw) > MAX_ANSWER_CHARACTERS:
             return failed(Reason.INVALID_ANSWER, f"the answer has {len(raw)} characters"), None
         try:

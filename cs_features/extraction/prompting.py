@@ -7,13 +7,14 @@ No call is made here, and no setting decides anything that the request hash does
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.hashing import content_hash
@@ -49,6 +50,14 @@ class Taxonomy(BaseModel):
 
     topics: list[TaxonomyEntry] = Field(min_length=2)
     intents: list[TaxonomyEntry] = Field(min_length=2)
+
+    @field_validator("topics", "intents")
+    @classmethod
+    def ids_are_unique(cls, entries: list[TaxonomyEntry]) -> list[TaxonomyEntry]:
+        twice = [identifier for identifier, count in Counter(entry.id for entry in entries).items() if count > 1]
+        if twice:
+            raise ValueError(f"{', '.join(twice)} occurs twice")
+        return entries
 
     def as_text(self) -> str:
         def bullets(entries: list[TaxonomyEntry]) -> str:
@@ -152,13 +161,14 @@ def render_interaction(interaction: Interaction, language: str, limit: int) -> t
     lines, truncated = _within(interaction.utterances, limit)
     text = "\n".join(lines)
     # A customer may type our tags. Data must not be able to close its own envelope.
-    text = re.sub(r"<(?=/?\s*interaction)", "‹", text, flags=re.IGNORECASE)
+    text = re.sub(r"<(?=\s*/?\s*interaction)", "‹", text, flags=re.IGNORECASE)
     head = f'<interaction channel="{interaction.channel}" language="{language}" country="{interaction.country}">'
     return f"{head}\n{text}\n</interaction>", truncated
 
 
 def _within(turns: list[Turn], limit: int) -> tuple[list[str], bool]:
-    lines = [f"{turn.speaker}: {turn.text.strip()}" for turn in turns]
+    # Indented, a line of a customer's text cannot pass for another speaker's turn.
+    lines = ["\n  ".join(f"{turn.speaker}: {turn.text.strip()}".splitlines()) for turn in turns]
     if sum(map(len, lines)) <= limit:
         return lines, False
     head = _first_characters(lines, limit // 2)

@@ -169,7 +169,7 @@ def report(partitions: list[Partition], tables: Tables, names: Settings) -> tupl
         prompt_tokens = sum(usage.prompt_tokens for usage in usages)
         share = sum(usage.cache_read_tokens for usage in usages) / prompt_tokens if prompt_tokens else 0.0
         reasons = rejected.group_by("reason").len().sort("len", "reason", descending=[True, False])
-        p95 = asked["latency_ms"].quantile(0.95, interpolation="higher") or 0.0
+        p95 = asked["latency_ms"].quantile(0.95, interpolation="nearest") or 0.0
         table.add_row(
             country,
             str(counts["landed"]),

@@ -1,6 +1,6 @@
 """What an administrator creates once in AWS, created here in the local stack: buckets, feature group, topic.
 
-Idempotent. In AWS the same things come from `deploy/`.
+Idempotent. In AWS an administrator makes them: see "On AWS" in the README.
 """
 
 from collections.abc import Mapping

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cs_features.local.bench.cpu import cpu
@@ -79,7 +80,9 @@ def _print(figures: dict[str, list[Figure]], command: str, quick: bool) -> None:
         table.add_column(column, justify="right" if column in ("bar", "met?") else "left", overflow="fold")
     for name, found in figures.items():
         for position, figure in enumerate(found):
-            table.add_row(name if position == 0 else "", figure.what, figure.text, figure.bar, _MARKS[figure.met])
+            table.add_row(
+                name if position == 0 else "", figure.what, escape(figure.text), figure.bar, _MARKS[figure.met]
+            )
         table.add_section()
     console.print(table)
     console.print(f"[dim]{command}\n{machine()}", highlight=False)

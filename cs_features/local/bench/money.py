@@ -12,6 +12,7 @@ from dataclasses import astuple, replace
 from datetime import date
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from cs_features.environments import Settings
 from cs_features.extraction.models import capabilities_of
@@ -29,10 +30,10 @@ DEAR_ANSWER_TOKENS = 250  # the upper end of what prompting.py expects of an ans
 
 
 def money(quick: bool, say: Say) -> list[Figure]:
-    files = sorted(TEXTS.glob("country=*/date=*/*.jsonl"))
+    files = [path for path in sorted(TEXTS.glob("country=*/date=*/*.jsonl")) if _chats(path)]
     if not files:
-        return [Figure("skipped", f"no texts at {TEXTS}: put landing documents there to measure on them")]
-    by_day = defaultdict(list)
+        return [Figure("skipped", f"no English chats at {TEXTS}: put landing documents there to measure on them")]
+    by_day: dict[str, list[Path]] = defaultdict(list)
     for path in files:
         by_day[path.parent.name].append(path)
     calls: list[TokenUsage] = []
@@ -90,11 +91,15 @@ def _mean(price: Callable[[TokenUsage], float], calls: Sequence[TokenUsage]) -> 
     return sum(map(price, calls)) / len(calls)
 
 
+def _chats(path: Path) -> list[dict[str, Any]]:
+    """The English service chats of a landed file."""
+    documents = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [each for each in documents if (each["channel"], each.get("language")) == ("chat", "en")]
+
+
 def usages(path: str) -> list[list[int]]:
     """In a client process: the four token counts of each English chat of a landed file, through the engine."""
     country, day = (part.split("=")[1] for part in Path(path).parts[-3:-1])
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    documents = [each for each in map(json.loads, lines) if (each["channel"], each["language"]) == ("chat", "en")]
-    work = work_on(country, documents, date.fromisoformat(day))
+    work = work_on(country, _chats(Path(path)), date.fromisoformat(day))
     session = run(work, work.model.extractor(work.prompts))
     return [list(astuple(outcome.usage)) for outcome in session.outcomes.values() if outcome.answered]

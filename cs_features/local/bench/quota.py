@@ -1,7 +1,8 @@
 """How much of a quota is used, and how many calls bounce off it: our limiter, stated, found and shared; botocore's.
 
 The share is what the endpoint admitted a second, from ten seconds after the first call until the last
-interaction is asked for the first time: after that there is too little left to fill a quota with.
+interaction is asked for the first time: after that there is too little left to fill a quota with. It can
+pass 100 %, because a client that starts below the quota finds the endpoint's five-second burst still there.
 """
 
 import time
@@ -21,6 +22,7 @@ from cs_features.local.bench.figures import Figure, Say, at_least, at_most, exac
 QUOTA = 1_200  # requests a minute
 THREADS = 32
 SERVICE: dict[str, Any] = {
+    "seed": 1,  # draws ten faults in 2,000 first attempts, as the rates say: four 408, three 500, three 503
     "latency_mean_s": 1.2,
     "latency_p95_s": 2.8,
     "faults": {"500": 0.002, "503": 0.002, "408": 0.001},
@@ -33,6 +35,7 @@ class Seen:
 
     share: float
     throttled: float
+    faults: int
     answered: int
     failed: int
     seconds: float
@@ -59,7 +62,8 @@ def quota(quick: bool, say: Say) -> list[Figure]:
     for mode in ("standard", "adaptive"):
         seen = measure(f"plain boto3, {mode}", [Job(ask_plainly, {"country": "NL", "count": count, "mode": mode})])
         text = f"{percent(seen.share)} used, {percent(seen.throttled)} throttled, {seen.failed} failed for good"
-        figures.append(Figure(f"boto3 {mode}, {THREADS} threads", f"{text}, {seen.seconds:.0f} s"))
+        text += f" ({seen.faults} faults met), {seen.seconds:.0f} s in all"
+        figures.append(Figure(f"boto3 {mode}, {THREADS} threads", text, seen.share))
     return figures
 
 
@@ -81,6 +85,7 @@ def _measure(what: str, jobs: Sequence[Job], *, skip_s: float, say: Say) -> Seen
     return Seen(
         share=share,
         throttled=end.throttled / end.requests,
+        faults=end.faults,
         answered=sum(result["answered"] for result in results),
         failed=sum(result["failed"] for result in results),
         seconds=max(result["seconds"] for result in results),

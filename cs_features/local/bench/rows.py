@@ -96,7 +96,11 @@ def process() -> dict[str, Any]:
             .resolve_job_def("process_interactions")
             .execute_in_process(partition_key=PARTITION.key, instance=instance, raise_on_error=False)
         )
-        problems = [str(event.message)[:500] for event in result.all_events if event.is_failure]
+        problems = [
+            f"{event.step_key}: {str(event.step_failure_data.error)[-700:]}"
+            for event in result.all_events
+            if event.is_step_failure
+        ]
         problems += [f"check {check.check_name}" for check in result.get_asset_check_evaluations() if not check.passed]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
     return {

@@ -1,0 +1,624 @@
+"""Retries, the one repair, typed failures, the bill, the fan-out, the budget and the breaker.
+
+Real boto3 against a dictated endpoint; nobody waits, because the clock belongs to the test.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cs_features.extraction.bedrock import Reply, RunStopper, Unavailable
+from cs_features.extraction.brakes import OUTAGE_FAILURES, OUTAGE_SECONDS, Breaker, Budget
+from cs_features.extraction.engine import (
+    MAX_ANSWER_CHARACTERS,
+    MAX_BACKOFF_SECONDS,
+    MAX_THROTTLED,
+    MAX_UNAVAILABLE,
+    Extractor,
+    Outcome,
+    TokenEstimate,
+    fan_out,
+)
+from cs_features.extraction.pricing import TokenUsage
+from cs_features.local import converse as wire
+from cs_features.local.scripted import MALFORMED_KINDS, Script, ScriptedAnswerer
+from cs_features.schemas import Reason
+from cs_features_tests.desk import (
+    DEFAULT,
+    DOWN,
+    GOOD,
+    PRICE,
+    REFUSED,
+    TOO_MANY,
+    Clock,
+    Desk,
+    extractor_in,
+    key_of,
+    reply,
+    request_of,
+    requests_of,
+    serving,
+    wait_until,
+)
+
+ONE_CALL = TokenUsage(input_tokens=100, cache_read_tokens=2_000, cache_write_tokens=10, output_tokens=50)
+WRONG = {**GOOD, "sentiment": "ironic"}
+
+
+def ask(folder: Path, number: int | str = "x", **changes: Any) -> Outcome:
+    return extractor_in(folder, **changes).ask(key_of(number), request_of(number))
+
+
+def run(folder: Path, *numbers: int | str, concurrency: int = 4, **changes: Any) -> dict[str, Outcome]:
+    """Outcomes of a whole run, by request."""
+    extractor = extractor_in(folder, **changes)
+    outcomes = fan_out(requests_of(*numbers).items(), extractor.ask, concurrency)
+    return {outcome.request_hash: outcome for outcome in outcomes}
+
+
+# --- retries ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [(429, "ThrottlingException"), (503, "ServiceUnavailableException")])
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_passes_by_itself_is_asked_again(tmp_path: Path, error: tuple[int, str], times: int) -> None:
+    """botocore's standard mode gave up after three attempts, and with 408 and 424 after one."""
+    desk = Desk({"x": [wire.Fault(*error, "for a moment")] * times})
+    with serving(desk):
+        outcome = ask(tmp_path)
+    assert outcome.answer == GOOD
+    assert outcome.attempts == times + 1 == len(desk.asked)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        (408, "ModelTimeoutException"),
+        (424, "ModelErrorException"),
+        (500, "InternalServerException"),
+        (429, "ModelNotReadyException"),
+        (None, ""),
+    ],
+)
+def test_every_kind_of_outage_is_asked_again(tmp_path: Path, error: tuple[int | None, str]) -> None:
+    """An interaction lost to one 408 is data lost; botocore does not retry it in any mode."""
+    with serving(Desk({"x": [wire.Fault(*error, "no")]})):
+        assert ask(tmp_path).answered
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (REFUSED, Reason.REQUEST_REFUSED),
+        (wire.Fault(400, "ValidationException", "Input is too long for requested model."), Reason.INPUT_TOO_LONG),
+    ],
+)
+def test_a_400_is_asked_once_and_becomes_a_reason(tmp_path: Path, fault: wire.Fault, reason: Reason) -> None:
+    """Curator asks a 400 up to its max_retries, ten by default."""
+    desk = Desk({"x": [fault] * 9})
+    with serving(desk):
+        outcome = ask(tmp_path)
+    assert (outcome.answer, outcome.error, outcome.attempts) == (None, reason, 1)
+    assert len(desk.asked) == 1
+    assert outcome.cost_usd == 0
+
+
+def test_an_outage_of_one_request_ends_as_service_failed_after_bounded_attempts(tmp_path: Path) -> None:
+    """Without an end one request holds a thread, and the run, for ever."""
+    clock, desk = Clock(), Desk({"x": [DOWN] * 99})
+    with serving(desk):
+        outcome = ask(tmp_path, clock=clock)
+    assert (outcome.error, outcome.attempts) == (Reason.SERVICE_FAILED, MAX_UNAVAILABLE)
+    assert len(desk.asked) == MAX_UNAVAILABLE
+    assert all(0 <= pause <= MAX_BACKOFF_SECONDS for pause in clock.slept)
+    assert len(clock.slept) >= MAX_UNAVAILABLE - 1, "asked again without a pause"
+
+
+@pytest.mark.parametrize("stated", [1_200, None])
+def test_a_throttled_call_outlasts_the_minute_that_the_quota_counts_in_but_not_for_ever(
+    tmp_path: Path, stated: float | None
+) -> None:
+    """DSPy's 50 retries were over before the minute was, and the row was lost to a quota that came back."""
+    clock, desk = Clock(), Desk({"x": [TOO_MANY] * 999})
+    with serving(desk):
+        outcome = ask(tmp_path, clock=clock, requests_per_minute=stated)
+    assert (outcome.error, outcome.attempts) == (Reason.SERVICE_FAILED, MAX_THROTTLED)
+    assert sum(clock.slept) >= 60
+
+
+def test_throttles_do_not_count_as_outages_of_the_same_request(tmp_path: Path) -> None:
+    """A call that met seven 503 and then a busy minute was given up with the answer near."""
+    faults = [DOWN, TOO_MANY] * (MAX_UNAVAILABLE - 1)
+    with serving(Desk({"x": faults})):
+        outcome = ask(tmp_path)
+    assert outcome.answered
+    assert outcome.attempts == len(faults) + 1
+
+
+# --- repair -----------------------------------------------------------------------------------
+
+
+def test_an_invalid_answer_is_repaired_once_with_the_validators_words(tmp_path: Path) -> None:
+    """Asking the same question again gets the same mistake; telling the model what is wrong does not."""
+    desk = Desk({"x": [reply(WRONG)]})
+    with serving(desk):
+        outcome = ask(tmp_path)
+    assert outcome.answer == GOOD
+    assert outcome.error is None
+    assert outcome.detail is None
+    assert len(desk.asked) == 2
+    first, second = desk.asked
+    assert second.messages[: len(first.messages)] == first.messages
+    assert second.system == first.system, "another prefix than the cached one"
+    assert second.messages[1].content[0].tool_use is not None
+    assert second.messages[1].content[0].tool_use.input == WRONG
+    result = second.messages[2].content[0].tool_result
+    assert result is not None
+    assert result.status == "error"
+    assert "sentiment" in result.content[0]["text"]
+    assert "'positive', 'neutral' or 'negative'" in result.content[0]["text"]
+
+
+def test_the_repair_is_on_the_bill(tmp_path: Path) -> None:
+    """A bill that counts the last call only is wrong exactly where the model is worst."""
+    with serving(Desk({"x": [reply(WRONG)]})):
+        extractor = extractor_in(tmp_path)
+        outcome = extractor.ask(key_of("x"), request_of("x"))
+    assert outcome.usage == ONE_CALL + ONE_CALL
+    assert outcome.cost_usd == pytest.approx(2 * PRICE(ONE_CALL))
+    assert extractor.budget.spent_usd == pytest.approx(outcome.cost_usd)
+    assert outcome.attempts == 2
+
+
+def test_a_model_that_misses_twice_is_an_invalid_answer_that_is_kept_for_the_reader(tmp_path: Path) -> None:
+    """A third and a fourth repair cost more than the interaction; without the answer nobody can tell why."""
+    second = {**GOOD, "urgency_score": 1.5}
+    desk = Desk({"x": [reply(WRONG), reply(second), reply(WRONG)]})
+    with serving(desk):
+        outcome = ask(tmp_path)
+    assert (outcome.answer, outcome.error) == (None, Reason.INVALID_ANSWER)
+    assert len(desk.asked) == outcome.attempts == 2
+    assert outcome.detail is not None
+    assert outcome.detail.startswith("urgency_score:")
+    assert json.loads(outcome.raw_answer or "") == second
+    assert outcome.cost_usd == pytest.approx(2 * PRICE(ONE_CALL))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MALFORMED_KINDS if kind != "text_instead_of_tool"])
+def test_every_kind_of_malformed_answer_can_be_repaired(tmp_path: Path, kind: str) -> None:
+    """DocETL drops a row whose answer does not parse; a tool input that is a string crashed the repair itself."""
+
+    class OnceMalformed(ScriptedAnswerer):
+        async def answer(self, request: wire.ConverseRequest) -> wire.Reply:
+            self.script = Script(malformed_rate=float(len(request.messages) == 1), malformed_kinds=(kind,))
+            return await super().answer(request)
+
+    with serving(OnceMalformed()) as endpoint:
+        outcome = ask(tmp_path)
+        assert endpoint.stats()["answered"] == 2
+    assert outcome.answered, outcome.detail
+    assert outcome.attempts == 2
+
+
+def test_a_repair_that_the_service_refuses_keeps_the_bill_of_the_first_call(tmp_path: Path) -> None:
+    """The first call is paid for, whatever becomes of the second."""
+    with serving(Desk({"x": [reply(WRONG), REFUSED]})):
+        outcome = ask(tmp_path)
+    assert (outcome.answer, outcome.error) == (None, Reason.REQUEST_REFUSED)
+    assert outcome.cost_usd == pytest.approx(PRICE(ONE_CALL))
+    assert outcome.attempts == 2
+
+
+def test_a_summary_with_personal_data_is_repaired_and_the_complaint_does_not_repeat_it(tmp_path: Path) -> None:
+    """A validator that quotes what it found puts the customer's account number into logs and tables."""
+    iban = "NL91ABNA0417164300"
+    desk = Desk({"x": [reply({**GOOD, "summary": f"The customer wants money on {iban}."})] * 2})
+    with serving(desk):
+        outcome = ask(tmp_path)
+    assert outcome.error is Reason.INVALID_ANSWER
+    assert outcome.detail is not None
+    assert "summary" in outcome.detail
+    assert iban not in outcome.detail
+    result = desk.asked[1].messages[2].content[0].tool_result
+    assert result is not None
+    assert iban not in result.content[0]["text"]
+
+
+# --- failures that no repair helps ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (reply(None, stop_reason="refusal"), Reason.MODEL_REFUSED),
+        (reply(None, stop_reason="content_filtered"), Reason.MODEL_REFUSED),
+        (reply(None, stop_reason="guardrail_intervened", text="Sorry."), Reason.MODEL_REFUSED),
+        (reply({"summary": "The customer"}, stop_reason="max_tokens"), Reason.ANSWER_CUT_OFF),
+        (reply(None, stop_reason="max_tokens", text="The customer"), Reason.ANSWER_CUT_OFF),
+        (reply(None, stop_reason="end_turn"), Reason.INVALID_ANSWER),
+        (reply(None, stop_reason="end_turn", text="The customer is unhappy."), Reason.INVALID_ANSWER),
+        (reply({**GOOD, "summary": "x" * 5_000_000}), Reason.INVALID_ANSWER),
+    ],
+    ids=["refusal", "filtered", "guardrail", "cut in the tool", "cut in prose", "empty", "prose", "5 MB"],
+)
+def test_an_answer_that_is_none_is_a_typed_failure_with_its_bill_and_without_a_second_call(
+    tmp_path: Path, answer: wire.Reply, reason: Reason
+) -> None:
+    """Each of these was once a KeyError at the end of a run, or a row that vanished."""
+    desk = Desk({"x": [answer]})
+    with serving(desk):
+        outcome = ask(tmp_path)
+    assert (outcome.answer, outcome.error) == (None, reason)
+    assert outcome.detail
+    assert len(desk.asked) == outcome.attempts == 1
+    assert outcome.usage == ONE_CALL
+    assert outcome.cost_usd == pytest.approx(PRICE(ONE_CALL))
+    assert len(outcome.raw_answer or "") <= MAX_ANSWER_CHARACTERS, "5 MB an answer fill the ledger"
+
+
+def test_a_cut_answer_that_happens_to_be_valid_is_still_cut(tmp_path: Path) -> None:
+    """A number cut in the middle is a valid number and a wrong one."""
+    with serving(Desk({"x": [reply(stop_reason="max_tokens")]})):
+        assert ask(tmp_path).error is Reason.ANSWER_CUT_OFF
+
+
+def _raw_answers(tool_use_of: Callable[[str], str]) -> Route:
+    """Answers whose toolUse block is JSON as `tool_use_of` the request's body gives it."""
+
+    async def answer(http: Request) -> Response:
+        use = tool_use_of((await http.body()).decode())
+        body = (
+            f'{{"output": {{"message": {{"role": "assistant", "content": [{{"toolUse": {use}}}]}}}}, '
+            '"stopReason": "tool_use", "metrics": {"latencyMs": 1}, '
+            '"usage": {"inputTokens": 100, "outputTokens": 50, "totalTokens": 150}}'
+        )
+        return Response(body, media_type="application/json")
+
+    return Route("/model/{model:path}/converse", answer, methods=["POST"])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["null", '{"summary": ' + "[" * 3_000 + "]" * 3_000 + "}", '{"summary": "\\ud83d"}', "17", "[]", '{"a": NaN}'],
+    ids=["null", "brackets without end", "half an emoji", "a number", "a list", "NaN"],
+)
+def test_no_tool_input_whatever_fails_more_than_its_own_row(tmp_path: Path, broken: str) -> None:
+    """boto3 refuses to send `null` back for repair, and Python's JSON parser gives up in the depth: either
+    stopped the run, and every rerun, at the same interaction."""
+
+    def tool_use(body: str) -> str:
+        tool_input = broken if "poison" in body else json.dumps(GOOD)
+        return f'{{"toolUseId": "t", "name": "record_features", "input": {tool_input}}}'
+
+    with serving(instead=[_raw_answers(tool_use)]):
+        outcomes = run(tmp_path, 1, 2, "poison", 3, 4)
+    assert not outcomes[key_of("poison")].answered
+    assert outcomes[key_of("poison")].error is not None
+    assert [outcomes[key_of(number)].answered for number in (1, 2, 3, 4)] == [True] * 4
+
+
+# --- one row, many rows -----------------------------------------------------------------------
+
+
+def test_one_poison_row_of_many_leaves_all_others_answered(tmp_path: Path) -> None:
+    """All six peers raise and deliver nothing of the 41 good rows."""
+    numbers = [*range(41), "poison"]
+    with serving(ScriptedAnswerer(Script(poison="poison"))) as endpoint:
+        outcomes = run(tmp_path, *numbers, concurrency=8)
+        assert endpoint.stats()["answered"] == 41
+    assert len(outcomes) == 42
+    assert [outcome.request_hash for outcome in outcomes.values() if not outcome.answered] == [key_of("poison")]
+    assert outcomes[key_of("poison")].error is Reason.REQUEST_REFUSED
+
+
+def test_a_bad_day_at_the_service_loses_no_row(tmp_path: Path) -> None:
+    """5 % faults of every kind and 5 % malformed answers: each request still ends with an answer."""
+    script = Script(
+        faults=dict.fromkeys(("500", "503", "408", "424", "429", "drop"), 0.008),
+        malformed_rate=0.05,
+        malformed_kinds=("outside_enum", "missing_field"),
+    )
+    with serving(ScriptedAnswerer(script)) as endpoint:
+        outcomes = run(tmp_path, *range(120), concurrency=8)
+        stats = endpoint.stats()
+    answered = [outcome for outcome in outcomes.values() if outcome.answered]
+    assert len(outcomes) == 120
+    assert len(answered) >= 119, "a malformed repair is the only thing that may fail here"
+    assert sum(stats["faults"].values()) > 0
+    assert sum(outcome.attempts for outcome in outcomes.values()) == stats["requests"]
+
+
+def test_attempts_cost_and_usage_add_up_to_the_endpoints_own_count(tmp_path: Path) -> None:
+    """LiteLLM metered batches at 0/0/0; here the client's bill is what the endpoint has counted."""
+    script = Script(faults={"503": 0.1, "429": 0.1}, malformed_rate=0.2, refusal_rate=0.05, max_tokens_rate=0.05)
+    with serving(ScriptedAnswerer(script)) as endpoint:
+        clock = Clock()
+        extractor = extractor_in(tmp_path, clock=clock)
+        outcomes = list(fan_out(requests_of(*range(60)).items(), extractor.ask, 8))
+        stats = endpoint.stats()
+    total = sum((outcome.usage for outcome in outcomes), TokenUsage())
+    assert stats["tokens"] == {
+        "input": total.input_tokens,
+        "cache_read": total.cache_read_tokens,
+        "cache_write": total.cache_write_tokens,
+        "output": total.output_tokens,
+    }
+    assert sum(outcome.attempts for outcome in outcomes) == stats["requests"]
+    assert stats["requests"] > stats["answered"] > 60
+    listed = 0.11 * total.input_tokens + 0.011 * total.cache_read_tokens + 0.1375 * total.cache_write_tokens
+    assert extractor.budget.spent_usd == pytest.approx((listed + 0.55 * total.output_tokens) / 1e6)
+    assert extractor.budget.spent_usd == pytest.approx(sum(outcome.cost_usd for outcome in outcomes))
+
+
+def test_the_first_call_is_alone_and_the_fan_out_reads_what_it_has_cached(tmp_path: Path) -> None:
+    """Calls that start together each write the prefix: at 32 threads a third of a small day is billed 12 times over."""
+    desk = Desk()
+    started, go_on = threading.Event(), threading.Event()
+
+    def first() -> None:
+        started.set()
+        go_on.wait(20)
+
+    desk.otherwise = first
+    with serving(desk):
+        results: list[Any] = []
+        runner = threading.Thread(target=lambda: results.append(run(tmp_path, *range(20), concurrency=8)))
+        runner.start()
+        assert started.wait(20)
+        # Whoever would come, has had the time: the endpoint is on this machine.
+        for _ in range(20):
+            threading.Event().wait(0.01)
+        assert len(desk.asked) == 1
+        go_on.set()
+        runner.join(30)
+    assert len(results[0]) == 20
+
+    with serving(ScriptedAnswerer(Script(latency_mean_s=0.02))) as endpoint:
+        run(tmp_path, *range(20), concurrency=8)
+        tokens = endpoint.stats()["tokens"]
+    one_prefix = tokens["cache_write"]
+    assert tokens["cache_read"] == 19 * one_prefix
+
+
+def test_no_more_calls_are_in_flight_than_allowed_and_as_many_as_allowed(tmp_path: Path) -> None:
+    """Too many and the connection pool spills, too few and the quota goes unused."""
+    together = threading.Barrier(5)
+    desk = Desk({"Mijn pakket 0 ": [reply()]}, otherwise=lambda: together.wait(20) and None)
+    with serving(desk):
+        outcomes = run(tmp_path, *range(21), concurrency=5)
+    assert all(outcome.answered for outcome in outcomes.values())
+    assert desk.most_running == 5
+
+
+def test_a_fatal_error_starts_no_new_call_and_yields_those_in_flight() -> None:
+    """What is in flight is paid for: an error that threw it away was paid for twice."""
+    release, asked, lock = threading.Event(), [], threading.Lock()
+
+    def ask_one(key: str, _: dict[str, Any]) -> Outcome:
+        with lock:
+            asked.append(key)
+        if key == "fatal":
+            wait_until(lambda: len(asked) >= 5)
+            raise RunStopper("the quota of the day is spent")
+        if key in ("2", "3", "4"):
+            release.wait(20)
+        return Outcome(key, answer={})
+
+    todo: list[tuple[str, dict[str, Any]]] = [(key, {}) for key in ("1", "2", "3", "4", "fatal", "6", "7", "8", "9")]
+    yielded, outcomes = [], fan_out(todo, ask_one, 4)
+    threading.Timer(0.2, release.set).start()
+    with pytest.raises(RunStopper, match="quota of the day"):
+        for outcome in outcomes:
+            yielded.append(outcome.request_hash)  # noqa: PERF402
+    assert sorted(yielded) == ["1", "2", "3", "4"]
+    assert sorted(asked) == ["1", "2", "3", "4", "fatal"]
+
+
+def test_a_fatal_error_of_the_first_call_is_the_only_call(tmp_path: Path) -> None:
+    """Access denied is known after one call; 32 threads would say it 32 times."""
+    desk = Desk(otherwise=wire.Fault(403, "AccessDeniedException", "not authorized to perform bedrock:InvokeModel"))
+    with serving(desk), pytest.raises(RunStopper, match="AccessDenied"):
+        run(tmp_path, *range(20))
+    assert len(desk.asked) == 1
+
+
+def test_nothing_to_ask_asks_nothing() -> None:
+    """An empty partition is an ordinary day."""
+    assert list(fan_out([], lambda key, request: pytest.fail("asked"), 4)) == []
+
+
+# --- the budget -------------------------------------------------------------------------------
+
+
+def test_a_budget_of_zero_starts_no_call(tmp_path: Path) -> None:
+    """Zero is how an operator says: not today."""
+    desk = Desk()
+    with serving(desk), pytest.raises(RunStopper, match="CS_FEATURES_MAX_COST_USD"):
+        run(tmp_path, 1, 2, 3, max_cost_usd=0.0)
+    assert desk.asked == []
+
+
+def test_past_the_budget_no_new_call_starts_and_what_was_answered_is_yielded(tmp_path: Path) -> None:
+    """A typo in a filter once asked a year instead of a day, and nothing stood between that and the bill."""
+    desk, outcomes = Desk(), []
+    with serving(desk):
+        extractor = extractor_in(tmp_path, max_cost_usd=3.5 * PRICE(ONE_CALL))
+        with pytest.raises(RunStopper, match="budget") as caught:
+            for outcome in fan_out(requests_of(*range(20)).items(), extractor.ask, 1):
+                outcomes.append(outcome)  # noqa: PERF402
+    assert len(desk.asked) == len(outcomes) == 4
+    assert "Every answer is kept" in str(caught.value)
+    assert "CS_FEATURES_MAX_COST_USD" in str(caught.value)
+
+
+def test_a_spent_budget_stops_retries_and_repairs_too(tmp_path: Path) -> None:
+    """A repair is a call like any other."""
+    desk = Desk({"x": [reply(WRONG)]})
+    with serving(desk), pytest.raises(RunStopper, match="budget"):
+        ask(tmp_path, max_cost_usd=0.5 * PRICE(ONE_CALL))
+    assert len(desk.asked) == 1
+
+
+def test_a_stopped_call_gives_its_reserved_tokens_back(tmp_path: Path) -> None:
+    """32 threads that stop at the budget held 32 reservations, which other runs on the host then waited out."""
+    clock = Clock()
+    with serving():
+        spent = extractor_in(tmp_path, clock=clock, max_cost_usd=0.0, requests_per_minute=None, tokens_per_minute=60.0)
+        for _ in range(5):
+            with pytest.raises(RunStopper):
+                spent.ask(key_of(1), request_of(1))
+        clock.slept.clear()
+        other = extractor_in(tmp_path, clock=clock, requests_per_minute=None, tokens_per_minute=60.0)
+        other.limiter.wait_for_turn(1)
+    assert sum(clock.slept) <= 1.0
+
+
+def test_a_budget_counts_what_all_threads_spend() -> None:
+    """A lost update is a budget that is never reached."""
+    budget = Budget(1.0)
+
+    def spend() -> None:
+        for _ in range(5_000):
+            budget.spend(0.0001)
+
+    threads = [threading.Thread(target=spend) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert budget.spent_usd == pytest.approx(2.0)
+    with pytest.raises(RunStopper):
+        budget.check()
+
+
+# --- the breaker ------------------------------------------------------------------------------
+
+
+def test_an_outage_stops_the_run_long_before_every_row_has_been_tried(tmp_path: Path) -> None:
+    """Without a breaker an hour's outage is 3,500 rows times 8 attempts, and 3,500 rejects for nothing."""
+    clock, desk = Clock(), Desk(otherwise=DOWN)
+    with serving(desk), pytest.raises(RunStopper, match="run the partition again when it is back"):
+        run(tmp_path, *range(200), concurrency=1, clock=clock)
+    assert OUTAGE_FAILURES <= len(desk.asked) < 100
+    assert clock() - 10_000 >= OUTAGE_SECONDS
+
+
+def test_scattered_failures_do_not_trip_the_breaker(tmp_path: Path) -> None:
+    """A run that gives up at 30 % of 503 gives up on an ordinary afternoon."""
+    with serving(ScriptedAnswerer(Script(faults={"503": 0.3}))) as endpoint:
+        outcomes = run(tmp_path, *range(120), concurrency=4)
+        assert endpoint.stats()["faults"]["503"] > OUTAGE_FAILURES
+    assert all(outcome.answered for outcome in outcomes.values())
+
+
+def test_the_breaker_wants_both_many_failures_and_time() -> None:
+    """Thirty-two threads fail thirty-two times in one second of a deployment; two failures a minute are no outage."""
+    clock = Clock(now=0.0)
+    burst = Breaker(clock)
+    for _ in range(OUTAGE_FAILURES * 3):
+        burst.failed(Unavailable("503"))
+    burst.check()
+    clock.now += OUTAGE_SECONDS
+    with pytest.raises(RunStopper, match="503"):
+        burst.check()
+
+    rare = Breaker(clock)
+    for _ in range(OUTAGE_FAILURES - 1):
+        rare.failed(Unavailable("503"))
+        clock.now += 60
+    rare.check()
+
+
+@given(st.lists(st.sampled_from(["failed", "succeeded", "second"]), max_size=200))
+def test_the_breaker_is_open_exactly_after_enough_failures_in_a_row_over_enough_time(events: list[str]) -> None:
+    """One success is proof that the service is up, however many failures came before it."""
+    clock = Clock(now=0.0)
+    breaker, failures = Breaker(clock), []
+    for event in [*["failed"] * (OUTAGE_FAILURES - 3), *events]:
+        if event == "failed":
+            breaker.failed(Unavailable("503"))
+            failures.append(clock.now)
+        elif event == "succeeded":
+            breaker.succeeded()
+            failures = []
+        else:
+            clock.now += OUTAGE_SECONDS / 3
+        outage = len(failures) >= OUTAGE_FAILURES and clock.now - failures[0] >= OUTAGE_SECONDS
+        try:
+            breaker.check()
+        except RunStopper:
+            assert outage
+        else:
+            assert not outage
+
+
+# --- the estimate -----------------------------------------------------------------------------
+
+
+def test_the_estimate_of_a_prompt_learns_from_the_replies() -> None:
+    """A reservation twice too large halves the throughput; one too small is a storm of throttles."""
+    request, estimate = request_of(), TokenEstimate(DEFAULT.tokens_per_character)
+    true = TokenUsage(input_tokens=50, cache_read_tokens=estimate.prompt(request) * 2, output_tokens=999)
+    for _ in range(40):
+        estimate.learn(request, true)
+    assert estimate.prompt(request) == pytest.approx(true.prompt_tokens, rel=0.01)
+    estimate.learn(request, TokenUsage())
+    assert estimate.prompt(request) == pytest.approx(true.prompt_tokens, rel=0.01), "learned from a reply without usage"
+
+
+def test_the_limiter_is_told_prompt_and_max_tokens_and_settled_with_the_usage(tmp_path: Path) -> None:
+    """Bedrock reserves both up front; whoever reserves less is throttled, whoever settles nothing starves."""
+    told: list[tuple[str, Any]] = []
+
+    class Told:
+        def wait_for_turn(self, reserved: int) -> None:
+            told.append(("reserve", reserved))
+
+        def settle(self, reserved: int, usage: TokenUsage | None) -> None:
+            told.append(("settle", (reserved, usage)))
+
+        def throttled(self) -> None:
+            told.append(("throttled", None))
+
+    made = extractor_in(tmp_path, call=_replies(TOO_MANY, reply()))
+    extractor = Extractor(**{**_fields(made), "limiter": Told()})
+    request = request_of()
+    outcome = extractor.ask(key_of(1), request)
+    assert outcome.answered
+    expected = TokenEstimate(DEFAULT.tokens_per_character).prompt(request) + request["inferenceConfig"]["maxTokens"]
+    assert told == [
+        ("reserve", expected),
+        ("throttled", None),
+        ("settle", (expected, None)),
+        ("reserve", expected),
+        ("settle", (expected, ONE_CALL)),
+    ]
+
+
+def _fields(extractor: Extractor) -> dict[str, Any]:
+    return {name: getattr(extractor, name) for name in Extractor.__dataclass_fields__}
+
+
+def _replies(*steps: wire.Fault | wire.Reply) -> Callable[[dict[str, Any]], Reply]:
+    from cs_features.extraction.bedrock import Throttled
+
+    told: Iterator[Any] = iter(steps)
+
+    def call(_: dict[str, Any]) -> Reply:
+        step = next(told)
+        if isinstance(step, wire.Fault):
+            raise Throttled(step.error_type)
+        return Reply({"toolUseId": "t", "name": "n", "input": step.tool_input}, step.stop_reason, ONE_CALL, 1)
+
+    return call
+
+

@@ -1,0 +1,664 @@
+"""Nothing is paid for twice: reruns, appends, edits, kills, lost hosts, two runs at once, compaction.
+
+Billed calls are counted at the endpoint. The ledger is the real one on the local S3; where the order of
+S3 calls matters, an S3 in memory lets hypothesis choose it.
+"""
+
+import fcntl
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from cs_features.extraction import ledger as ledger_module
+from cs_features.extraction.bedrock import Reply, RunStopper
+from cs_features.extraction.engine import Outcome
+from cs_features.extraction.ledger import Ledger, line_of, merged, outcome_of
+from cs_features.extraction.pricing import TokenUsage
+from cs_features.extraction.session import extract
+from cs_features.local.scripted import Script
+from cs_features.schemas import Reason
+from cs_features_tests.conftest import DAY, PROMPTS, REPOSITORY, AwsAndModel, Lab, document, jsonl
+from cs_features_tests.desk import GOOD, extractor_in, key_of, requests_of, wait_until
+
+FOLDER = "country=NL/date=2025-03-04"
+ONE_CALL = TokenUsage(input_tokens=100, cache_read_tokens=2_000, cache_write_tokens=10, output_tokens=50)
+EXTRACT = ["raw_interactions", "llm_extractions"]
+FAST = {"requests_per_minute": 60_000}  # a stated quota: no test waits for one to be found
+
+
+@pytest.fixture
+def bucket(stack: AwsAndModel) -> Iterator[str]:
+    name = f"ledger-{os.urandom(6).hex()}"
+    boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    yield name
+    stack.answerer.script = Script()
+
+
+@pytest.fixture
+def fast_lab(make_lab: Callable[..., Lab]) -> Lab:
+    return make_lab(**FAST)
+
+
+def stats() -> dict[str, int]:
+    found: dict[str, int] = httpx.get(f"{os.environ['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']}/_local/stats").json()
+    return found
+
+
+class Billed:
+    """Calls answered at the endpoint since this was made."""
+
+    def __init__(self) -> None:
+        self._before = stats()
+
+    @property
+    def calls(self) -> int:
+        return stats()["answered"] - self._before["answered"]
+
+    @property
+    def in_flight(self) -> bool:
+        return stats()["requests"] - self._before["requests"] != self.calls
+
+
+def answered(number: int | str, text: str = "") -> Outcome:
+    answer = {**GOOD, "summary": text or f"Summary {number}."}
+    return Outcome(str(number), answer=answer, usage=ONE_CALL, cost_usd=0.001, latency_ms=7, attempts=1)
+
+
+def failed(number: int | str, reason: Reason = Reason.INVALID_ANSWER) -> Outcome:
+    return Outcome(str(number), error=reason, detail="d", usage=ONE_CALL, cost_usd=0.001, attempts=2)
+
+
+def objects_of(bucket: str) -> list[str]:
+    found = boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix="ledger/").get("Contents", [])
+    return [item["Key"] for item in found]
+
+
+def opened(bucket: str, journals: Path, s3: Any = None) -> Ledger:
+    return Ledger(s3 or boto3.client("s3"), bucket, FOLDER, journals)
+
+
+def ask_all(bucket: str, folder: Path, *numbers: int | str, **changes: Any) -> dict[str, Outcome]:
+    """A run over so many requests, as the asset makes it."""
+    with opened(bucket, folder / "journals") as ledger:
+        session = extract(requests_of(*numbers), ledger, extractor_in(folder, **changes), 8, lambda session: None)
+        return session.outcomes
+
+
+# --- what is asked again, and what is not -----------------------------------------------------
+
+
+def test_a_rerun_of_an_unchanged_partition_makes_no_call(fast_lab: Lab) -> None:
+    """Daft and LangExtract pay for the whole set again at every run."""
+    fast_lab.land("NL", DAY, "a.jsonl", jsonl(document(number) for number in range(12)))
+    billed = Billed()
+    assert fast_lab.process(only=EXTRACT).success
+    assert billed.calls == 12
+    first, again = fast_lab.table("llm_extractions"), Billed()
+    assert fast_lab.process(only=EXTRACT).success
+    assert again.calls == 0
+    second = fast_lab.table("llm_extractions")
+    assert second["reused"].all()
+    assert second.drop("reused").equals(first.drop("reused"))
+
+
+def test_one_appended_interaction_makes_one_call(fast_lab: Lab) -> None:
+    """Curator pays for 41 when one row is appended to 40."""
+    fast_lab.land("NL", DAY, "a.jsonl", jsonl(document(number) for number in range(10)))
+    fast_lab.process(only=EXTRACT)
+    fast_lab.land("NL", DAY, "b.jsonl", jsonl([document("late")]))
+    billed = Billed()
+    fast_lab.process(only=EXTRACT)
+    assert billed.calls == 1
+    assert fast_lab.table("llm_extractions").height == 11
+
+
+def test_an_edited_country_block_asks_that_country_again_and_no_other(
+    make_lab: Callable[..., Lab], tmp_path: Path
+) -> None:
+    """Calibrating Dutch irony is not a reason to pay for Spain again."""
+    prompts = tmp_path / "prompts"
+    shutil.copytree(PROMPTS, prompts, ignore=shutil.ignore_patterns("golden"))
+    lab = make_lab(**FAST, prompts_dir=prompts)
+    lab.land("NL", DAY, "a.jsonl", jsonl(document(number) for number in range(3)))
+    lab.land("BE", DAY, "a.jsonl", jsonl(document(number, country="BE") for number in range(4)))
+    for country in ("NL", "BE"):
+        assert lab.process(country, only=EXTRACT).success
+    file = prompts / "countries" / "BE.md"
+    file.write_text(file.read_text() + "\nBelgian customers are polite when they are angry.\n")
+    billed = Billed()
+    assert lab.process("NL", only=EXTRACT).success
+    assert billed.calls == 0
+    assert lab.process("BE", only=EXTRACT).success
+    assert billed.calls == 4
+
+
+def test_operational_settings_are_not_part_of_the_key(fast_lab: Lab) -> None:
+    """DocETL asks everything again when skip_on_error is flipped."""
+    fast_lab.land("NL", DAY, "a.jsonl", jsonl(document(number) for number in range(5)))
+    fast_lab.process(only=EXTRACT)
+    billed = Billed()
+    other = fast_lab.with_settings(
+        max_concurrency=1, requests_per_minute=30_000, tokens_per_minute=9e9, max_cost_usd=0.0
+    )
+    assert other.process(only=EXTRACT).success
+    assert billed.calls == 0
+
+
+def test_another_model_is_another_question(fast_lab: Lab) -> None:
+    """The other way round: an answer of one model under the name of another is a lie in the feature store."""
+    fast_lab.land("NL", DAY, "a.jsonl", jsonl(document(number) for number in range(3)))
+    fast_lab.process(only=EXTRACT)
+    billed = Billed()
+    assert fast_lab.with_settings(model_id="eu.amazon.nova-micro-v1:0").process(only=EXTRACT).success
+    assert billed.calls == 3
+    assert set(fast_lab.table("llm_extractions")["model_id"]) == {"eu.amazon.nova-micro-v1:0"}
+
+
+def test_identical_requests_of_a_partition_are_asked_once_and_answer_all_their_rows(fast_lab: Lab) -> None:
+    """Five of six peers pay for 40 rows of which 30 are distinct."""
+    same = document("same")["turns"]
+    documents = [*(document(number) for number in range(3)), *(document(f"s{number}", turns=same) for number in (1, 2, 3))]
+    fast_lab.land("NL", DAY, "a.jsonl", jsonl(documents))
+    billed = Billed()
+    fast_lab.process(only=EXTRACT)
+    assert billed.calls == 4
+    table = fast_lab.table("llm_extractions")
+    assert table["status"].to_list() == ["answered"] * 6
+    shared = table.filter(table["request_hash"].is_duplicated())
+    assert shared.height == 3
+    assert shared["summary"].n_unique() == 1
+    assert sorted(shared["reused"].to_list()) == [False, True, True]
+    assert (shared["cost_usd"] > 0).sum() == 1
+
+
+def test_an_answer_that_nobody_can_use_is_kept_and_not_paid_for_again(bucket: str, tmp_path: Path) -> None:
+    """A refusal costs its tokens; asked again at each rerun, one poison row is a standing order."""
+    billed = Billed()
+
+    def refuses(_: dict[str, Any]) -> Reply:
+        return Reply(None, "refusal", ONE_CALL, 1)
+
+    first = ask_all(bucket, tmp_path, 1, call=refuses)
+    again = ask_all(bucket, tmp_path, 1, call=lambda _: pytest.fail("asked again"))
+    assert first == again
+    assert again[key_of(1)].error is Reason.MODEL_REFUSED
+    assert again[key_of(1)].cost_usd > 0
+    assert billed.calls == 0
+
+
+def test_what_the_service_failed_to_answer_is_asked_by_the_next_run(
+    stack: AwsAndModel, bucket: str, tmp_path: Path
+) -> None:
+    """DocETL kept its failures: the rows of one outage stayed empty for ever."""
+    stack.answerer.script = Script(faults={"503": 1.0})
+    (lost,) = ask_all(bucket, tmp_path, 1).values()
+    assert lost.error is Reason.SERVICE_FAILED
+    stack.answerer.script = Script()
+    (found,) = ask_all(bucket, tmp_path, 1).values()
+    assert found.answered
+
+
+def test_a_stopped_run_keeps_what_it_paid_for(bucket: str, tmp_path: Path) -> None:
+    """A budget that throws away what it bought buys it again tomorrow."""
+    billed = Billed()
+    with pytest.raises(RunStopper, match="budget"):
+        ask_all(bucket, tmp_path, *range(40), max_cost_usd=1e-9)
+    assert billed.calls == 1
+    ask_all(bucket, tmp_path, *range(40))
+    assert billed.calls == 40
+
+
+# --- kills and lost hosts ---------------------------------------------------------------------
+
+_RUN = """
+import json, sys, time
+from pathlib import Path
+import boto3
+from cs_features.extraction.bedrock import bedrock_client, converse
+from cs_features.extraction.brakes import Budget
+from cs_features.extraction.engine import Extractor, TokenEstimate
+from cs_features.extraction.ledger import Ledger
+from cs_features.extraction.quota import Limiter
+from cs_features.extraction.session import extract
+from cs_features.schemas import Extraction
+bucket, folder, concurrency = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+requests, client = json.loads((folder / "requests.json").read_text()), bedrock_client(concurrency, 10)
+limiter = Limiter(folder / "quota", requests_per_minute=60_000, tokens_per_minute=None, burndown=1)
+extractor = Extractor(lambda request: converse(client, request), Extraction, lambda usage: 0.001, limiter, Budget(1.0),
+                      TokenEstimate(0.3))
+with Ledger(boto3.client("s3"), bucket, "FOLDER", folder / "journals") as ledger:
+    extract(requests, ledger, extractor, concurrency, lambda session: None)
+""".replace("FOLDER", FOLDER)
+CONCURRENCY = 8
+
+
+def test_a_run_that_is_killed_pays_again_for_what_was_in_flight_and_for_nothing_else(
+    stack: AwsAndModel, bucket: str, tmp_path: Path
+) -> None:
+    """kill -9 after about 20 calls of 80, then a restart: Curator bills 92, LOTUS up to 139, Daft 180."""
+    stack.answerer.script = Script(latency_mean_s=0.1)
+    billed, requests = Billed(), requests_of(*range(80))
+    (tmp_path / "requests.json").write_text(json.dumps(requests))
+    command = [sys.executable, "-W", "ignore", "-c", _RUN, bucket, str(tmp_path), str(CONCURRENCY)]
+    with subprocess.Popen(command, cwd=REPOSITORY) as child:
+        wait_until(lambda: billed.calls >= 20, seconds=60)
+        os.kill(child.pid, signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL
+    wait_until(lambda: not billed.in_flight)
+    paid = billed.calls
+    assert paid < 80, "the run was over before it was killed"
+    stack.answerer.script = Script()
+
+    elsewhere = opened(bucket, tmp_path / "another host")
+    with elsewhere:
+        shipped = set(elsewhere.known)
+    with opened(bucket, tmp_path / "journals") as here:
+        assert set(here.known) >= shipped
+        assert len(here.known) >= paid - CONCURRENCY
+        assert all(outcome.answered for outcome in here.known.values())
+
+    outcomes = ask_all(bucket, tmp_path, *range(80))
+    assert len(outcomes) == 80
+    assert billed.calls <= 80 + CONCURRENCY
+    before = billed.calls
+    ask_all(bucket, tmp_path, *range(80))
+    assert billed.calls == before
+
+
+class Refusing:
+    """S3 as a boto3 client has it, except that it refuses what `refuses` says."""
+
+    def __init__(self, refuses: Callable[[str], bool]) -> None:
+        self._s3 = boto3.client("s3")
+        self._refuses = refuses
+
+    def __getattr__(self, operation: str) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self._refuses(operation):
+                response = {"Error": {"Code": "SlowDown", "Message": "Please reduce your request rate."}}
+                raise ClientError(response, operation)  # type: ignore[arg-type]
+            return getattr(self._s3, operation)(*args, **kwargs)
+
+        return call
+
+
+def test_while_s3_refuses_nothing_is_lost_and_it_is_shipped_when_s3_is_back(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute of SlowDown must not cost the answers of that minute, nor stop the run that pays for them."""
+    monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 0.02)
+    refused: list[str] = []
+    down = threading.Event()
+
+    def refuses(operation: str) -> bool:
+        if down.is_set():
+            refused.append(operation)
+        return down.is_set()
+
+    with opened(bucket, tmp_path, Refusing(refuses)) as ledger:
+        ledger.record(answered("before"))
+        wait_until(lambda: len(objects_of(bucket)) == 1)
+        down.set()
+        for number in range(5):
+            ledger.record(answered(number))
+        wait_until(lambda: refused.count("put_object") >= 3)
+        down.clear()
+        wait_until(lambda: len(opened(bucket, tmp_path / "reader").read()) == 6)
+        ledger.record(answered("after"))
+    assert set(opened(bucket, tmp_path / "reader").read()) == {"before", "after", *map(str, range(5))}
+    assert not list(tmp_path.rglob("*.jsonl")), "a journal of a finished run is left behind"
+
+
+def test_a_run_that_ends_while_s3_refuses_is_shipped_by_the_next_one_on_the_host(bucket: str, tmp_path: Path) -> None:
+    """Deleting the journal before it is shipped would be the one moment at which an answer is nowhere. A host that
+    never saw the journal has what was shipped, and asks for the rest."""
+    down = threading.Event()
+    ledger = opened(bucket, tmp_path / "here", Refusing(lambda operation: down.is_set() and operation == "put_object"))
+    with pytest.raises(ClientError), ledger:
+        ledger.record(answered("shipped"))
+        wait_until(lambda: len(objects_of(bucket)) == 1)
+        down.set()
+        ledger.record(answered("journaled"))
+    with opened(bucket, tmp_path / "another host") as elsewhere:
+        assert set(elsewhere.known) == {"shipped"}
+    with opened(bucket, tmp_path / "here") as again:
+        assert again.known == {key: answered(key) for key in ("shipped", "journaled")}
+    with opened(bucket, tmp_path / "another host") as elsewhere:
+        assert set(elsewhere.known) == {"shipped", "journaled"}
+
+
+@pytest.mark.parametrize("torn", [1, 40, -1])
+def test_a_torn_last_line_of_a_journal_is_ignored(bucket: str, tmp_path: Path, torn: int) -> None:
+    """A kill in the middle of a write: a reader that insisted on JSON never opened the partition again."""
+    journal = tmp_path / bucket / FOLDER / "dead.jsonl"
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(line_of(answered("whole")) + line_of(answered("torn"))[:-1][:torn])
+    with opened(bucket, tmp_path) as ledger:
+        assert ledger.known == {"whole": answered("whole")}
+        ledger.record(answered("next"))
+    assert opened(bucket, tmp_path).read() == {"whole": answered("whole"), "next": answered("next")}
+    assert not journal.exists()
+
+
+def test_the_journal_of_a_running_run_is_left_to_it(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second run that 'recovered' the first one's journal deleted it under its hands."""
+    monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 3_600)
+    with opened(bucket, tmp_path) as one:
+        one.record(answered("one"))
+        (journal,) = tmp_path.rglob("*.jsonl")
+        with opened(bucket, tmp_path) as other:
+            assert other.known == {}
+            assert journal.exists()
+        assert journal.read_bytes() == line_of(answered("one"))
+    assert set(opened(bucket, tmp_path).read()) == {"one"}
+
+
+def test_two_runs_that_start_at_the_same_moment_keep_their_journals(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the making of a journal and its lock it looks like a dead run's: the other run deleted it, so the
+    first one wrote to a file that no longer was, and failed when it wanted to delete it at the end."""
+    meanwhile, flock = [True], fcntl.flock
+
+    def locked(file: Any, operation: int) -> None:
+        if meanwhile and not operation & fcntl.LOCK_NB:
+            meanwhile.pop()
+            with opened(bucket, tmp_path):
+                pass
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", locked)
+    with opened(bucket, tmp_path) as ledger:
+        assert not meanwhile
+        ledger.record(answered("one"))
+        assert [path.read_bytes() for path in tmp_path.rglob("*.jsonl")] == [line_of(answered("one"))]
+    assert set(opened(bucket, tmp_path).read()) == {"one"}
+
+
+def test_what_is_recorded_is_in_the_journal_before_record_returns(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LOTUS writes its cache after the whole batch: a kill loses all of it."""
+    monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 3_600)
+    with opened(bucket, tmp_path) as ledger:
+        for number in range(3):
+            ledger.record(answered(number))
+            (journal,) = tmp_path.rglob("*.jsonl")
+            assert len(journal.read_bytes().splitlines()) == number + 1
+
+
+def test_many_threads_record_whole_lines(bucket: str, tmp_path: Path) -> None:
+    """Lines of two threads in one another are two answers lost."""
+    with opened(bucket, tmp_path) as ledger:
+        threads = [
+            threading.Thread(target=lambda t=t: [ledger.record(answered(f"{t}-{n}")) for n in range(100)])
+            for t in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(opened(bucket, tmp_path).read()) == 800
+
+
+def test_journals_are_for_their_owner_alone(bucket: str, tmp_path: Path) -> None:
+    """They hold summaries of what customers said, in a folder that every user of the host can list."""
+    with opened(bucket, tmp_path / "journals"):
+        (journal,) = tmp_path.rglob("*.jsonl")
+        assert journal.parent.stat().st_mode & 0o077 == 0
+
+
+# --- two runs at once -------------------------------------------------------------------------
+
+
+def test_two_runs_of_one_partition_share_what_they_pay_for(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sensor's run and a backfill of the same day: the second pays only for what it asks in the same moment."""
+    monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 0.02)
+    requests = requests_of(*range(10))
+    asked: list[int] = []
+    with opened(bucket, tmp_path / "here") as one, opened(bucket, tmp_path / "there") as other:
+
+        def while_the_other_runs(_: dict[str, Any]) -> Reply:
+            asked.append(1)
+            for key in requests:
+                one.record(Outcome(key, answer=GOOD, usage=ONE_CALL, attempts=1))
+            wait_until(lambda: len(other.known) == 10)
+            return Reply({"toolUseId": "t", "name": "n", "input": GOOD}, "tool_use", ONE_CALL, 1)
+
+        session = extract(requests, other, extractor_in(tmp_path, call=while_the_other_runs), 4, lambda session: None)
+    assert len(asked) == 1
+    assert len(session.outcomes) == 10
+    assert len(session.asked) == 1, "the other run's calls are on this run's bill"
+
+
+def test_an_answer_that_is_known_is_not_replaced_by_another_runs_failure(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer beats a failure, also when the failure comes in while the run goes."""
+    monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 0.02)
+    with opened(bucket, tmp_path / "here") as one, opened(bucket, tmp_path / "there") as other:
+        other.record(answered("x"))
+        wait_until(lambda: "x" in one.known)
+        other.record(failed("x"))
+        other.record(answered("marker"))
+        wait_until(lambda: "marker" in one.known)
+        assert one.known["x"].answered
+
+
+# --- lines ------------------------------------------------------------------------------------
+
+texts = st.text(max_size=40)
+outcomes = st.builds(
+    Outcome,
+    request_hash=st.sampled_from("abcdef"),
+    answer=st.none() | st.fixed_dictionaries({"summary": texts, "urgency_score": st.floats(0, 1)}),
+    raw_answer=st.none() | texts,
+    error=st.none() | st.sampled_from(sorted(set(Reason) - {Reason.SERVICE_FAILED})),
+    detail=st.none() | texts,
+    usage=st.builds(TokenUsage, *[st.integers(0, 10**6)] * 4),
+    cost_usd=st.floats(0, 10),
+    latency_ms=st.integers(0, 10**6),
+    attempts=st.integers(0, 60),
+)
+
+
+@given(outcomes)
+def test_an_outcome_reads_back_as_it_was_written(outcome: Outcome) -> None:
+    """Line ends, lone surrogates and U+2028 in a summary must neither split a line nor fail the writing of it."""
+    line = line_of(outcome)
+    assert line.endswith(b"\n")
+    assert len(line.splitlines()) == 1
+    assert outcome_of(line) == outcome
+
+
+@given(outcomes, st.data())
+def test_no_beginning_of_a_line_reads_as_an_outcome(outcome: Outcome, data: st.DataObject) -> None:
+    """A torn line that parsed would be an answer with half its features."""
+    line = line_of(outcome)
+    assert outcome_of(line[: data.draw(st.integers(0, len(line) - 2))]) is None
+
+
+@given(st.lists(outcomes, max_size=20), st.randoms(use_true_random=False))
+def test_what_is_answered_does_not_depend_on_the_order_of_lines(found: list[Outcome], random: Any) -> None:
+    """Parts of two hosts have no order: a failure that came later in the listing hid a paid answer."""
+    lines = [line_of(outcome) for outcome in found]
+    shuffled = random.sample(lines, len(lines))
+    one, other = merged(lines), merged(shuffled)
+    assert {key for key, outcome in one.items() if outcome.answered} == {
+        key for key, outcome in other.items() if outcome.answered
+    }
+    assert set(one) == set(other) == {outcome.request_hash for outcome in found}
+
+
+@given(st.lists(outcomes, max_size=20))
+def test_an_answer_beats_a_failure_and_the_later_of_two_equals_stands(found: list[Outcome]) -> None:
+    """A redrive that failed after a success must not undo it; one that succeeded must count."""
+    expected = {}
+    for outcome in found:
+        same = [other for other in found if other.request_hash == outcome.request_hash]
+        answers = [other for other in same if other.answered]
+        expected[outcome.request_hash] = (answers or same)[-1]
+    assert merged(line_of(outcome) for outcome in found) == expected
+
+
+@given(st.lists(outcomes, max_size=20), st.integers(0, 20))
+def test_merging_a_part_first_changes_nothing(found: list[Outcome], cut: int) -> None:
+    """This is what compaction relies on."""
+    lines = [line_of(outcome) for outcome in found]
+    compacted = [line_of(outcome) for outcome in merged(lines[:cut]).values()]
+    assert merged([*compacted, *lines[cut:]]) == merged(lines)
+
+
+def test_what_the_service_failed_is_not_kept(bucket: str, tmp_path: Path) -> None:
+    """An outage in the ledger is an outage for ever."""
+    with opened(bucket, tmp_path) as ledger:
+        for reason in Reason:
+            ledger.record(failed(reason.value, reason))
+    kept = set(opened(bucket, tmp_path).read())
+    assert kept == {reason.value for reason in Reason} - {Reason.SERVICE_FAILED.value}
+
+
+# --- compaction -------------------------------------------------------------------------------
+
+
+def test_compaction_leaves_one_object_with_everything_in_it(bucket: str, tmp_path: Path) -> None:
+    """A part a second is 3,600 objects an hour, each one a GET for every later run."""
+    for number in range(4):
+        with opened(bucket, tmp_path) as ledger:
+            ledger.record(answered(number))
+            ledger.record(failed("x"))
+    before = opened(bucket, tmp_path).read()
+    assert len(objects_of(bucket)) == 4
+    with opened(bucket, tmp_path) as ledger:
+        ledger.compact()
+        assert len(objects_of(bucket)) == 1
+        ledger.compact()
+    assert len(objects_of(bucket)) == 1
+    assert opened(bucket, tmp_path).read() == before
+    assert len(before) == 5
+
+
+class MemoryS3:
+    """As much of S3 as the ledger uses, with pages of two keys; `meanwhile` is called before each request."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.meanwhile = meanwhile
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803
+        self.meanwhile()
+        self.objects[Key] = Body
+
+    def get_object(self, Bucket: str, Key: str) -> Any:  # noqa: N803
+        self.meanwhile()
+        if Key not in self.objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": ""}}, "GetObject")
+        return {"Body": io.BytesIO(self.objects[Key])}
+
+    def delete_objects(self, Bucket: str, Delete: Any) -> None:  # noqa: N803
+        self.meanwhile()
+        for item in Delete["Objects"]:
+            self.objects.pop(item["Key"], None)
+
+    def get_paginator(self, _: str) -> Any:
+        return self
+
+    def paginate(self, Bucket: str, Prefix: str) -> Iterator[Any]:  # noqa: N803
+        last = ""
+        while True:
+            self.meanwhile()
+            keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > last)[:2]
+            if not keys:
+                return
+            yield {"Contents": [{"Key": key} for key in keys]}
+            last = keys[-1]
+
+
+steps = st.tuples(
+    st.integers(1, 12),  # S3 requests of whoever is at work before this step cuts in
+    st.integers(0, 2),  # whose step it is
+    st.sampled_from(["record", "record", "record", "compact", "compact", "reopen"]),
+    outcomes,
+)
+
+
+@hypothesis_settings(max_examples=150)
+@given(st.lists(steps, min_size=4, max_size=25))
+def test_no_order_of_appends_compactions_and_openings_of_three_runs_loses_an_outcome(
+    tmp_path_factory: pytest.TempPathFactory, script: list[tuple[int, int, str, Outcome]]
+) -> None:
+    """Deleting what another run has just replaced, or listing in the moment between its write and its delete: each
+    interleaving of S3 requests is possible between hosts, and each lost answer is paid for again."""
+    recorded: list[Outcome] = []
+    busy: set[int] = set()
+    todo = list(script)
+    left = 0
+
+    def next_step() -> None:
+        nonlocal left
+        _, who, what, outcome = todo.pop(0)
+        left = todo[0][0] if todo else 0
+        busy.add(who)
+        if what == "record":
+            runs[who].record(outcome)
+            recorded.append(outcome)
+        elif what == "compact":
+            runs[who].compact()
+        else:
+            runs[who].__exit__(None, None, None)
+            there = merged(line for body in s3.objects.values() for line in body.splitlines())
+            runs[who] = made(who).__enter__()
+            assert {key for key, each in there.items() if each.answered} <= {
+                key for key, each in runs[who].known.items() if each.answered
+            }
+            assert set(there) <= set(runs[who].known)
+        busy.discard(who)
+
+    def meanwhile() -> None:
+        nonlocal left
+        left -= 1
+        if left <= 0 and todo and todo[0][1] not in busy and busy:
+            next_step()
+
+    folder = tmp_path_factory.mktemp("ledgers")
+    s3 = MemoryS3(lambda: None)
+
+    def made(who: int) -> Ledger:
+        return Ledger(s3, "bucket", FOLDER, folder / str(who))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger_module, "SHIP_SECONDS", 3_600)  # the background thread keeps out of it
+        runs = [made(who).__enter__() for who in range(3)]
+        s3.meanwhile = meanwhile
+        while todo:
+            next_step()
+        s3.meanwhile = lambda: None
+        for run in runs:
+            run.__exit__(None, None, None)
+        found = made(9).read()
+        with made(9) as last:
+            last.compact()
+        assert made(9).read() == found
+    assert len(s3.objects) <= 1
+    assert set(found) == {outcome.request_hash for outcome in recorded}
+    for key, outcome in found.items():
+        same = [each for each in recorded if each.request_hash == key]
+        assert outcome in ([each for each in same if each.answered] or same)

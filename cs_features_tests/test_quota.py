@@ -1,0 +1,419 @@
+"""The limiter on a clock that belongs to the test: pace, stalls, reservations, sharing, and finding a quota."""
+
+import math
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cs_features.extraction.pricing import TokenUsage
+from cs_features.extraction.quota import (
+    CATCH_UP_SECONDS,
+    EPISODE_SECONDS,
+    FORGET_SECONDS,
+    REST_SECONDS,
+    START_PER_SECOND,
+    Limiter,
+)
+from cs_features_tests.conftest import REPOSITORY
+from cs_features_tests.desk import Clock
+
+
+def limiter(path: Path, clock: Clock, *, sleep: Any = None, **quota: Any) -> Limiter:
+    stated = {"requests_per_minute": None, "tokens_per_minute": None, "burndown": 1, **quota}
+    return Limiter(path, clock=clock, sleep=sleep or clock.sleep, **stated)
+
+
+def starts(limited: Limiter, clock: Clock, seconds: float, reserved: int = 0) -> list[float]:
+    """When calls start that are asked one after the other, each taking no time, from now on for `seconds`."""
+    begun, until = [], clock() + seconds
+    while True:
+        limited.wait_for_turn(reserved)
+        if clock() >= until - 1e-9:
+            return begun
+        begun.append(clock())
+
+
+def most_within(times: Sequence[float], seconds: float) -> int:
+    """The most calls that start within any stretch of `seconds`."""
+    return max(sum(begin <= other < begin + seconds - 1e-9 for other in times) for begin in times)
+
+
+# --- a stated rate ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("per_minute", [30, 600, 1_200, 6_001])
+def test_the_pace_is_the_stated_rate(tmp_path: Path, per_minute: int) -> None:
+    """botocore's standard mode used 84 % of the quota, with a quarter of its calls throttled."""
+    clock = Clock()
+    begun = starts(limiter(tmp_path / "q", clock, requests_per_minute=per_minute), clock, 60)
+    assert len(begun) in (per_minute, per_minute + 1)
+    assert most_within(begun, 1) <= math.ceil(per_minute / 60) + 1
+
+
+def test_there_is_no_storm_at_the_start_nor_after_a_pause(tmp_path: Path) -> None:
+    """A bucket that was full at the start let 1,200 calls go at once, and Bedrock threw most of them back."""
+    clock = Clock()
+    limited = limiter(tmp_path / "q", clock, requests_per_minute=600)
+    for pause in (0, 30, CATCH_UP_SECONDS + 0.2, FORGET_SECONDS - 60, FORGET_SECONDS * 5):
+        clock.now += pause
+        assert most_within(starts(limited, clock, 5), 1) <= 11
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.integers(1, 30)), max_size=12))
+def test_no_stretch_of_time_has_more_calls_than_the_rate_and_what_may_be_caught_up(
+    tmp_path_factory: pytest.TempPathFactory, rhythm: list[tuple[float, int]]
+) -> None:
+    """Whatever the rhythm of pauses and bursts: catching up is bounded, so Bedrock's bucket is never overrun."""
+    clock, begun = Clock(), []
+    limited = limiter(tmp_path_factory.mktemp("quota") / "q", clock, requests_per_minute=600)
+    for pause, calls in rhythm:
+        clock.now += pause
+        for _ in range(calls):
+            limited.wait_for_turn(0)
+            begun.append(clock())
+    for seconds in (0.5, 1, 3, 10):
+        assert not begun or most_within(begun, seconds) <= 10 * (seconds + CATCH_UP_SECONDS) + 1
+
+
+def test_a_short_stall_is_caught_up(tmp_path: Path) -> None:
+    """A garbage collection, a slow disk: at 1,200 a minute every lost tenth of a second is two calls."""
+    clock = Clock()
+    limited = limiter(tmp_path / "q", clock, requests_per_minute=600)
+    begun = starts(limited, clock, 5)
+    clock.now += 0.9 * CATCH_UP_SECONDS
+    begun += starts(limited, clock, 5)
+    assert clock() - begun[0] == pytest.approx(10.9, abs=0.11)
+    assert len(begun) == pytest.approx(109, abs=1)
+
+
+def test_a_waiting_call_does_not_keep_others_from_their_turns(tmp_path: Path) -> None:
+    """Sleeping under the lock would make 32 threads one."""
+    clock = Clock()
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def sleep(_: float) -> None:
+        waiting.set()
+        assert go_on.wait(20)
+
+    limited = limiter(tmp_path / "q", clock, sleep=sleep, requests_per_minute=60)
+    limited.wait_for_turn(0)
+    sleeper = threading.Thread(target=limited.wait_for_turn, args=(0,))
+    sleeper.start()
+    assert waiting.wait(20)
+    slept: list[float] = []
+    limiter(tmp_path / "q", clock, sleep=slept.append, requests_per_minute=60).wait_for_turn(0)
+    go_on.set()
+    sleeper.join(20)
+    assert slept == [pytest.approx(2.0)]
+
+
+# --- tokens -----------------------------------------------------------------------------------
+
+
+def test_tokens_are_reserved_up_front(tmp_path: Path) -> None:
+    """Bedrock reserves prompt and maxTokens when a call starts: 100 calls a minute fit here, and not one more."""
+    clock = Clock()
+    begun = starts(limiter(tmp_path / "q", clock, tokens_per_minute=100_000), clock, 60, reserved=1_000)
+    assert len(begun) in (100, 101)
+
+
+@pytest.mark.parametrize(
+    ("usage", "burndown", "used"),
+    [
+        (None, 1, 0),
+        (TokenUsage(), 10, 0),
+        (TokenUsage(input_tokens=300), 10, 300),
+        (TokenUsage(cache_write_tokens=300), 10, 300),
+        (TokenUsage(cache_read_tokens=900), 10, 0),
+        (TokenUsage(output_tokens=50), 10, 500),
+        (TokenUsage(output_tokens=50), 5, 250),
+        (TokenUsage(100, 700, 100, 30), 10, 500),
+        (TokenUsage(input_tokens=900, output_tokens=60), 10, 1_500),
+    ],
+)
+def test_settling_gives_back_what_was_not_used_and_cache_reads_are_free(
+    tmp_path: Path, usage: TokenUsage | None, burndown: int, used: int
+) -> None:
+    """Cache reads cost no quota in the end: counted, they cut the throughput of a cached prompt to a fifth. Output
+    burns ten times its tokens: not counted, every call of a busy minute is throttled."""
+    clock = Clock()
+    limited = limiter(tmp_path / "q", clock, tokens_per_minute=60_000, burndown=burndown)
+    limited.wait_for_turn(1_000)
+    limited.settle(1_000, usage)
+    limited.wait_for_turn(0)
+    assert clock() - 10_000 == pytest.approx(used / 1_000)
+
+
+def test_both_quotas_hold_at_once(tmp_path: Path) -> None:
+    """The tighter one decides: 20 calls a minute by requests, 12 by tokens."""
+    clock = Clock()
+    both = limiter(tmp_path / "q", clock, requests_per_minute=20, tokens_per_minute=12_000)
+    assert len(starts(both, clock, 60, reserved=1_000)) in (12, 13)
+    clock.now += 100
+    assert len(starts(both, clock, 60, reserved=10)) in (20, 21)
+
+
+def test_a_throttle_under_a_stated_quota_rests_and_keeps_the_rate(tmp_path: Path) -> None:
+    """Halving a stated quota at each throttle ended at a tenth of what was paid for."""
+    clock = Clock()
+    limited = limiter(tmp_path / "q", clock, requests_per_minute=600)
+    starts(limited, clock, 2)
+    limited.throttled()
+    before = clock()
+    limited.wait_for_turn(0)
+    assert clock() - before >= REST_SECONDS
+    assert len(starts(limited, clock, 60)) == pytest.approx(600, abs=1)
+
+
+# --- sharing ----------------------------------------------------------------------------------
+
+
+def test_two_limiters_of_one_process_share_one_rate(tmp_path: Path) -> None:
+    """botocore's adaptive mode counts by client: two runs ask twice the quota."""
+    clock = Clock()
+    pair = [limiter(tmp_path / "q", clock, requests_per_minute=600) for _ in range(2)]
+    until, begun = clock() + 60, 0
+    while clock() < until:
+        pair[begun % 2].wait_for_turn(0)
+        begun += 1
+    assert begun in (600, 601, 602)
+
+
+_TURNS = """
+import sys
+from pathlib import Path
+from cs_features.extraction.quota import Limiter
+slept = []
+limited = Limiter(Path(sys.argv[1]), requests_per_minute=600, tokens_per_minute=None, burndown=1,
+                  clock=lambda: 10_000.0, sleep=slept.append)
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(100):
+    limited.wait_for_turn(0)
+print(*slept)
+"""
+
+
+def test_processes_take_their_turns_from_one_clock(tmp_path: Path) -> None:
+    """Parallelism is threads in a run times runs, and the quota is the account's: with time standing still, 300
+    turns of three processes are 300 different turns without a gap."""
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", _TURNS, str(tmp_path / "q")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=REPOSITORY,
+        )
+        for _ in range(3)
+    ]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    turns = sorted(float(turn) for child in children for turn in child.communicate(timeout=60)[0].split())
+    # The very first turn is now, so nobody slept for it.
+    assert turns == [pytest.approx(number / 10) for number in range(1, 300)]
+
+
+def test_models_do_not_share_a_rate(tmp_path: Path) -> None:
+    """Each model has a quota of its own, and a file of its own."""
+    clock = Clock()
+    for name in ("one", "other"):
+        limiter(tmp_path / name, clock, requests_per_minute=1).wait_for_turn(0)
+    assert clock.slept == []
+
+
+# --- finding a quota --------------------------------------------------------------------------
+
+
+class Bedrock:
+    """A quota of so many calls a second with a burst of one second, and who hits it."""
+
+    def __init__(self, clock: Clock, per_second: float) -> None:
+        self.clock, self.per_second = clock, per_second
+        self.level, self.filled = per_second, clock()
+        self.answered: list[float] = []
+        self.throttled: list[float] = []
+
+    def call(self) -> bool:
+        now = self.clock()
+        self.level = min(self.per_second, self.level + (now - self.filled) * self.per_second)
+        self.filled = now
+        if self.level < 1:
+            self.throttled.append(now)
+            return False
+        self.level -= 1
+        self.answered.append(now)
+        return True
+
+
+def find(path: Path, per_second: float, seconds: float) -> tuple[Bedrock, Clock]:
+    """A run of calls against a quota that nobody has stated."""
+    clock = Clock()
+    bedrock, limited = Bedrock(clock, per_second), limiter(path, clock)
+    until = clock() + seconds
+    while clock() < until:
+        limited.wait_for_turn(0)
+        if not bedrock.call():
+            limited.throttled()
+    return bedrock, clock
+
+
+@pytest.mark.parametrize(("per_second", "throttled"), [(6, 0.03), (20, 0.01), (60, 0.005)])
+def test_a_quota_that_nobody_states_is_found_and_used_without_a_storm(
+    tmp_path: Path, per_second: float, throttled: float
+) -> None:
+    """Default quotas differ by account; a fixed guess is either a storm of 429s or an idle account."""
+    bedrock, _ = find(tmp_path / "q", per_second, 300)
+    late = [time for time in bedrock.answered if time > 10_060]
+    assert len(late) >= 0.85 * per_second * 240
+    assert len(bedrock.throttled) <= throttled * len(bedrock.answered)
+
+
+def test_the_rate_grows_until_the_first_throttle(tmp_path: Path) -> None:
+    """A rate that grows by one call a minute reaches a quota of 20 a second after the day is over."""
+    clock = Clock()
+    limited = limiter(tmp_path / "q", clock)
+    begun = starts(limited, clock, 20)
+    by_second = [sum(second <= time - begun[0] < second + 1 for time in begun) for second in range(20)]
+    assert by_second[0] <= 2 * START_PER_SECOND
+    assert by_second[-1] > 50 * START_PER_SECOND
+    assert by_second == sorted(by_second)
+
+
+def pace(limited: Limiter, clock: Clock) -> float:
+    """Calls a second, as two turns that follow each other tell it once nothing is left to catch up."""
+    before = clock()
+    while clock() == before:
+        limited.wait_for_turn(0)
+    before = clock()
+    limited.wait_for_turn(0)
+    return 1 / (clock() - before)
+
+
+def grown(path: Path) -> tuple[Limiter, Clock]:
+    """A limiter that has grown to some 30 calls a second and was never throttled."""
+    clock = Clock()
+    limited = limiter(path, clock)
+    starts(limited, clock, 6)
+    return limited, clock
+
+
+def test_throttles_that_arrive_together_cut_the_rate_once(tmp_path: Path) -> None:
+    """Thirty-two calls in flight are thrown back together: cut for each of them the rate falls to nothing."""
+    one, clock_of_one = grown(tmp_path / "one")
+    many, clock_of_many = grown(tmp_path / "many")
+    before = pace(one, clock_of_one)
+    pace(many, clock_of_many)
+    one.throttled()
+    for _ in range(32):
+        clock_of_many.now += EPISODE_SECONDS / 50
+        many.throttled()
+    after = pace(one, clock_of_one)
+    assert after == pytest.approx(pace(many, clock_of_many), rel=0.05)
+    assert 0.5 * before < after < 0.9 * before
+
+
+def test_a_later_throttle_is_another_episode_and_cuts_again(tmp_path: Path) -> None:
+    """One cut for ever would leave the run above a quota that has shrunk."""
+    limited, clock = grown(tmp_path / "q")
+    limited.throttled()
+    first = pace(limited, clock)
+    for _ in range(10):
+        clock.now += 2 * EPISODE_SECONDS
+        limited.throttled()
+    assert pace(limited, clock) < 0.6 * first
+
+
+def test_after_the_first_throttle_the_rate_creeps_and_no_longer_doubles(tmp_path: Path) -> None:
+    """Doubling again after each cut throttles a quarter of all calls for ever; never growing again wastes a quota
+    that was only busy for a minute."""
+    limited, clock = grown(tmp_path / "q")
+    limited.throttled()
+    low = pace(limited, clock)
+    starts(limited, clock, 10)
+    middle = pace(limited, clock)
+    starts(limited, clock, 60)
+    high = pace(limited, clock)
+    assert low < middle < 1.5 * low
+    assert high > middle
+
+
+def test_calls_that_do_not_wait_teach_nothing(tmp_path: Path) -> None:
+    """A trickle of one call a second has not shown that a hundred would pass; grown on it, a backfill began in a storm."""
+    clock = Clock()
+    limited = limiter(tmp_path / "q", clock)
+    for _ in range(100):
+        limited.wait_for_turn(0)
+        clock.now += 1
+    assert most_within(starts(limited, clock, 1), 1) <= 2 * START_PER_SECOND
+
+
+def test_the_rate_never_falls_to_nothing(tmp_path: Path) -> None:
+    """An hour of throttles (another team's backfill) must not leave a run that never asks again."""
+    limited, clock = grown(tmp_path / "q")
+    for _ in range(500):
+        clock.now += 2 * EPISODE_SECONDS
+        limited.throttled()
+    clock.slept.clear()
+    limited.wait_for_turn(0)
+    limited.wait_for_turn(0)
+    assert sum(clock.slept) < 30
+
+
+# --- the file ---------------------------------------------------------------------------------
+
+
+def test_what_one_run_found_the_next_one_uses_unless_it_is_old(tmp_path: Path) -> None:
+    """Each run that starts at four calls a second loses half a minute; last night's rate says nothing about now."""
+    _, clock = grown(tmp_path / "q")
+    assert pace(limiter(tmp_path / "q", clock), clock) > 4 * START_PER_SECOND
+    clock.now += FORGET_SECONDS + 1
+    assert pace(limiter(tmp_path / "q", clock), clock) <= 2 * START_PER_SECOND
+
+
+def test_after_a_reboot_the_clock_starts_anew(tmp_path: Path) -> None:
+    """CLOCK_MONOTONIC begins at zero again: the turns of before lie days ahead."""
+    path = tmp_path / "q"
+    starts(limiter(path, Clock(now=900_000.0), requests_per_minute=60), Clock(now=900_000.0), 0)
+    clock = Clock(now=40.0)
+    limiter(path, clock, requests_per_minute=60).wait_for_turn(0)
+    assert clock.slept == []
+
+
+_NOW = 100.0  # seconds after a boot
+
+
+@given(content=st.binary(max_size=120), stated=st.sampled_from([None, 600.0]))
+@example(content=b"", stated=None)
+@example(content=b"half a st", stated=None)
+@example(content=b"\0" * 48, stated=None)
+@example(content=b"\xff" * 48, stated=None)
+@example(content=b"not a state at all, and longer than any state that there was", stated=600.0)
+@example(content=struct.pack("<6d", 0, 0, math.nan, 0, _NOW, 0), stated=None)
+def test_a_corrupt_file_is_started_anew(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, stated: float | None
+) -> None:
+    """A host that lost power leaves a file of zeros: every run ended in a ZeroDivisionError until somebody deleted
+    it, or, with other garbage, asked without any limit."""
+    clock, path = Clock(now=_NOW), tmp_path_factory.mktemp("quota") / "q"
+    path.write_bytes(content)
+    limited = limiter(path, clock, requests_per_minute=stated)
+    begun = []
+    for _ in range(12):
+        limited.wait_for_turn(0)
+        begun.append(clock())
+    assert begun[0] == _NOW
+    assert 0.5 < begun[-1] - begun[0] < 5

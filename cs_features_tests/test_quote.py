@@ -1,0 +1,317 @@
+"""The quote: free, close to the bill that follows, honest where it knows nothing, plain on the command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import httpx
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cs_features import quote as quote_module
+from cs_features.environments import Settings
+from cs_features.extraction.models import capabilities_of
+from cs_features.partitions import Partition
+from cs_features.quote import (
+    MIN_HISTORY_CALLS,
+    Habits,
+    Quote,
+    as_frame,
+    assumed,
+    learn,
+    partitions_between,
+    quote_of,
+    quotes,
+)
+from cs_features_tests.conftest import DAY, REPOSITORY, Lab, document, jsonl
+from cs_features_tests.desk import DEFAULT, PROMPTS_READ, requests_of
+
+EXTRACT = ["raw_interactions", "llm_extractions"]
+NEXT = DAY + timedelta(days=1)
+WORDS = ("pakket", "factuur", "storing", "levering", "router", "contract", "verhuizing", "korting")
+
+
+@pytest.fixture
+def fast_lab(make_lab: Callable[..., Lab]) -> Lab:
+    return make_lab(requests_per_minute=60_000)
+
+
+def documents(day: date, first: int, last: int) -> bytes:
+    """Interactions of quite different lengths, each its own."""
+    return jsonl(
+        document(
+            f"{day} {number}",
+            occurred_at=f"{day}T09:30:00+00:00",
+            turns=[
+                {"speaker": "customer", "text": f"Vraag {number} van {day}: " + "waar blijft mijn " * (number % 17)},
+                {"speaker": "agent", "text": " ".join(WORDS[(number + each) % 8] for each in range(number % 23 + 1))},
+            ],
+        )
+        for number in range(first, last)
+    )
+
+
+def model_calls() -> int:
+    url = os.environ["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"]
+    made: int = httpx.get(f"{url}/_local/stats").json()["requests"]
+    return made
+
+
+def quote_in(lab: Lab, *days: date, country: str = "NL") -> list[Quote]:
+    resources = lab.resources
+    partitions = [Partition(country, day) for day in days]
+    return quotes(partitions, resources["landing"], resources["data"], resources["model"])
+
+
+def run_on_another_day(lab: Lab, day: date) -> Any:
+    """A run that finds the prompt cache cold, as it is in the morning."""
+    lab.stack.answerer._cached_until.clear()
+    run = lab.process(day=day, only=EXTRACT)
+    assert run.success, run.errors
+    return run.metadata("llm_extractions")
+
+
+def agrees(quoted: Quote, bill: Any) -> None:
+    assert quoted.calls == bill["calls"]
+    assert quoted.cost_usd == pytest.approx(bill["cost_usd"], rel=0.05)
+    for kind in ("cache_read_tokens", "cache_write_tokens", "output_tokens"):
+        assert getattr(quoted, kind) == pytest.approx(bill[kind], rel=0.1)
+
+
+def test_the_quote_of_a_fresh_day_is_within_five_percent_of_its_bill(fast_lab: Lab) -> None:
+    """A quote by the model's stated rates is 30 % off when the tokenizer is another one; yesterday's calls know."""
+    fast_lab.land("NL", DAY, "a.jsonl", documents(DAY, 0, 60))
+    run_on_another_day(fast_lab, DAY)
+    fast_lab.land("NL", NEXT, "a.jsonl", documents(NEXT, 100, 150))
+    (quoted,) = quote_in(fast_lab, NEXT)
+    assert (quoted.interactions, quoted.calls, quoted.in_ledger, quoted.learned_from_calls) == (50, 50, 0, 60)
+    agrees(quoted, run_on_another_day(fast_lab, NEXT))
+
+
+def test_the_quote_of_a_half_done_day_is_within_five_percent_of_what_is_left(fast_lab: Lab) -> None:
+    """A quote for the whole day again made an operator wait for a budget that a tenth of it would have met."""
+    fast_lab.land("NL", DAY, "a.jsonl", documents(DAY, 0, 40))
+    run_on_another_day(fast_lab, DAY)
+    fast_lab.land("NL", DAY, "b.jsonl", documents(DAY, 40, 80))
+    (quoted,) = quote_in(fast_lab, DAY)
+    assert (quoted.interactions, quoted.calls, quoted.in_ledger, quoted.learned_from_calls) == (80, 40, 40, 40)
+    agrees(quoted, run_on_another_day(fast_lab, DAY))
+    (done,) = quote_in(fast_lab, DAY)
+    assert (done.calls, done.in_ledger, done.cost_usd, done.minutes) == (0, 80, 0.0, 0.0)
+
+
+def test_a_quote_makes_no_call_and_writes_nothing(fast_lab: Lab) -> None:
+    """A quote that costs something is a bill."""
+    fast_lab.land("NL", DAY, "a.jsonl", documents(DAY, 0, 30))
+    before = model_calls()
+    (quoted,) = quote_in(fast_lab, DAY)
+    assert quoted.calls == 30
+    assert model_calls() == before
+    assert "Contents" not in fast_lab.s3.list_objects_v2(Bucket=fast_lab.settings.data_bucket, Prefix="ledger/")
+
+
+def test_without_any_history_the_quote_says_so_and_is_of_the_right_size(fast_lab: Lab) -> None:
+    """A guess that looks like a measurement is believed like one."""
+    fast_lab.land("NL", DAY, "a.jsonl", documents(DAY, 0, 40))
+    (quoted,) = quote_in(fast_lab, DAY)
+    assert quoted.learned_from_calls == 0
+    bill = run_on_another_day(fast_lab, DAY)
+    assert 0.5 < quoted.cost_usd / bill["cost_usd"] < 2
+
+
+def test_another_countrys_calls_teach_nothing(fast_lab: Lab) -> None:
+    """Polish has half as many characters a token again; its prefix is another one."""
+    fast_lab.land("NL", DAY, "a.jsonl", documents(DAY, 0, 30))
+    run_on_another_day(fast_lab, DAY)
+    fast_lab.land("BE", NEXT, "a.jsonl", jsonl([document(1, country="BE", occurred_at=f"{NEXT}T09:30:00+00:00")]))
+    (quoted,) = quote_in(fast_lab, NEXT, country="BE")
+    assert (quoted.calls, quoted.learned_from_calls) == (1, 0)
+
+
+def test_identical_interactions_are_quoted_once_and_rejects_not_at_all(fast_lab: Lab) -> None:
+    """They are asked once and never."""
+    same = document("same")["turns"]
+    lines = [document(1, turns=same), document(2, turns=same), document(3, channel="fax"), b"{"]
+    fast_lab.land("NL", DAY, "a.jsonl", jsonl(lines))
+    (quoted,) = quote_in(fast_lab, DAY)
+    assert (quoted.interactions, quoted.calls) == (2, 1)
+
+
+def test_days_without_documents_are_not_in_the_quote(fast_lab: Lab) -> None:
+    """A month of five countries would be 150 lines of zeros."""
+    fast_lab.land("NL", NEXT, "a.jsonl", documents(NEXT, 0, 1))
+    assert [each.partition for each in quote_in(fast_lab, DAY, NEXT)] == [f"NL {NEXT}"]
+
+
+# --- the arithmetic ---------------------------------------------------------------------------
+
+
+def frame(rows: list[tuple[int, int, int, int]]) -> pl.DataFrame:
+    names = ("characters", "prompt_tokens", "output_tokens", "latency_ms")
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Int64()), orient="row")
+
+
+@given(
+    st.integers(500, 4_000),
+    st.sampled_from([0.25, 0.5, 1.0]),
+    st.lists(st.integers(1, 2_000), min_size=MIN_HISTORY_CALLS, max_size=60),
+)
+def test_prefix_and_tokens_a_character_are_found_from_past_calls(prefix: int, rate: float, texts: list[int]) -> None:
+    """The two are priced ten times apart, so their sum is not enough."""
+    calls = frame([(4 * each, prefix + round(4 * each * rate), 80, 1_000) for each in texts])
+    habits = learn(calls)
+    assert habits is not None
+    assert (habits.calls, habits.output, habits.latency_ms) == (len(texts), 80, 1_000)
+    for characters in (min(texts) * 4, max(texts) * 4):
+        assert habits.prefix + habits.per_character * characters == pytest.approx(prefix + rate * characters, rel=1e-6)
+    if len(set(texts)) > 1:
+        assert habits.prefix == pytest.approx(prefix, rel=1e-6)
+
+
+def test_a_handful_of_calls_is_no_history() -> None:
+    """A line through two points is always a perfect fit."""
+    rows = [(100 * number, 2_000 + 30 * number, 80, 900) for number in range(MIN_HISTORY_CALLS - 1)]
+    assert learn(frame(rows)) is None
+    assert learn(frame([*rows, (7, 2_002, 80, 900)])) is not None
+
+
+HABITS = Habits(prefix=2_000, per_character=0.25, output=100, latency_ms=1_200, calls=500)
+
+
+def quoted_for(habits: Habits = HABITS, count: int = 100, model: Any = DEFAULT, **limits: Any) -> Quote:
+    settings = Settings(max_concurrency=10).model_copy(update=limits)
+    return quote_of("NL", count, requests_of(*range(count)), [], habits, model, settings)  # type: ignore[arg-type]
+
+
+def test_the_first_call_writes_the_prefix_and_the_others_read_it() -> None:
+    """Quoted without the cache a day costs four times its bill; quoted without the write it costs less than it."""
+    quoted = quoted_for()
+    assert quoted.cache_write_tokens == 2_000
+    assert quoted.cache_read_tokens == 99 * 2_000
+    own = quoted.input_tokens
+    expected = (own * 0.11 + 2_000 * 0.1375 + 99 * 2_000 * 0.011 + 100 * 100 * 0.55) / 1e6
+    assert quoted.cost_usd == pytest.approx(expected)
+
+
+def test_below_the_models_minimum_nothing_is_quoted_as_cached() -> None:
+    """Haiku 4.5 caches from 4,096 tokens on: a prefix of 2,000 is paid in full at every call."""
+    quoted = quoted_for(model=capabilities_of("eu.anthropic.claude-haiku-4-5-20251001-v1:0"))
+    assert quoted.cache_read_tokens == quoted.cache_write_tokens == 0
+    assert quoted.input_tokens > 100 * 2_000
+
+
+def test_the_minutes_are_those_of_the_tightest_limit() -> None:
+    """'Two minutes' for a run that the quota stretches to a morning."""
+    assert quoted_for().minutes == pytest.approx(100 * 1.2 / 10 / 60)
+    assert quoted_for(requests_per_minute=20.0).minutes == pytest.approx(5)
+    by_tokens = quoted_for(tokens_per_minute=10_000.0)
+    settled = by_tokens.input_tokens + by_tokens.cache_write_tokens + 10 * by_tokens.output_tokens
+    assert by_tokens.minutes == pytest.approx(settled / 10_000)
+
+
+def test_what_the_ledger_knows_is_not_quoted_again_whatever_kind_of_collection_it_is() -> None:
+    """An iterator was used up at the first request, and the rest of the day was quoted as new."""
+    requests = requests_of(*range(10))
+    known = [key for number, key in enumerate(requests) if number % 2]
+    settings: Any = Settings()
+    for given_as in (known, set(known), dict.fromkeys(known), iter(known)):
+        quoted = quote_of("NL", 10, requests, given_as, HABITS, DEFAULT, settings)
+        assert (quoted.calls, quoted.in_ledger) == (5, 5)
+
+
+def test_the_assumed_prefix_is_what_the_model_is_told() -> None:
+    """Tool, instructions and country block: without one of them the first quote is a third too low."""
+    habits = assumed(PROMPTS_READ, "NL", DEFAULT)
+    characters = len(PROMPTS_READ.instructions) + len(PROMPTS_READ.countries["NL"].body)
+    assert habits.calls == 0
+    assert habits.prefix > characters * DEFAULT.tokens_per_character
+    assert habits.per_character == DEFAULT.tokens_per_character
+
+
+def test_the_last_row_is_the_sum() -> None:
+    """The dollars of a backfill are read from one line."""
+    table = as_frame([quoted_for(count=3), quoted_for(count=5)])
+    assert table["partition"].to_list() == ["NL", "NL", "all"]
+    assert table["calls"].to_list() == [3, 5, 8]
+    assert table["cost_usd"][2] == pytest.approx(table["cost_usd"][0] + table["cost_usd"][1])
+    assert as_frame([])["calls"].to_list() == [0]
+
+
+def test_a_range_has_both_its_ends_and_no_day_that_is_no_partition() -> None:
+    """A quote without the last day of the month is 3 % short."""
+    found = partitions_between(["NL", "BE"], date(2025, 3, 30), date(2025, 4, 1))
+    assert len(found) == 6
+    assert {each.date for each in found} == {date(2025, 3, 30), date(2025, 3, 31), date(2025, 4, 1)}
+    assert partitions_between(["NL"], date(2024, 12, 30), date(2025, 1, 1)) == [Partition("NL", date(2025, 1, 1))]
+
+
+# --- the command line -------------------------------------------------------------------------
+
+
+def command(lab: Lab, monkeypatch: pytest.MonkeyPatch, *arguments: str, **settings: str) -> int:
+    given_settings = {
+        "LANDING_BUCKET": lab.settings.landing_bucket,
+        "DATA_BUCKET": lab.settings.data_bucket,
+        **settings,
+    }
+    for name, value in given_settings.items():
+        monkeypatch.setenv(f"CS_FEATURES_{name}", value)
+    monkeypatch.setattr(sys, "argv", ["quote", *arguments])
+    return quote_module.main()
+
+
+def test_the_command_prints_a_table_with_its_sum_and_says_where_it_guesses(
+    fast_lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A guess on the command line is approved like a measurement, unless it says what it is."""
+    fast_lab.land("NL", DAY, "a.jsonl", documents(DAY, 0, 30))
+    assert command(fast_lab, monkeypatch, "--country", "NL", "--first", str(DAY)) == 0
+    told = capsys.readouterr().out
+    assert f"NL {DAY}" in told
+    assert "all" in told
+    assert "nothing was extracted" in told
+    run_on_another_day(fast_lab, DAY)
+    assert command(fast_lab, monkeypatch, "--first", str(DAY), "--last", str(NEXT)) == 0
+    assert "nothing was extracted" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("LANDING_BUCKET", "not-there-at-all"), ("DATA_BUCKET", "not-there-at-all"), ("MODEL_ID", "eu.no.such-model"),
+     ("MAX_COST_USD", "much"), ("PROMPTS_DIR", "/nowhere")],
+)  # fmt: skip
+def test_a_setting_that_cannot_work_is_one_sentence_with_its_name(
+    fast_lab: Lab,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    setting: str,
+    value: str,
+) -> None:
+    """Forty lines of traceback hide the one that says which bucket does not exist."""
+    fast_lab.land("NL", DAY, "a.jsonl", documents(DAY, 0, 1))
+    assert command(fast_lab, monkeypatch, "--country", "NL", "--first", str(DAY), **{setting: value}) == 1
+    told = capsys.readouterr()
+    assert f"CS_FEATURES_{setting}" in told.err
+    assert len(told.err.strip().splitlines()) == 1
+    assert told.out == ""
+
+
+def test_the_module_runs_as_a_command_and_exits_with_one_on_a_missing_bucket(fast_lab: Lab) -> None:
+    """A script that goes on after a failed quote starts the backfill it was to decide on."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "cs_features.quote", "--country", "NL", "--first", str(DAY)],
+        env={**os.environ, "CS_FEATURES_LANDING_BUCKET": "not-there-at-all"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "CS_FEATURES_LANDING_BUCKET" in done.stderr
+    assert "Traceback" not in done.stderr
