@@ -64,5 +64,7 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError("Wrong settings. " + "; ".join(lines)) from None
 
 
-def prompts_dir() -> Path:
-    return settings().prompts_dir
+def prompts_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """The one setting that partitions need when they are imported; the others are judged by `settings`."""
+    given = environ.get(f"{PREFIX}PROMPTS_DIR")
+    return Path(given) if given else Settings().prompts_dir

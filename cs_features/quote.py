@@ -13,12 +13,12 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.aws import AwsRefusal
+from cs_features.aws import AwsRefusal, explained
 from cs_features.environments import settings
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.pricing import TokenUsage, price_list
-from cs_features.extraction.prompting import ConverseRequest, PromptError, Prompts, prefix_tokens
+from cs_features.extraction.prompting import ConverseRequest, Prompts, prefix_tokens
 from cs_features.extraction.table import plan
 from cs_features.landing import read_partition
 from cs_features.partitions import Partition, interaction_partitions
@@ -105,7 +105,8 @@ def quote_of(
     limits: Model,
 ) -> Quote:
     """The quote for the requests that the ledger does not `know`."""
-    needed = [request for key, request in requests.items() if key not in set(known)]
+    paid = set(known)
+    needed = [request for key, request in requests.items() if key not in paid]
     price = price_list(model)
     cached = model.cache_minimum_tokens is not None and habits.prefix >= model.cache_minimum_tokens
     total, cost = TokenUsage(), 0.0
@@ -168,12 +169,16 @@ def quotes(partitions: Sequence[Partition], landing: Landing, data: DataBucket, 
         needed, requests = plan(raw, prompts, capabilities)
         return len(needed), requests
 
+    def ledger(partition: Partition) -> dict[str, Outcome]:
+        with explained(f"Data bucket {data.name}", "CS_FEATURES_DATA_BUCKET"):
+            return data.ledger(partition).read()
+
     def past(partition: Partition) -> pl.DataFrame:
         """The calls of the partition itself, if it is half done, and of the days before it."""
         found: list[pl.DataFrame] = []
         for back in range(HISTORY_DAYS):
             earlier = Partition(partition.country, partition.date - timedelta(days=back))
-            outcomes = data.ledger(earlier).read()
+            outcomes = ledger(earlier)
             if outcomes:
                 found.append(paid_calls(planned(earlier)[1], outcomes))
             if sum(frame.height for frame in found) >= ENOUGH_CALLS:
@@ -186,7 +191,7 @@ def quotes(partitions: Sequence[Partition], landing: Landing, data: DataBucket, 
         if not requests:
             continue
         habits = learn(past(partition)) or assumed(prompts, partition.country, capabilities)
-        known = data.ledger(partition).read()
+        known = ledger(partition)
         result.append(quote_of(str(partition), interactions, requests, known, habits, capabilities, model))
     return result
 
@@ -214,11 +219,11 @@ def main() -> int:
     parser.add_argument("--first", type=date.fromisoformat, required=True, help="YYYY-MM-DD")
     parser.add_argument("--last", type=date.fromisoformat, help="YYYY-MM-DD; default: the first day alone")
     options = parser.parse_args()
-    resources = resources_for(settings())
     partitions = partitions_between(options.country, options.first, options.last or options.first)
     try:
+        resources = resources_for(settings())
         found = quotes(partitions, resources["landing"], resources["data"], resources["model"])
-    except (AwsRefusal, PromptError) as error:
+    except (AwsRefusal, ValueError) as error:  # what is set wrongly, in a sentence
         print(error, file=sys.stderr)
         return 1
     with pl.Config(

@@ -218,7 +218,8 @@ def test_a_missing_region_names_the_variable_to_set(
 
 
 @pytest.mark.parametrize(
-    "error", [*THROTTLES, *OUTAGES, *REFUSALS, *TOO_LONG, *(each[:3] for each in STOPPERS if each[0] < 403 or each[0] == 429)]
+    "error",
+    [*THROTTLES, *OUTAGES, *REFUSALS, *TOO_LONG, *(each[:3] for each in STOPPERS if each[0] < 403 or each[0] == 429)],
 )
 def test_no_message_repeats_what_the_customer_wrote(error: tuple[int, str, str]) -> None:
     """Validation errors quote their input; messages go to logs, run pages and alerts, where no customer may be."""

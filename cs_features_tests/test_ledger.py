@@ -173,7 +173,10 @@ def test_another_model_is_another_question(fast_lab: Lab) -> None:
 def test_identical_requests_of_a_partition_are_asked_once_and_answer_all_their_rows(fast_lab: Lab) -> None:
     """Five of six peers pay for 40 rows of which 30 are distinct."""
     same = document("same")["turns"]
-    documents = [*(document(number) for number in range(3)), *(document(f"s{number}", turns=same) for number in (1, 2, 3))]
+    documents = [
+        *(document(number) for number in range(3)),
+        *(document(f"s{number}", turns=same) for number in (1, 2, 3)),
+    ]
     fast_lab.land("NL", DAY, "a.jsonl", jsonl(documents))
     billed = Billed()
     fast_lab.process(only=EXTRACT)
@@ -212,6 +215,25 @@ def test_what_the_service_failed_to_answer_is_asked_by_the_next_run(
     stack.answerer.script = Script()
     (found,) = ask_all(bucket, tmp_path, 1).values()
     assert found.answered
+
+
+def test_a_redrive_asks_again_for_the_reasons_it_names_and_for_nothing_else(bucket: str, tmp_path: Path) -> None:
+    """No peer has one: fixing the prompt of one rejected row meant paying for all rows, or for none."""
+    requests = requests_of("refused", "answered", "cut")
+    refused, good, cut = requests
+    with opened(bucket, tmp_path / "journals") as ledger:
+        ledger.record(failed(refused, Reason.MODEL_REFUSED))
+        ledger.record(answered(good))
+        ledger.record(failed(cut, Reason.ANSWER_CUT_OFF))
+    billed = Billed()
+    with opened(bucket, tmp_path / "journals") as ledger:
+        reasons = frozenset({Reason.MODEL_REFUSED})
+        session = extract(requests, ledger, extractor_in(tmp_path), 4, lambda session: None, reasons)
+    assert billed.calls == 1
+    assert session.asked == {refused}
+    assert session.outcomes[refused].answered
+    assert session.outcomes[cut].error is Reason.ANSWER_CUT_OFF
+    assert opened(bucket, tmp_path).read()[refused].answered, "the failure came back at the next run"
 
 
 def test_a_stopped_run_keeps_what_it_paid_for(bucket: str, tmp_path: Path) -> None:
@@ -330,11 +352,16 @@ def test_a_run_that_ends_while_s3_refuses_is_shipped_by_the_next_one_on_the_host
     never saw the journal has what was shipped, and asks for the rest."""
     down = threading.Event()
     ledger = opened(bucket, tmp_path / "here", Refusing(lambda operation: down.is_set() and operation == "put_object"))
-    with pytest.raises(ClientError), ledger:
-        ledger.record(answered("shipped"))
-        wait_until(lambda: len(objects_of(bucket)) == 1)
-        down.set()
-        ledger.record(answered("journaled"))
+
+    def a_run() -> None:
+        with ledger:
+            ledger.record(answered("shipped"))
+            wait_until(lambda: len(objects_of(bucket)) == 1)
+            down.set()
+            ledger.record(answered("journaled"))
+
+    with pytest.raises(ClientError):
+        a_run()
     with opened(bucket, tmp_path / "another host") as elsewhere:
         assert set(elsewhere.known) == {"shipped"}
     with opened(bucket, tmp_path / "here") as again:
@@ -356,7 +383,9 @@ def test_a_torn_last_line_of_a_journal_is_ignored(bucket: str, tmp_path: Path, t
     assert not journal.exists()
 
 
-def test_the_journal_of_a_running_run_is_left_to_it(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_journal_of_a_running_run_is_left_to_it(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A second run that 'recovered' the first one's journal deleted it under its hands."""
     monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 3_600)
     with opened(bucket, tmp_path) as one:

@@ -352,7 +352,8 @@ def test_after_the_first_throttle_the_rate_creeps_and_no_longer_doubles(tmp_path
 
 
 def test_calls_that_do_not_wait_teach_nothing(tmp_path: Path) -> None:
-    """A trickle of one call a second has not shown that a hundred would pass; grown on it, a backfill began in a storm."""
+    """A trickle of one call a second does not show that a hundred would pass; grown on it, a backfill began in a
+    storm."""
     clock = Clock()
     limited = limiter(tmp_path / "q", clock)
     for _ in range(100):

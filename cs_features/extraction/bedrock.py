@@ -7,8 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -16,10 +14,12 @@ from botocore.exceptions import (
     EndpointConnectionError,
     HTTPClientError,
     NoCredentialsError,
+    ParamValidationError,
     PartialCredentialsError,
     ReadTimeoutError,
 )
 
+from cs_features import aws
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest
 
@@ -38,6 +38,10 @@ class Unavailable(CallFailed):
 
 class RequestRefused(CallFailed):
     """400: this request will never be answered as it is."""
+
+
+class AnswerUnreadable(CallFailed):
+    """200, with an answer that nests too deep to be read. Asking again would only be paid again."""
 
 
 class InputTooLong(RequestRefused):
@@ -84,15 +88,13 @@ _DENIED = {
 
 def bedrock_client(max_concurrency: int, timeout_seconds: int) -> Any:
     """A Bedrock Runtime client whose connection pool fits `max_concurrency` threads."""
-    return boto3.client(
+    return aws.client(
         "bedrock-runtime",
-        config=Config(
-            retries={"total_max_attempts": 1},
-            max_pool_connections=max_concurrency,
-            connect_timeout=5,
-            read_timeout=timeout_seconds,
-            tcp_keepalive=True,
-        ),
+        retries={"total_max_attempts": 1},
+        max_pool_connections=max_concurrency,
+        connect_timeout=5,
+        read_timeout=timeout_seconds,
+        tcp_keepalive=True,
     )
 
 
@@ -109,6 +111,11 @@ def converse(client: Any, request: ConverseRequest) -> Reply:
         response = client.converse(**request)
     except ClientError as error:
         raise _typed(error) from None
+    except RecursionError:
+        raise AnswerUnreadable("the answer nests too deep") from None
+    except ParamValidationError:
+        # Its message quotes the parameters, and so the interaction.
+        raise RequestRefused("boto3 does not accept the request") from None
     except (NoCredentialsError, PartialCredentialsError):
         raise RunStopper("No AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret") from None
     except (ReadTimeoutError, ConnectTimeoutError, EndpointConnectionError, HTTPClientError) as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cs_features.extraction.bedrock import InputTooLong, Reply, RequestRefused, Throttled, Unavailable
+from cs_features.extraction.bedrock import AnswerUnreadable, InputTooLong, Reply, RequestRefused, Throttled, Unavailable
 from cs_features.extraction.brakes import Breaker, Budget
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest, repair_request
@@ -23,7 +23,7 @@ from cs_features.extraction.quota import Limiter
 from cs_features.schemas import Extraction, Reason
 
 MAX_UNAVAILABLE = 8
-MAX_THROTTLED = 50  # a throttled call waits for its turn again, which the limiter spaces
+MAX_THROTTLED = 24  # some four minutes: a quota counts a minute, and other hosts may spend it
 MAX_BACKOFF_SECONDS = 20.0
 MAX_ANSWER_CHARACTERS = 20_000
 
@@ -110,11 +110,11 @@ class Extractor:
         while True:
             reserved = self.estimate.prompt(request) + request["inferenceConfig"]["maxTokens"]
             self.limiter.wait_for_turn(reserved)
-            self.budget.check()
-            self.breaker.check()
-            so_far = replace(so_far, attempts=so_far.attempts + 1)
             usage = None
             try:
+                self.budget.check()
+                self.breaker.check()
+                so_far = replace(so_far, attempts=so_far.attempts + 1)
                 reply = self.call(request)
                 usage = reply.usage
             except Throttled as error:
@@ -122,12 +122,15 @@ class Extractor:
                 throttled += 1
                 if throttled == MAX_THROTTLED:
                     raise _GaveUp(so_far, Reason.SERVICE_FAILED, f"{error} {throttled} times") from None
+                self._back_off(throttled)
             except Unavailable as error:
                 self.breaker.failed(error)
                 unavailable += 1
                 if unavailable == MAX_UNAVAILABLE:
                     raise _GaveUp(so_far, Reason.SERVICE_FAILED, f"{error} {unavailable} times") from None
-                self.sleep(random.uniform(0, min(MAX_BACKOFF_SECONDS, 0.5 * 2**unavailable)))  # noqa: S311
+                self._back_off(unavailable)
+            except AnswerUnreadable as error:
+                raise _GaveUp(so_far, Reason.INVALID_ANSWER, str(error)) from None
             except InputTooLong as error:
                 raise _GaveUp(so_far, Reason.INPUT_TOO_LONG, str(error)) from None
             except RequestRefused as error:
@@ -145,6 +148,10 @@ class Extractor:
                 )
             finally:
                 self.limiter.settle(reserved, usage)
+
+    def _back_off(self, failures: int) -> None:
+        """Full jitter: calls that failed together do not come back together."""
+        self.sleep(random.uniform(0, min(MAX_BACKOFF_SECONDS, 0.5 * 2**failures)))  # noqa: S311
 
     def _judge(self, reply: Reply, so_far: Outcome) -> tuple[Outcome, str | None]:
         """The outcome that a reply makes, and what the validator says when a repair may help."""

@@ -136,6 +136,11 @@ class Ledger:
             self._journal.flush()
             self._pending.append(line)
 
+    def _learn(self, outcomes: dict[str, Outcome]) -> None:
+        for key, outcome in outcomes.items():
+            if key not in self.known or outcome.answered or not self.known[key].answered:
+                self.known[key] = outcome
+
     def compact(self) -> None:
         """Merge the objects of finished runs into one. What another run adds meanwhile is left alone."""
         self._ship()
@@ -156,7 +161,7 @@ class Ledger:
         while not self._closing.wait(SHIP_SECONDS):
             try:
                 self._ship()
-                self.known.update(merged(self._read_new()))
+                self._learn(merged(self._read_new()))
             except (BotoCoreError, ClientError) as error:
                 # The journal has the lines; the next round, or the end of the run, ships them.
                 logger.warning("Ledger not shipped, trying again: %s", type(error).__name__)
@@ -224,7 +229,9 @@ class Ledger:
 
 
 def _held(path: Path) -> IO[bytes]:
-    """A journal that says, by its lock, that its owner lives."""
-    file = path.open("ab")
+    """A journal that says, by its lock, that its owner lives. It gets its name when it is locked, not before."""
+    unnamed = path.with_suffix(".new")
+    file = unnamed.open("ab")
     fcntl.flock(file, fcntl.LOCK_EX)
+    unnamed.rename(path)
     return file

@@ -218,7 +218,9 @@ def build_request(
 
 def repair_request(request: ConverseRequest, tool_use: dict[str, Any], complaint: str) -> ConverseRequest:
     """The same request, continued with the invalid answer and what the validator says of it."""
-    answer = {"role": "assistant", "content": [{"toolUse": tool_use}]}
+    # An answer may come without any input, but may not be sent back without.
+    said = {**tool_use, "input": tool_use.get("input") or {}}
+    answer = {"role": "assistant", "content": [{"toolUse": said}]}
     verdict = {
         "toolUseId": tool_use["toolUseId"],
         "content": [{"text": f"Invalid: {complaint}. Record all seven features again, within the schema."}],

@@ -7,6 +7,7 @@ turns from the same clock. No call is made here and no answer is looked at.
 """
 
 import fcntl
+import math
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -134,12 +135,22 @@ class Limiter:
             content = file.read(_FORMAT.size)
             now = self._clock()
             state = _State(*_FORMAT.unpack(content)) if len(content) == _FORMAT.size else _State(changed=now)
-            # After a reboot, or a night, the numbers say nothing about now.
-            if state.changed > now + 1 or now - state.changed > FORGET_SECONDS:
+            # After a reboot, a night, or damage the numbers say nothing about now.
+            if not _plausible(state, now):
                 state = _State(changed=now)
             yield state
             file.seek(0)
             file.write(_FORMAT.pack(*astuple(state)))
+
+
+def _plausible(state: _State, now: float) -> bool:
+    turns = (state.next_request, state.next_token)
+    return (
+        all(map(math.isfinite, astuple(state)))
+        and now - FORGET_SECONDS <= state.changed <= now + 1
+        and max(turns) <= now + FORGET_SECONDS
+        and state.per_second > 0
+    )
 
 
 def _turn(next_free: float, now: float) -> float:
