@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 PREFIX = "CS_FEATURES_"
+PROMPTS_OF_THE_PROJECT = Path(__file__).resolve().parent.parent / "prompts"
 
 
 class SettingsError(ValueError):
@@ -30,7 +31,7 @@ class Settings(BaseModel):
     tokens_per_minute: float | None = Field(None, gt=0)
     max_concurrency: int = Field(32, ge=1, le=512)
     max_cost_usd: float = Field(25.0, ge=0)
-    prompts_dir: Path = Path(__file__).resolve().parent.parent / "prompts"
+    prompts_dir: Path = PROMPTS_OF_THE_PROJECT
     landing_window_days: int = Field(35, ge=1)
     landing_quiet_seconds: int = Field(60, ge=0)
     landing_max_requests: int = Field(50, ge=1)
@@ -67,4 +68,4 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
 def prompts_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """The one setting that partitions need when they are imported; the others are judged by `settings`."""
     given = environ.get(f"{PREFIX}PROMPTS_DIR")
-    return Path(given) if given else Settings().prompts_dir
+    return Path(given) if given else PROMPTS_OF_THE_PROJECT

@@ -374,6 +374,22 @@ def test_the_rate_never_falls_to_nothing(tmp_path: Path) -> None:
     assert sum(clock.slept) < 30
 
 
+def test_a_queue_longer_than_the_memory_of_the_file_keeps_its_order(tmp_path: Path) -> None:
+    """A new account has two requests a minute, and 32 threads stand in line for a quarter of an hour: a file that
+    took the far end of the line for damage let the rest of them go at once."""
+    clock, slept = Clock(), [0.0]
+    limited = limiter(tmp_path / "q", clock, sleep=slept.append, requests_per_minute=2)
+    for _ in range(64):
+        limited.wait_for_turn(0)
+    assert slept == [pytest.approx(30 * number) for number in range(64)]
+
+    tokens: list[float] = [0.0]
+    limited = limiter(tmp_path / "t", clock, sleep=tokens.append, tokens_per_minute=5_000)
+    for _ in range(32):
+        limited.wait_for_turn(4_000)
+    assert tokens == [pytest.approx(48 * number) for number in range(32)]
+
+
 # --- the file ---------------------------------------------------------------------------------
 
 
