@@ -18,6 +18,8 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
+from cs_features.environments import aws_region
+
 _CODES = {
     "NoSuchBucket": "the bucket does not exist: create it, or set {setting} to one that does",
     "ResourceNotFound": "it does not exist in this account and region: create it, or set {setting}",
@@ -44,7 +46,7 @@ def client(service: str, **config: Any) -> Any:
     """
     settings: dict[str, Any] = {"retries": {"mode": "standard", "total_max_attempts": 6}, **config}
     try:
-        return boto3.client(service, config=Config(**settings))
+        return boto3.client(service, region_name=aws_region(), config=Config(**settings))
     except NoRegionError:
         raise AwsRefusal("No AWS region: set AWS_REGION, for example eu-central-1") from None
 

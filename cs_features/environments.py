@@ -65,6 +65,11 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError("Wrong settings. " + "; ".join(lines)) from None
 
 
+def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:
+    """boto3 itself reads AWS_DEFAULT_REGION alone; AWS_REGION is what Lambda, ECS and people set."""
+    return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
+
+
 def prompts_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """The one setting that partitions need when they are imported; the others are judged by `settings`."""
     given = environ.get(f"{PREFIX}PROMPTS_DIR")

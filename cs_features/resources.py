@@ -11,7 +11,7 @@ import dagster as dg
 from dagster_aws.s3 import S3Resource
 
 from cs_features import aws
-from cs_features.environments import Settings
+from cs_features.environments import Settings, aws_region
 from cs_features.extraction.bedrock import bedrock_client, converse
 from cs_features.extraction.brakes import Budget
 from cs_features.extraction.engine import Extractor, TokenEstimate
@@ -97,7 +97,7 @@ class Alerts(dg.ConfigurableResource[Any]):
 
 def resources_for(settings: Settings) -> Mapping[str, Any]:
     """Every resource, by the name under which assets, checks and sensors ask for it."""
-    s3 = S3Resource()
+    s3 = S3Resource(region_name=aws_region())
     data = DataBucket(s3=s3, name=settings.data_bucket)
     return {
         "landing": Landing(

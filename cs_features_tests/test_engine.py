@@ -148,7 +148,7 @@ def test_a_throttled_call_outlasts_the_minute_that_the_quota_counts_in_but_not_f
 
 def test_throttles_do_not_count_as_outages_of_the_same_request(tmp_path: Path) -> None:
     """A call that met seven 503 and then a busy minute was given up with the answer near."""
-    faults = [DOWN, TOO_MANY] * (MAX_UNAVAILABLE - 1)
+    faults = [TOO_MANY, DOWN] * (MAX_UNAVAILABLE - 1)
     with serving(Desk({"x": faults})):
         outcome = ask(tmp_path)
     assert outcome.answered
@@ -596,7 +596,7 @@ def test_the_limiter_is_told_prompt_and_max_tokens_and_settled_with_the_usage(tm
         def throttled(self) -> None:
             told.append(("throttled", None))
 
-    made = extractor_in(tmp_path, call=_replies(TOO_MANY, reply()))
+    made = extractor_in(tmp_path, call=_replies(TOO_MANY, reply(), reply()))
     extractor = Extractor(**{**_fields(made), "limiter": Told()})
     request = request_of()
     outcome = extractor.ask(key_of(1), request)
@@ -609,6 +609,11 @@ def test_the_limiter_is_told_prompt_and_max_tokens_and_settled_with_the_usage(tm
         ("reserve", expected),
         ("settle", (expected, ONE_CALL)),
     ]
+    learned = TokenEstimate(DEFAULT.tokens_per_character)
+    learned.learn(request, ONE_CALL)
+    extractor.ask(key_of(1), request)
+    assert told[5] == ("reserve", learned.prompt(request) + request["inferenceConfig"]["maxTokens"])
+    assert told[5] != told[0]
 
 
 def _fields(extractor: Extractor) -> dict[str, Any]:

@@ -25,6 +25,9 @@ from cs_features.schemas import Extraction, Reason
 MAX_UNAVAILABLE = 8
 MAX_THROTTLED = 24  # some four minutes: a quota counts a minute, and other hosts may spend it
 MAX_BACKOFF_SECONDS = 20.0
+# Answers to one interaction: the first, its repair, and one afresh. At 1 % malformed answers that
+# leaves one interaction in a million without; with the repair alone it is one in ten thousand.
+MAX_ASKED = 3
 MAX_ANSWER_CHARACTERS = 20_000
 
 
@@ -90,17 +93,19 @@ class Extractor:
         Raises:
             RunStopper: no request of this run would be answered, or none may be asked any more.
         """
-        # What the calls for this request have cost and said so far.
-        so_far = Outcome(request_hash)
+        so_far, asking = Outcome(request_hash), request  # what the calls have cost and said so far
         try:
-            reply, so_far = self._call(request, so_far)
-            outcome, complaint = self._judge(reply, so_far)
-            if complaint is not None and reply.tool_use is not None:
-                # One repair, with the validator's words; a model that misses twice is rejected.
-                repair = repair_request(request, reply.tool_use, complaint)
-                reply, so_far = self._call(repair, outcome)
-                outcome, _ = self._judge(reply, so_far)
-            return outcome
+            for _ in range(MAX_ASKED):
+                reply, so_far = self._call(asking, so_far)
+                so_far, complaint = self._judge(reply, so_far)
+                if complaint is None:
+                    break
+                # One repair with the validator's words; after that, or without a tool use to repair, afresh.
+                if reply.tool_use is not None and asking is request:
+                    asking = repair_request(request, reply.tool_use, complaint)
+                else:
+                    asking = request
+            return so_far
         except _GaveUp as error:
             return replace(error.so_far, answer=None, error=error.reason, detail=error.detail)
 
@@ -154,7 +159,7 @@ class Extractor:
         self.sleep(random.uniform(0, min(MAX_BACKOFF_SECONDS, 0.5 * 2**failures)))  # noqa: S311
 
     def _judge(self, reply: Reply, so_far: Outcome) -> tuple[Outcome, str | None]:
-        """The outcome that a reply makes, and what the validator says when a repair may help."""
+        """The outcome that a reply makes, and what is wrong with it where another answer may be better."""
 
         def failed(reason: Reason, detail: str, raw: str | None = None) -> Outcome:
             return replace(so_far, answer=None, raw_answer=raw, error=reason, detail=detail)
@@ -163,7 +168,8 @@ class Extractor:
             return failed(Reason.ANSWER_CUT_OFF, "the answer reached maxTokens"), None
         if reply.tool_use is None:
             if reply.stop_reason in ("tool_use", "end_turn", "stop_sequence"):
-                return failed(Reason.INVALID_ANSWER, "the answer does not use the tool"), None
+                complaint = "the answer does not use the tool"
+                return failed(Reason.INVALID_ANSWER, complaint), complaint
             return failed(Reason.MODEL_REFUSED, f"stop reason {reply.stop_reason}"), None
         raw = json.dumps(reply.tool_use.get("input"))  # ASCII: an answer may hold half a surrogate pair
         if len(raw) > MAX_ANSWER_CHARACTERS:

@@ -31,6 +31,7 @@ from cs_features.schemas import Reason
 logger = logging.getLogger(__name__)
 
 SHIP_SECONDS = 1.0
+COMPACT_ABOVE = 50  # objects
 
 # What passes by itself is asked again by the next run; everything else is an answer of a kind.
 NOT_KEPT = frozenset({Reason.SERVICE_FAILED})
@@ -108,6 +109,8 @@ class Ledger:
         self._journals.mkdir(parents=True, exist_ok=True, mode=0o700)
         recovered = list(self._recover())
         self.known = merged([*self._read_all(), *recovered])
+        if len(self._read) > COMPACT_ABOVE:
+            self.compact()  # what many killed runs have left; each restart would read it all
         self._journal_path = self._journals / f"{uuid.uuid4().hex}.jsonl"
         self._journal = _held(self._journal_path)
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)

@@ -55,22 +55,9 @@ def price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
             / 1_000_000
         )
 
-    def dollars(usage: TokenUsage) -> float:
-        # genai-prices counts cached tokens among the input tokens, Converse does not.
-        priced = genai_prices.calc_price(
-            genai_prices.Usage(
-                input_tokens=usage.prompt_tokens,
-                cache_read_tokens=usage.cache_read_tokens,
-                cache_write_tokens=usage.cache_write_tokens,
-                output_tokens=usage.output_tokens,
-            ),
-            model.model_id,
-            provider_id="aws",
-        )
-        return float(priced.total_price)
-
     try:
-        found = genai_prices.calc_price(genai_prices.Usage(input_tokens=1), model.model_id, provider_id="aws").model.id
+        listed = genai_prices.calc_price(genai_prices.Usage(input_tokens=1), model.model_id, provider_id="aws")
+        found: str | None = listed.model.id
     except LookupError:
         found = None
     # genai-prices falls back to a base model's rate; an EU profile costs more than its base model.
@@ -79,4 +66,16 @@ def price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
             f"No exact list price is known for {model.model_id} (closest: {found}). "
             "Give its row in cs_features/extraction/models.py `rates`, with their source."
         )
+    rates_by_size = listed.model_price  # looked up once: the lookup costs ten times the arithmetic
+
+    def dollars(usage: TokenUsage) -> float:
+        # genai-prices counts cached tokens among the input tokens, Converse does not.
+        tokens = genai_prices.Usage(
+            input_tokens=usage.prompt_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            output_tokens=usage.output_tokens,
+        )
+        return float(rates_by_size.calc_price(tokens)["total_price"])
+
     return dollars

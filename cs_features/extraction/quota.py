@@ -24,13 +24,16 @@ CATCH_UP_SECONDS = 1.0
 # Finding a quota that nobody states: double until the first throttle, then creep.
 START_PER_SECOND = 4.0
 DOUBLING_SECONDS = 2.0
-CREEP_PER_SECOND = 0.01
-CUT = 0.92
-FIRST_CUT = 0.6
+CREEP_PER_SECOND = 0.005
+CUT = 0.85
+FIRST_CUT = 0.5
+# While the quota is being found no turn is booked further ahead: a cut must reach those who wait, and
+# the rate may only grow with calls that really started at it.
+LOOK_AHEAD_SECONDS = 0.5
 # Throttles that arrive together are one event.
 EPISODE_SECONDS = 1.0
 # After a throttle Bedrock's bucket is empty; a short rest keeps the next calls from bouncing too.
-REST_SECONDS = 0.5
+REST_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 
 
@@ -80,19 +83,41 @@ class Limiter:
 
     def wait_for_turn(self, reserved_tokens: int) -> None:
         """Return when a call that reserves so many tokens may start."""
-        with self._shared() as state:
-            now = self._clock()
+        while True:
+            with self._shared() as state:
+                now = self._clock()
+                wait = self._next_turn(state, now) - now
+                booked = not self._finding or wait <= LOOK_AHEAD_SECONDS
+                if booked:
+                    self._book(state, now, reserved_tokens)
+            if not booked:
+                self._sleep(min(wait - LOOK_AHEAD_SECONDS / 2, LOOK_AHEAD_SECONDS))
+                continue
+            if wait > 0:
+                self._sleep(wait)
+            return
+
+    @property
+    def _finding(self) -> bool:
+        return self._per_second is None and self._tokens_per_second is None
+
+    def _next_turn(self, state: _State, now: float) -> float:
+        turns = [now]
+        if self._per_second is not None or self._finding:
+            turns.append(_turn(state.next_request, now))
+        if self._tokens_per_second is not None:
+            turns.append(_turn(state.next_token, now))
+        return max(turns)
+
+    def _book(self, state: _State, now: float, reserved_tokens: int) -> None:
+        if self._finding:
             self._grow(state, now)
-            rate = self._per_second or (state.per_second if self._tokens_per_second is None else None)
-            start = now
-            if rate is not None:
-                start = _turn(state.next_request, now)
-                state.next_request = start + 1 / rate
-            if self._tokens_per_second is not None:
-                start = max(start, _turn(state.next_token, now))
-                state.next_token = _turn(state.next_token, now) + reserved_tokens / self._tokens_per_second
-        if start > now:
-            self._sleep(start - now)
+        rate = self._per_second or (state.per_second if self._finding else None)
+        if rate is not None:
+            state.next_request = _turn(state.next_request, now) + 1 / rate
+        if self._tokens_per_second is not None:
+            state.next_token = _turn(state.next_token, now) + reserved_tokens / self._tokens_per_second
+        state.changed = now
 
     def settle(self, reserved_tokens: int, usage: TokenUsage | None) -> None:
         """Give back what the call did not use; None when it was not answered and used nothing."""
@@ -113,7 +138,7 @@ class Limiter:
             state.cut = now
             state.next_request = max(state.next_request, now) + REST_SECONDS
             state.next_token = max(state.next_token, now) + REST_SECONDS
-            if self._per_second is None:
+            if self._finding:
                 factor = CUT if state.ceiling else FIRST_CUT
                 state.ceiling = state.per_second
                 state.per_second = max(state.per_second * factor, 0.1)
@@ -136,19 +161,21 @@ class Limiter:
             now = self._clock()
             state = _State(*_FORMAT.unpack(content)) if len(content) == _FORMAT.size else _State(changed=now)
             # After a reboot, a night, or damage the numbers say nothing about now.
-            if not _plausible(state, now):
+            if not _plausible(state, now, self._per_second):
                 state = _State(changed=now)
             yield state
             file.seek(0)
             file.write(_FORMAT.pack(*astuple(state)))
 
 
-def _plausible(state: _State, now: float) -> bool:
+def _plausible(state: _State, now: float, per_second: float | None) -> bool:
     turns = (state.next_request, state.next_token)
+    # At a low stated rate, the threads of a few runs wait for turns that are truly far away.
+    furthest = FORGET_SECONDS + 1000 / (per_second or 1)
     return (
         all(map(math.isfinite, astuple(state)))
         and now - FORGET_SECONDS <= state.changed <= now + 1
-        and max(turns) <= now + FORGET_SECONDS
+        and max(turns) <= now + furthest
         and state.per_second > 0
     )
 

@@ -27,7 +27,8 @@ class Session:
     @property
     def cost_usd(self) -> float:
         """What this run has paid."""
-        return sum(self.outcomes[key].cost_usd for key in self.asked)
+        # `asked` grows in other threads, ahead of `outcomes`, which grows in this one.
+        return sum(outcome.cost_usd for key, outcome in self.outcomes.items() if key in self.asked)
 
     @property
     def failed(self) -> int:

@@ -35,24 +35,37 @@ def leave_on_sigterm() -> None:
 def child(
     arguments: Sequence[str], environment: Mapping[str, str], log: Path | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `python -m ...`, its output in `log` or in this terminal, and end it, by its own id, at the end."""
+    """Run `python -m ...`, its output in `log` or in this terminal, and end it and its children at the end.
+
+    It leads a process group of its own: Dagster's processes start others, and do not all end them.
+    """
     with ExitStack() as opened:
         output = None
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             output = opened.enter_context(log.open("ab"))
         command = [sys.executable, "-m", *arguments]
-        process = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=output, cwd=ROOT)
+        process = subprocess.Popen(
+            command, env=dict(environment), stdout=output, stderr=output, cwd=ROOT, start_new_session=True
+        )
         try:
             yield process
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(30)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+            _end(process)
+
+
+def _end(leader: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to the group of `leader`, and SIGKILL to what is left of it after a while."""
+    for number, seconds in ((signal.SIGTERM, 30), (signal.SIGKILL, 5)):
+        deadline = time.monotonic() + seconds
+        try:
+            os.killpg(leader.pid, number)
+            while time.monotonic() < deadline:
+                leader.poll()  # reaps it, or the group would never be empty
+                os.killpg(leader.pid, 0)
+                time.sleep(0.1)
+        except ProcessLookupError:
+            return
 
 
 @contextmanager

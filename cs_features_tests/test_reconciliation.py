@@ -1,0 +1,333 @@
+"""Reconciliation: what landed against what is held, and the way from a finding to a repaired partition."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from cs_features.jobs import daily_inventory
+from cs_features.partitions import Partition
+from cs_features.reconciliation import Differences, latest_differences, write_differences
+from cs_features.sensors import RETRY_AFTER, Asked
+from cs_features_tests.conftest import Lab, Run, document, id_of, jsonl
+from cs_features_tests.test_sensors import (
+    NL_24,
+    NOW,
+    TODAY,
+    YESTERDAY,
+    decided,
+    key,
+    partitions,
+    seen,
+    tick,
+)
+
+COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
+
+
+def landed_on(day: date, number: int | str, country: str = "NL") -> dict[str, Any]:
+    return document(number, country=country, occurred_at=f"{day}T00:00:00Z")
+
+
+def take_inventory(lab: Lab) -> Run:
+    job = lab.definitions.resolve_job_def("take_inventory")
+    return Run(job.execute_in_process(instance=lab.instance, raise_on_error=False), lab.instance)
+
+
+def findings(lab: Lab) -> dict[str, tuple[int, ...]]:
+    """(landed, validated, rejected, duplicates, missing) of each partition, as the inventory's table has them."""
+    body = lab.s3.get_object(Bucket=lab.settings.data_bucket, Key="reconciliation/data.parquet")["Body"].read()
+    return {row[0]: row[1:] for row in pl.read_parquet(body).iter_rows()}
+
+
+def differing(lab: Lab) -> set[str]:
+    """What the sensor is told to run again."""
+    return set(latest_differences(lab.resources["data"].tables()).partitions)
+
+
+def process_asked(lab: Lab, data: Any) -> None:
+    """What the daemon does with the sensor's requests."""
+    for request in data.run_requests:
+        partition = Partition.from_key(request.partition_key)
+        run = lab.process(partition.country, partition.date)
+        assert run.success, run.errors
+
+
+def a_day_that_was_run(lab: Lab) -> str:
+    """Three good documents, one of them twice, and a broken one, processed; returns the sensor's cursor."""
+    documents = [landed_on(TODAY, n) for n in range(3)]
+    lab.land("NL", TODAY, "a.jsonl", jsonl([*documents, documents[0], b"broken"]))
+    data = tick(lab)
+    process_asked(lab, data)
+    return str(data.cursor)
+
+
+# --- what it finds ----------------------------------------------------------------------------
+
+
+def test_a_day_that_holds_what_landed_is_told_with_its_numbers_and_not_asked_for(lab: Lab) -> None:
+    """A reconciliation that always finds something is switched off, and then it finds nothing."""
+    cursor = a_day_that_was_run(lab)
+    run = take_inventory(lab)
+    assert run.success, run.errors
+    assert findings(lab) == {key("NL", TODAY): (5, 3, 1, 1, 0)}
+    told = run.metadata("reconciliation")
+    assert [
+        told[name] for name in ("partitions", "partitions_differing", "documents_landed", "documents_missing")
+    ] == [1, 0, 5, 0]
+    check = run.checks["reconciled"]
+    assert check.passed
+    assert check.metadata["partitions_differing"].value == 0
+    assert partitions(tick(lab, cursor)) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "missing"),
+    [
+        pytest.param("validated_features", lambda it: it[1:], 1, id="a validated row is gone"),
+        pytest.param("validated_features", lambda it: it[:0], 3, id="every validated row is gone"),
+        pytest.param("rejected_records", lambda it: it[:0], 1, id="the rejected row is gone"),
+        pytest.param("rejected_records", lambda it: pl.concat([it, it]), -1, id="a rejected row is twice"),
+    ],
+)
+def test_a_table_that_lost_or_won_a_row_is_found_asked_for_and_repaired(
+    lab: Lab, table: str, change: Callable[[pl.DataFrame], pl.DataFrame], missing: int
+) -> None:
+    """A batch that failed dropped four hours of data, and every run was green: only a count of both ends shows it."""
+    cursor = a_day_that_was_run(lab)
+    lab.overwrite(table, change, "NL", TODAY)
+    run = take_inventory(lab)
+    assert findings(lab)[key("NL", TODAY)][-1] == missing
+    assert run.metadata("reconciliation")["documents_missing"] == abs(missing)
+    check = run.checks["reconciled"]
+    assert not check.passed
+    assert check.metadata["partitions_differing"].value == 1
+    (row,) = check.metadata["differing"].value.records
+    assert (row.data["partition"], row.data["landed"], row.data["missing"]) == (key("NL", TODAY), 5, missing)
+
+    asked = tick(lab, cursor)
+    assert partitions(asked) == [key("NL", TODAY)]
+    process_asked(lab, asked)
+    assert take_inventory(lab).checks["reconciled"].passed
+    assert findings(lab)[key("NL", TODAY)] == (5, 3, 1, 1, 0)
+
+
+def test_a_partition_whose_table_vanished_is_found(lab: Lab) -> None:
+    """A table that is not there is no table of zero rows to whoever only looks at tables."""
+    a_day_that_was_run(lab)
+    lab.s3.delete_object(
+        Bucket=lab.settings.data_bucket, Key=f"validated_features/{Partition('NL', TODAY).folder}/data.parquet"
+    )
+    take_inventory(lab)
+    assert findings(lab) == {key("NL", TODAY): (5, 0, 1, 1, 3)}
+
+
+def test_a_document_that_landed_while_sensor_and_daemon_were_down_is_found(lab: Lab) -> None:
+    """Nothing had been asked for, so nothing had failed, and no alarm of runs could ring."""
+    a_day_that_was_run(lab)
+    lab.land("NL", TODAY, "late.jsonl", jsonl([landed_on(TODAY, "late")]))
+    lab.land("BE", YESTERDAY, "never-run.jsonl", jsonl([landed_on(YESTERDAY, "never", "BE")]))
+    take_inventory(lab)
+    assert findings(lab) == {key("NL", TODAY): (6, 3, 1, 1, 1), key("BE", YESTERDAY): (1, 0, 0, 0, 1)}
+    assert differing(lab) == {key("NL", TODAY), key("BE", YESTERDAY)}
+
+
+def test_an_empty_landing_bucket_differs_in_nothing(lab: Lab) -> None:
+    run = take_inventory(lab)
+    assert run.success, run.errors
+    assert run.checks["reconciled"].passed
+    assert findings(lab) == {}
+
+
+def test_days_before_the_window_are_left_alone(make_lab: Callable[..., Lab]) -> None:
+    """Landing folders expire after a month: a year of them deleted would be a year of features to delete."""
+    lab = make_lab(landing_window_days=2)
+    for ago in (2, 3):
+        day = TODAY - timedelta(days=ago)
+        lab.land("NL", day, "a.jsonl", jsonl([landed_on(day, ago)]))
+        assert lab.process("NL", day).success
+        lab.unland(f"interactions/country=NL/date={day}/a.jsonl")
+    take_inventory(lab)
+    assert findings(lab) == {key("NL", TODAY - timedelta(days=2)): (0, 1, 0, 0, -1)}
+
+
+def test_a_landing_bucket_that_cannot_be_listed_is_no_finding(lab: Lab) -> None:
+    """Taken for empty, it would have asked for every partition to be emptied."""
+    a_day_that_was_run(lab)
+    take_inventory(lab)
+    run = take_inventory(lab.with_settings(landing_bucket="no-such-bucket"))
+    assert not run.success
+    assert "CS_FEATURES_LANDING_BUCKET" in run.errors
+    assert findings(lab) == {key("NL", TODAY): (5, 3, 1, 1, 0)}
+    assert differing(lab) == set()
+
+
+# --- from the finding to the repair -----------------------------------------------------------
+
+
+def test_a_hundred_objects_that_nobody_saw_in_five_countries_are_found_and_repaired_without_a_person(lab: Lab) -> None:
+    """The sensor had asked, the runs were lost with their host, and a run key is never run twice: the day was gone."""
+    for country in COUNTRIES:
+        for number in range(20):
+            each = landed_on(TODAY, f"{country}-{number}", country)
+            lab.land(country, TODAY, f"{number}.jsonl", jsonl([each]))
+    lost = tick(lab)
+    assert len(lost.run_requests) == 5
+    assert partitions(tick(lab, lost.cursor)) == [], "the sensor by itself never asks for them again"
+
+    assert not take_inventory(lab).checks["reconciled"].passed
+    assert findings(lab) == {key(country, TODAY): (20, 0, 0, 0, 20) for country in COUNTRIES}
+    repair = tick(lab, lost.cursor)
+    assert sorted(partitions(repair)) == [key(country, TODAY) for country in COUNTRIES]
+    keys = {request.run_key for data in (lost, repair) for request in data.run_requests}
+    assert len(keys) == 10, "Dagster swallows a request with a run key that it has seen"
+    process_asked(lab, repair)
+
+    run = take_inventory(lab)
+    assert run.checks["reconciled"].passed
+    assert run.metadata("reconciliation")["documents_landed"] == 100
+    assert partitions(tick(lab, repair.cursor)) == []
+    for country in COUNTRIES:
+        assert all(lab.online(id_of(f"{country}-{number}")) for number in (0, 19))
+
+
+def test_one_finding_is_asked_for_once_and_the_next_one_anew(lab: Lab) -> None:
+    """Asked for at every tick, a difference that no run mends would have run every thirty seconds, all night."""
+    cursor = a_day_that_was_run(lab)
+    tables, run_keys, asked = lab.resources["data"].tables(), [], []
+    for finding in ("first", "first", "second", "second"):
+        write_differences(tables, Differences(finding, frozenset([key("NL", TODAY)])))
+        data = tick(lab, cursor)
+        cursor = data.cursor
+        asked.append(len(data.run_requests))
+        run_keys += [request.run_key for request in data.run_requests]
+    assert asked == [1, 0, 1, 0]
+    assert len(set(run_keys)) == 2
+
+
+def test_a_folder_that_changed_is_not_run_a_second_time_for_a_finding_from_before(lab: Lab) -> None:
+    """Found at night, seen in the morning: the change and the finding were two runs of one partition at once."""
+    cursor = a_day_that_was_run(lab)
+    lab.land("NL", TODAY, "late.jsonl", jsonl([landed_on(TODAY, "late")]))
+    take_inventory(lab)
+    first = tick(lab, cursor)
+    assert partitions(first) == [key("NL", TODAY)]
+    assert partitions(tick(lab, first.cursor)) == []
+
+
+def test_a_repair_that_fails_is_asked_for_again_until_one_succeeds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bedrock was down at half past four: the repair failed, and its finding counted as dealt with."""
+    monkeypatch.setattr("cs_features.sensors.RETRY_AFTER", tuple(timedelta(0) for _ in RETRY_AFTER))
+    cursor = a_day_that_was_run(lab)
+    lab.overwrite("validated_features", lambda it: it[1:], "NL", TODAY)
+    take_inventory(lab)
+
+    def carried_out(data: Any, model_id: str) -> bool:
+        (request,) = data.run_requests
+        job = lab.with_settings(model_id=model_id).definitions.resolve_job_def("process_interactions")
+        return job.execute_in_process(
+            partition_key=request.partition_key,
+            instance=lab.instance,
+            tags={**request.tags, "dagster/run_key": request.run_key},
+            raise_on_error=False,
+        ).success
+
+    first = tick(lab, cursor)
+    assert not carried_out(first, "eu.anthropic.claude-haiku-9")
+    second = tick(lab, first.cursor)
+    assert first.run_requests[0].run_key != second.run_requests[0].run_key
+    assert carried_out(second, lab.settings.model_id)
+    assert partitions(tick(lab, second.cursor)) == []
+    assert take_inventory(lab).checks["reconciled"].passed
+
+
+# --- a folder that was deleted ----------------------------------------------------------------
+
+
+def test_a_deleted_landing_folder_is_found_by_what_the_tables_still_hold(lab: Lab) -> None:
+    """Withdrawn for privacy, and the sensor was down: the features of these customers stayed in the store."""
+    a_day_that_was_run(lab)
+    lab.unland(f"interactions/country=NL/date={TODAY}/a.jsonl")
+    run = take_inventory(lab)
+    assert not run.checks["reconciled"].passed
+    assert findings(lab) == {key("NL", TODAY): (0, 3, 1, 0, -4)}
+    assert differing(lab) == {key("NL", TODAY)}
+
+
+def test_a_deleted_landing_folder_that_reconciliation_found_is_asked_for(lab: Lab) -> None:
+    """The run that should have emptied it was lost with its host: found every night, and never run again."""
+    cursor = a_day_that_was_run(lab)
+    lab.unland(f"interactions/country=NL/date={TODAY}/a.jsonl")
+    lost = tick(lab, cursor)
+    assert partitions(lost) == [key("NL", TODAY)]
+    take_inventory(lab)
+    repair = tick(lab, lost.cursor)
+    assert partitions(repair) == [key("NL", TODAY)]
+    process_asked(lab, repair)
+    assert take_inventory(lab).checks["reconciled"].passed
+    assert [lab.online(id_of(n)) for n in range(3)] == [None] * 3
+    assert partitions(tick(lab, repair.cursor)) == []
+
+
+def test_a_deleted_landing_folder_is_asked_for_by_a_sensor_that_knows_nothing_of_it(lab: Lab) -> None:
+    """The sensor's cursor was reset after the folder had gone: to it, the partition had never been."""
+    a_day_that_was_run(lab)
+    lab.unland(f"interactions/country=NL/date={TODAY}/a.jsonl")
+    take_inventory(lab)
+    assert partitions(tick(lab)) == [key("NL", TODAY)]
+
+
+def test_the_run_that_empties_a_day_is_tried_again_when_it_fails() -> None:
+    """A run over a folder with documents has three tries; the one that deletes customers had one."""
+    emptied = next(iter(decided({NL_24: "a"}, {}).run.values()))
+    failures = {emptied.run_key(NL_24): NOW - RETRY_AFTER[0]}
+    again = decided({NL_24: emptied}, {}, failures=failures)
+    assert list(again.run) == [NL_24]
+    assert again.run[NL_24].run_key(NL_24) != emptied.run_key(NL_24)
+
+
+def test_a_finding_about_one_partition_asks_for_no_other() -> None:
+    asked: dict[str, str | Asked] = {NL_24: "a", "BE|2026-11-24": "b"}
+    observed = {NL_24: seen("a"), "BE|2026-11-24": seen("b")}
+    assert list(decided(asked, observed, differences=Differences("x", frozenset([NL_24]))).run) == [NL_24]
+
+
+# --- strays -----------------------------------------------------------------------------------
+
+
+def test_stray_folders_in_the_landing_bucket_stop_nothing(lab: Lab) -> None:
+    """One folder with a misspelt date kept the whole inventory from being taken."""
+    a_day_that_was_run(lab)
+    for folder in ("country=XX/date=2026-01-01", "country=NL/date=tomorrow", "country=NL/notes", "country=nl/x"):
+        lab.s3.put_object(Bucket=lab.settings.landing_bucket, Key=f"interactions/{folder}/a.jsonl", Body=b"x")
+    lab.land("NL", TODAY + timedelta(days=1), "a.jsonl", b"x")
+    run = take_inventory(lab)
+    assert run.success, run.errors
+    assert findings(lab) == {key("NL", TODAY): (5, 3, 1, 1, 0)}
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        "validated_features/country=NL/",
+        "validated_features/country=NL/date=tmp/data.parquet",
+        "validated_features/country=NL/_temporary/0/data.parquet",
+        "rejected_records/country=NL/",
+    ],
+)
+def test_stray_objects_beside_the_tables_stop_nothing(lab: Lab, stray: str) -> None:
+    """A console makes a folder as an object of its own, a query engine leaves its temporary files behind."""
+    a_day_that_was_run(lab)
+    lab.s3.put_object(Bucket=lab.settings.data_bucket, Key=stray, Body=b"")
+    run = take_inventory(lab)
+    assert run.success, run.errors
+    assert findings(lab) == {key("NL", TODAY): (5, 3, 1, 1, 0)}
+
+
+def test_the_daily_inventory_runs_by_itself() -> None:
+    """A fresh deployment had never reconciled anything: schedules are stopped by default."""
+    assert daily_inventory.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert daily_inventory.job_name == "take_inventory"
