@@ -19,6 +19,10 @@ dev: $(READY) ## the Dagster UI on the same local stack, http://127.0.0.1:3000
 test: $(READY) ## every test but the slow ones
 	@$(BIN)/python -m pytest -q -m "not slow"
 
+evaluate: $(READY) ## the golden corpus on the local stack [LANGUAGES="nl fr"] [CANDIDATE=DIR] [MODEL=GGUF or URL]
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.evaluate \
+	  $(if $(LANGUAGES),--language $(LANGUAGES)) $(if $(CANDIDATE),--candidate "$(CANDIDATE)")
+
 bench: $(READY) ## the benchmark table
 	@$(BIN)/python -m cs_features.local.bench
 
@@ -48,4 +52,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: demo dev test bench lint format lock clean
+.PHONY: demo dev test evaluate bench lint format lock clean

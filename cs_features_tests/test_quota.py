@@ -389,6 +389,12 @@ def test_a_queue_longer_than_the_memory_of_the_file_keeps_its_order(tmp_path: Pa
         limited.wait_for_turn(4_000)
     assert tokens == [pytest.approx(48 * number) for number in range(32)]
 
+    both: list[float] = [0.0]
+    limited = limiter(tmp_path / "b", clock, sleep=both.append, requests_per_minute=1_200, tokens_per_minute=10_000)
+    for _ in range(64):
+        limited.wait_for_turn(4_000)
+    assert both == [pytest.approx(24 * number) for number in range(64)]
+
 
 # --- the file ---------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from cs_features.extraction.brakes import Breaker, Budget
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest, repair_request
 from cs_features.extraction.quota import Limiter
-from cs_features.schemas import Extraction, Reason
+from cs_features.schemas import ANSWER_FIELDS, Extraction, Reason
 
 MAX_UNAVAILABLE = 8
 MAX_THROTTLED = 24  # some four minutes: a quota counts a minute, and other hosts may spend it
@@ -29,6 +29,7 @@ MAX_BACKOFF_SECONDS = 20.0
 # leaves one interaction in a million without; with the repair alone it is one in ten thousand.
 MAX_ASKED = 3
 MAX_ANSWER_CHARACTERS = 20_000
+MAX_WARM_UPS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +194,9 @@ class _GaveUp(Exception):
 
 
 def _complaint(error: ValidationError) -> str:
-    """What is wrong with an answer, by field, without the answer's text."""
+    """What is wrong with an answer, by field, without the answer's text: not even a key it made up."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'answer'}: {problem['msg']}"
+        f"{problem['loc'][0] if problem['loc'] and problem['loc'][0] in ANSWER_FIELDS else 'answer'}: {problem['msg']}"
         for problem in error.errors(include_input=False)[:5]
     )
 
@@ -207,15 +208,17 @@ def fan_out(
 ) -> Iterator[Outcome]:
     """Ask all requests, `concurrency` at a time, and yield outcomes as they come.
 
-    The first request is asked alone: its prefix is in the model's cache before the others need it.
+    The first request is asked alone: its prefix is in the model's cache before the others need it. If it
+    is refused unread, the next one is.
     When a call raises, no new one starts; those in flight are paid for, so their outcomes are
     yielded before the error is raised.
     """
     todo = iter(requests)
-    first = next(todo, None)
-    if first is None:
-        return
-    yield ask(*first)
+    for request in itertools.islice(todo, MAX_WARM_UPS):
+        outcome = ask(*request)
+        yield outcome
+        if outcome.usage.prompt_tokens:
+            break
     with ThreadPoolExecutor(concurrency, thread_name_prefix="bedrock") as pool:
         running: set[Future[Outcome]] = set()
         stopper: BaseException | None = None

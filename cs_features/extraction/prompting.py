@@ -23,8 +23,8 @@ from cs_features.schemas import Extraction, Interaction, Turn, extraction_model
 TOOL_NAME = "record_features"
 TAXONOMY_PLACEHOLDER = "{{taxonomy}}"
 
-# An answer is some 150 to 250 tokens. The quota reserves maxTokens up front, so a small value
-# buys throughput; the room above is for the tokenizers that need 30 % more.
+# An answer is some 330 characters of JSON, 110 tokens or so. The quota reserves maxTokens up front, so a
+# small value buys throughput; the room above is for long summaries and generous tokenizers.
 MAX_OUTPUT_TOKENS = 450
 
 ConverseRequest = dict[str, Any]

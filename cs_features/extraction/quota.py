@@ -7,9 +7,9 @@ turns from the same clock. No call is made here and no answer is looked at.
 """
 
 import fcntl
-import math
 import struct
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
@@ -49,7 +49,8 @@ class _State:
     cut: float = 0.0
 
 
-_FORMAT = struct.Struct("<6d")
+_FORMAT = struct.Struct("<6dI")  # the numbers and their CRC-32
+_CHECKSUM_BYTES = 4
 
 
 class Limiter:
@@ -157,27 +158,28 @@ class Limiter:
     def _shared(self) -> Iterator[_State]:
         with self._path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            content = file.read(_FORMAT.size)
-            now = self._clock()
-            state = _State(*_FORMAT.unpack(content)) if len(content) == _FORMAT.size else _State(changed=now)
-            # After a reboot, a night, or damage the numbers say nothing about now.
-            if not _plausible(state, now, self._per_second):
-                state = _State(changed=now)
+            state = _read(file.read(), self._clock())
             yield state
             file.seek(0)
-            file.write(_FORMAT.pack(*astuple(state)))
+            file.write(_written(state))
+            file.truncate()
 
 
-def _plausible(state: _State, now: float, per_second: float | None) -> bool:
-    turns = (state.next_request, state.next_token)
-    # At a low stated rate, the threads of a few runs wait for turns that are truly far away.
-    furthest = FORGET_SECONDS + 1000 / (per_second or 1)
-    return (
-        all(map(math.isfinite, astuple(state)))
-        and now - FORGET_SECONDS <= state.changed <= now + 1
-        and max(turns) <= now + furthest
-        and state.per_second > 0
-    )
+def _read(content: bytes, now: float) -> _State:
+    """The state in a file; a new one if the file is empty, damaged, or from before a reboot or a night."""
+    try:
+        *numbers, checksum = _FORMAT.unpack(content)
+    except struct.error:
+        return _State(changed=now)
+    state = _State(*numbers)
+    if checksum != zlib.crc32(content[:-_CHECKSUM_BYTES]) or not now - FORGET_SECONDS <= state.changed <= now + 1:
+        return _State(changed=now)
+    return state
+
+
+def _written(state: _State) -> bytes:
+    numbers = _FORMAT.pack(*astuple(state), 0)[:-_CHECKSUM_BYTES]
+    return numbers + zlib.crc32(numbers).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def _turn(next_free: float, now: float) -> float:
