@@ -7,6 +7,7 @@ reason is not repeated for a while, however many partitions it hits. No text of 
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import dagster as dg
 
@@ -21,7 +22,7 @@ TAG = "cs_features/alert"
 
 def incident(kind: str, reason: str) -> str:
     """What makes two alerts the same: the reason without its partition and numbers."""
-    plain = re.sub(r"\b[A-Z]{2} \d{4}-\d{2}-\d{2}\b|[\d.]+", "", reason)
+    plain = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[A-Z]{2} \d{4}-\d{2}-\d{2}\b|[\d.]+", "", reason)
     return f"{kind}: {' '.join(plain.split())}"[:200]
 
 
@@ -42,21 +43,43 @@ def _reason(context: dg.RunFailureSensorContext) -> str:
         if data.user_failure_data and data.user_failure_data.description:
             return data.user_failure_data.description
         if data.error:
-            return f"{event.step_key}: {data.error.message.strip()[:500]}"
+            return f"{event.step_key}: {_told(data.error)}"
     return context.failure_event.message or "the run failed without a message"
 
 
-def _tell(context: dg.RunStatusSensorContext, alerts: Alerts, kind: str, reason: str) -> dg.SkipReason | None:
+# Errors whose words are our own or Dagster's about its own names.
+_SPEAKING = (
+    "AwsRefusal",
+    "PublishingFailed",
+    "UnknownModelError",
+    "UnknownPriceError",
+    "PromptError",
+    "DagsterAssetCheckFailedError",
+)
+
+
+def _told(error: Any) -> str:
+    """The first of our own errors in the chain, in its words; of others the class: they may quote a customer."""
+    chain = [error]
+    while chain[-1].cause is not None:
+        chain.append(chain[-1].cause)
+    for each in chain:
+        if each.cls_name in _SPEAKING:
+            return each.message.strip().removeprefix(f"{each.cls_name}: ")[:500]
+    return f"{chain[-1].cls_name}: see the run"
+
+
+def _tell(context: dg.RunStatusSensorContext, alerts: Alerts, kind: str, reason: str) -> None:
     """Publish, unless the same incident was told of lately."""
     run, same = context.dagster_run, incident(kind, reason)
     recent = dg.RunsFilter(tags={TAG: same}, updated_after=datetime.now(timezone.utc) - SILENCE)
     if context.instance.get_runs(filters=recent, limit=1):
-        return dg.SkipReason(f"told already: {same}")
+        context.log.info(f"told already: {same}")
+        return
     subject, body = message(kind, run.tags.get("dagster/partition"), reason, f"{alerts.ui_url}/runs/{run.run_id}")
     with aws.explained("Alerts topic", "CS_FEATURES_ALERTS_TOPIC_ARN"):
         alerts.client().publish(TopicArn=alerts.topic_arn, Subject=subject, Message=body)
     context.instance.add_run_tags(run.run_id, {TAG: same})
-    return None
 
 
 def alert_sensors() -> Iterator[dg.SensorDefinition]:
@@ -68,8 +91,8 @@ def alert_sensors() -> Iterator[dg.SensorDefinition]:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="One message for each reason for which runs fail: an outage, a budget, a blocking check.",
     )
-    def alert_on_failure(context: dg.RunFailureSensorContext, alerts: Alerts) -> dg.SkipReason | None:
-        return _tell(context, alerts, "run failed", _reason(context))
+    def alert_on_failure(context: dg.RunFailureSensorContext, alerts: Alerts) -> None:
+        _tell(context, alerts, "run failed", _reason(context))
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
@@ -77,15 +100,15 @@ def alert_sensors() -> Iterator[dg.SensorDefinition]:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="One message for each warning check that failed in a run that went through.",
     )
-    def alert_on_warning(context: dg.RunStatusSensorContext, alerts: Alerts) -> dg.SkipReason | None:
+    def alert_on_warning(context: dg.RunStatusSensorContext, alerts: Alerts) -> None:
         records = context.instance.get_records_for_run(
             context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
         ).records
         found = [record.event_log_entry.asset_check_evaluation for record in records]
         failed = sorted(f"{it.check_name} of {it.asset_key.to_user_string()}" for it in found if it and not it.passed)
         if not failed:
-            return dg.SkipReason("every check passed")
-        return _tell(context, alerts, "checks warn", f"These checks failed: {', '.join(failed)}")
+            return
+        _tell(context, alerts, "checks warn", f"These checks failed: {', '.join(failed)}")
 
     yield alert_on_failure
     yield alert_on_warning

@@ -38,6 +38,10 @@ def read_features(as_of: datetime | None = None, *, group: str | None = None) ->
     group = group or settings().feature_group
     with aws.explained(f"Feature group {group}", "CS_FEATURES_FEATURE_GROUP"):
         described = aws.client("sagemaker").describe_feature_group(FeatureGroupName=group)
+        if "OfflineStoreConfig" not in described:
+            raise aws.AwsRefusal(
+                f"Feature group {group} has no offline store: create one that has, and set CS_FEATURES_FEATURE_GROUP"
+            )
         uri = described["OfflineStoreConfig"]["S3StorageConfig"]["ResolvedOutputS3Uri"]
         rows = _rows(aws.client("s3", max_pool_connections=READERS), uri, as_of)
     return as_known(rows, as_of)
@@ -61,14 +65,14 @@ def as_known(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 
 def _rows(s3: Any, uri: str, as_of: datetime) -> pl.DataFrame:
     bucket, prefix = uri.removeprefix("s3://").split("/", 1)
-    last_hour = as_of.astimezone(timezone.utc).strftime("year=%Y/month=%m/day=%d/hour=%H")
+    last_day = as_of.astimezone(timezone.utc).strftime("year=%Y/month=%m/day=%d")
 
     def keys() -> Iterator[str]:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
-                # Folders go by event time; what had not happened by then cannot have been known.
-                hour = item["Key"][item["Key"].find("year=") :].rsplit("/", 1)[0]
-                if item["Key"].endswith(".parquet") and hour <= last_hour:
+                # Folders go by event time. Clocks may be ahead of ours, but no partition lies after today.
+                day = item["Key"][item["Key"].find("year=") :].rsplit("/", 2)[0]
+                if item["Key"].endswith(".parquet") and day <= last_day:
                     yield item["Key"]
 
     def read(key: str) -> pl.DataFrame:

@@ -7,7 +7,7 @@ its inputs and wraps its answer.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 
 import dagster as dg
@@ -88,30 +88,49 @@ def decide(
     """
     ready: dict[str, Asked] = {}
     settling, given_up = [], []
-    for key, found in observed.items():
-        before = cursor.asked.get(key)
-        if before is None or before.fingerprint != found.fingerprint:
+    for key in observed.keys() | cursor.asked.keys() | differences.partitions:
+        before, found = cursor.asked.get(key), observed.get(key)
+        if found is not None and (before is None or before.fingerprint != found.fingerprint):
             changing_for = now - cursor.changing_since.get(key, now)
             if now - found.last_modified < quiet and changing_for < PATIENCE:
                 settling.append(key)
-            else:
-                ready[key] = Asked(fingerprint=found.fingerprint)
-        elif key in differences.partitions and before.reconciled != differences.found_by:
-            ready[key] = Asked(fingerprint=found.fingerprint, reconciled=differences.found_by)
-        elif (failed_at := failures.get(before.run_key(key))) is not None:
-            if before.tries >= MAX_TRIES:
+                continue
+            asked: Asked | None = Asked(fingerprint=found.fingerprint)
+        elif found is None and (before is None or not before.fingerprint.startswith(EMPTY)):
+            asked = Asked(fingerprint=f"{EMPTY}-{before.fingerprint}" if before else EMPTY)
+        else:
+            assert before is not None
+            asked = _again(before, failures.get(before.run_key(key)), now)
+            if asked is before:
                 given_up.append(key)
-            elif now - failed_at >= RETRY_AFTER[before.tries - 1]:
-                ready[key] = before.model_copy(update={"tries": before.tries + 1})
-    for key, before in cursor.asked.items():
-        if key not in observed and not before.fingerprint.startswith(EMPTY):
-            ready[key] = Asked(fingerprint=f"{EMPTY}-{before.fingerprint}")
+                asked = None
+        # A run for any other reason mends what was found, too.
+        finding = differences.found_by if key in differences.partitions else ""
+        if asked is not None and asked.tries == 1:
+            ready[key] = asked.model_copy(update={"reconciled": finding})
+        elif finding and before is not None and before.reconciled != finding:
+            ready[key] = Asked(fingerprint=before.fingerprint, reconciled=finding)
+        elif asked is not None:
+            ready[key] = asked
     order = sorted(ready, key=lambda key: (Partition.from_key(key).date, key), reverse=True)
     return Decision(
         run={key: ready[key] for key in order[:limit]},
         settling=sorted(settling),
         postponed=order[limit:],
         given_up=sorted(given_up),
+    )
+
+
+def _again(before: Asked, failed_at: datetime | None, now: datetime) -> Asked | None:
+    """The next try of a run that failed, None when it is not time for one, `before` itself to give up."""
+    if failed_at is None:
+        return None
+    if before.tries >= MAX_TRIES:
+        return before
+    return (
+        before.model_copy(update={"tries": before.tries + 1})
+        if now - failed_at >= RETRY_AFTER[before.tries - 1]
+        else None
     )
 
 
@@ -191,17 +210,22 @@ def landing_sensor(
     cursor = Cursor.model_validate_json(context.cursor) if context.cursor else Cursor()
     now = datetime.now(timezone.utc)
     since = now.date() - timedelta(days=landing.window_days)
+
+    def in_window(key: str) -> bool:
+        return interaction_partitions.has_partition_key(key) and Partition.from_key(key).date >= since
+
     try:
         observed, strays = look(landing.zone(), since)
         differences = latest_differences(data.tables())
+        differences = replace(differences, partitions=frozenset(filter(in_window, differences.partitions)))
     except AwsRefusal as error:
         # A failed listing is not an empty bucket: the cursor stays.
         return dg.SkipReason(str(error))
     if strays:
         context.log.warning(f"Not partitions of this project, left alone: {', '.join(sorted(strays)[:20])}")
-    in_window = {key: asked for key, asked in cursor.asked.items() if Partition.from_key(key).date >= since}
-    cursor = cursor.model_copy(update={"asked": in_window})
-    failures = _failures(context.instance, (asked.run_key(key) for key, asked in in_window.items()), now)
+    asked_of = {key: asked for key, asked in cursor.asked.items() if in_window(key)}
+    cursor = cursor.model_copy(update={"asked": asked_of})
+    failures = _failures(context.instance, (asked.run_key(key) for key, asked in asked_of.items()), now)
     quiet = timedelta(seconds=landing.quiet_seconds)
     decision = decide(cursor, observed, failures, differences, now, quiet, landing.max_requests)
     if decision.given_up:

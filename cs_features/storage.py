@@ -5,6 +5,7 @@ never a mixture. DuckDB, Athena and polars read it as it is. What a column means
 """
 
 import io
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -51,7 +52,7 @@ class Tables:
             self.s3.put_object(Bucket=self.bucket, Key=self.key(table, partition), Body=body)
         return len(body)
 
-    def read(self, table: str, partition: Partition) -> pl.DataFrame | None:
+    def read(self, table: str, partition: Partition | None) -> pl.DataFrame | None:
         """The partition, or None when it was never written."""
         with explained(f"Data bucket {self.bucket}", "CS_FEATURES_DATA_BUCKET"):
             try:
@@ -74,7 +75,13 @@ class Tables:
         with explained(f"Data bucket {self.bucket}", "CS_FEATURES_DATA_BUCKET"):
             pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{table}/country=")
             keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-        return [Partition.from_folder(key.split("/", 1)[1].rsplit("/", 1)[0]) for key in keys]
+        found = []
+        for key in keys:
+            if not key.endswith("/data.parquet"):
+                continue
+            with suppress(ValueError):  # somebody else's folder
+                found.append(Partition.from_folder(key.split("/", 1)[1].rsplit("/", 1)[0]))
+        return found
 
 
 class DataBucket(dg.ConfigurableResource[Tables]):
@@ -112,7 +119,7 @@ class ParquetTables(dg.ConfigurableIOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
-        partition = Partition.from_key(context.partition_key)
+        partition = Partition.from_key(context.partition_key) if context.has_partition_key else None
         table = context.asset_key.path[-1]
         frame = self.data.tables().read(table, partition)
         if frame is None:

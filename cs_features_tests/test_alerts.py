@@ -1,6 +1,7 @@
 """Alerts: one message an incident on a real topic, with what is needed to act on it and no word of a customer."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -236,7 +237,7 @@ def test_no_message_carries_a_word_of_a_customer(watch: Watch) -> None:
     assert len(watch.look()) == 3
     told = json.dumps(watch.mailbox.messages)
     for word in ("Pieter", "overleden", "c-1", "Mijn"):
-        assert word not in told
+        assert not re.search(rf"\b{word}\b", told)  # as a word: a run's id may hold any letters
 
 
 def test_without_a_topic_no_alert_sensor_is_loaded(lab: Lab) -> None:

@@ -313,6 +313,16 @@ def test_a_finding_about_one_partition_asks_for_no_other() -> None:
     assert list(decided(asked, observed, differences=Differences("x", frozenset([NL_24]))).run) == [NL_24]
 
 
+def test_a_finding_about_what_is_no_partition_any_more_fails_no_tick(make_lab: Callable[..., Lab]) -> None:
+    """A country was taken out, or a day left the window, between the night's finding and the tick: one request for
+    an unknown partition fails the tick of all others."""
+    lab = make_lab(landing_window_days=3)
+    lab.land("NL", TODAY, "a.jsonl", b"x")
+    gone = frozenset([f"XX|{TODAY}", "NL|2024-12-31", key("NL", TODAY - timedelta(days=9))])
+    write_differences(lab.resources["data"].tables(), Differences("night", gone))
+    assert partitions(tick(lab)) == [key("NL", TODAY)]
+
+
 # --- strays -----------------------------------------------------------------------------------
 
 

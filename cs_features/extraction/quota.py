@@ -25,6 +25,7 @@ CATCH_UP_SECONDS = 1.0
 START_PER_SECOND = 4.0
 DOUBLING_SECONDS = 2.0
 CREEP_PER_SECOND = 0.005
+PATIENT_SECONDS = 40.0
 CUT = 0.85
 FIRST_CUT = 0.5
 # While the quota is being found no turn is booked further ahead: a cut must reach those who wait, and
@@ -152,7 +153,9 @@ class Limiter:
         if state.ceiling == 0.0:
             state.per_second *= 2 ** (elapsed / DOUBLING_SECONDS)
         else:
-            state.per_second += CREEP_PER_SECOND * state.ceiling * elapsed
+            # Ever faster the longer no throttle comes: the ceiling may have been another host's doing.
+            haste = max(1.0, ((now - state.cut) / PATIENT_SECONDS) ** 2)
+            state.per_second += CREEP_PER_SECOND * state.ceiling * elapsed * haste
 
     @contextmanager
     def _shared(self) -> Iterator[_State]:

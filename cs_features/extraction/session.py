@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from cs_features.extraction.engine import Extractor, Outcome, fan_out
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.prompting import ConverseRequest
@@ -52,7 +54,17 @@ def extract(
     """
 
     def usable(key: str) -> bool:
-        return key in ledger.known and ledger.known[key].error not in redrive
+        if key not in ledger.known or ledger.known[key].error in redrive:
+            return False
+        return Reason.INVALID_FEATURES not in redrive or not ledger.known[key].answered or valid(ledger.known[key])
+
+    def valid(outcome: Outcome) -> bool:
+        """Whether an answer that was accepted once keeps the rules of today; the gate rejected it otherwise."""
+        try:
+            extractor.answer_model.model_validate(outcome.answer)
+        except ValidationError:
+            return False
+        return True
 
     session = Session({key: ledger.known[key] for key in requests if usable(key)})
 

@@ -369,9 +369,7 @@ def test_refusals_cut_answers_and_oversized_ones(serve):
 
 def test_a_poisoned_text_is_refused_every_time(serve):
     endpoint = serve(Script(poison="POISON"))
-    assert [error_of(lambda: endpoint.ask("some POISON"))[:2] for _ in "ab"] == 2 * [
-        ("ValidationException", 400)
-    ]
+    assert [error_of(lambda: endpoint.ask("some POISON"))[:2] for _ in "ab"] == 2 * [("ValidationException", 400)]
     endpoint.ask("no such word")
     assert endpoint.stats()["refused"] == {"ValidationException": 2}
 
