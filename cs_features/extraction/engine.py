@@ -9,8 +9,9 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
 from typing import Any
 
 from pydantic import ValidationError
@@ -219,21 +220,24 @@ def fan_out(
         yield outcome
         if outcome.usage.prompt_tokens:
             break
+    finished: SimpleQueue[Future[Outcome]] = SimpleQueue()
+    stopper: BaseException | None = None
     with ThreadPoolExecutor(concurrency, thread_name_prefix="bedrock") as pool:
-        running: set[Future[Outcome]] = set()
-        stopper: BaseException | None = None
-        while True:
-            if stopper is None:
-                for request in itertools.islice(todo, concurrency - len(running)):
-                    running.add(pool.submit(ask, *request))
-            if not running:
-                break
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                error = future.exception()
-                if error is None:
-                    yield future.result()
-                else:
-                    stopper = stopper or error
-        if stopper is not None:
-            raise stopper
+
+        def start(count: int) -> int:
+            started = 0
+            for request in itertools.islice(todo, count):
+                pool.submit(ask, *request).add_done_callback(finished.put)
+                started += 1
+            return started
+
+        running = start(concurrency)
+        while running:
+            future = finished.get()
+            error = future.exception()
+            stopper = stopper or error
+            running += (0 if stopper else start(1)) - 1
+            if error is None:
+                yield future.result()
+    if stopper is not None:
+        raise stopper

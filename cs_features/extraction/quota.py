@@ -7,8 +7,11 @@ turns from the same clock. No call is made here and no answer is looked at.
 """
 
 import fcntl
+import os
 import struct
+import threading
 import time
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,14 +77,15 @@ class Limiter:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._path = path
         self._per_second = requests_per_minute / 60 if requests_per_minute else None
         self._tokens_per_second = tokens_per_minute / 60 if tokens_per_minute else None
         self._burndown = burndown
         self._clock = clock
         self._sleep = sleep
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        weakref.finalize(self, os.close, self._file)
+        self._threads = threading.Lock()
 
     def wait_for_turn(self, reserved_tokens: int) -> None:
         """Return when a call that reserves so many tokens may start."""
@@ -159,13 +163,16 @@ class Limiter:
 
     @contextmanager
     def _shared(self) -> Iterator[_State]:
-        with self._path.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            state = _read(file.read(), self._clock())
-            yield state
-            file.seek(0)
-            file.write(_written(state))
-            file.truncate()
+        # The lock of the file keeps other processes out, the other one this process's threads.
+        with self._threads:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                state = _read(os.pread(self._file, 1024, 0), self._clock())
+                yield state
+                os.pwrite(self._file, _written(state), 0)
+                os.ftruncate(self._file, _FORMAT.size)
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
 def _read(content: bytes, now: float) -> _State:
