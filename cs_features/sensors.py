@@ -234,6 +234,8 @@ def landing_sensor(
     skip = f"{len(observed)} partitions with documents since {since}, none changed"
     if decision.settling:
         skip = f"still changing: {', '.join(decision.settling[:20])}"
+    if strays:
+        skip += f"; not partitions of this project: {', '.join(sorted(strays)[:20])}"
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else skip,

@@ -1,7 +1,9 @@
 """One partition from landing to feature store, as a user sees it: tables, records, reruns, refusals."""
 
 import importlib
+import importlib.util
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -157,6 +159,30 @@ def test_a_table_reads_the_same_in_polars_and_duckdb_and_keeps_the_contracts_col
     hive = pl.read_parquet(tmp_path / table / "**/*.parquet", hive_partitioning=True)
     assert hive.select("country", "date").unique().rows() == [("NL", DAY)]
     assert run.metadata(table)["dagster/row_count"] == by_polars.height > 0
+
+
+def test_duckdb_and_polars_read_the_tables_straight_from_the_bucket(processed: tuple[Lab, Run]) -> None:
+    """The path is part of the contract: country and date come from it, and nothing has to be copied first."""
+    lab, _ = processed
+    endpoint = os.environ["AWS_ENDPOINT_URL_S3"]
+    tables = f"s3://{lab.settings.data_bucket}/validated_features/**/data.parquet"
+    package = importlib.util.find_spec("duckdb_extension_httpfs")
+    assert package is not None
+    assert package.submodule_search_locations
+    extension = next(Path(package.submodule_search_locations[0]).rglob("*.duckdb_extension"))
+    with duckdb.connect() as database:
+        database.execute(f"LOAD '{extension}'")
+        database.execute(
+            "CREATE SECRET (TYPE s3, KEY_ID 'local', SECRET 'local', REGION 'eu-central-1', URL_STYLE 'path', "
+            f"USE_SSL false, ENDPOINT '{endpoint.removeprefix('http://')}')"
+        )
+        query = f"SELECT interaction_id, date FROM read_parquet('{tables}', hive_partitioning = true) ORDER BY 1"
+        by_duckdb = database.execute(query).fetchall()
+    options = {"aws_endpoint_url": endpoint, "aws_region": "eu-central-1", "aws_allow_http": "true"}
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    by_polars = pl.read_parquet(tables, storage_options=options | keys, hive_partitioning=True)
+    assert by_duckdb == by_polars.select("interaction_id", "date").sort("interaction_id").rows()
+    assert [row[0] for row in by_duckdb] == sorted(lab.table("validated_features")["interaction_id"])
 
 
 def test_one_partition_does_not_touch_another(processed: tuple[Lab, Run]) -> None:

@@ -249,6 +249,8 @@ def test_strays_stop_nobody(lab: Lab) -> None:
     observed, strays = look(lab.resources["landing"].zone(), YESTERDAY)
     assert list(observed) == [key("NL", TODAY)]
     assert {"country=XX", "country=nl", "country=NL/date=tomorrow"} <= set(strays), "nobody would look for them"
+    lab.s3.delete_object(Bucket=lab.settings.landing_bucket, Key=f"interactions/country=NL/date={TODAY}/a.jsonl")
+    assert "country=XX" in (tick(lab).skip_message or ""), "and nobody reads logs"
 
 
 def test_an_empty_file_or_a_marker_is_no_landing(lab: Lab) -> None:
