@@ -2,12 +2,15 @@
 so the price of a sum of calls is not the sum of their prices. No budget is kept here.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import genai_prices
 
 from cs_features.extraction.models import ModelCapabilities
+
+SMALL_CALL = 60_000  # tokens; the steps known today begin at 100,000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,9 @@ def price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
             f"No exact list price is known for {model.model_id} (closest: {found}). "
             "Give its row in cs_features/extraction/models.py `rates`, with their source."
         )
-    rates_by_size = listed.model_price  # looked up once: the lookup costs ten times the arithmetic
+    listed_price = listed.model_price
 
-    def dollars(usage: TokenUsage) -> float:
+    def exact(usage: TokenUsage) -> float:
         # genai-prices counts cached tokens among the input tokens, Converse does not.
         tokens = genai_prices.Usage(
             input_tokens=usage.prompt_tokens,
@@ -76,6 +79,23 @@ def price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
             cache_write_tokens=usage.cache_write_tokens,
             output_tokens=usage.output_tokens,
         )
-        return float(rates_by_size.calc_price(tokens)["total_price"])
+        return float(listed_price.calc_price(tokens)["total_price"])
 
-    return dollars
+    # Decimal arithmetic for each call would cost as much as the limiter and the ledger together. Below the
+    # first step a price is linear; a call of SMALL_CALL tokens of every kind shows that it is, up to there.
+    kinds = [TokenUsage(1000), TokenUsage(0, 1000), TokenUsage(0, 0, 1000), TokenUsage(0, 0, 0, 1000)]
+    per_token = [exact(kind) / 1000 for kind in kinds]
+
+    def linear(usage: TokenUsage) -> float:
+        return (
+            usage.input_tokens * per_token[0]
+            + usage.cache_read_tokens * per_token[1]
+            + usage.cache_write_tokens * per_token[2]
+            + usage.output_tokens * per_token[3]
+        )
+
+    third = SMALL_CALL // 3
+    largest = TokenUsage(third, third, third, SMALL_CALL)
+    if not math.isclose(linear(largest), exact(largest)):
+        return exact
+    return lambda usage: linear(usage) if usage.prompt_tokens <= SMALL_CALL >= usage.output_tokens else exact(usage)
