@@ -17,7 +17,7 @@ from cs_features.validation import open_rejects_of
 
 
 @dg.asset(
-    group_name="inventory",
+    group_name="interactions",
     kinds={"s3", "polars"},
     description="Documents landed, counted from S3, against documents held, for each partition of the sensor's window.",
 )
@@ -44,7 +44,7 @@ def reconciliation(
 
 
 @dg.asset(
-    group_name="inventory",
+    group_name="interactions",
     kinds={"polars"},
     description="Open rejects by country and reason, over all partitions.",
 )
