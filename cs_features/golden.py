@@ -10,7 +10,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cs_features.extraction.prompting import PromptError, Prompts
+from cs_features.extraction.file_errors import each_told
+from cs_features.extraction.prompts import PromptError, Prompts
 from cs_features.schemas import Channel, Interaction, Turn
 
 LABELS = ("sentiment", "primary_topic", "intent", "resolution_status", "urgency_score", "csat_indicator")
@@ -63,7 +64,8 @@ def load_golden(folder: Path, prompts: Prompts) -> list[GoldenItem]:
                 item = GoldenItem.model_validate_json(line)
                 _check(item, path, prompts, seen)
             except (ValidationError, ValueError) as error:
-                problems.append(f"{path}:{number}: {_told(error)}")
+                what = each_told(error) if isinstance(error, ValidationError) else [str(error)]
+                problems.append(f"{path}:{number}: {'; '.join(what)}")
                 continue
             seen.add(item.id)
             items.append(item)
@@ -83,11 +85,3 @@ def _check(item: GoldenItem, path: Path, prompts: Prompts, seen: set[str]) -> No
         raise ValueError(f"labels must be {', '.join(LABELS)}")
     # A label is an answer: the same rules hold.
     prompts.answer_model.model_validate({"summary": "-", **item.labels})
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'item'}: {problem['msg']}" for problem in error.errors()
-        )
-    return str(error)

@@ -18,7 +18,8 @@ from cs_features.environments import settings
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.pricing import TokenUsage, price_list
-from cs_features.extraction.prompting import ConverseRequest, Prompts, prefix_tokens
+from cs_features.extraction.prompting import ConverseRequest, prefix_tokens
+from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.table import plan
 from cs_features.landing import read_partition
 from cs_features.partitions import Partition, interaction_partitions

@@ -18,7 +18,7 @@ from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.host import host_folder
 from cs_features.extraction.models import ModelCapabilities, capabilities_of
 from cs_features.extraction.pricing import price_list
-from cs_features.extraction.prompting import Prompts, load_prompts
+from cs_features.extraction.prompts import Prompts, load_prompts
 from cs_features.extraction.quota import Limiter
 from cs_features.landing import LandingZone
 from cs_features.storage import DataBucket, ParquetTables, s3_client

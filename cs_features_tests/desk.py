@@ -24,7 +24,8 @@ from cs_features.extraction.brakes import Breaker, Budget
 from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.pricing import price_list
-from cs_features.extraction.prompting import build_request, load_prompts, request_hash
+from cs_features.extraction.prompting import build_request, request_hash
+from cs_features.extraction.prompts import load_prompts
 from cs_features.extraction.quota import Limiter
 from cs_features.local.bedrock import routes
 from cs_features.local.converse import Answerer, ConverseRequest, Fault, Reply

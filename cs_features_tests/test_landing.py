@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from cs_features.conservation import count_landed
 from cs_features.extraction.models import capabilities_of
-from cs_features.extraction.prompting import load_prompts
+from cs_features.extraction.prompts import load_prompts
 from cs_features.extraction.table import plan
 from cs_features.landing import MAX_DOCUMENT_BYTES, LandedObject, LandingZone, raw_frame, rows_of
 from cs_features_tests.conftest import DAY, PROMPTS, document, gz, id_of, jsonl

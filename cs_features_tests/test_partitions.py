@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.extraction.prompting import load_prompts
+from cs_features.extraction.prompts import load_prompts
 from cs_features.partitions import FIRST_DATE, Partition, countries_in, interaction_partitions, partitions_for
 from cs_features_tests.conftest import PROMPTS, REPOSITORY
 

@@ -11,14 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.extraction.models import CAPABILITIES, UnknownModelError, capabilities_of
-from cs_features.extraction.prompting import (
-    TOOL_NAME,
-    PromptError,
-    build_request,
-    load_prompts,
-    render_interaction,
-    request_hash,
-)
+from cs_features.extraction.prompting import build_request, render_interaction, request_hash
+from cs_features.extraction.prompts import TOOL_NAME, PromptError, load_prompts
 from cs_features.schemas import Interaction
 from cs_features_tests.conftest import HAIKU_4_5, PROMPTS, document
 
@@ -248,7 +242,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
 def test_an_edited_country_file_changes_the_version_of_that_country_only(prompts: Path) -> None:
     """A calibration note for Spain must not re-ask the Netherlands."""
     before = versions(prompts)
-    edit(prompts / "countries" / "ES.md", "## ", "## A note. ")
+    edit(prompts / "countries" / "ES.md", "- Spanish,", "- Mostly Spanish,")
     assert changed(before, versions(prompts)) == {"ES"}
 
 

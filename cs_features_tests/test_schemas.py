@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cs_features.extraction.prompting import load_prompts
+from cs_features.extraction.prompts import load_prompts
 from cs_features.local.scripted import value_for
 from cs_features.schemas import (
     ANSWER_FIELDS,

@@ -9,7 +9,8 @@ import polars as pl
 
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
-from cs_features.extraction.prompting import ConverseRequest, Prompts, build_request, request_hash
+from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
+from cs_features.extraction.prompts import Prompts
 from cs_features.schemas import ANSWER_FIELDS, Interaction
 
 EXTRACTIONS_SCHEMA = pl.Schema(

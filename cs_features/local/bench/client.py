@@ -14,7 +14,8 @@ from typing import Any
 
 from cs_features.environments import settings
 from cs_features.extraction.engine import Extractor
-from cs_features.extraction.prompting import ConverseRequest, Prompts, build_request, request_hash
+from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
+from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.session import Session, extract
 from cs_features.extraction.table import Needed
 from cs_features.partitions import Partition
