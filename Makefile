@@ -13,24 +13,32 @@ demo: $(READY) ## land interactions, let the sensor find them, print what came o
 	  $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port $(PORT))
 
 dev: $(READY) ## the Dagster UI on the same local stack, http://127.0.0.1:3000
-	@$(BIN)/python -m cs_features.local.dev $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port $(PORT)) \
-	  $(if $(UI_PORT),--ui-port $(UI_PORT))
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port $(PORT)) \
+	  dagster dev -w workspace.yaml -h 127.0.0.1 -p $(or $(UI_PORT),3000)
 
 test: $(READY) ## every test but the slow ones
 	@$(BIN)/python -m pytest -q -m "not slow"
 
-evaluate: $(READY) ## the golden corpus on the local stack [LANGUAGES="nl fr"] [CANDIDATE=DIR] [MODEL=GGUF or URL]
+evaluate: $(READY) ## how good the answers are [LANGUAGES="nl fr"] [CONFUSION=intent] [CANDIDATE=DIR] [CANDIDATE_MODEL=ID] [GATE=1] [LABELS=DIR [LIMIT=60]] [MODEL=GGUF or URL]
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.evaluate \
-	  $(if $(LANGUAGES),--language $(LANGUAGES)) $(if $(CANDIDATE),--candidate "$(CANDIDATE)")
+	  $(if $(LANGUAGES),--language $(LANGUAGES)) $(if $(CONFUSION),--confusion $(CONFUSION)) \
+	  $(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(CANDIDATE_MODEL),--candidate-model $(CANDIDATE_MODEL)) \
+	  $(if $(GATE),--gate) $(if $(LABELS),--labelled "$(LABELS)") $(if $(LIMIT),--limit $(LIMIT))
+
+preview: $(READY) ## what CANDIDATE=DIR of prompts would change [COUNTRIES="NL BE"] [FIRST= LAST=] [SAMPLE=] [NOISE=1] [DRY_RUN=1]
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.preview \
+	  $(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(FIRST),--first $(FIRST)) \
+	  $(if $(LAST),--last $(LAST)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(NOISE),--noise) $(if $(DRY_RUN),--dry-run)
 
 bench: $(READY) ## the benchmark table
 	@$(BIN)/python -m cs_features.local.bench
 
-lint: $(READY) ## format, lint, types, import contracts
+lint: $(READY) ## format, lint, types, import contracts, prompt files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m cs_features.lint_prompts
 
 format: $(READY)
 	@$(BIN)/ruff format .
@@ -52,4 +60,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: demo dev test evaluate bench lint format lock clean
+.PHONY: demo dev test evaluate preview bench lint format lock clean

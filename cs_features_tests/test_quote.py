@@ -70,7 +70,7 @@ def quote_in(lab: Lab, *days: date, country: str = "NL") -> list[Quote]:
 
 def run_on_another_day(lab: Lab, day: date) -> Any:
     """A run that finds the prompt cache cold, as it is in the morning."""
-    lab.stack.answerer._cached_until.clear()
+    lab.stack.answerer.forget_cache()
     run = lab.process(day=day, only=EXTRACT)
     assert run.success, run.errors
     return run.metadata("llm_extractions")

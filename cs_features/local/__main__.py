@@ -12,6 +12,8 @@ import threading
 from pathlib import Path
 
 from cs_features.local.converse import Answerer
+from cs_features.local.processes import announce, announcement
+from cs_features.local.provision import provision
 from cs_features.local.stack import LocalStack
 
 
@@ -36,8 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
             port=options.port,
             requests_per_minute=options.requests_per_minute,
         ) as stack:
-            _provision(stack.environment)
-            _announce(stack.environment, options.state)
+            provision(stack.environment)
+            announce(stack.environment, options.state)
+            _print_how_to_use(stack.environment, options.state)
             stop.wait()
             print("Stopping.", flush=True)
     except (RuntimeError, ValueError) as error:
@@ -57,24 +60,13 @@ def _answerer(model: str | None, scripted: str | None) -> Answerer:
     return engine_from(model)
 
 
-def _provision(environment: dict[str, str]) -> None:
-    from cs_features.local.provision import provision
-
-    provision(environment)
-
-
-def _announce(environment: dict[str, str], state: Path) -> None:
-    lines = [f"{name}={shlex.quote(value)}" for name, value in environment.items()]
-    state.mkdir(parents=True, exist_ok=True)
-    path = state / "stack.env"
-    draft = path.with_suffix(".draft")
-    draft.write_text("".join(f"{line}\n" for line in lines))
-    draft.replace(path)  # whoever waits for the file reads all of it
+def _print_how_to_use(environment: dict[str, str], state: Path) -> None:
+    path = shlex.quote(str(announcement(state)))
     print(f"S3, SNS, SageMaker (moto)       {environment['AWS_ENDPOINT_URL_S3']}")
     print(f"Bedrock, Feature Store runtime  {environment['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']}")
     print(f"State                           {state.resolve()}")
-    print(f"\nTo use it (also: set -a; . {shlex.quote(str(path))}; set +a):\n")
-    print("".join(f"export {line}\n" for line in lines), flush=True)
+    print(f"\nTo use it (also: set -a; . {path}; set +a):\n")
+    print("".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()), flush=True)
 
 
 if __name__ == "__main__":

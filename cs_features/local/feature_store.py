@@ -5,12 +5,11 @@ documented semantics: the online store keeps the record with the latest event ti
 keeps every accepted write. Feature groups come from the control plane by DescribeFeatureGroup.
 UpdateRecord, ListRecords, collections and the InMemory tier are not here; signatures are not checked.
 
-Here: the operations, injected faults, counters, HTTP. Not here: what a valid record is (`feature_group.py`),
-what the stores make of it (`online_store.py`, `offline_store.py`), the control plane (`aws.py`).
+Here: the operations, injected faults, counters. Not here: HTTP (`feature_store_http.py`), what a valid record
+is (`feature_group.py`), what the stores make of it (`online_store.py`, `offline_store.py`), the control plane
+(`aws.py`).
 """
 
-import asyncio
-import json
 import logging
 import random
 import sqlite3
@@ -26,10 +25,6 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from typing_extensions import Self
 
 from cs_features.local import offline_store, online_store
@@ -292,50 +287,6 @@ _OPERATIONS: dict[str, Callable[[FeatureStore, Body], Body]] = {
     "BatchGetRecord": FeatureStore._batch_get_record,
     "DeleteRecord": FeatureStore._delete_record,
 }
-
-
-def routes(store: FeatureStore) -> list[Route]:
-    """The runtime's HTTP interface; beside AWS's own, under `/_local`, its counters and a flush on demand."""
-
-    def route(path: str, method: str, operation: str) -> Route:
-        async def endpoint(request: Request) -> Response:
-            body = _body(request, await request.body())
-            await asyncio.sleep(store.latency_s)
-            status, answer = await run_in_threadpool(store.answer, operation, body)
-            code = answer.pop("__type", None)
-            return JSONResponse(answer, status, {"x-amzn-ErrorType": code} if code else None)
-
-        return Route(path, endpoint, methods=[method])
-
-    def stats(_: Request) -> Response:
-        return JSONResponse(store.stats())
-
-    def flush(_: Request) -> Response:
-        store.flush()
-        return JSONResponse(store.stats())
-
-    record = "/FeatureGroup/{FeatureGroupName:path}"  # a path, because it may be an ARN
-    return [
-        route(record, "PUT", "PutRecord"),
-        route(record, "GET", "GetRecord"),
-        route(record, "DELETE", "DeleteRecord"),
-        route("/BatchWriteRecord", "POST", "BatchWriteRecord"),
-        route("/BatchGetRecord", "POST", "BatchGetRecord"),
-        Route("/_local/feature-store/stats", stats, methods=["GET"]),
-        Route("/_local/feature-store/flush", flush, methods=["POST"]),
-    ]
-
-
-def _body(request: Request, content: bytes) -> Body:
-    """The parameters of a call from wherever they are: path, query, JSON."""
-    query = request.query_params
-    lists = {"FeatureNames": query.getlist("FeatureName"), "TargetStores": query.getlist("TargetStores")}
-    return {
-        **dict(query),
-        **{name: values for name, values in lists.items() if values},
-        **(json.loads(content) if content else {}),
-        **request.path_params,
-    }
 
 
 def _batch(operation: str, items: list[Any]) -> list[Any]:

@@ -1,14 +1,18 @@
-"""Run one of the product's commands on the local stack: `python -m cs_features.local.on_stack MODULE [ARGUMENTS]`."""
+"""Run a module on the local stack until it ends: the Dagster UI of `make dev`, or one of the product's commands.
+
+`python -m cs_features.local.on_stack MODULE [ARGUMENTS]`
+"""
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
-from cs_features.local.processes import ROOT, LocalProblem, child, leave_on_sigterm, stack
+from cs_features.local.processes import ROOT, LocalProblem, child, dev_running, leave_on_sigterm, stack
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m cs_features.local.on_stack", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m cs_features.local.on_stack", description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="a GGUF file, or the address of an OpenAI-compatible server")
     parser.add_argument("--state", type=Path, default=ROOT / ".local")
     parser.add_argument("--port", type=int, default=4600)
@@ -16,11 +20,11 @@ def main() -> int:
     options = parser.parse_args()
     leave_on_sigterm()
     try:
-        with (
-            stack(options.state, options.port, options.model) as environment,
-            child(options.command, environment, log=None) as command,
-        ):
-            return command.wait()
+        with ExitStack() as opened:
+            environment = opened.enter_context(stack(options.state, options.port, options.model))
+            if options.command[:2] == ["dagster", "dev"]:
+                opened.enter_context(dev_running(options.state))
+            return opened.enter_context(child(options.command, environment, log=None)).wait()
     except KeyboardInterrupt:
         return 130
     except LocalProblem as problem:

@@ -1,9 +1,11 @@
 """Starting and stopping what `make demo` and `make dev` need: the stack, Dagster's daemon, Dagster's UI.
 
-Each is a child process that ends with its parent's `with`; only children started here are ended.
+Each is a child process that ends with its parent's `with`; only children started here are ended. A stack
+says that it is ready, and where, in `stack.env` in the folder of its state: a line a variable, for a shell.
 """
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -68,21 +70,52 @@ def _end(leader: subprocess.Popen[bytes]) -> None:
             return
 
 
+def announcement(state: Path) -> Path:
+    return state / "stack.env"
+
+
+def announce(environment: Mapping[str, str], state: Path) -> None:
+    """In a stack's process: say that it is ready. Whoever waits for the file reads all of it."""
+    state.mkdir(parents=True, exist_ok=True)
+    draft = announcement(state).with_suffix(".draft")
+    draft.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in environment.items()))
+    draft.replace(announcement(state))
+
+
+def announced(state: Path) -> dict[str, str]:
+    """The variables that point boto3 at the stack."""
+    pairs = (line.split("=", 1) for line in announcement(state).read_text().splitlines())
+    return {name: shlex.split(value)[0] for name, value in pairs}
+
+
+def wait_for_stack(state: Path, process: subprocess.Popen[bytes], log: Path) -> dict[str, str]:
+    """What `process` announces in `state`.
+
+    Raises:
+        LocalProblem: it ended, or was not ready in time, with the end of its `log`.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    while not announcement(state).exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+            raise LocalProblem(f"The local stack did not start; the end of {log}:\n{tail}")
+        time.sleep(0.05)
+    return announced(state)
+
+
 @contextmanager
 def stack(state: Path, port: int, model: str | None) -> Iterator[dict[str, str]]:
     """The local stack, this one or one that is running already; yields the environment to use it."""
-    settings_file = state / "stack.env"
     if not _listens(port):
-        settings_file.unlink(missing_ok=True)
+        announcement(state).unlink(missing_ok=True)
         arguments = ["cs_features.local", "--state", str(state), "--port", str(port)]
         if model:
             arguments += ["--model", model]
         log = state / "logs" / "stack.log"
         with child(arguments, os.environ, log) as process:
-            _wait_for(settings_file, process, log)
-            yield environment_for(state, _read(settings_file), model)
-    elif settings_file.exists() and urlparse(_read(settings_file)["AWS_ENDPOINT_URL_S3"]).port == port:
-        yield environment_for(state, _read(settings_file), model)
+            yield environment_for(state, wait_for_stack(state, process, log), model)
+    elif announcement(state).exists() and urlparse(announced(state)["AWS_ENDPOINT_URL_S3"]).port == port:
+        yield environment_for(state, announced(state), model)
     else:
         raise LocalProblem(f"Port {port} is taken by something else; choose another with PORT=")
 
@@ -129,16 +162,3 @@ def environment_for(state: Path, endpoints: Mapping[str, str], model: str | None
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _read(path: Path) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
-
-
-def _wait_for(path: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not path.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-            raise LocalProblem(f"The local stack did not start; the end of {log}:\n{tail}")
-        time.sleep(0.1)

@@ -24,10 +24,9 @@ def clients(environment: Mapping[str, str]) -> Any:
         region_name=environment["AWS_REGION"],
     )
 
-    def client(service: str) -> Any:
-        return session.client(
-            service, endpoint_url=environment["AWS_ENDPOINT_URL_" + service.upper().replace("-", "_")]
-        )
+    def client(service: str, **options: Any) -> Any:
+        url = environment["AWS_ENDPOINT_URL_" + service.upper().replace("-", "_")]
+        return session.client(service, endpoint_url=url, **options)
 
     return client
 

@@ -113,6 +113,10 @@ class ScriptedAnswerer:
         self._attempts: Counter[str] = Counter()
         self._cached_until: dict[tuple[str, str], float] = {}
 
+    def forget_cache(self) -> None:
+        """The prompt cache is cold, as it is in the morning."""
+        self._cached_until.clear()
+
     async def answer(self, request: ConverseRequest) -> Reply:
         script, text = self.script, request.user_text
         if script.poison and script.poison in text:

@@ -17,7 +17,7 @@ import uvicorn
 from starlette.applications import Starlette
 from typing_extensions import Self
 
-from cs_features.local import aws, bedrock, feature_store
+from cs_features.local import aws, bedrock, feature_store_http
 from cs_features.local.converse import Answerer
 from cs_features.local.feature_store import Faults, FeatureStore
 
@@ -67,7 +67,7 @@ class LocalStack:
             self.feature_store = opened.enter_context(
                 FeatureStore(self._state, aws_url, faults=self._faults, latency_s=self._feature_store_latency_s)
             )
-            app = Starlette(routes=[*self._bedrock, *feature_store.routes(self.feature_store)])
+            app = Starlette(routes=[*self._bedrock, *feature_store_http.routes(self.feature_store)])
             runtimes_url = opened.enter_context(_serve(app, for_runtimes))
             self.environment = {
                 "AWS_ENDPOINT_URL_S3": aws_url,

@@ -29,7 +29,8 @@ from starlette.applications import Starlette
 
 from cs_features.local import aws
 from cs_features.local import stack as local_stack
-from cs_features.local.feature_store import Faults, FeatureStore, routes
+from cs_features.local.feature_store import Faults, FeatureStore
+from cs_features.local.feature_store_http import routes
 from cs_features.local.stack import LocalStack
 from cs_features_tests.local.test_aws import BUCKET, NoModel, create_feature_group, described
 

@@ -24,12 +24,14 @@ from cs_features.local.bench.figures import Figure, Say
 from cs_features.local.bench.kills import kills
 from cs_features.local.bench.landing import landing
 from cs_features.local.bench.money import money
+from cs_features.local.bench.preview import preview
+from cs_features.local.bench.quality import quality
 from cs_features.local.bench.quota import quota
 from cs_features.local.bench.rows import rows
 from cs_features.local.processes import ROOT, LocalProblem
 
 SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
-    scenario.__name__: scenario for scenario in (quota, kills, rows, faults, landing, cpu, money)
+    scenario.__name__: scenario for scenario in (quota, kills, rows, faults, landing, cpu, money, quality, preview)
 }
 REPORT = ROOT / ".local" / "bench.json"
 _MARKS = {True: "[green]yes", False: "[red]NO", None: ""}

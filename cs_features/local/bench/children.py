@@ -1,21 +1,26 @@
-"""Client processes: a function of a scenario, run in a fresh process against an endpoint; its result as JSON.
+"""Functions of a scenario in fresh processes: clients, whose results come back as JSON, and stacks of one's own.
 
 Only processes that are started here are ended here. What the functions do is the scenarios' business.
 """
 
 import importlib
 import json
+import signal
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cs_features.local.bench.endpoint import Endpoint
-from cs_features.local.processes import LocalProblem, child
+from cs_features.local.bench.endpoint import Endpoint, started
+from cs_features.local.processes import LocalProblem, announce, child
+
+if TYPE_CHECKING:  # a client loads no moto: its memory is measured
+    from cs_features.local.stack import LocalStack
 
 LOOK_SECONDS = 0.1
 
@@ -43,9 +48,8 @@ def together(
         for job in jobs:
             name = uuid.uuid4().hex[:8]
             log, result = endpoint.folder / f"{name}.log", endpoint.folder / f"{name}.json"
-            function = f"{job.function.__module__}:{job.function.__qualname__}"
-            arguments = [__name__, function, json.dumps(dict(job.arguments)), str(result)]
-            process = opened.enter_context(child(arguments, {**endpoint.environment, **job.settings}, log))
+            settings = {**endpoint.environment, **job.settings}
+            process = opened.enter_context(child(_command(job, result), settings, log))
             running.append((process, log, result))
         while any(process.poll() is None for process, _, _ in running):
             if time.monotonic() > deadline:
@@ -60,6 +64,29 @@ def together(
 
 def alone(endpoint: Endpoint, job: Job, timeout_s: float, each_look: Callable[[], None] = lambda: None) -> Any:
     return together(endpoint, [job], timeout_s, each_look)[0]
+
+
+@contextmanager
+def stack_of(server: Job) -> Iterator[Endpoint]:
+    """What `endpoint()` is for `python -m cs_features.local`, for a stack that a function of ours serves.
+
+    `server.function` gets the folder for its state as `state`, and calls `announce_and_wait`.
+    """
+    with started(lambda folder: _command(server, folder / "served.json", state=str(folder / "state"))) as service:
+        yield service
+
+
+def announce_and_wait(stack: "LocalStack", state: str) -> None:
+    """In a stack's process: say that it is ready, and keep it until SIGTERM."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    announce(stack.environment, Path(state))
+    stop.wait()
+
+
+def _command(job: Job, result: Path, **more: str) -> list[str]:
+    function = f"{job.function.__module__}:{job.function.__qualname__}"
+    return [__name__, function, json.dumps({**job.arguments, **more}), str(result)]
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,11 @@ from typing import Any
 
 import boto3
 import httpx
+from botocore.config import Config
 
-from cs_features.local.processes import LocalProblem, child
+from cs_features.local.processes import child, wait_for_stack
 from cs_features.local.provision import clients
 from cs_features.storage import Tables
-
-START_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Endpoint:
         )
 
     def s3(self) -> Any:
-        return clients(self.environment)("s3")
+        return patient_s3(self.environment)
 
     def tables(self) -> Tables:
         return Tables(self.s3(), "cs-data")
@@ -76,6 +75,16 @@ class Endpoint:
 @contextmanager
 def endpoint(requests_per_minute: float | None = None, **script: Any) -> Iterator[Endpoint]:
     """`script`: fields of `scripted.Script`."""
+    arguments = ["cs_features.local", "--port", "0", "--scripted", json.dumps(script)]
+    if requests_per_minute:
+        arguments += ["--requests-per-minute", str(requests_per_minute)]
+    with started(lambda folder: [*arguments, "--state", str(folder / "state")]) as service:
+        yield service
+
+
+@contextmanager
+def started(command_in: Callable[[Path], Sequence[str]]) -> Iterator[Endpoint]:
+    """A stack in a folder of its own, started by `python -m {command_in(folder)}` with `folder/state` for its state."""
     # The bench measures the product as shipped: what this shell has set for AWS or the product stays out.
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("CS_FEATURES_", "AWS_"))}
     clean["PYTHONWARNINGS"] = "ignore"
@@ -83,21 +92,16 @@ def endpoint(requests_per_minute: float | None = None, **script: Any) -> Iterato
         folder = Path(name)
         (folder / "tmp").mkdir()
         clean["TMPDIR"] = str(folder / "tmp")
-        arguments = ["cs_features.local", "--state", str(folder / "state"), "--port", "0"]
-        arguments += ["--scripted", json.dumps(script)]
-        if requests_per_minute:
-            arguments += ["--requests-per-minute", str(requests_per_minute)]
         log = folder / "endpoint.log"
-        with child(arguments, clean, log) as process:
-            deadline = time.monotonic() + START_SECONDS
-            while not (folder / "state" / "stack.env").exists():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise LocalProblem(f"The scripted endpoint did not start: {log.read_text()[-500:]}")
-                time.sleep(0.05)
-            lines = (folder / "state" / "stack.env").read_text().splitlines()
-            environment = {**clean, **dict(line.split("=", 1) for line in lines)}
+        with child(command_in(folder), clean, log) as process:
+            environment = {**clean, **wait_for_stack(folder / "state", process, log)}
             with httpx.Client(base_url=environment["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"], timeout=30) as http:
                 yield Endpoint(folder, environment, http)
+
+
+def patient_s3(environment: Mapping[str, str]) -> Any:
+    """For landing and counting, which no injected fault may end: the product has retries of its own."""
+    return clients(environment)("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 12}))
 
 
 def plain_bedrock(**config: Any) -> Any:

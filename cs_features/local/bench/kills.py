@@ -8,13 +8,10 @@ the bill is the endpoint's.
 import mmap
 import os
 import random
-import signal
-import sys
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from cs_features.local.bench.children import Job, alone
 from cs_features.local.bench.client import DAY, Work, document, run, work_on
 from cs_features.local.bench.endpoint import endpoint
 from cs_features.local.bench.figures import Figure, Say, at_most, exactly
+from cs_features.local.bench.forks import fork, kill, status_of, wait
 from cs_features.partitions import Partition
 
 COUNTRY = "NL"
@@ -32,7 +30,6 @@ TABLE = "llm_extractions"
 NEVER, IN_FLIGHT, RETURNED = 0, 1, 2
 # Of twenty kills one is kept for the time when all is answered: compaction and the table's writing.
 KEPT_FOR_THE_END = 20
-LIFE_SECONDS = 120
 
 
 def kills(quick: bool, say: Say) -> list[Figure]:
@@ -74,19 +71,24 @@ def kill_and_restart(count: int, kills: int) -> dict[str, Any]:
     while done < kills:
         left = count - notes.states.count(RETURNED)
         goal = notes.states.count(RETURNED) + _pace(rng, left, kills - done, kills)
-        life = _fork(lambda: _live(work, notes))
-        _wait_until(life, lambda goal=goal: notes.states.count(RETURNED) >= goal)  # type: ignore[misc]
+        life = fork(partial(_live, work, notes))
+        wait(life, partial(notes.have_returned, goal))
         time.sleep(rng.uniform(0, 0.06 if left else 0.8))
-        if _ended(life):
+        if (status := kill(life)) is not None:
+            _went_well(status)
             continue  # it was quicker than the kill
-        os.killpg(life, signal.SIGKILL)
-        os.waitpid(life, 0)
         done += 1
         at_end += left == 0
         in_flight += notes.forget_calls_in_flight()
-    life = _fork(lambda: _live(work, notes))
-    _wait_until(life, lambda: False)
+    life = fork(partial(_live, work, notes))
+    wait(life)
+    _went_well(status_of(life))
     return {"kills": done, "in_flight": in_flight, "asked_again": notes.asked_again(), "at_end": at_end}
+
+
+def _went_well(status: int) -> None:
+    if status:
+        raise RuntimeError(f"a life ended by itself with status {status}; see above")
 
 
 def _pace(rng: random.Random, left: int, kills_left: int, kills: int) -> int:
@@ -109,6 +111,9 @@ class Notes:
     @property
     def states(self) -> bytes:
         return self._bytes[: self._size]
+
+    def have_returned(self, count: int) -> bool:
+        return self.states.count(RETURNED) >= count
 
     def asked_again(self) -> int:
         return sum(self._bytes[self._size :])
@@ -145,38 +150,3 @@ def _live(work: Work, notes: Notes) -> None:
         work.prompts.version(COUNTRY),
     )
     work.data.tables().write(TABLE, work.partition, frame)
-
-
-def _fork(live: Callable[[], None]) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        os.setsid()  # a group of its own, to be killed whole
-        live()
-        code = 0
-    except BaseException:
-        traceback.print_exc(file=sys.stderr)
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def _ended(life: int) -> bool:
-    pid, status = os.waitpid(life, os.WNOHANG)
-    if pid and status:
-        raise RuntimeError(f"a life ended by itself with status {status}; see above")
-    return bool(pid)
-
-
-def _wait_until(life: int, reached: Callable[[], bool]) -> None:
-    """Until `reached`, or until the life has ended by itself."""
-    deadline = time.monotonic() + LIFE_SECONDS
-    while not reached():
-        if os.waitid(os.P_PID, life, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            return
-        if time.monotonic() > deadline:
-            os.killpg(life, signal.SIGKILL)
-            raise RuntimeError(f"a life was not done after {LIFE_SECONDS} s")
-        time.sleep(0.005)

@@ -14,8 +14,7 @@ from typing import Any
 import boto3
 
 from cs_features.environments import settings
-from cs_features.local.bench.children import Job, alone
-from cs_features.local.bench.faults import announce_and_wait, stack_of
+from cs_features.local.bench.children import Job, alone, announce_and_wait, stack_of
 from cs_features.local.bench.figures import Figure, Say, at_most, exactly
 from cs_features.local.provision import provision
 from cs_features.local.scripted import ScriptedAnswerer
