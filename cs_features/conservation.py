@@ -11,7 +11,8 @@ from datetime import datetime
 
 import polars as pl
 
-from cs_features.landing import MAX_FILE_BYTES, LandedObject, LandingZone, identity_of
+from cs_features.landing import MAX_FILE_BYTES, MAX_FILE_LINES, identity_of
+from cs_features.landing_zone import LandedObject, LandingZone
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _documents(key: str, body: bytes) -> tuple[list[bytes], int]:
     if key.endswith(".json"):
         return [body], 0
     if key.endswith(".jsonl"):
-        return [line for line in body.split(b"\n") if line.strip()], 0
+        return _split(body, 0)
     if not key.endswith(".jsonl.gz"):
         return [], 1
     inflated = bytearray()
@@ -96,7 +97,12 @@ def _documents(key: str, body: bytes) -> tuple[list[bytes], int]:
         if len(inflated) > MAX_FILE_BYTES:
             return [], 1
         if not stream.eof:
-            whole_lines = bytes(inflated).split(b"\n")[:-1]
-            return [line for line in whole_lines if line.strip()], 1
+            return _split(bytes(inflated[: inflated.rfind(b"\n") + 1]), 1)
         body = stream.unused_data.lstrip(b"\0")
-    return [line for line in bytes(inflated).split(b"\n") if line.strip()], 0
+    return _split(bytes(inflated), 0)
+
+
+def _split(text: bytes, cut: int) -> tuple[list[bytes], int]:
+    if text.count(b"\n") > MAX_FILE_LINES:
+        return [], 1
+    return [line for line in text.split(b"\n") if line.strip()], cut

@@ -1,34 +1,31 @@
 """From bytes in the landing bucket to the rows of `raw_interactions`: one row a landed document.
 
-Reading never raises for a bad document: it becomes a row with a typed reason. Which document an id
-belongs to is decided here too. S3 is touched only by `LandingZone`. No Dagster.
+Reading never raises for a bad document: it becomes a row with a typed reason. Which document of a partition
+an id belongs to is decided here too; across partitions, in `superseding.py`. No Dagster.
 """
 
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import UUID
 
 import polars as pl
-from botocore.exceptions import ClientError
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from cs_features.aws import explained, is_missing
 from cs_features.hashing import content_hash
+from cs_features.landing_zone import LandedObject, LandingZone
 from cs_features.languages import detect_language
 from cs_features.schemas import Interaction, Reason, reason_of
 
-PREFIX = "interactions"
 SUFFIXES = (".json", ".jsonl", ".jsonl.gz")
-MAX_FILE_BYTES = 512 * 1024 * 1024  # after decompression: what a gzip bomb may cost in memory
+# After decompression. A gzip bomb costs up to twice that in memory, and each line of one a kilobyte.
+MAX_FILE_BYTES = 128 * 1024 * 1024
+MAX_FILE_LINES = 200_000
 MAX_DOCUMENT_BYTES = 2 * 1024 * 1024  # no conversation is longer; the payload is kept up to here
-READERS = 16
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 RAW_SCHEMA = pl.Schema(
@@ -39,6 +36,7 @@ RAW_SCHEMA = pl.Schema(
         "channel": pl.String(),
         "language": pl.String(),
         "language_stated": pl.Boolean(),
+        "language_detected": pl.String(),  # of the customer's own words, among the country's languages
         "customer_id": pl.String(),
         "status": pl.String(),  # accepted, rejected or duplicate
         "reason": pl.String(),
@@ -55,22 +53,6 @@ RAW_SCHEMA = pl.Schema(
 
 
 @dataclass(frozen=True, slots=True)
-class LandedObject:
-    """One object as a listing shows it."""
-
-    key: str
-    etag: str
-    size: int
-    last_modified: datetime
-
-    @property
-    def is_document_file(self) -> bool:
-        """Zero-byte objects and names that begin with _ or . (markers, folders) hold no documents."""
-        name = self.key.rsplit("/", 1)[-1]
-        return self.size > 0 and name != "" and name[0] not in "_."
-
-
-@dataclass(frozen=True, slots=True)
 class Piece:
     """One document's bytes, or why the file does not yield them. Lines count from 1."""
 
@@ -78,70 +60,6 @@ class Piece:
     data: bytes
     reason: Reason | None = None
     detail: str | None = None
-
-
-class LandingZone:
-    """The landing bucket."""
-
-    def __init__(self, s3: Any, bucket: str) -> None:
-        self.s3 = s3
-        self.bucket = bucket
-
-    def uri(self, key: str) -> str:
-        return f"s3://{self.bucket}/{key}"
-
-    def list_folder(self, folder: str, start_after_date: date | None = None) -> tuple[list[LandedObject], datetime]:
-        """Objects below `interactions/{folder}`, and when S3 says it listed them (its clock, not ours).
-
-        With `start_after_date`, `folder` is a country's, and older days are not even listed: keys come
-        in lexicographic order, which is the order of ISO dates.
-        """
-        prefix = f"{PREFIX}/{folder}/"
-        start_after = f"{prefix}date={start_after_date.isoformat()}" if start_after_date else ""
-        objects: list[LandedObject] = []
-        listed_at: datetime | None = None
-        with explained(f"Landing bucket {self.bucket}", "CS_FEATURES_LANDING_BUCKET"):
-            pages = self.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=prefix, StartAfter=start_after
-            )
-            for page in pages:
-                listed_at = listed_at or _server_time(page)
-                objects += [
-                    LandedObject(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
-                    for item in page.get("Contents", [])
-                ]
-        assert listed_at is not None, "S3 answers a listing with at least one page"
-        return objects, listed_at
-
-    def country_folders(self) -> list[str]:
-        """The country codes that have a folder, known to the project or not."""
-        with explained(f"Landing bucket {self.bucket}", "CS_FEATURES_LANDING_BUCKET"):
-            pages = self.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=f"{PREFIX}/", Delimiter="/"
-            )
-            folders = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
-        return sorted(folder.rstrip("/").rsplit("/", 1)[-1].removeprefix("country=") for folder in folders)
-
-    def read(self, landed: LandedObject) -> tuple[LandedObject, bytes] | None:
-        """The object as it is now, or None when it was deleted since it was listed."""
-        try:
-            response = self.s3.get_object(Bucket=self.bucket, Key=landed.key)
-            body = response["Body"].read()
-        except ClientError as error:
-            if is_missing(error):
-                return None
-            raise
-        now = LandedObject(landed.key, response["ETag"].strip('"'), len(body), response["LastModified"])
-        return now, body
-
-    def read_all(self, objects: Iterable[LandedObject]) -> Iterator[tuple[LandedObject, bytes]]:
-        with explained(f"Landing bucket {self.bucket}", "CS_FEATURES_LANDING_BUCKET"):
-            with ThreadPoolExecutor(READERS, thread_name_prefix="landing") as pool:
-                yield from (read for read in pool.map(self.read, objects) if read is not None)
-
-
-def _server_time(page: dict[str, Any]) -> datetime:
-    return parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
 
 
 def pieces_of(key: str, body: bytes) -> Iterator[Piece]:
@@ -152,24 +70,28 @@ def pieces_of(key: str, body: bytes) -> Iterator[Piece]:
     if key.endswith(".json"):
         yield Piece(1, body)
         return
-    if not key.endswith(".gz"):
-        yield from _documents(body.split(b"\n"))
-        return
     try:
-        body, whole = _decompressed(body)
+        body, whole = _decompressed(body) if key.endswith(".gz") else (body, True)
+        lines = _lines(body)
     except zlib.error as error:
         yield Piece(1, b"", Reason.CORRUPT_GZIP, str(error))
         return
     except OverflowError as error:
         yield Piece(1, b"", Reason.FILE_TOO_LARGE, str(error))
         return
-    lines = body.split(b"\n")
     cut = None if whole else lines.pop()
     yield from _documents(lines)
     if cut is not None:
         # The lines before the cut are whole documents; only what stands at the cut is lost.
         detail = f"the file ends after {len(body)} decompressed bytes"
         yield Piece(len(lines) + 1, cut[:MAX_DOCUMENT_BYTES], Reason.TRUNCATED_GZIP, detail)
+
+
+def _lines(body: bytes) -> list[bytes]:
+    """Raises OverflowError when there are more than `MAX_FILE_LINES`."""
+    if body.count(b"\n") > MAX_FILE_LINES:
+        raise OverflowError(f"more than {MAX_FILE_LINES} lines")
+    return body.split(b"\n")
 
 
 def _documents(lines: list[bytes]) -> Iterator[Piece]:
@@ -325,15 +247,24 @@ def read_partition(
 ) -> tuple[pl.DataFrame, datetime]:
     """The `raw_interactions` table of one partition as the landing bucket holds it, and when it was listed.
 
-    `languages` are those that the country expects; an accepted document that states none gets one of them.
+    `languages` are those that the country expects. Every accepted document's is detected among them; one that
+    states a language keeps it, and `language_detected` says whether its words agree.
     """
     objects, listed_at = zone.list_folder(folder)
     rows = rows_of(zone.read_all(item for item in objects if item.is_document_file), zone, country, day)
     for row in rows:
-        if row["status"] == "accepted" and row["language"] is None:
-            utterances = Interaction.model_validate_json(row["payload"]).utterances
-            row["language"] = detect_language("\n".join(turn.text for turn in utterances), languages)
+        if row["status"] == "accepted":
+            words = customers_words(Interaction.model_validate_json(row["payload"]))
+            row["language_detected"] = detect_language(words, languages)
+            row["language"] = row["language"] or row["language_detected"]
     return raw_frame(rows, listed_at), listed_at
+
+
+def customers_words(interaction: Interaction) -> str:
+    """What the customer said, where that is anything: agents answer in the company's language, systems in any."""
+    utterances = interaction.utterances
+    own = [turn.text for turn in utterances if turn.speaker == "customer"]
+    return "\n".join(own or [turn.text for turn in utterances])
 
 
 def raw_frame(rows: list[dict[str, Any]], listed_at: datetime) -> pl.DataFrame:

@@ -6,6 +6,7 @@ for which a document is rejected are the `Reason` table. No I/O and no Dagster.
 """
 
 import re
+import unicodedata
 from datetime import datetime, timezone
 from enum import Enum
 from typing import Annotated, Any, Literal
@@ -61,6 +62,8 @@ class Reason(str, Enum):
     DATE_MISMATCH = "date_mismatch", "landing", False
     # Another valid document of the partition carries the same id and other content.
     DUPLICATE_ID = "duplicate_id", "landing", False
+    # A valid document of another partition carries the same id and landed later.
+    SUPERSEDED = "superseded", "landing", False
     # The model gave no usable answer.
     SERVICE_FAILED = "service_failed", "extraction", True
     REQUEST_REFUSED = "request_refused", "extraction", True
@@ -92,9 +95,27 @@ def _is_plausible(moment: datetime) -> datetime:
         raise PydanticCustomError("datetime_parsing", "is outside the years 1 to 9999 in UTC") from None
 
 
+# Hangul fillers and blank Braille are letters and symbols that show nothing; the last two stand for what was lost.
+_BLANK = "\u115f\u1160\u3164\uffa0\u2800\ufffc\ufffd"
+
+
 def _says_something(text: str) -> bool:
-    # strip() alone would let zero-width and other invisible characters pass as text.
-    return any(character.isprintable() and not character.isspace() for character in text)
+    # strip() alone would let zero-width characters, accents without a letter and the like pass as text.
+    return any(unicodedata.category(character)[0] in "LNPS" and character not in _BLANK for character in text)
+
+
+def _identifies(value: UUID) -> UUID:
+    # What a program writes that has no id: all documents without one would be one interaction.
+    if value.int in (0, 2**128 - 1):
+        raise PydanticCustomError("nil_uuid", "is the nil or the max UUID, which identify nothing")
+    return value
+
+
+def _is_visible(value: str) -> str:
+    # "c-1" and "c-1" with a zero-width space look the same and join with nothing.
+    if not value.isprintable() or value.isspace():
+        raise PydanticCustomError("invisible", "has characters that cannot be seen, or none that can")
+    return value
 
 
 class Turn(BaseModel):
@@ -111,15 +132,15 @@ class Interaction(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
-    interaction_id: Annotated[UUID, Field(strict=False)]
+    interaction_id: Annotated[UUID, Field(strict=False), AfterValidator(_identifies)]
     occurred_at: Annotated[
         AwareDatetime, Field(strict=False), BeforeValidator(_is_iso_text), AfterValidator(_is_plausible)
     ]
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
     channel: Channel
-    turns: list[Turn] | None = None
+    turns: Annotated[list[Turn], Field(fail_fast=True)] | None = None  # two megabytes of wrong turns are one complaint
     text: str | None = None
-    customer_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    customer_id: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_is_visible)] | None = None
     language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] | None = None
 
     @model_validator(mode="after")
