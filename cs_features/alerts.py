@@ -1,51 +1,96 @@
-"""What goes to the SNS topic behind which a mailbox, a chat or a pager listens: one message an incident.
+"""What is told to whoever listens behind the SNS topic, and when two alerts are the same incident.
 
-A message names country, partition and reason, and links to the run where it can be acted on. The same
-reason is not repeated for a while, however many partitions it hits. No text of an interaction is in it.
+A message says what happened, where and when, what to do about it, and links to where that is done. No text of
+an interaction is in it. Pure functions; sending is `alert_sensor.py`'s.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import dagster as dg
 
-from cs_features import aws
-from cs_features.jobs import process_interactions, redrive_rejected, take_inventory
-from cs_features.resources import Alerts
+from cs_features.checks import CHECKS
+from cs_features.sensors import MAX_TRIES, REFUSED, RETRY_AFTER, landing_sensor
 
 # One message for one reason in this time: an outage fails every partition of the day.
 SILENCE = timedelta(minutes=60)
-TAG = "cs_features/alert"
+# A sensor that could not look for so long is an incident of its own: no run fails of it.
+BLIND_AFTER = timedelta(minutes=15)
 
 
-def incident(kind: str, reason: str) -> str:
-    """What makes two alerts the same: the reason without its partition and numbers."""
-    plain = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[A-Z]{2} \d{4}-\d{2}-\d{2}\b|[\d.]+", "", reason)
-    return f"{kind}: {' '.join(plain.split())}"[:200]
+@dataclass(frozen=True)
+class Alert:
+    """Something that somebody has to act on. `reason` and `advice` are in our own words: they leave the region."""
+
+    kind: str
+    reason: str
+    advice: str
+    link: str
+    at: datetime
+    where: str = "all partitions"
+
+    @property
+    def incident(self) -> str:
+        """What makes two alerts the same: the reason without its partition, ids, numbers and last straw."""
+        plain = re.sub(
+            r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[A-Z]{2} \d{4}-\d{2}-\d{2}\b|[\d.]+|\(last: .*?\)",
+            "",
+            self.reason,
+        )
+        return f"{self.kind}: {' '.join(plain.split())}"[:200]
+
+    @property
+    def subject(self) -> str:
+        """SNS takes less than 100 characters, no line breaks and no control characters."""
+        plain = re.sub(r"[^ -~]+", "?", f"cs-features {self.where}: {self.kind}")
+        return plain[:99]
+
+    @property
+    def body(self) -> str:
+        text = (
+            f"{self.reason[:4_000]}\n\nWhat to do: {self.advice}\n\n"
+            f"Where: {self.where}\nWhen: {self.at:%Y-%m-%d %H:%M} UTC\nOpen: {self.link}\n\n"
+            f"The same reason is not told again for {SILENCE.seconds // 60} minutes, whatever partition it hits."
+        )
+        # What cannot be sent would be refused for ever, and every alert behind it would wait.
+        return re.sub(r"[\ud800-\udfff\x00-\x08\x0b-\x1f]", "?", text)
 
 
-def message(kind: str, partition: str | None, reason: str, run_url: str) -> tuple[str, str]:
-    """(subject, body) for SNS. A subject has at most 100 ASCII characters."""
-    where = partition.replace("|", " ") if partition else "all partitions"
-    subject = f"cs-features {where}: {kind}".encode("ascii", "replace").decode()[:100]
-    body = (
-        f"{reason}\n\nPartition: {where}\nRun: {run_url}\n\n"
-        f"The same reason is not reported again for {SILENCE.seconds // 60} minutes, whatever partition it hits."
-    )
-    return subject, body
+_RULES = {spec.name: spec.description for check in CHECKS for spec in check.check_specs}
+_CHECK_STEPS = {check.node_def.name for check in CHECKS}
 
+ADVICE = {
+    "quality_floor": (
+        "Below its floor: mend the country's prompt or put the old one back. Then, and where it is unknown, "
+        "materialize extraction_quality."
+    ),
+    "schema": "Nothing was published. The check lists the rules that its rows break; mend the prompt or the rule.",
+    "conservation": (
+        "Nothing was published. If objects changed during the run, the next run is right by itself; otherwise "
+        "documents were lost or doubled: compare raw_interactions with the landing folder."
+    ),
+    "one_door": "Nothing was published. Materialize validated_features again; if it repeats, it is a defect.",
+    "rejected_share": (
+        "Look at reason and detail in rejected_records. If the feed is broken, tell its owner; if the model is, "
+        "mend the prompt and run redrive_rejected."
+    ),
+    "cost_per_interaction": "Compare its tokens with the days before: longer texts, longer prompts, or another model.",
+    "prompt_cache_hits": "Is the prompt shorter than the model caches, or did it change in the middle of the run?",
+    "copied_summaries": "Its answers are worth little: look at them, and at the model that gave them.",
+    "latency_p95": "If it lasts, lower CS_FEATURES_MAX_CONCURRENCY, or ask AWS whether the model is slow.",
+    "drift": (
+        "The check's picture shows what moved. If a prompt or model is new, compare it with make evaluate; "
+        "if the mix of languages and channels explains it, no prompt is to blame."
+    ),
+    "reconciled": "landing_sensor runs these partitions again; those that differ tomorrow too are a defect.",
+}
 
-def _reason(context: dg.RunFailureSensorContext) -> str:
-    for event in context.get_step_failure_events():
-        data = event.step_failure_data
-        if data.user_failure_data and data.user_failure_data.description:
-            return data.user_failure_data.description
-        if data.error:
-            return f"{event.step_key}: {_told(data.error)}"
-    return context.failure_event.message or "the run failed without a message"
-
+_MINUTES = " and ".join(f"{delay.seconds // 60}" for delay in RETRY_AFTER)
 
 # Errors whose words are our own or Dagster's about its own names.
 _SPEAKING = (
@@ -66,49 +111,85 @@ def _told(error: Any) -> str:
     for each in chain:
         if each.cls_name in _SPEAKING:
             return each.message.strip().removeprefix(f"{each.cls_name}: ")[:500]
-    return f"{chain[-1].cls_name}: see the run"
+    return f"{chain[-1].cls_name}: see its log"
 
 
-def _tell(context: dg.RunStatusSensorContext, alerts: Alerts, kind: str, reason: str) -> None:
-    """Publish, unless the same incident was told of lately."""
-    run, same = context.dagster_run, incident(kind, reason)
-    recent = dg.RunsFilter(tags={TAG: same}, updated_after=datetime.now(timezone.utc) - SILENCE)
-    if context.instance.get_runs(filters=recent, limit=1):
-        context.log.info(f"told already: {same}")
-        return
-    subject, body = message(kind, run.tags.get("dagster/partition"), reason, f"{alerts.ui_url}/runs/{run.run_id}")
-    with aws.explained("Alerts topic", "CS_FEATURES_ALERTS_TOPIC_ARN"):
-        alerts.client().publish(TopicArn=alerts.topic_arn, Subject=subject, Message=body)
-    context.instance.add_run_tags(run.run_id, {TAG: same})
+def _prospects(run: dg.DagsterRun) -> tuple[bool, str]:
+    """Whether nobody will try this run again, and what its reader has to do."""
+    mended = "when the cause is mended; what it has paid for is kept"
+    if run.tags.get("dagster/sensor_name") != landing_sensor.name:
+        return False, f"Run it again from its page {mended}."
+    if run.tags.get("dagster/run_key", "").endswith(f":try{MAX_TRIES}"):
+        return True, f"It failed {MAX_TRIES} times and is not tried again: run the partition {mended}."
+    return False, f"Mend the cause: landing_sensor tries again {_MINUTES} minutes after a failure, then no more."
 
 
-def alert_sensors() -> Iterator[dg.SensorDefinition]:
-    """The sensors to load when a topic is set."""
-    jobs = [process_interactions, redrive_rejected, take_inventory]
+def _of_check(check: dg.AssetCheckEvaluation) -> tuple[str, str]:
+    """(reason, advice). Of its metadata the numbers alone: texts and tables may quote a customer."""
+    rule = check.description or _RULES.get(check.check_name) or ""
+    values = {name: value.value for name, value in check.metadata.items()}
+    numbers = ", ".join(f"{name} {value:g}" for name, value in values.items() if isinstance(value, (int, float)))
+    reason = f"{check.check_name} of {check.asset_key.to_user_string()}: {rule}{f' ({numbers})' if numbers else ''}"
+    return reason, ADVICE.get(check.check_name, "Open the check: its description and metadata say what it found.")
 
-    @dg.run_failure_sensor(
-        monitored_jobs=jobs,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="One message for each reason for which runs fail: an outage, a budget, a blocking check.",
+
+def _cause(events: Sequence[dg.DagsterEvent]) -> tuple[str, str]:
+    """(kind, reason) of a failure: of the first step that failed, or of the run where no step did."""
+    step = next((event for event in events if event.is_step_failure), None)
+    if step is None:
+        end = next((event for event in events if event.event_type is dg.DagsterEventType.RUN_FAILURE), None)
+        error = getattr(end.event_specific_data, "error", None) if end else None
+        return "run failed", _told(error) if error else (end and end.message) or "it ended without a message"
+    data = step.step_failure_data
+    kind = "check crashed" if step.step_key in _CHECK_STEPS else "run failed"
+    if data.user_failure_data and data.user_failure_data.description:
+        return kind, data.user_failure_data.description
+    return kind, f"{step.step_key}: {_told(data.error) if data.error else 'it ended without a message'}"
+
+
+def _stopped_by_a_check(events: Sequence[dg.DagsterEvent]) -> bool:
+    step = next((event for event in events if event.is_step_failure), None)
+    error = step.step_failure_data.error if step else None
+    return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
+
+
+def alerts_of(run: dg.DagsterRun, log: Sequence[dg.EventLogEntry], link: str, at: datetime) -> list[Alert]:
+    """What a run that ended at `at` gives to tell: why it failed, or else each check that failed in it.
+
+    `log` has its failures and its checks. A check that failed and one that crashed are two kinds: the first
+    is about the data, the second about the check.
+    """
+    partition = run.tags.get("dagster/partition")
+    alert = partial(Alert, link=link, at=at, where=partition.replace("|", " ") if partition else "all partitions")
+    events = [event for entry in log if (event := entry.dagster_event)]
+    failed = [check for entry in log if (check := entry.asset_check_evaluation) and not check.passed]
+    if run.is_success:
+        return [alert("check failed", *_of_check(check)) for check in failed]
+    if run.tags.get("dagster/will_retry") == "true":
+        return []  # the last of its retries is told
+    given_up, advice = _prospects(run)
+    suffix = ", given up" if given_up else ""
+    blocking = [check for check in failed if check.blocking and check.severity is dg.AssetCheckSeverity.ERROR]
+    if blocking and _stopped_by_a_check(events):
+        return [alert(f"blocking check failed{suffix}", *_of_check(check)) for check in blocking]
+    kind, reason = _cause(events)
+    return [alert(f"{kind}{suffix}", reason, advice)]
+
+
+def blindness_of(sensor: str, ticks: Sequence[Any], link: str) -> Alert | None:
+    """Told when every finished one of a sensor's latest ticks (newest first) could not look, for `BLIND_AFTER`."""
+
+    def blind(tick: Any) -> bool:
+        return tick.is_failure or (tick.skip_reason or "").startswith(REFUSED)
+
+    dark = list(takewhile(blind, (tick for tick in ticks if tick.is_completed)))
+    if not dark or dark[0].timestamp - dark[-1].timestamp < BLIND_AFTER.total_seconds():
+        return None
+    latest = dark[0]
+    return Alert(
+        kind=f"{sensor} cannot look",
+        reason=_told(latest.error) if latest.error else latest.skip_reason.removeprefix(REFUSED),
+        advice="Mend it: what lands meanwhile is not processed, and is found by the first tick that can look again.",
+        link=link,
+        at=datetime.fromtimestamp(latest.timestamp, timezone.utc),
     )
-    def alert_on_failure(context: dg.RunFailureSensorContext, alerts: Alerts) -> None:
-        _tell(context, alerts, "run failed", _reason(context))
-
-    @dg.run_status_sensor(
-        run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=jobs,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="One message for each warning check that failed in a run that went through.",
-    )
-    def alert_on_warning(context: dg.RunStatusSensorContext, alerts: Alerts) -> None:
-        records = context.instance.get_records_for_run(
-            context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-        ).records
-        found = [record.event_log_entry.asset_check_evaluation for record in records]
-        failed = sorted(f"{it.check_name} of {it.asset_key.to_user_string()}" for it in found if it and not it.passed)
-        if not failed:
-            return
-        _tell(context, alerts, "checks warn", f"These checks failed: {', '.join(failed)}")
-
-    yield alert_on_failure
-    yield alert_on_warning

@@ -20,7 +20,7 @@ from cs_features.extraction.models import ModelCapabilities, capabilities_of
 from cs_features.extraction.pricing import price_list
 from cs_features.extraction.prompts import Prompts, load_prompts
 from cs_features.extraction.quota import Limiter
-from cs_features.landing import LandingZone
+from cs_features.landing_zone import LandingZone
 from cs_features.storage import DataBucket, ParquetTables, s3_client
 
 
@@ -92,7 +92,10 @@ class Alerts(dg.ConfigurableResource[Any]):
     ui_url: str
 
     def client(self) -> Any:
-        return aws.client("sns")
+        # Quick to give up: a message that is not taken waits for the next tick.
+        return aws.client(
+            "sns", connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 2}
+        )
 
 
 def resources_for(settings: Settings) -> Mapping[str, Any]:
