@@ -1,12 +1,15 @@
-"""The partitions, date x country, and the only place that knows a key such as "NL|2026-11-24".
+"""The partitions, and the only place that knows a key such as "NL|2026-11-24": the flow's are date x country.
+What is watched by the week is week x country, and those keys look the same.
 
-A country exists because `prompts/countries/{CC}.md` exists. Days are UTC and include today.
-Nothing here reads S3.
+A country exists because `prompts/countries/{CC}.md` exists, a locale such as nl-BE because the golden corpus
+has items of it. Days are UTC and include today. Nothing here reads S3.
 """
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -42,7 +45,38 @@ def partitions_for(countries: Sequence[str]) -> dg.MultiPartitionsDefinition:
     )
 
 
+def weeks_for(countries: Sequence[str]) -> dg.MultiPartitionsDefinition:
+    first = monday_of(date.fromisoformat(FIRST_DATE))
+    return dg.MultiPartitionsDefinition(
+        {
+            # day_offset=1: from Monday on. end_offset=1: the week that is going on is one too.
+            "week": dg.WeeklyPartitionsDefinition(
+                start_date=first.isoformat(), timezone="UTC", day_offset=1, end_offset=1
+            ),
+            "country": dg.StaticPartitionsDefinition(list(countries)),
+        }
+    )
+
+
+def monday_of(day: date) -> date:
+    return day - timedelta(days=day.weekday())
+
+
+def locales_in(prompts: Path) -> list[str]:
+    """Locales such as nl-BE that the golden corpus has items of, sorted by country."""
+    found = set()
+    for path in (prompts / "golden").glob("*.jsonl"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError, KeyError, TypeError):  # `make lint` names a broken line, the code location loads
+                item = json.loads(line)
+                found.add((item["country"], item["language"]))
+    return [f"{language}-{country}" for country, language in sorted(found)]
+
+
 interaction_partitions = partitions_for(countries_in(prompts_dir()))
+week_partitions = weeks_for(countries_in(prompts_dir()))
+country_partitions = dg.StaticPartitionsDefinition(countries_in(prompts_dir()))
+locale_partitions = dg.StaticPartitionsDefinition(locales_in(prompts_dir()))
 
 
 @dataclass(frozen=True, order=True)
@@ -81,3 +115,69 @@ class Partition:
 
     def __str__(self) -> str:
         return f"{self.country} {self.date.isoformat()}"
+
+
+@dataclass(frozen=True, order=True)
+class Week:
+    """One country's week, from Monday to Sunday."""
+
+    country: str
+    monday: date
+
+    @classmethod
+    def from_key(cls, key: str) -> "Week":
+        dimensions = week_partitions.get_partition_key_from_str(key).keys_by_dimension
+        return cls(country=dimensions["country"], monday=date.fromisoformat(dimensions["week"]))
+
+    @property
+    def key(self) -> dg.MultiPartitionKey:
+        return dg.MultiPartitionKey({"country": self.country, "week": self.monday.isoformat()})
+
+    @property
+    def days(self) -> list[Partition]:
+        return [Partition(self.country, self.monday + timedelta(days=day)) for day in range(7)]
+
+    def before(self, weeks: int) -> list[Partition]:
+        """The days of so many weeks before this one, in order."""
+        return [Partition(self.country, self.monday - timedelta(days=day)) for day in range(7 * weeks, 0, -1)]
+
+    @property
+    def folder(self) -> str:
+        """The Hive-style path of this week below a table."""
+        return f"country={self.country}/week={self.monday.isoformat()}"
+
+    def __str__(self) -> str:
+        return f"{self.country} week of {self.monday.isoformat()}"
+
+
+@dataclass(frozen=True, order=True)
+class Locale:
+    """One language of one country, written as in BCP 47: nl-BE."""
+
+    country: str
+    language: str
+
+    @classmethod
+    def from_key(cls, key: str) -> "Locale":
+        language, country = key.split("-")
+        return cls(country, language)
+
+    @property
+    def folder(self) -> str:
+        """The Hive-style path of this locale below a table."""
+        return f"country={self.country}/language={self.language}"
+
+    def __str__(self) -> str:
+        return f"{self.language}-{self.country}"
+
+
+# Anything that a table may be kept by: its folder is below the table's.
+AnyPartition = Partition | Week | Locale
+
+
+def partition_of(context: dg.OutputContext | dg.InputContext) -> Partition | Week | None:
+    """What an IO manager is asked for; None is a table over all partitions."""
+    if not context.has_partition_key:
+        return None
+    kind = Week if context.asset_partitions_def == week_partitions else Partition
+    return kind.from_key(context.partition_key)

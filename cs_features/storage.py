@@ -16,7 +16,7 @@ from dagster_aws.s3 import S3Resource
 
 from cs_features.aws import explained, is_missing
 from cs_features.extraction.ledger import Ledger
-from cs_features.partitions import Partition
+from cs_features.partitions import AnyPartition, Partition, partition_of
 
 
 def s3_client(s3: S3Resource) -> Any:
@@ -36,14 +36,14 @@ class Tables:
         self.s3 = s3
         self.bucket = bucket
 
-    def key(self, table: str, partition: Partition | None) -> str:
+    def key(self, table: str, partition: AnyPartition | None) -> str:
         """Tables over all partitions, such as the inventories, have no partition."""
         return f"{table}/{partition.folder}/data.parquet" if partition else f"{table}/data.parquet"
 
-    def uri(self, table: str, partition: Partition | None) -> str:
+    def uri(self, table: str, partition: AnyPartition | None) -> str:
         return f"s3://{self.bucket}/{self.key(table, partition)}"
 
-    def write(self, table: str, partition: Partition | None, frame: pl.DataFrame) -> int:
+    def write(self, table: str, partition: AnyPartition | None, frame: pl.DataFrame) -> int:
         """Replace the partition; returns the bytes written."""
         buffer = io.BytesIO()
         frame.write_parquet(buffer, compression="zstd")
@@ -52,7 +52,7 @@ class Tables:
             self.s3.put_object(Bucket=self.bucket, Key=self.key(table, partition), Body=body)
         return len(body)
 
-    def read(self, table: str, partition: Partition | None) -> pl.DataFrame | None:
+    def read(self, table: str, partition: AnyPartition | None) -> pl.DataFrame | None:
         """The partition, or None when it was never written."""
         with explained(f"Data bucket {self.bucket}", "CS_FEATURES_DATA_BUCKET"):
             try:
@@ -104,7 +104,7 @@ class ParquetTables(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
         tables = self.data.tables()
-        partition = Partition.from_key(context.partition_key) if context.has_partition_key else None
+        partition = partition_of(context)
         table = context.asset_key.path[-1]
         size = tables.write(table, partition, obj)
         context.add_output_metadata(
@@ -119,7 +119,7 @@ class ParquetTables(dg.ConfigurableIOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
-        partition = Partition.from_key(context.partition_key) if context.has_partition_key else None
+        partition = partition_of(context)
         table = context.asset_key.path[-1]
         frame = self.data.tables().read(table, partition)
         if frame is None:

@@ -14,7 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.extraction.prompts import load_prompts
-from cs_features.partitions import FIRST_DATE, Partition, countries_in, interaction_partitions, partitions_for
+from cs_features.partitions import (
+    FIRST_DATE,
+    Partition,
+    Week,
+    countries_in,
+    interaction_partitions,
+    monday_of,
+    partitions_for,
+    week_partitions,
+    weeks_for,
+)
 from cs_features_tests.conftest import PROMPTS, REPOSITORY
 
 some_partitions = st.builds(
@@ -103,3 +113,33 @@ def test_a_folder_without_countries_names_the_variable_to_set(tmp_path: Path) ->
     """An image without its prompts folder failed to load with an empty list of partitions and no word why."""
     with pytest.raises(FileNotFoundError, match="CS_FEATURES_PROMPTS_DIR"):
         countries_in(tmp_path)
+
+
+# --- weeks ------------------------------------------------------------------------------------
+
+
+@given(st.sampled_from(["NL", "BE", "FR", "ES", "PL"]), st.dates(date(2025, 1, 1), date(2026, 11, 24)))
+def test_every_day_is_in_one_week_which_begins_on_a_monday(country: str, day: date) -> None:
+    """Dagster's weeks begin on Sundays unless told: the Sunday's customers would be compared twice or never."""
+    week = Week(country, monday_of(day))
+    assert week.monday.weekday() == 0
+    assert Partition(country, day) in week.days
+    assert week_partitions.has_partition_key(week.key)
+    assert Week.from_key(week.key) == Week.from_key(str(week.key)) == week
+    assert week.folder == f"country={country}/week={week.monday}"
+
+
+def test_the_weeks_reach_from_that_of_the_first_date_to_the_one_that_goes_on() -> None:
+    """A week that can only be looked at when it is over is looked at too late."""
+    weeks = weeks_for(["NL"]).get_partitions_def_for_dimension("week")
+    assert isinstance(weeks, dg.WeeklyPartitionsDefinition)
+    assert weeks.timezone == "UTC"
+    assert weeks.get_first_partition_key() == "2024-12-30"
+    assert weeks.get_partition_keys(datetime(2026, 11, 23, 0, 0, 1, tzinfo=timezone.utc))[-1] == "2026-11-23"
+    assert weeks.get_partition_keys(datetime(2026, 11, 22, 23, 59, tzinfo=timezone.utc))[-1] == "2026-11-16"
+
+
+def test_the_days_before_a_week_are_whole_weeks_up_to_its_sunday() -> None:
+    before = Week("NL", date(2026, 11, 16)).before(8)
+    assert (before[0].date, before[-1].date, len(before)) == (date(2026, 9, 21), date(2026, 11, 15), 56)
+    assert before == sorted(before)

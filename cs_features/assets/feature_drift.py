@@ -1,0 +1,89 @@
+"""What has moved: each country's week against the eight weeks before it, with a warning and a picture."""
+
+from collections.abc import Iterable, Iterator
+
+import dagster as dg
+import polars as pl
+
+from cs_features import drift
+from cs_features.assets.metadata import as_table
+from cs_features.partitions import Partition, Week, week_partitions
+from cs_features.storage import DataBucket, Tables
+
+DRIFT = dg.AssetCheckSpec(
+    "drift",
+    asset="feature_drift",
+    partitions_def=week_partitions,
+    description=(
+        f"No feature is {drift.RELEVANT:.0%} or more away from the {drift.BASELINE_WEEKS} weeks before, beyond what "
+        f"days and weeks differ by anyway ({drift.ALPHA:.0%} false alarms, all features together)."
+    ),
+)
+
+
+@dg.asset(
+    partitions_def=week_partitions,
+    # Read below and not loaded: most of the days may never have been materialized.
+    deps=[
+        dg.AssetDep(
+            "validated_features",
+            partition_mapping=dg.MultiPartitionMapping(
+                {
+                    "country": dg.DimensionPartitionMapping("country", dg.IdentityPartitionMapping()),
+                    "date": dg.DimensionPartitionMapping(
+                        "week",
+                        dg.TimeWindowPartitionMapping(
+                            start_offset=-drift.BASELINE_WEEKS, allow_nonexistent_upstream_partitions=True
+                        ),
+                    ),
+                }
+            ),
+        )
+    ],
+    check_specs=[DRIFT],
+    group_name="interactions",
+    kinds={"polars"},
+    description="Each feature of a country's week against the weeks before it: how far apart, and whether it drifted.",
+)
+def feature_drift(context: dg.AssetExecutionContext, data: DataBucket) -> Iterator[dg.MaterializeResult[pl.DataFrame]]:
+    # matplotlib: most runs of this code location draw nothing.
+    from cs_features.plots import distributions
+
+    country_week = Week.from_key(context.partition_key)
+    tables = data.tables()
+    week = _rows(tables, country_week.days)
+    baseline = _rows(tables, country_week.before(drift.BASELINE_WEEKS))
+    counted, calendar = drift.distributions(week, baseline)
+    verdicts = drift.verdicts(counted, calendar)
+    drifted = verdicts.filter(pl.col("verdict") == "drifted")["feature"].to_list()
+    said = drift.told(verdicts, drift.new_versions(week, baseline))
+    sizes = f"{week.height:,} interactions against {baseline.height:,}"
+    title = f"{country_week}: {sizes} of the {drift.BASELINE_WEEKS} weeks before"
+    picture = dg.MetadataValue.md(distributions(counted, title, frozenset(drifted)))
+    context.log.info(f"{country_week}: {said}")
+    check = dg.AssetCheckResult(
+        check_name=DRIFT.name,
+        passed=not set(drifted) & set(drift.FEATURES),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=said,
+        metadata={"distributions": picture, "drifted": len(drifted)},
+    )
+    # Yielded: Dagster 1.13 drops a check that is returned in a tuple, and refuses to return it in any other way.
+    yield dg.MaterializeResult(
+        value=verdicts,
+        metadata={
+            "distributions": picture,
+            "verdicts": as_table(verdicts.with_columns(pl.col(pl.Float64).round(4))),
+            "week_rows": week.height,
+            "baseline_rows": baseline.height,
+        },
+        check_results=[check],
+    )
+
+
+def _rows(tables: Tables, days: Iterable[Partition]) -> pl.DataFrame:
+    """The days' validated features; a day without a table is no error."""
+    found = (tables.read("validated_features", day) for day in days)
+    return pl.concat(
+        [drift.COLUMNS.to_frame(), *(frame.select(*drift.COLUMNS) for frame in found if frame is not None)]
+    )
