@@ -1,0 +1,247 @@
+"""Before any call: the features in use, the sample, and what it costs. Reads the tables and ledgers, asks nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cs_features.aws import explained
+from cs_features.extraction.engine import Outcome
+from cs_features.extraction.prompting import ConverseRequest
+from cs_features.extraction.prompts import PromptError, Prompts
+from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan
+from cs_features.partitions import Partition
+from cs_features.preview.changes import sizes_of
+from cs_features.preview.sampling import allocate, draw
+from cs_features.quote import Habits, Quote, as_frame, assumed, learn, paid_calls, quote_of
+from cs_features.resources import Model
+from cs_features.schemas import ANSWER_FIELDS
+from cs_features.storage import DataBucket, Tables
+
+DAYS = 28
+# Writing a country's prompt into the cache costs as much as four calls: with 8 % of the calls a preview stays
+# under a tenth of the rerun's cost, from a thousand interactions on.
+MAX_SHARE = 0.08
+MAX_SAMPLE = 400  # at worst +-5 points; +-2.5 would take four times as many
+
+Requests = dict[str, ConverseRequest]  # by hash
+Outcomes = Mapping[str, Outcome]  # the same
+
+INTERACTION = ["country", "date", "interaction_id"]
+POPULATION_SCHEMA = pl.Schema(
+    {
+        "country": pl.String(),
+        "date": pl.Date(),
+        "language": pl.String(),
+        **{name: EXTRACTIONS_SCHEMA[name] for name in ("interaction_id", *ANSWER_FIELDS, "model_id", "prompt_version")},
+    }
+)
+
+
+class NothingToPreviewError(ValueError):
+    """The period holds no features to compare with; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What to preview. By default: every country, the last 28 days that hold extractions, `sample_size` of them."""
+
+    countries: Sequence[str] = ()
+    first: date | None = None
+    last: date | None = None
+    sample: int | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A preview before any call.
+
+    `same` are the countries whose prompt the candidate leaves as it is; nothing else here is about them.
+    `population` has a row an interaction with its features in use, `sample` some of its rows, with the hash of
+    the candidate's request. `raw` has the documents of the sample, `known` what the ledgers hold of its requests.
+    """
+
+    model: Model
+    in_use: Prompts
+    candidate: Prompts
+    same: list[str]
+    partitions: list[Partition]
+    population: pl.DataFrame
+    sample: pl.DataFrame
+    raw: dict[Partition, pl.DataFrame]
+    requests: dict[Partition, Requests]
+    known: Outcomes
+
+    @property
+    def countries(self) -> list[str]:
+        return sorted({partition.country for partition in self.partitions})
+
+    def by_prompt_in_use(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Those rows whose features come from the prompt and the model in use, and not from earlier ones."""
+        versions = {country: self.in_use.version(country) for country in self.countries}
+        current = pl.col("country").replace_strict(versions, return_dtype=pl.String)
+        return rows.filter(pl.col("prompt_version") == current, pl.col("model_id") == self.model.model_id)
+
+
+def prepare(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Prepared:
+    """Read the features in use and draw the sample; `model` is the one in use, with its prompts.
+
+    Raises:
+        PromptError: the candidate's files cannot be used.
+        NothingToPreviewError: there is nothing to compare with.
+        AwsRefusal: the data bucket cannot be read.
+    """
+    other = model.model_copy(update={"prompts_dir": str(candidate)})
+    before, after = model.prompts(), other.prompts()
+    countries = list(scope.countries) or sorted(before.countries)
+    folders = ((Path(model.prompts_dir), before), (candidate, after))
+    if lost := [
+        f"{folder / 'countries' / country}.md does not exist"
+        for folder, prompts in folders
+        for country in countries
+        if country not in prompts.countries
+    ]:
+        raise PromptError("\n".join(lost))
+    tables = data.tables()
+    held = _partitions(tables, countries, scope)
+    same = [country for country in countries if before.version(country) == after.version(country)]
+    partitions = [partition for partition in held if partition.country not in same]
+    population = pl.concat([POPULATION_SCHEMA.to_frame(), *(_features_in_use(tables, each) for each in partitions)])
+    if not held or (partitions and population.is_empty()):
+        raise NothingToPreviewError(
+            f"No extractions of {', '.join(countries)} from {scope.first or 'the beginning'} to "
+            f"{scope.last or 'today'}: run process_interactions for these days first, or choose others"
+        )
+    sample = drawn(population, scope.sample or sample_size(population.height))
+    raw = {
+        partition: read(tables, "raw_interactions", partition).join(rows, on="interaction_id", how="semi")
+        for partition, rows in by_partition(sample)
+    }
+    sample, requests = with_requests(sample, raw, after, model)
+    ledgers = {partition: paid(data, partition) for partition in requests}
+    known = {
+        key: outcome
+        for partition, outcomes in ledgers.items()
+        for key, outcome in outcomes.items()
+        if key in requests[partition]
+    }
+    return Prepared(other, before, after, same, partitions, population, sample, raw, requests, known)
+
+
+# --- the sample -------------------------------------------------------------------------------
+
+
+def sample_size(population: int) -> int:
+    return max(1, min(MAX_SAMPLE, int(MAX_SHARE * population)))
+
+
+def drawn(rows: pl.DataFrame, total: int) -> pl.DataFrame:
+    """`total` of the rows, stratified by country and language; the same ones every time."""
+    strata = sizes_of(rows)
+    counts = allocate(strata["interactions"].to_list(), total)
+    found = [rows.clear()]
+    for (country, language, _), count in zip(strata.iter_rows(), counts, strict=True):
+        stratum = rows.filter(pl.col("country") == country, pl.col("language") == language)
+        found.append(stratum.filter(pl.col("interaction_id").is_in(draw(stratum["interaction_id"], count))))
+    return pl.concat(found)
+
+
+def with_requests(
+    rows: pl.DataFrame, raw: Mapping[Partition, pl.DataFrame], prompts: Prompts, model: Model
+) -> tuple[pl.DataFrame, dict[Partition, Requests]]:
+    """The rows with the hash of the request that `prompts` make of each, and these requests."""
+    hashes, requests = [], {}
+    for partition, group in by_partition(rows):
+        documents = raw[partition].join(group, on="interaction_id", how="semi")
+        needed, requests[partition] = plan(documents, prompts, model.capabilities())
+        hashes += [(partition.country, partition.date, each.interaction_id, each.request_hash) for each in needed]
+    schema = {name: POPULATION_SCHEMA[name] for name in INTERACTION} | {"request_hash": pl.String()}
+    return rows.join(pl.DataFrame(hashes, schema=schema, orient="row"), on=INTERACTION), requests
+
+
+def by_partition(rows: pl.DataFrame) -> list[tuple[Partition, pl.DataFrame]]:
+    groups = rows.partition_by("country", "date", as_dict=True)
+    return [(Partition(country, day), group) for (country, day), group in groups.items()]
+
+
+def of_country(requests: Mapping[Partition, Requests], country: str) -> Requests:
+    """A country's requests, each once, in however many partitions its text stands."""
+    asked = [found for partition, found in requests.items() if partition.country == country]
+    return {key: request for found in asked for key, request in found.items()}
+
+
+# --- what is there ----------------------------------------------------------------------------
+
+
+def read(tables: Tables, name: str, partition: Partition) -> pl.DataFrame:
+    frame = tables.read(name, partition)
+    if frame is None:
+        raise NothingToPreviewError(f"{name} has no {partition}: run process_interactions for it first")
+    return frame
+
+
+def paid(data: DataBucket, partition: Partition) -> dict[str, Outcome]:
+    """What the partition's ledger holds now."""
+    with explained("Ledger", "CS_FEATURES_DATA_BUCKET"):
+        return data.ledger(partition).read()
+
+
+def _partitions(tables: Tables, countries: Sequence[str], scope: Scope) -> list[Partition]:
+    held = sorted(each for each in tables.partitions("llm_extractions") if each.country in countries)
+    if scope.first is None and scope.last is None:
+        days = sorted({partition.date for partition in held})[-DAYS:]
+        return [partition for partition in held if partition.date in days]
+    first, last = scope.first or date.min, scope.last or date.max
+    return [partition for partition in held if first <= partition.date <= last]
+
+
+def _features_in_use(tables: Tables, partition: Partition) -> pl.DataFrame:
+    """The interactions of a partition that were asked, answered or not."""
+    raw, extractions = (read(tables, name, partition) for name in ("raw_interactions", "llm_extractions"))
+    return (
+        raw.filter(pl.col("status") == "accepted")
+        .select("interaction_id", "language")
+        .join(extractions, on="interaction_id")
+        .with_columns(country=pl.lit(partition.country), date=pl.lit(partition.date))
+        .select(POPULATION_SCHEMA.names())
+    )
+
+
+# --- the price --------------------------------------------------------------------------------
+
+
+def price_of_sample(prepared: Prepared) -> dict[str, Any]:
+    """What the sample costs beyond the ledgers; the sum as in `quote.as_frame`."""
+    quotes = []
+    for country in prepared.countries:
+        requests = of_country(prepared.requests, country)
+        quotes.append(_quote(prepared, country, requests, prepared.known, _habits(prepared, country, {})))
+    return _summed(quotes)
+
+
+def price_of_rerun(prepared: Prepared, data: DataBucket, outcomes: Outcomes) -> dict[str, Any]:
+    """What all partitions cost with the candidate beyond the ledgers, by what the sample's `outcomes` have cost."""
+    habits = {country: _habits(prepared, country, outcomes) for country in prepared.countries}
+    quotes = []
+    for partition in prepared.partitions:
+        raw = read(data.tables(), "raw_interactions", partition)
+        _, requests = plan(raw, prepared.candidate, prepared.model.capabilities())
+        known, of_its_country = paid(data, partition), habits[partition.country]
+        quotes.append(_quote(prepared, str(partition), requests, known, of_its_country))
+    return _summed(quotes)
+
+
+def _habits(prepared: Prepared, country: str, outcomes: Outcomes) -> Habits:
+    calls = paid_calls(of_country(prepared.requests, country), dict(outcomes))
+    return learn(calls) or assumed(prepared.candidate, country, prepared.model.capabilities())
+
+
+def _quote(prepared: Prepared, name: str, requests: Requests, known: Outcomes, habits: Habits) -> Quote:
+    return quote_of(name, len(requests), requests, known, habits, prepared.model.capabilities(), prepared.model)
+
+
+def _summed(quotes: Iterable[Quote]) -> dict[str, Any]:
+    return as_frame(list(quotes)).to_dicts()[-1]

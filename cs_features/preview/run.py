@@ -1,0 +1,242 @@
+"""The calls of a preview, and what follows from them; shared by the command and the job.
+
+Answers go into the ledger of each interaction's own partition, so neither a repeated preview nor a later rerun
+with that prompt pays for them again.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cs_features.aws import explained
+from cs_features.calibration import corrected
+from cs_features.extraction.engine import Extractor, Outcome, fan_out
+from cs_features.extraction.ledger import Ledger
+from cs_features.extraction.prompting import ConverseRequest
+from cs_features.extraction.prompts import Prompts
+from cs_features.extraction.session import Session
+from cs_features.extraction.table import EXTRACTIONS_SCHEMA
+from cs_features.preview.changes import ALL, CANDIDATE, STRATUM, changed, directions, estimates, sizes_of
+from cs_features.preview.plan import (
+    Outcomes,
+    Prepared,
+    Requests,
+    Scope,
+    drawn,
+    of_country,
+    prepare,
+    price_of_rerun,
+    price_of_sample,
+    with_requests,
+)
+from cs_features.resources import Model
+from cs_features.schemas import ANSWER_FIELDS, Reason
+from cs_features.storage import DataBucket
+
+NOISE_PART = 4  # one in so many of the sample
+ENOUGH = 50  # a smaller sample is too small: intervals of +-13 points and more
+
+Say = Callable[[str], None]  # a sentence for the user
+Progress = Callable[[int, int], None]  # calls done, of how many
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What the sample says.
+
+    `changes` and `noise` are of `changes.estimates`, `directions` of `changes.directions`. `price` is what a full
+    rerun costs beyond the ledgers, the sum as in `quote.as_frame`; `calls` and `cost_usd` are what this preview
+    itself has paid, `share_of_rerun` the part of it that went to the candidate, of a rerun without any preview.
+    """
+
+    changes: pl.DataFrame
+    directions: pl.DataFrame
+    noise: pl.DataFrame | None
+    price: dict[str, Any]
+    calls: int
+    cost_usd: float
+    share_of_rerun: float
+
+
+def preview(
+    candidate: Path,
+    model: Model,
+    data: DataBucket,
+    scope: Scope,
+    *,
+    dry_run: bool,
+    noise: bool,
+    say: Say,
+    progress: Progress = lambda done, total: None,
+) -> Preview | None:
+    """Ask the sample and conclude; None when nothing was asked: a dry run, or a candidate that changes nothing.
+
+    Raises:
+        RunStopper: the budget is spent or Bedrock is down, with every answer so far in the ledgers.
+        PromptError, NothingToPreviewError, AwsRefusal: as `prepare`.
+    """
+    prepared = prepare(candidate, model, data, scope)
+    if prepared.same:
+        say(f"{', '.join(prepared.same)}: the prompt is the same, so nothing changes: 0 calls, $0.")
+    if not prepared.partitions:
+        return None
+    for line in _before(prepared):
+        say(line)
+    if dry_run:
+        say(f"A full rerun needs {_told(price_of_rerun(prepared, data, prepared.known))}. Dry run: nothing was asked.")
+        return None
+    extractor = prepared.model.extractor(prepared.candidate)
+    session = ask(prepared, data, extractor, progress)
+    found = _concluded(prepared, session, price_of_rerun(prepared, data, session.outcomes))
+    for line in _after(prepared, session, found, noise):
+        say(line)
+    if not noise:
+        return found
+    again = ask_again(prepared, extractor)
+    say(f"Asking again with the prompt in use cost ${extractor.budget.spent_usd - session.cost_usd:.4f}.")
+    return replace(found, noise=again)
+
+
+def _before(prepared: Prepared) -> Iterator[str]:
+    population, sample = prepared.population, prepared.sample
+    yield (
+        f"Sample: {sample.height:,} of {population.height:,} interactions in {sizes_of(population).height} strata "
+        f"(country x language). It needs {_told(price_of_sample(prepared))}."
+    )
+    if sample.height < min(ENOUGH, population.height):
+        yield f"So few tell little: ask for a sample of {min(ENOUGH, population.height)} or more."
+    if others := population.height - prepared.by_prompt_in_use(population).height:
+        yield f"{others:,} have features of an older prompt or another model; what that changes is counted too."
+
+
+def _after(prepared: Prepared, session: Session, found: Preview, noise: bool) -> Iterator[str]:
+    yield (
+        f"A full rerun needs {_told(found.price)}. This preview made {found.calls:,} calls for "
+        f"${found.cost_usd:.4f}, {100 * found.share_of_rerun:.1f} % of the rerun, "
+        "which will not pay for them again."
+    )
+    down = sum(outcome.error is Reason.SERVICE_FAILED for outcome in session.outcomes.values())
+    if down:
+        yield f"Bedrock failed {down} calls for good; they are left out and will be asked again."
+    if prepared.model.capabilities().temperature is None and not noise:
+        yield (
+            f"{prepared.model.model_id} takes no temperature: asked twice, it changes some answers under the same "
+            "prompt. Preview with noise to see how many."
+        )
+
+
+def _told(price: Mapping[str, Any]) -> str:
+    guessed = "" if price["learned_from_calls"] or not price["calls"] else "about "
+    return (
+        f"{price['calls']:,} calls that the ledger cannot save: {guessed}${price['cost_usd']:.4f}, "
+        f"{price['minutes']:.1f} minutes"
+    )
+
+
+# --- the calls --------------------------------------------------------------------------------
+
+
+def ask(prepared: Prepared, data: DataBucket, extractor: Extractor, progress: Progress) -> Session:
+    """Bring every request of the sample to an outcome, and keep it in the ledgers.
+
+    Raises:
+        RunStopper: with every outcome so far in the ledgers.
+    """
+    session = Session(dict(prepared.known))
+    total = len({key for requests in prepared.requests.values() for key in requests})
+    for country in prepared.countries:
+        # All of a country's days at once: one call warms its prompt, and then there is enough to fan out.
+        with explained("Ledger", "CS_FEATURES_DATA_BUCKET"), ExitStack() as opened:
+            homes: dict[str, list[Ledger]] = {}
+            for partition, requests in prepared.requests.items():
+                missing = requests.keys() - session.outcomes.keys()
+                if partition.country == country and missing:
+                    ledger = opened.enter_context(data.ledger(partition))
+                    for key in missing:
+                        homes.setdefault(key, []).append(ledger)
+            todo = {key: request for key, request in of_country(prepared.requests, country).items() if key in homes}
+            for outcome in _asked(todo, homes, extractor, session.asked, prepared.model.max_concurrency):
+                session.outcomes[outcome.request_hash] = outcome
+                progress(len(session.outcomes), total)
+    return session
+
+
+def _asked(
+    requests: Requests, homes: Mapping[str, list[Ledger]], extractor: Extractor, asked: set[str], concurrency: int
+) -> Iterator[Outcome]:
+    """Outcomes as they come, each recorded in every partition that has the text; `asked` learns what was paid."""
+
+    def ask_one(key: str, request: ConverseRequest) -> Outcome:
+        for ledger in homes[key]:
+            if key in ledger.known:  # paid since it was read, or by a preview that was killed
+                return ledger.known[key]
+        outcome = extractor.ask(key, request)
+        for ledger in homes[key]:
+            ledger.record(outcome)
+        asked.add(key)
+        return outcome
+
+    return fan_out(requests.items(), ask_one, concurrency)
+
+
+def ask_again(prepared: Prepared, extractor: Extractor) -> pl.DataFrame | None:
+    """What changes without any change: part of the sample, asked with the prompt in use and past the ledger.
+
+    None when that prompt has answered nothing of the sample. Paid anew each time.
+    """
+    answered = prepared.by_prompt_in_use(prepared.sample).drop("request_hash")
+    if answered.is_empty():
+        return None
+    prompts, model = prepared.in_use, prepared.model
+    part, requests = with_requests(drawn(answered, -(-answered.height // NOISE_PART)), prepared.raw, prompts, model)
+    extractor = replace(extractor, answer_model=prompts.answer_model)
+    outcomes = {
+        outcome.request_hash: outcome
+        for country in prepared.countries
+        for outcome in fan_out(of_country(requests, country).items(), extractor.ask, model.max_concurrency)
+    }
+    pairs = pairs_of(part, outcomes, prompts, prompts, model.model_id)
+    found = estimates(sizes_of(prepared.by_prompt_in_use(prepared.population)), changed(pairs))
+    return found.filter(pl.col("country") == ALL)
+
+
+# --- what follows -----------------------------------------------------------------------------
+
+
+def _concluded(prepared: Prepared, session: Session, price: dict[str, Any]) -> Preview:
+    pairs = pairs_of(prepared.sample, session.outcomes, prepared.in_use, prepared.candidate, prepared.model.model_id)
+    sizes = sizes_of(prepared.population)
+    rerun = price["cost_usd"] + sum(outcome.cost_usd for outcome in session.outcomes.values())
+    return Preview(
+        changes=estimates(sizes, changed(pairs)),
+        directions=directions(sizes, pairs),
+        noise=None,
+        price=price,
+        calls=sum(session.outcomes[key].attempts for key in session.asked),
+        cost_usd=session.cost_usd,
+        share_of_rerun=session.cost_usd / rerun if rerun else 0.0,
+    )
+
+
+def pairs_of(sample: pl.DataFrame, outcomes: Outcomes, before: Prompts, after: Prompts, model_id: str) -> pl.DataFrame:
+    """The features in use beside those that the outcomes make, scores corrected as each country's files say.
+
+    Without the interactions that the service failed to answer: that is not the prompt's doing.
+    """
+    answers = pl.DataFrame(
+        [
+            {"request_hash": key, **(outcome.answer or dict.fromkeys(ANSWER_FIELDS))}
+            for key, outcome in outcomes.items()
+            if outcome.error is not Reason.SERVICE_FAILED
+        ],
+        schema={name: EXTRACTIONS_SCHEMA[name] for name in ("request_hash", *ANSWER_FIELDS)},
+    )
+    both = [sample.join(answers, on="request_hash", suffix=CANDIDATE).clear()]
+    for (country,), rows in sample.partition_by("country", as_dict=True).items():
+        was, becomes = (prompts.countries[country].calibration.get(model_id) for prompts in (before, after))
+        both.append(corrected(rows, was).join(corrected(answers, becomes), on="request_hash", suffix=CANDIDATE))
+    return pl.concat(both).select(*STRATUM, *ANSWER_FIELDS, *(name + CANDIDATE for name in ANSWER_FIELDS))
