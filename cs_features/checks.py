@@ -13,8 +13,11 @@ import polars as pl
 from cs_features.assets.metadata import as_table
 from cs_features.conservation import Balance, changed_since, count_landed
 from cs_features.partitions import Partition, interaction_partitions
+from cs_features.quality_floor import stands
+from cs_features.reconciliation import DIFFERS
 from cs_features.resources import Landing, Model
 from cs_features.schemas import features_schema
+from cs_features.storage import DataBucket
 from cs_features.validation import judge
 
 # Above or below these a human should look; nothing is blocked.
@@ -22,6 +25,29 @@ MAX_REJECTED_SHARE = 0.10
 MAX_COST_PER_INTERACTION_USD = 0.0005
 MIN_CACHE_SHARE = 0.50
 MAX_LATENCY_P95_MS = 5_000
+
+
+@dg.asset_check(
+    asset="raw_interactions",
+    partitions_def=interaction_partitions,
+    blocking=True,
+    description=(
+        "The country is not known to answer the golden corpus worse than the floors in its file; "
+        "a warning where it is not known. It stands before the extraction, so that nothing is paid for."
+    ),
+)
+def quality_floor(
+    context: dg.AssetCheckExecutionContext, model: Model, data: DataBucket, raw_interactions: pl.DataFrame
+) -> dg.AssetCheckResult:
+    languages = set(raw_interactions.filter(pl.col("status") == "accepted")["language"])
+    found = stands(Partition.of(context).country, languages, model, data.tables())
+    return dg.AssetCheckResult(
+        passed=not found.below and not found.unmeasured,
+        # Only what is known to be bad blocks.
+        severity=dg.AssetCheckSeverity.ERROR if found.below else dg.AssetCheckSeverity.WARN,
+        description=str(found),
+        metadata={"below": found.below, "unmeasured": found.unmeasured},
+    )
 
 
 @dg.asset_check(
@@ -169,6 +195,21 @@ def prompt_cache_hits(model: Model, llm_extractions: pl.DataFrame) -> dg.AssetCh
 @dg.asset_check(
     asset="llm_extractions",
     partitions_def=interaction_partitions,
+    description="No summary is that of one of the prompt's worked examples: weak models repeat them.",
+)
+def copied_summaries(model: Model, llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
+    examples = [example.answer["summary"] for example in model.prompts().every_example()]
+    copied = llm_extractions.filter(pl.col("summary").is_in(examples)).height
+    return dg.AssetCheckResult(
+        passed=copied == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"copied": copied, "interactions": llm_extractions.height},
+    )
+
+
+@dg.asset_check(
+    asset="llm_extractions",
+    partitions_def=interaction_partitions,
     description=f"95 of 100 calls take at most {MAX_LATENCY_P95_MS / 1000:g} s.",
 )
 def latency_p95(llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
@@ -183,10 +224,13 @@ def latency_p95(llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
 
 @dg.asset_check(
     asset="reconciliation",
-    description="Every partition of the window holds exactly what landed; the sensor asks for those that do not.",
+    description=(
+        "Every partition of the window holds exactly what landed, and no interaction that a later document of another "
+        "partition superseded; the sensor asks for those that do not."
+    ),
 )
 def reconciled(reconciliation: pl.DataFrame) -> dg.AssetCheckResult:
-    differing = reconciliation.filter(pl.col("missing") != 0)
+    differing = reconciliation.filter(DIFFERS)
     return dg.AssetCheckResult(
         passed=differing.is_empty(),
         metadata={"partitions_differing": differing.height, "differing": as_table(differing.head(100))},
@@ -194,12 +238,14 @@ def reconciled(reconciliation: pl.DataFrame) -> dg.AssetCheckResult:
 
 
 CHECKS = (
+    quality_floor,
     schema,
     conservation,
     one_door,
     rejected_share,
     cost_per_interaction,
     prompt_cache_hits,
+    copied_summaries,
     latency_p95,
     reconciled,
 )

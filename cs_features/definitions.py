@@ -7,7 +7,10 @@ from typing import Any
 
 import dagster as dg
 
-from cs_features.alerts import alert_sensors
+from cs_features.alert_sensor import alert_sensor
+from cs_features.assets.country_prompts import country_prompts
+from cs_features.assets.extraction_quality import extraction_quality
+from cs_features.assets.feature_drift import feature_drift
 from cs_features.assets.feature_store import feature_store
 from cs_features.assets.inventory import open_rejects, reconciliation
 from cs_features.assets.llm_extractions import llm_extractions
@@ -15,7 +18,18 @@ from cs_features.assets.raw_interactions import raw_interactions
 from cs_features.assets.validated_features import validated_features
 from cs_features.checks import CHECKS
 from cs_features.environments import settings
-from cs_features.jobs import daily_inventory, process_interactions, quote, redrive_rejected, take_inventory
+from cs_features.jobs import (
+    daily_inventory,
+    measure_quality,
+    preview_prompt,
+    process_interactions,
+    quote,
+    redrive_rejected,
+    take_inventory,
+    watch_drift,
+    weekly_drift,
+)
+from cs_features.prompt_sensor import prompt_sensor
 from cs_features.resources import resources_for
 from cs_features.sensors import landing_sensor
 
@@ -24,12 +38,30 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     """The definitions of production; tests pass other resources by name and get the same object."""
     resources = {**resources_for(settings()), **resource_overrides}
     return dg.Definitions(
-        assets=[raw_interactions, llm_extractions, validated_features, feature_store, reconciliation, open_rejects],
+        assets=[
+            country_prompts,
+            raw_interactions,
+            llm_extractions,
+            validated_features,
+            feature_store,
+            feature_drift,
+            extraction_quality,
+            reconciliation,
+            open_rejects,
+        ],
         asset_checks=CHECKS,
-        jobs=[process_interactions, redrive_rejected, take_inventory, quote],
-        schedules=[daily_inventory],
+        jobs=[
+            process_interactions,
+            redrive_rejected,
+            measure_quality,
+            watch_drift,
+            take_inventory,
+            quote,
+            preview_prompt,
+        ],
+        schedules=[daily_inventory, weekly_drift],
         # Without a topic there is nobody to tell.
-        sensors=[landing_sensor, *(alert_sensors() if resources["alerts"].topic_arn else ())],
+        sensors=[landing_sensor, prompt_sensor, *([alert_sensor] if resources["alerts"].topic_arn else [])],
         resources=resources,
         executor=dg.in_process_executor,
     )

@@ -1,12 +1,24 @@
-"""The jobs: the whole chain for one partition, its redrive, the inventories, and quotes; and the schedule."""
+"""The jobs: the whole chain for one partition, its redrive, the inventories, quotes and previews; and the schedule."""
 
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
 from cs_features.assets.metadata import as_table
-from cs_features.partitions import interaction_partitions
+from cs_features.extraction.bedrock import RunStopper
+from cs_features.partitions import (
+    Week,
+    country_partitions,
+    interaction_partitions,
+    locale_partitions,
+    monday_of,
+    week_partitions,
+)
+from cs_features.preview.changes import as_shown
+from cs_features.preview.plan import Scope
+from cs_features.preview.run import preview
 from cs_features.quote import as_frame, partitions_between, quotes
 from cs_features.resources import Landing, Model
 from cs_features.storage import DataBucket
@@ -43,6 +55,37 @@ take_inventory = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="Counts what landed against what is held, and the open rejects.",
 )
+
+measure_quality = dg.define_asset_job(
+    "measure_quality",
+    selection=dg.AssetSelection.assets("extraction_quality"),
+    partitions_def=locale_partitions,
+    executor_def=dg.in_process_executor,
+    description="Asks the golden corpus of a locale with the prompt and model in use; what was asked before is free.",
+)
+
+watch_drift = dg.define_asset_job(
+    "watch_drift",
+    selection=dg.AssetSelection.assets("feature_drift"),
+    partitions_def=week_partitions,
+    executor_def=dg.in_process_executor,
+    description="Compares a country's week with the weeks before it; asks no model.",
+)
+
+
+@dg.schedule(
+    job=watch_drift,
+    cron_schedule="0 5 * * 1",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every Monday, the week that ended on Sunday, for every country.",
+)
+def weekly_drift(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+    """Five hours after the week's end: its last documents have landed and are processed."""
+    monday = monday_of(context.scheduled_execution_time.date()) - timedelta(days=7)
+    weeks = [Week(country, monday) for country in country_partitions.get_partition_keys()]
+    return [dg.RunRequest(run_key=week.key, partition_key=week.key) for week in weeks]
+
 
 daily_inventory = dg.ScheduleDefinition(
     name="daily_inventory",
@@ -85,3 +128,56 @@ def quote_partitions(
 def quote() -> None:
     """Calls, tokens, dollars and minutes of partitions before they are run."""
     quote_partitions()
+
+
+class PreviewConfig(dg.Config):
+    """Which prompts to preview on which interactions; what is left out is chosen as `make preview` does."""
+
+    candidate: str = Field(description="folder of prompts, on the machine that runs this job")
+    countries: list[str] = Field(default_factory=list)
+    first: str = Field("", description="YYYY-MM-DD; by default the last 28 days that hold extractions")
+    last: str = Field("", description="YYYY-MM-DD")
+    sample: int | None = Field(None, gt=0, description="interactions to ask; by default 8 % of them, at most 400")
+    noise: bool = Field(False, description="also ask a quarter of the sample again with the prompt in use")
+    dry_run: bool = Field(False, description="only say what the sample and the rerun cost")
+
+    def scope(self) -> Scope:
+        first, last = (date.fromisoformat(day) if day else None for day in (self.first, self.last))
+        return Scope(self.countries, first, last, self.sample)
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: DataBucket, model: Model) -> None:
+    """Ask a sample with the candidate and say what changes; the result is this step's metadata."""
+    told: list[str] = []
+
+    def say(line: str) -> None:
+        told.append(line)
+        context.log.info(line)
+
+    try:
+        found = preview(
+            Path(config.candidate), model, data, config.scope(), dry_run=config.dry_run, noise=config.noise, say=say
+        )
+    except (RunStopper, ValueError) as error:  # what is set wrongly or not there, in a sentence
+        raise dg.Failure(str(error), allow_retries=False) from None
+    metadata: dict[str, dg.MetadataValue] = {"told": dg.MetadataValue.md("\n\n".join(told))}
+    if found is not None:
+        metadata |= {
+            "changes_in_percent": as_table(as_shown(found.changes)),
+            "directions": as_table(found.directions),
+            "rerun_calls": dg.MetadataValue.int(found.price["calls"]),
+            "rerun_cost_usd": dg.MetadataValue.float(found.price["cost_usd"]),
+            "rerun_minutes": dg.MetadataValue.float(found.price["minutes"]),
+            "preview_calls": dg.MetadataValue.int(found.calls),
+            "preview_cost_usd": dg.MetadataValue.float(found.cost_usd),
+        }
+        if found.noise is not None:
+            metadata["changes_of_the_prompt_in_use"] = as_table(as_shown(found.noise))
+    context.add_output_metadata(metadata)
+
+
+@dg.job(executor_def=dg.in_process_executor, description="What another prompt would change, from a small sample.")
+def preview_prompt() -> None:
+    """Shares of each feature that would change, with intervals, and the price of a full rerun."""
+    ask_a_sample()

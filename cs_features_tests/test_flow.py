@@ -356,9 +356,11 @@ def test_the_names_that_others_rely_on_have_not_changed() -> None:
     assert sorted(
         (key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys if key.asset_key.path[0] in TABLES
     ) == [
+        ("llm_extractions", "copied_summaries"),
         ("llm_extractions", "cost_per_interaction"),
         ("llm_extractions", "latency_p95"),
         ("llm_extractions", "prompt_cache_hits"),
+        ("raw_interactions", "quality_floor"),
         ("rejected_records", "rejected_share"),
         ("validated_features", "conservation"),
         ("validated_features", "one_door"),
@@ -372,7 +374,7 @@ def test_the_names_that_others_rely_on_have_not_changed() -> None:
     }
     assert parents == {
         "raw_interactions": set(),
-        "llm_extractions": {"raw_interactions"},
+        "llm_extractions": {"country_prompts", "raw_interactions"},
         "validated_features": {"raw_interactions", "llm_extractions"},
         "rejected_records": {"raw_interactions", "llm_extractions"},
         "feature_store": {"validated_features"},
@@ -391,9 +393,14 @@ def test_the_job_runs_every_asset_and_every_check_of_one_partition() -> None:
     assert job.executor_def.name == "in_process"
 
 
-def test_the_three_checks_before_the_store_are_blocking() -> None:
+def test_the_checks_before_the_extraction_and_before_the_store_are_blocking() -> None:
     specs = {spec.name: spec.blocking for check in definitions.CHECKS for spec in check.check_specs}
-    assert {name for name, blocking in specs.items() if blocking} == {"schema", "conservation", "one_door"}
+    assert {name for name, blocking in specs.items() if blocking} == {
+        "quality_floor",
+        "schema",
+        "conservation",
+        "one_door",
+    }
 
 
 def test_workspace_yaml_loads_the_definitions_from_the_projects_folder() -> None:

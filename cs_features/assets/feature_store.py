@@ -1,14 +1,18 @@
 """Step 4: the validated rows into the SageMaker feature group, once, judged again before they go."""
 
+from functools import partial
+
 import dagster as dg
 import polars as pl
 
 from cs_features.aws import AwsRefusal
 from cs_features.feature_group import PublishingFailed, publish, require_group
 from cs_features.partitions import Partition, interaction_partitions
-from cs_features.resources import FeatureGroup, Model
+from cs_features.quality_floor import stands
+from cs_features.resources import FeatureGroup, Landing, Model
 from cs_features.schemas import features_schema
 from cs_features.storage import DataBucket
+from cs_features.superseding import told, withdraw
 from cs_features.validation import judge
 
 
@@ -20,13 +24,14 @@ from cs_features.validation import judge
 )
 def feature_store(
     context: dg.AssetExecutionContext,
+    landing: Landing,
     model: Model,
     feature_group: FeatureGroup,
     data: DataBucket,
     validated_features: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = Partition.of(context)
-    # A run of this asset alone is not bound by a check that failed in an earlier run.
+    # A run of this asset alone is not bound by the checks that failed in an earlier run: both guards again.
     verdict = judge(validated_features, features_schema(model.prompts().answer_model, partition.country))
     if not verdict.passed:
         raise dg.Failure(
@@ -35,25 +40,36 @@ def feature_store(
             metadata={"failure_cases": dg.MetadataValue.json(verdict.failures.head(100).to_dicts())},
             allow_retries=False,
         )
-    manifests = data.tables()
+    tables = data.tables()
+    quality = stands(partition.country, set(validated_features["language"]), model, tables)
+    if quality.below:
+        raise dg.Failure(f"{partition}: nothing was published. {quality}", allow_retries=False)
     try:
         require_group(feature_group.control_plane(), feature_group.name)
         result = publish(
             validated_features,
-            manifests.read("feature_store", partition),
+            tables.read("feature_store", partition),
             feature_group.runtime(),
             feature_group.name,
-            save=lambda manifest: manifests.write("feature_store", partition, manifest),
+            save=partial(tables.write, "feature_store", partition),
+            country=partition.country,
+            day=partition.date,
+            disturbed=told(partition, tables),
+            withdraw=lambda ids: withdraw(ids, partition, tables, landing.window_days),
         )
     except (AwsRefusal, PublishingFailed) as error:
         raise dg.Failure(f"{partition}: {error}") from error
-    context.log.info(f"{partition}: {result.written} written, {result.deleted} deleted, {result.unchanged} unchanged")
+    context.log.info(
+        f"{partition}: {result.written} written, {result.deleted} deleted, {result.unchanged} unchanged, "
+        f"{result.left} left to another partition"
+    )
     return dg.MaterializeResult(
         value=result.manifest,
         metadata={
             "feature_group": feature_group.name,
             "written": result.written,
             "deleted": result.deleted,
+            "left_to_another_partition": result.left,
             "unchanged": result.unchanged,
         },
     )

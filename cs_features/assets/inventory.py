@@ -10,7 +10,7 @@ import polars as pl
 
 from cs_features.assets.metadata import as_table
 from cs_features.partitions import interaction_partitions
-from cs_features.reconciliation import Differences, reconcile, window, write_differences
+from cs_features.reconciliation import DIFFERS, Differences, reconcile, window, write_differences
 from cs_features.resources import Landing
 from cs_features.storage import DataBucket
 from cs_features.validation import open_rejects_of
@@ -29,7 +29,7 @@ def reconciliation(
     countries = interaction_partitions.get_partitions_def_for_dimension("country").get_partition_keys()
     first = now.date() - timedelta(days=landing.window_days)
     frame = reconcile(window(zone, tables, countries, first, now.date()), zone, tables)
-    differing = frame.filter(pl.col("missing") != 0)
+    differing = frame.filter(DIFFERS)
     write_differences(tables, Differences(f"{now:%Y%m%dT%H%M%S}", frozenset(differing["partition"])))
     context.log.info(f"{frame.height} partitions since {first}, {differing.height} differ")
     return dg.MaterializeResult(
@@ -39,6 +39,7 @@ def reconciliation(
             "partitions_differing": differing.height,
             "documents_landed": int(frame["landed"].sum()),
             "documents_missing": int(differing["missing"].abs().sum()),
+            "superseded_elsewhere": int(differing["superseded_elsewhere"].sum()),
         },
     )
 

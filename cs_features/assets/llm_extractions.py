@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from cs_features.assets.country_prompts import of_the_partition
 from cs_features.aws import explained
 from cs_features.extraction.bedrock import RunStopper
 from cs_features.extraction.prompting import prefix_tokens
@@ -39,6 +40,7 @@ class ExtractionConfig(dg.Config):
 
 @dg.asset(
     partitions_def=interaction_partitions,
+    deps=[of_the_partition],
     group_name="interactions",
     kinds={"bedrock", "polars"},
     description="The model's answer for each accepted interaction, with tokens, dollars and latency a call.",

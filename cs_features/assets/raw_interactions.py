@@ -3,9 +3,13 @@
 import dagster as dg
 import polars as pl
 
+from cs_features.assets.metadata import as_table
 from cs_features.landing import read_partition
 from cs_features.partitions import Partition, interaction_partitions
 from cs_features.resources import Landing, Model
+from cs_features.schemas import Reason
+from cs_features.storage import DataBucket
+from cs_features.superseding import settle
 
 
 @dg.asset(
@@ -15,12 +19,14 @@ from cs_features.resources import Landing, Model
     description="A row for each landed document: accepted, rejected with a typed reason, or an exact duplicate.",
 )
 def raw_interactions(
-    context: dg.AssetExecutionContext, landing: Landing, model: Model
+    context: dg.AssetExecutionContext, landing: Landing, model: Model, data: DataBucket
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = Partition.of(context)
     languages = model.prompts().countries[partition.country].languages
     frame, listed_at = read_partition(landing.zone(), partition.folder, partition.country, partition.date, languages)
+    frame = settle(frame, partition, data.tables(), landing.window_days)
     objects = frame["source_uri"].n_unique()
+    disagreeing = frame.filter(pl.col("language_stated") & (pl.col("language_detected") != pl.col("language")))
     counts = dict(frame.group_by("status").len().iter_rows())
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     context.log.info(f"{partition}: {frame.height} documents in {objects} objects: {told}")
@@ -31,6 +37,13 @@ def raw_interactions(
             "documents": frame.height,
             "listed_at": dg.MetadataValue.timestamp(listed_at),
             **{status: counts.get(status, 0) for status in ("accepted", "rejected", "duplicate")},
+            "superseded": frame.filter(pl.col("reason") == Reason.SUPERSEDED.value).height,
             "languages_detected": int((~frame["language_stated"].fill_null(True)).sum()),
+            "language_disagreements": disagreeing.height,
+            "languages_stated_and_detected": as_table(
+                disagreeing.group_by("language", "language_detected")
+                .len("documents")
+                .sort("documents", descending=True)
+            ),
         },
     )

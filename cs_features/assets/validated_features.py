@@ -6,6 +6,8 @@ import dagster as dg
 import polars as pl
 
 from cs_features.assets.metadata import as_table
+from cs_features.by_language import by_language
+from cs_features.calibration import corrected, thresholds
 from cs_features.partitions import Partition, interaction_partitions
 from cs_features.resources import Model
 from cs_features.schemas import features_schema
@@ -30,13 +32,17 @@ def validated_features(
     context: dg.AssetExecutionContext, model: Model, raw_interactions: pl.DataFrame, llm_extractions: pl.DataFrame
 ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
     partition = Partition.of(context)
-    schema = features_schema(model.prompts().answer_model, partition.country)
-    validated, rejected = split(raw_interactions, llm_extractions, schema, datetime.now(timezone.utc))
+    prompts = model.prompts()
+    schema = features_schema(prompts.answer_model, partition.country)
+    calibration = prompts.countries[partition.country].calibration.get(model.model_id)
+    answers = corrected(llm_extractions, calibration)
+    validated, rejected = split(raw_interactions, answers, schema, datetime.now(timezone.utc))
+    languages = by_language(raw_interactions, llm_extractions, validated, *thresholds(calibration))
     by_reason = rejected.group_by("stage", "reason", "redrivable").len("documents").sort("documents", descending=True)
     reasons = ", ".join(f"{reason} {count}" for reason, count in by_reason.select("reason", "documents").iter_rows())
     context.log.info(f"{partition}: {validated.height} validated, {rejected.height} rejected {reasons}")
     return (
-        dg.Output(validated, metadata={"by_language": _counts(validated, "language")}),
+        dg.Output(validated, metadata={"by_language": as_table(languages), "calibrated": calibration is not None}),
         dg.Output(
             rejected,
             metadata={
@@ -45,7 +51,3 @@ def validated_features(
             },
         ),
     )
-
-
-def _counts(frame: pl.DataFrame, column: str) -> dg.MetadataValue:
-    return dg.MetadataValue.json(dict(frame.group_by(column).len().sort(column).iter_rows()))

@@ -1,0 +1,64 @@
+"""How good the model in use is on the golden corpus, for each locale: known before anything is published."""
+
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from cs_features.assets.country_prompts import of_the_locale
+from cs_features.assets.metadata import as_table
+from cs_features.evaluation import CATEGORICAL, confusion, quality
+from cs_features.extraction.bedrock import RunStopper
+from cs_features.extraction.session import Session
+from cs_features.golden import load_golden
+from cs_features.golden_run import answers_of
+from cs_features.partitions import Locale, locale_partitions
+from cs_features.plots import confusion as confusion_picture
+from cs_features.resources import Model
+from cs_features.storage import DataBucket
+
+
+@dg.asset(
+    partitions_def=locale_partitions,
+    deps=[of_the_locale],
+    group_name="interactions",
+    kinds={"bedrock", "polars"},
+    description="How well the model in use answers one locale's golden items: accuracy, macro-F1, ranks, calibration.",
+)
+def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: DataBucket) -> dg.MaterializeResult[None]:
+    locale = Locale.from_key(context.partition_key)
+    prompts = model.prompts()
+    corpus = load_golden(Path(model.prompts_dir), prompts)
+    items = [item for item in corpus if (item.country, item.language) == (locale.country, locale.language)]
+
+    def progress(session: Session, total: int) -> None:
+        if len(session.outcomes) in (1, total):
+            context.log.info(f"{locale}: {len(session.outcomes)} of {total} items answered")
+
+    try:
+        answers = answers_of(items, model, data, progress)
+    except RunStopper as error:
+        raise dg.Failure(f"{locale}: {error}", allow_retries=False) from None
+    measured = quality(answers.frame).with_columns(
+        model_id=pl.lit(model.model_id), prompt_version=pl.lit(prompts.version(locale.country))
+    )
+    tables = data.tables()
+    tables.write("extraction_quality", locale, measured)
+    shares = measured.filter(pl.col("measure").is_in(["accuracy", "all_facts", "supported"]))
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/uri": tables.uri("extraction_quality", locale),
+            "items": len(items),
+            "calls": answers.calls,
+            "cost_usd": answers.cost_usd,
+            "prompt_version": prompts.version(locale.country),
+            "quality": as_table(measured),
+            **{f"{row['field']}_{row['measure']}": float(row["value"]) for row in shares.iter_rows(named=True)},
+            **{
+                f"confusion_{name}": dg.MetadataValue.md(
+                    confusion_picture(confusion(answers.frame, name), f"{name}, {locale}, {len(items)} items")
+                )
+                for name in CATEGORICAL
+            },
+        }
+    )

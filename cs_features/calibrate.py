@@ -1,0 +1,85 @@
+"""`make calibrate`: fit each country's corrections of the two scores on the golden corpus, and write them.
+
+What was asked before is free, so after `make evaluate` this costs nothing. A correction is kept only if it
+brings unseen items nearer to their labels by more than chance; the country file says what was kept.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import polars as pl
+
+from cs_features.aws import AwsRefusal
+from cs_features.calibration import Fit, as_yaml, fit
+from cs_features.environments import settings
+from cs_features.evaluation import SCORES
+from cs_features.extraction.bedrock import RunStopper
+from cs_features.extraction.prompts import CountryFile, ModelCalibration
+from cs_features.extraction.session import Session
+from cs_features.golden import load_golden
+from cs_features.golden_run import answers_of
+from cs_features.resources import Model, resources_for
+
+
+def fits_of(answers: pl.DataFrame) -> dict[str, Fit]:
+    """The fit of each score on the answered items of one country."""
+    found = {}
+    for score in SCORES:
+        pairs = answers.select(answer=score, label=f"{score}_label").drop_nulls()
+        if pairs.height:
+            found[score] = fit(score, pairs["answer"].to_numpy(), pairs["label"].to_numpy())
+    return found
+
+
+def with_calibration(text: str, file: CountryFile, model_id: str, fits: dict[str, Fit]) -> str:
+    """The text of a country file with the corrections of `model_id` replaced by those of `fits` that are kept."""
+    kept = {score: found.calibration for score, found in fits.items() if found.kept}
+    calibration = {model: each for model, each in file.calibration.items() if model != model_id}
+    if kept:
+        calibration[model_id] = ModelCalibration(**kept)
+    front, body = re.fullmatch(r"---\n(.*?\n)---\n(.*)", text, re.S).groups()  # type: ignore[union-attr]
+    front = re.sub(r"(?m)^# Fitted on the golden corpus.*\n|^calibration:.*\n(?:[ \t]+.*\n)*", "", front)
+    return f"---\n{front}{as_yaml(calibration) if calibration else ''}---\n{body}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make calibrate", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--country", nargs="*", help="default: every country")
+    parser.add_argument("--dry-run", action="store_true", help="print the fits, write no file")
+    options = parser.parse_args()
+    try:
+        resources = resources_for(settings())
+        model: Model = resources["model"]
+        folder, prompts = Path(model.prompts_dir), model.prompts()
+        items = load_golden(folder, prompts)
+        items = [item for item in items if not options.country or item.country in options.country]
+
+        def progress(session: Session, total: int) -> None:
+            print(f"\r{len(session.outcomes)} of {total} answered", end="", file=sys.stderr, flush=True)
+
+        answers = answers_of(items, model, resources["data"], progress, as_said=True)
+        print(f"\n{answers.calls} calls, ${answers.cost_usd:.4f}", file=sys.stderr)
+        for (country,), group in sorted(answers.frame.group_by("country"), key=lambda pair: str(pair[0])):
+            fits = fits_of(group)
+            for found in fits.values():
+                print(
+                    f"{country} {found.score}: {found.items} items, mean distance to the label "
+                    f"{found.distance_before:.3f}, corrected {found.distance_after:.3f} on unseen items: "
+                    f"{'kept' if found.kept else 'not kept'}"
+                )
+            path = folder / "countries" / f"{country}.md"
+            text = path.read_text(encoding="utf-8")
+            changed = with_calibration(text, prompts.countries[str(country)], model.model_id, fits)
+            if changed != text and not options.dry_run:
+                path.write_text(changed, encoding="utf-8")
+                print(f"{path} written")
+    except (AwsRefusal, RunStopper, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

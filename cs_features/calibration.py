@@ -1,0 +1,132 @@
+"""Monotone corrections of the two scores, per country and model: fitted on the golden corpus, applied at the gate.
+
+A model may rank well and still call everything 0.7. An isotonic regression maps what it says to what its
+labels mean, and never turns the order of two scores around. Pure functions; files are `calibrate.py`'s.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from cs_features.extraction.prompts import ModelCalibration, ScoreCalibration
+
+# What the instructions' anchors call pressing, and dissatisfied: midway between 0.5 and 0.7, and 0.3 and 0.5.
+URGENT_FROM, DISSATISFIED_TO = 0.6, 0.4
+FOLDS = 5
+MIN_ITEMS = 25
+DECIMALS = 3
+
+Knots = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One score's correction, and the mean distance to the label without and with it on items it has not seen.
+
+    `kept` only if it is nearer by more than chance: twice the standard error of the paired differences.
+    """
+
+    score: str
+    items: int
+    distance_before: float
+    distance_after: float
+    kept: bool
+    calibration: ScoreCalibration
+
+
+def corrected(frame: pl.DataFrame, calibration: ModelCalibration | None) -> pl.DataFrame:
+    """The frame with its two scores as they count: corrected where the country's file says how, else as they are."""
+    for score in ("urgency_score", "csat_indicator"):
+        how = getattr(calibration, score, None)
+        if how is not None:
+            values = frame[score].cast(pl.Float64)
+            moved = pl.Series(score, apply(how.knots, values.to_numpy()), dtype=pl.Float64)
+            frame = frame.with_columns(pl.select(pl.when(values.is_not_null()).then(moved)).to_series().alias(score))
+    return frame
+
+
+def thresholds(calibration: ModelCalibration | None) -> tuple[float, float]:
+    """(urgent from, dissatisfied up to): the country's own for the model, or those of the instructions' anchors."""
+    urgency = calibration.urgency_score if calibration else None
+    csat = calibration.csat_indicator if calibration else None
+    return urgency.threshold if urgency else URGENT_FROM, csat.threshold if csat else DISSATISFIED_TO
+
+
+def apply(knots: Knots, values: "np.ndarray") -> "np.ndarray":
+    """Linear between the knots, level beyond them."""
+    said, meant = zip(*knots, strict=True)
+    return np.round(np.interp(values, said, meant), DECIMALS)
+
+
+def fit(score: str, answers: "np.ndarray", labels: "np.ndarray") -> Fit:
+    """The correction of one score. Too few items, or no gain on unseen ones: `kept` is false."""
+    knots = isotonic(answers, labels)
+    unseen = np.empty_like(labels)
+    folds = np.arange(labels.size) % FOLDS
+    for fold in range(FOLDS):
+        seen = folds != fold
+        if seen.any() and (~seen).any():
+            unseen[~seen] = apply(isotonic(answers[seen], labels[seen]), answers[~seen])
+    before, after = np.abs(answers - labels), np.abs(unseen - labels)
+    gain = before - after
+    error = float(gain.std(ddof=1)) / float(np.sqrt(gain.size)) if gain.size > 1 else float("inf")
+    return Fit(
+        score=score,
+        items=int(labels.size),
+        distance_before=float(before.mean()) if labels.size else 0.0,
+        distance_after=float(after.mean()) if labels.size else 0.0,
+        kept=labels.size >= MIN_ITEMS and float(gain.mean()) > 2 * error,
+        calibration=ScoreCalibration(threshold=_threshold(score, apply(knots, answers), labels), knots=knots),
+    )
+
+
+def isotonic(answers: "np.ndarray", labels: "np.ndarray") -> Knots:
+    """Knots of the isotonic regression of labels on answers (pool adjacent violators, scipy's)."""
+    from scipy.optimize import isotonic_regression  # here: only a fit needs it, and every run imports this module
+
+    said, place = np.unique(np.round(answers, DECIMALS), return_inverse=True)
+    counts = np.bincount(place)
+    means = np.bincount(place, weights=labels) / counts
+    meant = isotonic_regression(means, weights=counts).x
+    # A level stretch is drawn by its two ends.
+    ends = [
+        index
+        for index in range(said.size)
+        if index in (0, said.size - 1) or meant[index] != meant[index - 1] or meant[index] != meant[index + 1]
+    ]
+    knots = [(round(float(said[index]), DECIMALS), round(float(meant[index]), DECIMALS)) for index in ends]
+    if len(knots) == 1:  # one answer to everything
+        return ((0.0, knots[0][1]), (1.0, knots[0][1]))
+    return tuple(knots)
+
+
+def _threshold(score: str, corrected_answers: "np.ndarray", labels: "np.ndarray") -> float:
+    """The cut that tells the labels' two sides apart best: the mean of both sides' hit rates is highest."""
+    usual = URGENT_FROM if score == "urgency_score" else DISSATISFIED_TO
+    flagged = labels >= usual if score == "urgency_score" else labels <= usual
+    if flagged.all() or not flagged.any():
+        return usual
+
+    def separation(cut: float) -> float:
+        called = corrected_answers >= cut if score == "urgency_score" else corrected_answers <= cut
+        return float(called[flagged].mean() + (~called)[~flagged].mean())
+
+    levels = np.unique(corrected_answers)
+    cuts = [usual, *np.round((levels[1:] + levels[:-1]) / 2, DECIMALS)]
+    # Among equals the one nearest to the usual.
+    return float(max(cuts, key=lambda cut: (separation(float(cut)), -abs(float(cut) - usual))))
+
+
+def as_yaml(calibration: Mapping[str, ModelCalibration]) -> str:
+    """The `calibration:` block of a country file's front matter, as text."""
+    lines = ["# Fitted on the golden corpus by `make calibrate`: [[the model says, it means], ...].", "calibration:"]
+    for model_id, scores in calibration.items():
+        lines.append(f"  {model_id}:")
+        for score in ("urgency_score", "csat_indicator"):
+            how = getattr(scores, score)
+            if how is not None:
+                knots = ", ".join(f"[{said:g}, {meant:g}]" for said, meant in how.knots)
+                lines.append(f"    {score}: {{threshold: {how.threshold:g}, knots: [{knots}]}}")
+    return "\n".join(lines) + "\n"

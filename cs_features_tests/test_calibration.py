@@ -1,0 +1,125 @@
+"""Corrections of the scores: monotone, fitted on labels, kept only where they help, written into country files."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cs_features.calibrate import fits_of, with_calibration
+from cs_features.calibration import DISSATISFIED_TO, URGENT_FROM, apply, corrected, fit, isotonic, thresholds
+from cs_features.extraction.prompts import ModelCalibration, ScoreCalibration, load_prompts
+from cs_features_tests.conftest import PROMPTS
+
+scores = st.floats(0, 1).map(lambda value: round(value, 3))
+pairs = st.lists(st.tuples(scores, scores), min_size=1, max_size=60)
+
+
+def squeezed(items: int = 60, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Labels over the whole scale, and a model that says 0.6 to 0.8 to all of it, in the right order."""
+    labels = np.linspace(0.05, 0.95, items)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(items)
+    return (0.6 + 0.2 * labels + rng.normal(0, 0.005, items)).clip(0, 1)[order], labels[order]
+
+
+@given(pairs)
+def test_a_correction_never_turns_two_scores_around_and_stays_between_0_and_1(found: list[tuple[float, float]]) -> None:
+    """The order of two customers is what a churn model learns from."""
+    said, meant = (np.array(column) for column in zip(*found, strict=True))
+    grid = apply(isotonic(said, meant), np.linspace(0, 1, 101))
+    assert (np.diff(grid) >= 0).all()
+    assert grid.min() >= 0
+    assert grid.max() <= 1
+    ScoreCalibration(threshold=0.5, knots=isotonic(said, meant))  # what is fitted may be written
+
+
+@given(pairs)
+def test_a_correction_keeps_the_mean_of_the_labels(found: list[tuple[float, float]]) -> None:
+    """Pooled blocks stand at their labels' mean: a correction that shifts everything is none."""
+    said, meant = (np.array(column) for column in zip(*found, strict=True))
+    assert apply(isotonic(said, meant), said).mean() == pytest.approx(meant.mean(), abs=0.01)
+
+
+def test_a_model_that_says_0_7_to_everything_but_ranks_well_is_corrected() -> None:
+    """What took two months after a launch: the scale of one country, squeezed into the upper middle."""
+    found = fit("urgency_score", *squeezed())
+    assert found.kept
+    assert found.distance_after < found.distance_before / 4
+
+
+def test_a_correction_of_noise_is_not_kept() -> None:
+    """Twenty per cent of luck on seen items is nothing on unseen ones."""
+    rng = np.random.default_rng(3)
+    labels = rng.uniform(0.3, 0.7, 60)
+    found = fit("csat_indicator", (labels + rng.normal(0, 0.01, 60)).clip(0, 1), labels)
+    assert not found.kept
+
+
+def test_a_handful_of_items_corrects_nothing() -> None:
+    """Ten golden items would otherwise rewrite the scores of a country."""
+    answers, labels = squeezed(10)
+    assert not fit("urgency_score", answers, labels).kept
+
+
+def test_the_threshold_is_where_the_labels_part() -> None:
+    """`urgent from 0.6` means nothing where the corrected scale ends at 0.5."""
+    labels = np.array([0.1] * 30 + [0.7] * 30)
+    answers = np.array([0.40] * 30 + [0.45] * 30)
+    found = fit("urgency_score", answers, labels)
+    called = apply(found.calibration.knots, answers) >= found.calibration.threshold
+    assert (called == (labels >= URGENT_FROM)).all()
+
+
+def test_without_a_calibration_scores_stay_and_thresholds_are_those_of_the_instructions() -> None:
+    frame = pl.DataFrame({"urgency_score": [0.1, None], "csat_indicator": [0.9, None]})
+    assert corrected(frame, None).equals(frame)
+    assert corrected(frame, ModelCalibration()).equals(frame)
+    assert thresholds(None) == (URGENT_FROM, DISSATISFIED_TO)
+
+
+def test_only_the_score_that_has_knots_is_corrected_and_a_missing_answer_stays_missing() -> None:
+    """A failed interaction with a score of its own would be published as an opinion."""
+    how = ModelCalibration(urgency_score=ScoreCalibration(threshold=0.5, knots=((0.0, 0.2), (1.0, 0.4))))
+    frame = pl.DataFrame({"urgency_score": [0.0, 0.5, None], "csat_indicator": [0.3, 0.3, None]})
+    assert corrected(frame, how).to_dict(as_series=False) == {
+        "urgency_score": [0.2, 0.3, None],
+        "csat_indicator": [0.3, 0.3, None],
+    }
+
+
+def test_what_is_written_into_a_country_file_is_read_back_and_replaces_only_its_model(tmp_path: Path) -> None:
+    """A second `make calibrate` that adds a second block leaves a file that no one can read."""
+    folder = tmp_path / "prompts"
+    (folder / "countries").mkdir(parents=True)
+    for name in ("instructions.md", "taxonomy.yaml", "countries/NL.md"):
+        (folder / name).write_text((PROMPTS / name).read_text(encoding="utf-8"), encoding="utf-8")
+    path = folder / "countries" / "NL.md"
+    answers, labels = squeezed()
+    answered = pl.DataFrame(
+        {
+            "urgency_score": answers,
+            "csat_indicator": answers,
+            "urgency_score_label": labels,
+            "csat_indicator_label": labels,
+        }
+    )
+    for model_id in ("model-one", "model-two", "model-one"):
+        text = path.read_text(encoding="utf-8")
+        file = load_prompts(folder).countries["NL"]
+        path.write_text(with_calibration(text, file, model_id, fits_of(answered)), encoding="utf-8")
+    read = load_prompts(folder).countries["NL"]
+    assert set(read.calibration) == {"model-one", "model-two"}
+    assert path.read_text(encoding="utf-8").count("calibration:") == 1
+    original = load_prompts(PROMPTS).countries["NL"]
+    assert (read.body, read.floors, read.languages) == (original.body, original.floors, original.languages)
+
+    flat = answered.with_columns(pl.col("urgency_score_label", "csat_indicator_label") * 0 + 0.7)
+    for model_id in ("model-one", "model-two"):
+        text, file = path.read_text(encoding="utf-8"), load_prompts(folder).countries["NL"]
+        noise = fits_of(flat.with_columns(urgency_score=0.7, csat_indicator=0.7))
+        path.write_text(with_calibration(text, file, model_id, noise), encoding="utf-8")
+    assert load_prompts(folder).countries["NL"].calibration == {}
+    assert "calibration:" not in path.read_text(encoding="utf-8")

@@ -1,0 +1,163 @@
+"""Whom a prompt change touches: what Dagster shows as stale, what a rerun asks, what is measured anew."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import in_process_test_workspace
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster_graphql.test.utils import execute_dagster_graphql
+
+from cs_features.extraction.prompts import PromptError
+from cs_features.partitions import Locale, Partition, country_partitions, locale_partitions
+from cs_features.prompt_sensor import prompt_sensor
+from cs_features_tests.conftest import PROMPTS, AwsAndModel, Lab, document, jsonl
+
+DAYS = (date(2025, 3, 4), date(2025, 3, 5))
+COUNTRIES = ("NL", "BE")
+STALE = """
+query($asset: AssetKeyInput!, $partitions: [String!]!) {
+  assetNodeOrError(assetKey: $asset) { ... on AssetNode { staleStatusByPartition(partitions: $partitions) } }
+}
+"""
+
+
+class Watched:
+    """A laboratory whose prompts may be edited, and the sensor that watches them, with its cursor."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.prompts = Path(lab.settings.prompts_dir)
+        self.cursor: str | None = None
+
+    def tick(self, lab: Lab | None = None) -> Any:
+        """One tick; its observations are reported as the daemon reports them."""
+        lab = lab or self.lab
+        with dg.build_sensor_context(
+            instance=lab.instance, definitions=lab.definitions, resources=lab.resources, cursor=self.cursor
+        ) as context:
+            result = prompt_sensor.evaluate_tick(context)
+        for event in result.asset_events:
+            lab.instance.report_runless_asset_event(event)
+        self.cursor = result.cursor
+        return result
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.prompts / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def stale(self) -> set[str]:
+        """Partitions of `llm_extractions` that the UI shows as stale, asked through its GraphQL."""
+        keys = [str(Partition(country, day).key) for country in COUNTRIES for day in DAYS]
+        origin = LoadableTargetOrigin(module_name="cs_features.definitions", attribute="defs")
+        variables = {"asset": {"path": ["llm_extractions"]}, "partitions": keys}
+        with in_process_test_workspace(self.lab.instance, origin) as context:
+            answer = execute_dagster_graphql(context, STALE, variables)
+        statuses = answer.data["assetNodeOrError"]["staleStatusByPartition"]
+        return {key for key, status in zip(keys, statuses, strict=True) if status == "STALE"}
+
+
+@pytest.fixture(scope="module")
+def processed(stack: AwsAndModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Two days of two countries, processed; on disk, because GraphQL refuses an instance in memory."""
+    folder = tmp_path_factory.mktemp("processed")
+    lab = Lab(stack, prompts_dir=shutil.copytree(PROMPTS, folder / "prompts"))
+    with dg.DagsterInstance.local_temp(str(folder)) as lab.instance:
+        watched = Watched(lab)
+        watched.tick()
+        for country in COUNTRIES:
+            for day in DAYS:
+                changes = {"country": country, "occurred_at": f"{day}T08:00:00Z"}
+                lab.land(country, day, "a.jsonl", jsonl(document(f"{country}{day}{n}", **changes) for n in range(3)))
+                assert lab.process(country, day).success
+        yield watched
+
+
+@pytest.fixture
+def watched(processed: Watched) -> Iterator[Watched]:
+    """Everything fresh; afterwards the prompts are put back, so that it is again."""
+    assert processed.stale() == set()
+    yield processed
+    shutil.copytree(PROMPTS, processed.prompts, dirs_exist_ok=True)
+    processed.tick()
+
+
+def keys_of(*countries: str) -> set[str]:
+    return {str(Partition(country, day).key) for country in countries for day in DAYS}
+
+
+def test_editing_the_fixed_instructions_makes_every_country_stale(watched: Watched) -> None:
+    """Half of the training set made under another definition of urgency, and nothing that shows it."""
+    watched.edit("instructions.md", "Read one customer-service", "Read a customer-service")
+    watched.tick()
+    assert watched.stale() == keys_of(*COUNTRIES)
+
+
+def test_another_model_makes_every_country_stale(watched: Watched) -> None:
+    """Another model is another author of every feature."""
+    watched.tick(watched.lab.with_settings(model_id="eu.amazon.nova-micro-v1:0"))
+    assert watched.stale() == keys_of(*COUNTRIES)
+
+
+def test_a_prompt_that_is_put_back_is_fresh_again(watched: Watched) -> None:
+    """An experiment that was undone: nothing is to be paid for."""
+    watched.edit("countries/NL.md", "- Direct is normal.", "- Blunt is normal.")
+    watched.tick()
+    assert watched.stale() == keys_of("NL")
+    watched.edit("countries/NL.md", "- Blunt is normal.", "- Direct is normal.")
+    watched.tick()
+    assert watched.stale() == set()
+
+
+def test_what_changes_no_feature_makes_nothing_stale(watched: Watched) -> None:
+    """A stricter floor is no reason to extract a year again."""
+    watched.edit("countries/NL.md", "floors: {sentiment: 0.70", "floors: {sentiment: 0.75")
+    assert watched.tick().asset_events == []
+    assert watched.stale() == set()
+
+
+def test_editing_one_countrys_file_makes_its_partitions_stale_and_a_rerun_asks_for_them_alone(watched: Watched) -> None:
+    """A note on Dutch irony must not re-extract five countries, and may not leave the Netherlands as they were."""
+    watched.edit("countries/NL.md", "- Direct is normal.", "- Being direct is normal.")
+    watched.tick()
+    assert watched.stale() == keys_of("NL")
+    calls = {
+        (country, day): watched.lab.process(country, day).metadata("llm_extractions")["calls"]
+        for country in COUNTRIES
+        for day in DAYS
+    }
+    assert calls == {(country, day): 3 if country == "NL" else 0 for country in COUNTRIES for day in DAYS}
+    assert watched.stale() == set()
+    # For the tests after this one: made again with the prompt that they start from.
+    watched.edit("countries/NL.md", "- Being direct is normal.", "- Direct is normal.")
+    watched.tick()
+    for day in DAYS:
+        assert watched.lab.process("NL", day).metadata("llm_extractions")["calls"] == 0
+
+
+def test_the_first_tick_observes_every_country_and_asks_for_nothing(lab: Lab) -> None:
+    """A new deployment would otherwise begin by spending money."""
+    result = Watched(lab).tick()
+    assert {event.partition for event in result.asset_events} == set(country_partitions.get_partition_keys())
+    assert result.run_requests == []
+
+
+def test_a_changed_prompt_asks_for_the_quality_of_that_countrys_locales_once(watched: Watched) -> None:
+    """The quality of a prompt that nobody measured is unknown: that must not last until somebody thinks of it."""
+    watched.edit("countries/BE.md", "- Conflict is avoided", "- Conflicts are avoided")
+    wanted = {key for key in locale_partitions.get_partition_keys() if Locale.from_key(key).country == "BE"}
+    assert {request.partition_key for request in watched.tick().run_requests} == wanted
+    assert watched.tick().run_requests == []
+
+
+def test_a_broken_prompt_file_fails_the_tick_with_file_and_line(watched: Watched) -> None:
+    """A skipped tick looks like nothing to do."""
+    watched.edit("countries/NL.md", "## Examples", "## Beispiele")
+    with pytest.raises(PromptError, match=r"NL\.md:\d+: `## Beispiele` is no section"):
+        watched.tick()

@@ -1,0 +1,169 @@
+"""The gate before the extraction: a country that is known to be answered badly publishes nothing."""
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from cs_features.environments import Settings
+from cs_features.evaluation import QUALITY_SCHEMA, wilson
+from cs_features.extraction.models import capabilities_of
+from cs_features.extraction.prompting import build_request
+from cs_features.extraction.prompts import Floors, load_prompts
+from cs_features.golden import GoldenItem, load_golden
+from cs_features.local.scripted import Script
+from cs_features.quality_floor import standing
+from cs_features_tests.conftest import DAY, PROMPTS, Lab, document, jsonl
+
+FLOORS = Floors(sentiment=0.7, primary_topic=0.6, intent=0.55, resolution_status=0.6)
+PROMPTS_READ = load_prompts(PROMPTS)
+GOLDEN = load_golden(PROMPTS, PROMPTS_READ)
+
+
+def measured(right: int, items: int, model_id: str = "m", prompt_version: str = "v") -> pl.DataFrame:
+    """A table of `extraction_quality` in which every field has the same accuracy."""
+    low, high = wilson(right, items)
+    rows = [
+        {
+            **dict.fromkeys(QUALITY_SCHEMA),
+            "country": "NL",
+            "field": name,
+            "measure": "accuracy",
+            "value": right / items,
+            "low": low,
+            "high": high,
+            "items": items,
+        }
+        for name in Floors.model_fields
+    ]
+    frame = pl.DataFrame(rows, schema=QUALITY_SCHEMA)
+    return frame.with_columns(model_id=pl.lit(model_id), prompt_version=pl.lit(prompt_version))
+
+
+def test_quality_that_is_surely_below_its_floor_is_told_with_interval_and_floor() -> None:
+    found = standing({"nl": measured(5, 30)}, FLOORS, {"nl"}, "m", "v")
+    assert "nl sentiment 0.17 (0.07-0.34), floor 0.70" in found.below
+    assert found.unmeasured == []
+
+
+def test_quality_that_may_be_at_its_floor_blocks_nothing() -> None:
+    """Nineteen of thirty is 0.63, but 0.46 to 0.78: a floor of 0.70 is not known to be missed."""
+    assert standing({"nl": measured(19, 30)}, FLOORS, {"nl"}, "m", "v").below == []
+
+
+def test_many_languages_that_are_each_too_few_are_judged_together() -> None:
+    """Five items of each of six languages: none is known to be bad alone, thirty are."""
+    tables = {language: measured(2, 5) for language in ("nl", "en", "de", "tr", "ar", "pl")}
+    found = standing(tables, FLOORS, set(tables), "m", "v")
+    assert {told.split()[0] for told in found.below} == {"all"}
+
+
+def test_a_language_that_does_not_occur_in_the_partition_does_not_block_it() -> None:
+    tables = {"nl": measured(29, 30), "tr": measured(1, 9)}
+    assert standing(tables, FLOORS, {"nl"}, "m", "v").below == []
+    assert all(told.startswith("tr ") for told in standing(tables, FLOORS, {"nl", "tr"}, "m", "v").below)
+
+
+@pytest.mark.parametrize("other", [{"model_id": "another"}, {"prompt_version": "another"}])
+def test_what_was_measured_with_another_prompt_or_model_is_unknown(other: dict[str, str]) -> None:
+    """Last month's prompt was bad; this one nobody has measured: neither blocked nor approved."""
+    found = standing({"nl": measured(1, 30, **other)}, FLOORS, {"nl"}, "m", "v")
+    assert (found.below, found.unmeasured) == ([], ["nl"])
+
+
+def test_a_language_without_golden_items_is_not_asked_to_be_measured() -> None:
+    """A warning that nobody can act on is noise."""
+    assert standing({"nl": measured(29, 30)}, FLOORS, {"nl", "fy"}, "m", "v").unmeasured == []
+
+
+# --- through Dagster --------------------------------------------------------------------------
+
+
+def answers(items: list[GoldenItem], wrong: bool) -> Script:
+    """The scripted model answers golden items by their labels, or with another sentiment and topic each."""
+    labels = {}
+    for item in items:
+        answer: dict[str, Any] = {"summary": "A customer writes about an order.", **item.labels}
+        if wrong:
+            answer["sentiment"] = "positive" if item.labels["sentiment"] != "positive" else "negative"
+        request, _ = build_request(
+            PROMPTS_READ, capabilities_of(Settings().model_id), item.interaction(), item.language
+        )
+        text = request["messages"][0]["content"][0]["text"]
+        labels[hashlib.sha256(text.encode()).hexdigest()] = answer
+    return Script(labels=labels)
+
+
+def measure(lab: Lab, key: str) -> dict[str, Any]:
+    result = lab.definitions.resolve_job_def("measure_quality").execute_in_process(
+        partition_key=key, instance=lab.instance
+    )
+    (event,) = result.get_asset_materialization_events()
+    return {name: entry.value for name, entry in event.step_materialization_data.materialization.metadata.items()}
+
+
+def test_a_country_below_its_floor_is_blocked_before_anything_is_paid_and_the_store_alone_too(lab: Lab) -> None:
+    """A prompt that reads Dutch irony as praise: what it says of a day is not worth its price."""
+    lab.stack.answerer.script = answers(GOLDEN, wrong=True)
+    lab.land("NL", DAY, "a.jsonl", jsonl([document(1)]))
+    before = lab.process()
+    assert before.success
+    assert before.checks["quality_floor"].severity is dg.AssetCheckSeverity.WARN
+    assert "materialize extraction_quality" in str(before.checks["quality_floor"].description)
+
+    assert measure(lab, "nl-NL")["sentiment_accuracy"] == 0.0
+    lab.land("NL", DAY, "b.jsonl", jsonl([document(2)]))
+    after = lab.process()
+    assert not after.success
+    assert after.materialized == {"raw_interactions"}
+    check = after.checks["quality_floor"]
+    assert not check.passed
+    assert check.severity is dg.AssetCheckSeverity.ERROR
+    assert "nl sentiment 0.00" in str(check.description)
+
+    alone = lab.process(only=["feature_store"])
+    assert not alone.success
+    assert "below the floor" in alone.errors
+
+
+def test_a_country_above_its_floor_passes_without_a_warning(lab: Lab) -> None:
+    lab.stack.answerer.script = answers(GOLDEN, wrong=False)
+    metadata = measure(lab, "nl-NL")
+    assert metadata["sentiment_accuracy"] == 1.0
+    assert str(metadata["confusion_sentiment"]).startswith("![")
+    lab.land("NL", DAY, "a.jsonl", jsonl([document(1)]))
+    run = lab.process()
+    assert run.success
+    assert run.checks["quality_floor"].passed
+
+
+def test_measuring_an_unchanged_prompt_again_asks_nothing(lab: Lab) -> None:
+    lab.stack.answerer.script = answers(GOLDEN, wrong=False)
+    first, second = measure(lab, "tr-NL"), measure(lab, "tr-NL")
+    assert first["calls"] == first["items"] == 9
+    assert second["calls"] == 0
+    assert second["sentiment_accuracy"] == first["sentiment_accuracy"]
+
+
+def test_an_outage_measures_nothing_rather_than_bad_quality(lab: Lab) -> None:
+    """Half of the golden items unanswered because Bedrock was down would block a country for its prompt."""
+    lab.stack.answerer.script = Script(faults={"408": 1.0})
+    with pytest.raises(Exception, match="Bedrock"):
+        measure(lab, "tr-NL")
+    assert lab.s3.list_objects_v2(Bucket=lab.settings.data_bucket, Prefix="extraction_quality/").get("KeyCount") == 0
+
+
+def test_floors_are_the_countrys_own(lab: Lab, tmp_path: Path) -> None:
+    """Poland may be held to more than Spain."""
+    folder = shutil.copytree(PROMPTS, tmp_path / "prompts")
+    path = folder / "countries" / "NL.md"
+    path.write_text(path.read_text(encoding="utf-8").replace("sentiment: 0.70", "sentiment: 0.0"), encoding="utf-8")
+    lab.stack.answerer.script = answers(GOLDEN, wrong=True)
+    other = lab.with_settings(prompts_dir=folder)
+    measure(other, "nl-NL")
+    other.land("NL", DAY, "a.jsonl", jsonl([document(1)]))
+    assert other.process().success
