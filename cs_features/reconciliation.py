@@ -1,12 +1,13 @@
 """What landed against what the tables hold, for every partition of the window, counted from S3.
 
-It trusts no run: a partition whose numbers differ is asked for again by the landing sensor, which reads
-the findings from here. It would have found four lost hours. Pure comparison, thin reading.
+It trusts no run: a partition whose numbers differ, or that holds an interaction which belongs to another by now,
+is asked for again by the landing sensor, which reads the findings from here. It would have found four lost hours.
+Pure comparison, thin reading.
 """
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -15,11 +16,13 @@ from botocore.exceptions import ClientError
 
 from cs_features.aws import explained, is_missing
 from cs_features.conservation import Balance, count_landed
-from cs_features.landing import LandingZone
+from cs_features.landing_zone import LandingZone
 from cs_features.partitions import Partition
 from cs_features.storage import Tables
+from cs_features.superseding import claims_in, outranked
 
 FINDINGS = "reconciliation/differences.json"
+DIFFERS = (pl.col("missing") != 0) | (pl.col("superseded_elsewhere") != 0)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,12 @@ def balance_of(partition: Partition, zone: LandingZone, tables: Tables) -> Balan
 
 
 def reconcile(partitions: Iterable[Partition], zone: LandingZone, tables: Tables) -> pl.DataFrame:
-    """A row a partition: partition, landed, validated, rejected, duplicates, missing."""
+    """A row a partition: partition, landed, validated, rejected, duplicates, missing, superseded_elsewhere.
+
+    The last counts validated interactions that a later document of another of `partitions` has superseded.
+    """
+    partitions = list(partitions)
+    superseded = dict(outranked(claims_in(partitions, tables)).group_by("partition").agg("interaction_id").iter_rows())
     rows = []
     for partition in partitions:
         balance = balance_of(partition, zone, tables)
@@ -51,10 +59,16 @@ def reconcile(partitions: Iterable[Partition], zone: LandingZone, tables: Tables
                 balance.rejected,
                 balance.duplicates,
                 balance.missing,
+                _validated_among(superseded.get(partition.folder, []), partition, tables),
             )
         )
-    columns = ("landed", "validated", "rejected", "duplicates", "missing")
+    columns = ("landed", "validated", "rejected", "duplicates", "missing", "superseded_elsewhere")
     return pl.DataFrame(rows, schema={"partition": pl.String(), **dict.fromkeys(columns, pl.Int64())}, orient="row")
+
+
+def _validated_among(ids: Sequence[str], partition: Partition, tables: Tables) -> int:
+    validated = tables.read("validated_features", partition) if ids else None
+    return 0 if validated is None else len(set(ids) & set(validated["interaction_id"]))
 
 
 def write_differences(tables: Tables, found: Differences) -> None:

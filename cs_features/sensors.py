@@ -1,8 +1,8 @@
 """`landing_sensor`: which partitions changed in the landing bucket, and which of them to run now.
 
 Level-triggered: it compares what is there with what was last asked for, and keeps no cursor of keys,
-so late, replaced, deleted and out-of-order files are all seen. `decide` is pure; the sensor gathers
-its inputs and wraps its answer.
+so late, replaced, deleted and out-of-order files are all seen, and so are the notes that partitions leave
+each other (`superseding.py`). `decide` is pure; the sensor gathers its inputs and wraps its answer.
 """
 
 import hashlib
@@ -15,13 +15,15 @@ from pydantic import BaseModel
 
 from cs_features.aws import AwsRefusal
 from cs_features.jobs import process_interactions
-from cs_features.landing import LandedObject, LandingZone
+from cs_features.landing_zone import LandedObject, LandingZone
 from cs_features.partitions import Partition, interaction_partitions
 from cs_features.reconciliation import Differences, latest_differences
 from cs_features.resources import Landing
 from cs_features.storage import DataBucket
+from cs_features.superseding import notes
 
 EMPTY = "empty"
+REFUSED = "AWS refused. "  # how the tick begins that could not look; alerts count them
 # A folder that never rests is run all the same when it has been changing for so long.
 PATIENCE = timedelta(minutes=5)
 # How often a run is asked for in all, and how long after the first and the second failure.
@@ -31,7 +33,7 @@ RETRY_AFTER = (timedelta(minutes=5), timedelta(minutes=30))
 
 @dataclass(frozen=True)
 class Observed:
-    """One partition's folder now: a fingerprint of (key, ETag, size, time), and when it last changed."""
+    """One partition's folder and notes now: a fingerprint of (key, ETag, size, time), and when they last changed."""
 
     fingerprint: str
     last_modified: datetime
@@ -43,10 +45,13 @@ class Asked(BaseModel):
     fingerprint: str
     tries: int = 1
     reconciled: str = ""  # the reconciliation that found it differing
+    change: int = 0  # how often it had changed before; a state comes back when a file that was added is deleted
 
     def run_key(self, partition: str) -> str:
         """Dagster never runs one key twice, so each reason to run again is part of it."""
         key = f"{partition}:{self.fingerprint}"
+        if self.change:
+            key += f":{self.change}"
         if self.reconciled:
             key += f":{self.reconciled}"
         return key if self.tries == 1 else f"{key}:try{self.tries}"
@@ -90,14 +95,15 @@ def decide(
     settling, given_up = [], []
     for key in observed.keys() | cursor.asked.keys() | differences.partitions:
         before, found = cursor.asked.get(key), observed.get(key)
+        change = before.change + 1 if before else 0
         if found is not None and (before is None or before.fingerprint != found.fingerprint):
             changing_for = now - cursor.changing_since.get(key, now)
             if now - found.last_modified < quiet and changing_for < PATIENCE:
                 settling.append(key)
                 continue
-            asked: Asked | None = Asked(fingerprint=found.fingerprint)
+            asked: Asked | None = Asked(fingerprint=found.fingerprint, change=change)
         elif found is None and (before is None or not before.fingerprint.startswith(EMPTY)):
-            asked = Asked(fingerprint=f"{EMPTY}-{before.fingerprint}" if before else EMPTY)
+            asked = Asked(fingerprint=f"{EMPTY}-{before.fingerprint}" if before else EMPTY, change=change)
         else:
             assert before is not None
             asked = _again(before, failures.get(before.run_key(key)), now)
@@ -109,7 +115,7 @@ def decide(
         if asked is not None and asked.tries == 1:
             ready[key] = asked.model_copy(update={"reconciled": finding})
         elif finding and before is not None and before.reconciled != finding:
-            ready[key] = Asked(fingerprint=before.fingerprint, reconciled=finding)
+            ready[key] = before.model_copy(update={"tries": 1, "reconciled": finding})
         elif asked is not None:
             ready[key] = asked
     order = sorted(ready, key=lambda key: (Partition.from_key(key).date, key), reverse=True)
@@ -148,8 +154,13 @@ def observe(objects: list[LandedObject]) -> Observed:
     return Observed(digest[:16], max(item.last_modified for item in objects))
 
 
-def look(zone: LandingZone, since: date) -> tuple[dict[str, Observed], list[str]]:
-    """Every partition of the window that holds documents, and the stray folders that are none."""
+def look(
+    zone: LandingZone, since: date, notes: Mapping[str, list[LandedObject]] | None = None
+) -> tuple[dict[str, Observed], list[str]]:
+    """Every partition of the window that holds documents, and the stray folders that are none.
+
+    `notes` are those that other partitions left, by folder: each is a change of its partition, as a file is.
+    """
     known = set(interaction_partitions.get_partitions_def_for_dimension("country").get_partition_keys())
     strays = [f"country={country}" for country in zone.country_folders() if country not in known]
     observed = {}
@@ -164,7 +175,7 @@ def look(zone: LandingZone, since: date) -> tuple[dict[str, Observed], list[str]
             if partition is None:
                 strays.append(f"country={country}/{folder}")
             else:
-                observed[str(partition.key)] = observe(found)
+                observed[str(partition.key)] = observe(found + (notes or {}).get(partition.folder, []))
     return observed, strays
 
 
@@ -215,12 +226,12 @@ def landing_sensor(
         return interaction_partitions.has_partition_key(key) and Partition.from_key(key).date >= since
 
     try:
-        observed, strays = look(landing.zone(), since)
+        observed, strays = look(landing.zone(), since, notes(data.tables()))
         differences = latest_differences(data.tables())
         differences = replace(differences, partitions=frozenset(filter(in_window, differences.partitions)))
     except AwsRefusal as error:
         # A failed listing is not an empty bucket: the cursor stays.
-        return dg.SkipReason(str(error))
+        return dg.SkipReason(f"{REFUSED}{error}")
     if strays:
         context.log.warning(f"Not partitions of this project, left alone: {', '.join(sorted(strays)[:20])}")
     asked_of = {key: asked for key, asked in cursor.asked.items() if in_window(key)}

@@ -3,9 +3,10 @@
 import itertools
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,7 +34,7 @@ from cs_features.feature_group import (
 from cs_features.local.feature_store import Faults
 from cs_features.reading import read_features
 from cs_features.validation import FEATURE_COLUMNS
-from cs_features_tests.conftest import AwsAndModel, Lab, id_of
+from cs_features_tests.conftest import DAY, AwsAndModel, Lab, id_of
 from cs_features_tests.test_schemas import frame, row
 
 MORNING = datetime(2025, 3, 4, 8, 30, tzinfo=timezone.utc)
@@ -51,23 +52,46 @@ class Killed(BaseException):
 
 @dataclass
 class Store:
-    """A feature group, and a publisher's work on it: the manifest is what was saved last, whatever happened then."""
+    """A feature group, and one partition's work on it: the manifest is what was saved last, whatever happened then."""
 
     lab: Lab
     group: str
+    country: str = "NL"
+    day: date = DAY
     manifest: pl.DataFrame | None = None
     calls_left: int | None = None
+    withdrawn: list[str] = field(default_factory=list)
+    before_call: Callable[[int], None] = lambda number: None
+    _calls: Iterator[int] = field(default_factory=itertools.count)
     _lock: Any = field(default_factory=threading.Lock)
 
-    def publish(self, *rows: dict[str, Any], dies_after: int | None = None) -> feature_group.Published:
+    def publish(
+        self, *rows: dict[str, Any], dies_after: int | None = None, disturbed: Mapping[str, datetime] | None = None
+    ) -> feature_group.Published:
         self.calls_left = dies_after
-        return publish(frame(*rows), self.manifest, self, self.group, self._save)
+        return publish(
+            frame(*rows),
+            self.manifest,
+            self,
+            self.group,
+            self._save,
+            country=self.country,
+            day=self.day,
+            disturbed=disturbed or {},
+            withdraw=self._withdraw,
+        )
+
+    def _withdraw(self, ids: list[str]) -> None:
+        self._live()
+        assert set(ids) <= set(self.manifest["interaction_id"]), "killed here, nobody would be told"
+        self.withdrawn += ids
 
     def _save(self, manifest: pl.DataFrame) -> None:
         self._live()
         self.manifest = manifest
 
     def _live(self) -> None:
+        self.before_call(next(self._calls))
         with self._lock:
             if self.calls_left is not None:
                 if self.calls_left == 0:
@@ -77,6 +101,10 @@ class Store:
     def batch_write_record(self, **request: Any) -> Any:
         self._live()
         return self.lab.runtime.batch_write_record(**request)
+
+    def batch_get_record(self, **request: Any) -> Any:
+        self._live()
+        return self.lab.runtime.batch_get_record(**request)
 
     def delete_record(self, **request: Any) -> Any:
         self._live()
@@ -335,6 +363,100 @@ def test_a_group_with_the_features_and_more_of_its_own_is_taken(lab: Lab) -> Non
     require_group(lab.sagemaker, f"{lab.settings.feature_group}-more")
 
 
+# --- another partition ------------------------------------------------------------------------
+
+
+def beside(store: Store, country: str = "BE", day: date = DAY) -> Store:
+    """Another partition's publisher, on the same group."""
+    return Store(store.lab, store.group, country, day)
+
+
+def belgian(number: int, summary: str = "first", minutes: int = 0) -> dict[str, Any]:
+    return features(number, summary, minutes, country="BE")
+
+
+def both_hold_exactly(one: Store, rows: list[dict[str, Any]], other: Store, others: list[dict[str, Any]]) -> bool:
+    """The group holds the rows of both, and each manifest its own."""
+    whole = Store(one.lab, one.group, manifest=pl.concat([one.manifest, other.manifest]))
+    assert set(one.manifest["interaction_id"]) == {each["interaction_id"] for each in rows}
+    return whole.holds_exactly(*rows, *others)
+
+
+def settled(one: Store, rows: list[dict[str, Any]], other: Store, others: list[dict[str, Any]]) -> bool:
+    """Each partition runs again for its own sake, then for what the other has withdrawn; then both hold their rows."""
+    for each, its in ((one, rows), (other, others)):
+        each.publish(*its)
+    now = datetime.now(timezone.utc)
+    one.publish(*rows, disturbed=dict.fromkeys(other.withdrawn, now))
+    other.publish(*others, disturbed=dict.fromkeys(one.withdrawn, now))
+    return both_hold_exactly(one, rows, other, others)
+
+
+@pytest.mark.parametrize("minutes", [-5, 0, 5], ids=["earlier", "the same event time", "later"])
+def test_a_row_replaces_the_record_of_another_partition_whatever_their_event_times(store: Store, minutes: int) -> None:
+    """The same chat, corrected to another country: its event time is the same, and the online store keeps the older."""
+    other = beside(store)
+    other.publish(belgian(1), belgian(2))
+    result = store.publish(features(1, "corrected", minutes), features(3))
+    assert (result.written, result.deleted, result.left) == (2, 0, 0)
+    other.publish(belgian(2))
+    assert both_hold_exactly(store, [features(1, "corrected", minutes), features(3)], other, [belgian(2)])
+
+
+@pytest.mark.parametrize("days", [0, 1], ids=["another country", "another day"])
+def test_a_row_that_is_gone_leaves_alone_what_another_partition_serves_by_now(store: Store, days: int) -> None:
+    """The correction was online, the corrected one's partition ran again, and the interaction was nowhere."""
+    other = beside(store, "NL" if days else "BE", DAY + timedelta(days=days))
+    taken = features(1, "corrected", minutes=days * 24 * 60, country=other.country)
+    store.publish(features(1), features(2))
+    other.publish(taken)
+    before = written(store.lab)
+    result = store.publish(features(2))
+    assert (result.left, result.deleted, result.unchanged) == (1, 0, 1)
+    assert written(store.lab) == before, "no tombstone either, which would hide the other's row offline"
+    assert store.withdrawn == [id_of(1)]
+    assert both_hold_exactly(store, [features(2)], other, [taken])
+
+
+def test_what_was_written_before_another_partition_withdrew_its_record_is_written_again_once(store: Store) -> None:
+    """Two partitions published one id at the same moment, and the deletion of the one's record hit the other's."""
+    store.publish(features(1), features(2))
+    key = {"FeatureGroupName": store.group, "RecordIdentifierValueAsString": id_of(1)}
+    store.lab.runtime.delete_record(**key, EventTime="2025-03-04T23:00:00Z", DeletionMode="HardDelete")
+    disturbed = {id_of(1): datetime.now(timezone.utc), id_of(7): datetime.now(timezone.utc)}
+    assert store.publish(features(1), features(2), disturbed=disturbed).written == 1
+    assert store.holds_exactly(features(1), features(2))
+    assert store.publish(features(1), features(2), disturbed=disturbed).written == 0
+
+
+def test_records_that_come_back_unread_are_read_again_and_a_failure_is_told(
+    store: Store, faults: Callable[..., list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken for records that are not there, the new ones were ignored beside them."""
+    faults()
+    other, get = beside(store), store.lab.runtime.batch_get_record
+    other.publish(belgian(1), belgian(2))
+    answers = itertools.count()
+
+    def busy(**request: Any) -> Any:
+        keys = request["Identifiers"][0]["RecordIdentifiersValueAsString"]
+        if next(answers) == 0:
+            error = {"FeatureGroupName": store.group, "ErrorCode": "ThrottlingException", "ErrorMessage": ""}
+            return {
+                "Records": [],
+                "Errors": [{**error, "RecordIdentifierValueAsString": keys[0]}],
+                "UnprocessedIdentifiers": [{**request["Identifiers"][0], "RecordIdentifiersValueAsString": keys[1:]}],
+            }
+        return get(**request)
+
+    monkeypatch.setattr(store, "batch_get_record", busy)
+    store.publish(features(1, "corrected"), features(2, "corrected"))
+    assert {each["summary"] for each in store.online().values()} == {"corrected"}
+    answers = itertools.repeat(0)
+    with pytest.raises(PublishingFailed, match=r"1 records of .* could not be read"):
+        store.publish(features(1, "again"), features(2, "corrected"))
+
+
 # --- death ------------------------------------------------------------------------------------
 
 # Every kind of change at once: left alone, replaced under an earlier, the same and a later event time, gone, new.
@@ -376,6 +498,77 @@ def test_a_publisher_killed_between_any_two_calls_is_made_good_by_the_next(
         store.publish(*then)
         assert store.holds_exactly(*then), f"killed after {deaths - 1} calls"
     assert deaths > 10
+
+
+# 1 was taken by the other partition, 2 stays, 3 is gone, 4 to 6 are taken from the other under three event times.
+OTHERS = [belgian(4, minutes=-5), belgian(5), belgian(6, minutes=5)]
+TAKEN = [features(2), *(features(number, "corrected") for number in (4, 5, 6))]
+
+
+@pytest.mark.parametrize("then", [TAKEN, [features(2)]], ids=["the same again", "given back"])
+@pytest.mark.usefixtures("small_batches")
+def test_a_publisher_killed_while_ids_pass_between_partitions_is_made_good(
+    make_store: Callable[[], Store], then: list[dict[str, Any]]
+) -> None:
+    """Killed after the other partition's record had gone, the interaction was in neither partition's name."""
+    deaths = 0
+    while True:
+        store = make_store()
+        other = beside(store)
+        store.publish(features(1), features(2), features(3))
+        other.publish(belgian(1), *OTHERS)
+        try:
+            store.publish(*TAKEN, dies_after=deaths)
+        except Killed:
+            deaths += 1
+        else:
+            break
+        store.calls_left = None
+        assert settled(store, then, other, [belgian(1), *(OTHERS if then != TAKEN else [])]), f"killed at {deaths - 1}"
+        assert {id_of(1), id_of(3)} <= set(store.withdrawn)
+    assert deaths > 10
+
+
+@pytest.mark.parametrize("minutes", [-5, 0, 5], ids=["earlier", "the same event time", "later"])
+@pytest.mark.parametrize(
+    ("before", "running", "ours"),
+    [
+        pytest.param([features(1)], [], [], id="dropped here while it is written there"),
+        pytest.param([], [features(1)], [], id="written here and there, and it is the other's"),
+        pytest.param([features(1)], [features(1, "changed")], [], id="changed here while it is written there"),
+        pytest.param([], [features(1)], [features(1)], id="written here while it is dropped there"),
+    ],
+)
+def test_two_partitions_may_publish_one_id_at_the_same_moment(
+    make_store: Callable[[], Store],
+    before: list[dict[str, Any]],
+    running: list[dict[str, Any]],
+    ours: list[dict[str, Any]],
+    minutes: int,
+) -> None:
+    """A run that had begun before the correction landed published the old document over it, ten minutes later."""
+    theirs = [belgian(1, "theirs", minutes)]
+    moment = 0
+    while True:
+        store = make_store()
+        other, happened = beside(store), []
+        if ours:
+            other.publish(*theirs)
+        store.publish(*before)
+
+        def meanwhile(number: int, moment: int = moment, other: Store = other, happened: list[int] = happened) -> None:
+            if number == moment:
+                happened.append(number)
+                other.publish(*([] if ours else theirs))
+
+        store._calls, store.before_call = itertools.count(), meanwhile
+        with suppress(AwsRefusal):  # a delete that came too late; the run is tried again
+            store.publish(*running)
+        if not happened:
+            break
+        assert settled(store, ours, other, [] if ours else theirs), f"between calls {moment - 1} and {moment}"
+        moment += 1
+    assert moment >= 4
 
 
 def test_a_publisher_killed_at_its_first_call_has_changed_nothing(store: Store) -> None:

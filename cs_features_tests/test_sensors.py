@@ -11,7 +11,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.landing import LandedObject
+from cs_features.landing_zone import LandedObject
 from cs_features.partitions import Partition
 from cs_features.reconciliation import Differences
 from cs_features.sensors import (
@@ -139,7 +139,18 @@ def test_a_folder_that_changed_after_its_run_was_given_up_begins_anew() -> None:
     """The file that broke the run was replaced: the new one deserves all its tries."""
     given_up = Asked(fingerprint="a", tries=MAX_TRIES)
     decision = decided({NL_24: given_up}, {NL_24: seen("b")}, failures={given_up.run_key(NL_24): NOW})
-    assert decision.run == {NL_24: Asked(fingerprint="b")}
+    assert decision.run == {NL_24: Asked(fingerprint="b", change=1)}
+
+
+def test_each_change_is_asked_for_under_a_run_key_of_its_own() -> None:
+    """A file was added and deleted again: the state was the first one's, and Dagster never runs one key twice. The
+    interactions of the deleted file stayed in the store."""
+    asked, run_keys = dict[str, Asked](), []
+    for state in ("a", "b", "a", "b", "", "a"):
+        asked = decided(dict(asked), {NL_24: seen(state)} if state else {}).run
+        run_keys.append(asked[NL_24].run_key(NL_24))
+    assert run_keys[0] == f"{NL_24}:a"
+    assert len(set(run_keys)) == 6
 
 
 def test_the_failure_of_an_earlier_state_is_no_reason_to_run_the_present_one() -> None:
@@ -198,6 +209,11 @@ def test_the_fingerprint_tells_content_and_names_and_not_the_order_of_the_listin
     ]
     fingerprints = {observe(objects).fingerprint for objects in changes} | {base.fingerprint}
     assert len(fingerprints) == 5
+
+
+def test_the_fingerprint_of_a_folder_that_nobody_left_a_note_for_is_the_one_it_always_had() -> None:
+    """Another way to take it would run every partition of every deployment once more."""
+    assert observe([landed("interactions/country=NL/date=2026-11-24/a.json")]).fingerprint == "7b78a0ff5f03c027"
 
 
 # --- ticks ------------------------------------------------------------------------------------
@@ -308,6 +324,60 @@ def test_a_folder_emptied_for_the_second_time_is_asked_for_under_a_new_run_key(l
         cursor = data.cursor
         run_keys += [request.run_key for request in data.run_requests]
     assert len(set(run_keys)) == 4
+
+
+def leave_note(lab: Lab, country: str, day: date, note: str = "first") -> None:
+    lab.s3.put_object(
+        Bucket=lab.settings.data_bucket, Key=f"superseded/country={country}/date={day}/BE.json", Body=note.encode()
+    )
+
+
+def test_a_note_of_another_partition_is_a_change_of_the_one_it_is_for(lab: Lab) -> None:
+    """Its interaction had been corrected elsewhere, nothing had landed in its own folder, and it was never run."""
+    for day in (TODAY, YESTERDAY):
+        lab.land("NL", day, "a.jsonl", b"x")
+    data = tick(lab)
+    run_keys = [request.run_key for request in data.run_requests]
+    for note in ("first", "second"):
+        leave_note(lab, "NL", TODAY, note)
+        data = tick(lab, data.cursor)
+        assert partitions(data) == [key("NL", TODAY)]
+        run_keys.append(data.run_requests[0].run_key)
+    assert len(set(run_keys)) == 4
+    assert partitions(tick(lab, data.cursor)) == []
+
+
+def test_a_fresh_note_waits_for_its_partition_to_rest(make_lab: MakeLab) -> None:
+    """A day of corrections elsewhere became a run for each of them."""
+    lab = make_lab(landing_quiet_seconds=3600)
+    lab.land("NL", TODAY, "a.jsonl", b"x")
+    rested = tick(lab.with_settings(landing_quiet_seconds=0))
+    leave_note(lab, "NL", TODAY)
+    waiting = tick(lab, rested.cursor)
+    assert partitions(waiting) == []
+    assert f"still changing: {key('NL', TODAY)}" in waiting.skip_message
+    assert partitions(tick(lab.with_settings(landing_quiet_seconds=0), waiting.cursor)) == [key("NL", TODAY)]
+
+
+def test_notes_about_what_is_no_partition_or_holds_no_documents_stop_nothing(make_lab: MakeLab) -> None:
+    """A note outlives the documents that it is about, and the window."""
+    lab = make_lab(landing_window_days=3)
+    lab.land("NL", TODAY, "a.jsonl", b"x")
+    cursor = tick(lab).cursor
+    for country, day in (("XX", TODAY), ("BE", TODAY), ("NL", TODAY - timedelta(days=9)), ("NL", "tomorrow")):
+        leave_note(lab, country, day)
+    lab.s3.put_object(Bucket=lab.settings.data_bucket, Key="superseded/readme.txt", Body=b"x")
+    assert partitions(tick(lab, cursor)) == []
+
+
+def test_notes_that_cannot_be_listed_forget_nothing(lab: Lab) -> None:
+    """Taken for no notes, every partition that has some would have changed, and changed back."""
+    lab.land("NL", TODAY, "a.jsonl", b"x")
+    cursor = tick(lab).cursor
+    blind = tick(lab.with_settings(data_bucket="no-such-bucket"), cursor)
+    assert partitions(blind) == []
+    assert "CS_FEATURES_DATA_BUCKET" in blind.skip_message
+    assert blind.cursor == cursor
 
 
 def test_a_folder_in_motion_is_asked_for_when_it_rests(make_lab: MakeLab) -> None:

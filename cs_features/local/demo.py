@@ -23,12 +23,13 @@ from rich.table import Table
 from cs_features.environments import Settings, settings
 from cs_features.extraction.models import EMBEDDED_MODEL_ID, capabilities_of
 from cs_features.extraction.pricing import TokenUsage, price_list
-from cs_features.landing import PREFIX, LandingZone
+from cs_features.landing_zone import PREFIX, LandingZone
 from cs_features.local.processes import ROOT, LocalProblem, child, dev_is_running, leave_on_sigterm, stack
 from cs_features.local.provision import clients
 from cs_features.partitions import Partition
 from cs_features.sensors import look
 from cs_features.storage import Tables
+from cs_features.superseding import notes
 
 CORPUS = Path(__file__).with_name("corpus") / PREFIX
 REPRESENTATIVE_DAY = "date=2026-11-23"
@@ -71,9 +72,9 @@ def _etag(s3: Any, bucket: str, key: str) -> str | None:
     return found[0]["ETag"].strip('"') if found and found[0]["Key"] == key else None
 
 
-def wanted_runs(folders: set[str], zone: LandingZone) -> dict[str, Partition]:
-    """The run key that the sensor gives each landed partition as it is now."""
-    observed, strays = look(zone, date(2000, 1, 1))
+def wanted_runs(folders: set[str], zone: LandingZone, tables: Tables) -> dict[str, Partition]:
+    """How the run key begins that the sensor gives each landed partition as it is now."""
+    observed, strays = look(zone, date(2000, 1, 1), notes(tables))
     if strays:
         console.print(f"[yellow]No partition of this project, so the sensor leaves them alone: {', '.join(strays)}")
     partitions = {key: Partition.from_key(key) for key in observed}
@@ -85,7 +86,7 @@ def wanted_runs(folders: set[str], zone: LandingZone) -> dict[str, Partition]:
 
 
 def watch(runs: dict[str, Partition], instance: dg.DagsterInstance, daemon: Any, log: Path) -> dict[str, dg.DagsterRun]:
-    """Wait for a finished run of each key, and show what the runs themselves report."""
+    """Wait for a finished run of each key's beginning, and show what the runs themselves report."""
     started = time.monotonic()
     finished: dict[str, dg.DagsterRun] = {}
     with Progress(
@@ -107,7 +108,13 @@ def watch(runs: dict[str, Partition], instance: dg.DagsterInstance, daemon: Any,
             for key, partition in runs.items():
                 if key in finished:
                     continue
-                found = instance.get_runs(filters=dg.RunsFilter(tags={"dagster/run_key": key}), limit=1)
+                # The sensor adds to the key how often the folder had changed before.
+                of_partition = dg.RunsFilter(tags={"dagster/partition": str(partition.key)})
+                found = [
+                    run
+                    for run in instance.get_runs(filters=of_partition, limit=20)
+                    if run.tags.get("dagster/run_key", "").startswith(key)
+                ]
                 if not found:
                     continue
                 if found[0].is_finished:
@@ -221,7 +228,7 @@ def run(options: argparse.Namespace) -> int:
         )
         uploaded, folders = land(source, None if options.all else day, client("s3"), names.landing_bucket)
         console.print(f"{uploaded} files landed in s3://{names.landing_bucket}/{PREFIX}/, {len(folders)} partitions.")
-        runs = wanted_runs(folders, zone)
+        runs = wanted_runs(folders, zone, tables)
         instance = opened.enter_context(dg.DagsterInstance.get())
         daemon, log = None, options.state / "logs" / "daemon.log"
         if not dev_is_running(options.state):  # two daemons on one instance would launch runs twice

@@ -1,0 +1,472 @@
+"""A corrected document supersedes the old one wherever that lies, and both are accounted for.
+
+First whole runs on the local stack, with the sensor as the only one who asks for them; then the decision by
+itself, on a bucket in memory: whatever landed where, and whoever ran when, one partition has each id.
+"""
+
+import itertools
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moto.s3.models import s3_backends
+
+from cs_features.landing import RAW_SCHEMA
+from cs_features.local.scripted import Script
+from cs_features.partitions import Partition
+from cs_features.reading import read_features
+from cs_features.reconciliation import latest_differences
+from cs_features.superseding import (
+    CLAIMS,
+    CLAIMS_SCHEMA,
+    claims_of,
+    decide,
+    notes,
+    reject_superseded,
+    told,
+    withdraw,
+)
+from cs_features_tests.conftest import Lab, Run, document, id_of, jsonl
+from cs_features_tests.test_reconciliation import take_inventory
+from cs_features_tests.test_sensors import TODAY, YESTERDAY, tick
+from cs_features_tests.world import INVALID, PARTITIONS, World, raw
+
+NL, BE, FR = (Partition(country, TODAY) for country in ("NL", "BE", "FR"))
+NL_YESTERDAY = Partition("NL", YESTERDAY)
+POISON = "ononderbroken storing"
+ELSEWHERE = pytest.mark.parametrize("there", [BE, NL_YESTERDAY], ids=["another country", "another day"])
+
+
+def land(lab: Lab, partition: Partition, hour: int, *texts: str, number: int = 1) -> str:
+    """One interaction, as its partition's feed delivers it, dated by S3 at an hour of long ago."""
+    (text,) = texts or (f"Waar blijft mijn pakket? {partition}, {hour}",)
+    turns = [{"speaker": "customer", "text": text}]
+    landed = document(number, country=partition.country, occurred_at=f"{partition.date}T00:00:00Z", turns=turns)
+    key = lab.land(partition.country, partition.date, f"{number}-{hour}.jsonl", jsonl([landed]))
+    bucket = s3_backends["123456789012"]["aws"].buckets[lab.settings.landing_bucket]
+    bucket.keys[key].last_modified = datetime(2025, 3, 4, hour)
+    return key
+
+
+class Desk:
+    """The sensor, and a daemon that runs what it asks for; a run key is never run twice, as in Dagster."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.cursor: str | None = None
+        self.run_keys: set[str] = set()
+
+    def run(self, partition: Partition, *only: str) -> Run:
+        run = self.lab.process(partition.country, partition.date, only=list(only) or None)
+        assert run.success, run.errors
+        assert all(run.checks[name].passed for name in ("conservation", "one_door") if name in run.checks)
+        return run
+
+    def rest(self) -> list[Partition]:
+        """Run what is asked for until nothing is; returns the partitions that ran, in order."""
+        ran: list[Partition] = []
+        while requests := self.tick():
+            for partition in requests:
+                self.run(partition)
+            ran += requests
+            assert len(ran) < 20, "it never comes to rest"
+        return ran
+
+    def tick(self) -> list[Partition]:
+        data = tick(self.lab, self.cursor)
+        self.cursor = data.cursor
+        fresh = [request for request in data.run_requests if request.run_key not in self.run_keys]
+        self.run_keys |= {request.run_key for request in fresh}
+        return [Partition.from_key(request.partition_key) for request in fresh]
+
+    def owner(self, number: int = 1) -> Partition | None:
+        """Who has the interaction: the only one that validated it, and whose record is served and trained on."""
+        lab, key = self.lab, id_of(number)
+        validated = {
+            partition: rows
+            for partition in lab.resources["data"].tables().partitions("validated_features")
+            if (rows := self.table("validated_features", partition).filter(interaction_id=key)).height
+        }
+        lab.stack.local.feature_store.flush()
+        trained = read_features(group=lab.settings.feature_group).filter(interaction_id=key)
+        served = lab.online(key)
+        if not validated:
+            assert served is None
+            assert trained.is_empty()
+            return None
+        ((partition, row),) = validated.items()
+        assert trained.equals(row)
+        assert served is not None
+        assert (served["country"], served["event_time"][:10]) == (partition.country, partition.date.isoformat())
+        assert served["summary"] == row["summary"][0]
+        assert self.table("feature_store", partition).filter(interaction_id=key).height == 1
+        return partition
+
+    def rejected(self, partition: Partition) -> list[tuple[str, str]]:
+        """(reason, detail) of what the partition rejected."""
+        return self.table("rejected_records", partition).select("reason", "detail").rows()
+
+    def table(self, name: str, partition: Partition) -> pl.DataFrame:
+        return self.lab.table(name, partition.country, partition.date)
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.lab.settings.landing_bucket}/{key}"
+
+    @property
+    def asked(self) -> int:
+        """Calls of the model since the stack started."""
+        return sum(self.lab.stack.answerer._attempts.values())
+
+
+@pytest.fixture
+def desk(lab: Lab) -> Desk:
+    return Desk(lab)
+
+
+# --- a correction elsewhere -------------------------------------------------------------------
+
+
+@ELSEWHERE
+def test_a_correction_in_another_partition_supersedes_and_the_old_document_is_accounted_for(
+    desk: Desk, there: Partition
+) -> None:
+    """A call centre corrected the country of a chat: both versions were validated, published and trained on."""
+    land(desk.lab, NL, 9)
+    assert desk.rest() == [NL]
+    assert desk.owner() == NL
+    correction = land(desk.lab, there, 10)
+    desk.rest()
+    assert desk.owner() == there
+    assert desk.rejected(NL) == [("superseded", f"superseded by {desk.uri(correction)} line 1")]
+    assert desk.rejected(there) == []
+    (rejected,) = desk.table("rejected_records", NL).to_dicts()
+    assert (rejected["interaction_id"], rejected["stage"], rejected["redrivable"]) == (id_of(1), "landing", False)
+    assert desk.table("feature_store", NL).is_empty()
+
+
+@pytest.mark.parametrize("order", [(NL, BE), (BE, NL)], ids=["the old one runs first", "the correction runs first"])
+def test_the_order_of_the_runs_decides_nothing(desk: Desk, order: tuple[Partition, ...]) -> None:
+    """After an outage the newest day runs first, and the old document came last."""
+    land(desk.lab, NL, 9)
+    land(desk.lab, BE, 10)
+    for partition in order:
+        desk.run(partition)
+    desk.rest()
+    assert desk.owner() == BE
+    for partition in (NL, BE):
+        desk.run(partition)
+    assert desk.rest() == []
+    assert desk.owner() == BE
+
+
+def test_an_older_document_that_lands_late_elsewhere_is_rejected_at_once(desk: Desk) -> None:
+    """A feed that had been held back for a day overwrote the corrections of that day."""
+    land(desk.lab, NL, 10)
+    desk.rest()
+    served = desk.lab.online(id_of(1))
+    land(desk.lab, BE, 9)
+    asked = desk.asked
+    assert desk.rest() == [BE], "nobody else has to run again"
+    assert [reason for reason, _ in desk.rejected(BE)] == ["superseded"]
+    assert (desk.owner(), desk.lab.online(id_of(1)), desk.asked) == (NL, served, asked)
+
+
+@pytest.mark.parametrize("old_one_first", [True, False], ids=["the old one ran first", "the correction ran first"])
+def test_a_deleted_correction_makes_the_old_document_valid_again(desk: Desk, old_one_first: bool) -> None:
+    """The correction was the mistake, and was withdrawn: the interaction was rejected here and deleted there."""
+    land(desk.lab, BE, 8, number=2)
+    desk.rest()
+    land(desk.lab, NL, 9)
+    if old_one_first:
+        desk.rest()
+    correction = land(desk.lab, BE, 10)
+    if not old_one_first:
+        assert BE in desk.tick()
+        desk.run(BE)
+    desk.run(NL)
+    desk.rest()
+    assert desk.owner() == BE
+    desk.lab.unland(correction)  # the folder looks as it did at first
+    desk.rest()
+    assert (desk.owner(1), desk.owner(2)) == (NL, BE)
+    assert desk.rejected(NL) == []
+    asked = desk.asked
+    desk.run(NL)
+    assert desk.asked == asked, "what was answered once is not paid for again"
+
+
+def test_a_third_document_may_move_it_back_or_on(desk: Desk) -> None:
+    """Corrected to Belgium, and back, and to France: each partition had its own idea of who was last."""
+    for partition, hour in ((NL, 9), (BE, 10), (NL, 11), (FR, 12)):
+        land(desk.lab, partition, hour)
+        desk.rest()
+        assert desk.owner() == partition
+    assert sorted(reason for reason, _ in desk.rejected(NL)) == ["duplicate_id", "superseded"]
+    assert [reason for reason, _ in desk.rejected(BE)] == ["superseded"]
+
+
+def test_a_correction_that_the_model_cannot_answer_supersedes_all_the_same(desk: Desk) -> None:
+    """The old answer stayed in the store, about a text that the customer service had withdrawn."""
+    land(desk.lab, NL, 9)
+    desk.rest()
+    desk.lab.stack.answerer.script = Script(poison=POISON)
+    land(desk.lab, BE, 10, POISON)
+    desk.rest()
+    assert desk.owner() is None
+    assert [reason for reason, _ in desk.rejected(NL)] == ["superseded"]
+    assert [reason for reason, _ in desk.rejected(BE)] == ["request_refused"]
+
+
+def test_only_the_corrected_interaction_changes_hands(desk: Desk) -> None:
+    """One correction, and a whole day was published anew."""
+    for number in (1, 2, 3):
+        land(desk.lab, NL, 9, number=number)
+    land(desk.lab, BE, 9, number=4)
+    desk.rest()
+    land(desk.lab, BE, 10, number=2)
+    asked = desk.asked
+    assert sorted(set(desk.rest())) == [BE, NL]
+    assert [desk.owner(number) for number in (1, 2, 3, 4)] == [NL, BE, NL, BE]
+    assert desk.asked == asked + 1
+
+
+def test_partitions_that_share_nothing_leave_each_other_no_note(desk: Desk) -> None:
+    """Every run was a change of its neighbours, and five countries ran all day."""
+    for partition in (NL, BE, NL_YESTERDAY):
+        land(desk.lab, partition, 9, number=partition.date.day * 10 + len(partition.country + partition.folder))
+    land(desk.lab, FR, 9, number=99)
+    tables = desk.lab.resources["data"].tables()
+    assert len(desk.rest()) == 4
+    assert sorted(tables.partitions(CLAIMS)) == sorted([NL, BE, NL_YESTERDAY, FR])
+    assert notes(tables) == {}
+
+
+def test_reruns_leave_no_note_when_everybody_knows_already(desk: Desk) -> None:
+    """Each run of the one had the other run, and that one's the first again, all night."""
+    land(desk.lab, NL, 9)
+    desk.rest()
+    land(desk.lab, BE, 10)
+    desk.rest()
+    tables = desk.lab.resources["data"].tables()
+    before = notes(tables)
+    assert {folder: [item.name for item in found] for folder, found in before.items()} == {
+        NL.folder: [f"BE-{TODAY}.json"],  # superseded
+        BE.folder: [f"NL-{TODAY}.json"],  # the record of NL has left the store
+    }
+    for partition in (BE, NL, BE):
+        desk.run(partition)
+    assert notes(tables) == before
+
+
+def test_claims_and_notes_hold_no_text_of_any_customer(desk: Desk) -> None:
+    """What was said to us is in the tables that are guarded for it, and in no others."""
+    land(desk.lab, NL, 9, "secret words")
+    desk.rest()
+    correction = land(desk.lab, BE, 10, "secret words")
+    desk.rest()
+    lab, tables = desk.lab, desk.lab.resources["data"].tables()
+    claims = desk.table(CLAIMS, NL)
+    assert claims.schema == CLAIMS_SCHEMA
+    assert claims["superseded_by"].to_list() == [f"{desk.uri(correction)} line 1"]
+    for item in (item for found in notes(tables).values() for item in found):
+        body = lab.s3.get_object(Bucket=tables.bucket, Key=item.key)["Body"].read()
+        assert set(json.loads(body)) == {id_of(1)}
+    assert "secret" not in desk.rejected(NL)[0][1]
+
+
+def test_partitions_further_apart_than_the_window_do_not_look_at_each_other(make_lab: Callable[..., Lab]) -> None:
+    """Each run would read every day that ever was."""
+    desk = Desk(make_lab(landing_window_days=2))
+    for number, days in ((2, 2), (3, 3)):
+        land(desk.lab, NL, 10, number=number)
+        earlier = Partition("NL", TODAY - timedelta(days=days))
+        land(desk.lab, earlier, 9, number=number)
+        desk.run(NL)
+        desk.run(earlier)
+        assert [reason for reason, _ in desk.rejected(earlier)] == ["superseded"] * (days == 2)
+
+
+# --- two runs at once -------------------------------------------------------------------------
+
+BEFORE_PUBLISHING = ("raw_interactions", "llm_extractions", "validated_features", "rejected_records")
+
+
+@pytest.mark.parametrize("published_before", [False, True], ids=["a new document", "a changed one"])
+def test_a_run_that_began_before_the_correction_landed_may_publish_after_it(desk: Desk, published_before: bool) -> None:
+    """The run of a large day took ten minutes, and the correction had landed and been published within them."""
+    if published_before:
+        land(desk.lab, NL, 8)
+        desk.run(NL)
+    land(desk.lab, NL, 9)
+    desk.tick()
+    desk.run(NL, *BEFORE_PUBLISHING)
+    land(desk.lab, BE, 10)
+    assert desk.tick() == [BE]
+    desk.run(BE)
+    desk.run(NL, "feature_store")
+    desk.rest()
+    assert desk.owner() == BE
+    assert [reason for reason, _ in desk.rejected(NL)][-1] == "superseded"
+
+
+def test_a_correction_may_be_withdrawn_while_its_partition_is_still_running(desk: Desk) -> None:
+    """The old document came back before the correction had left: its record was ignored beside the later one."""
+    land(desk.lab, NL_YESTERDAY, 9)
+    correction = land(desk.lab, NL, 10)
+    assert desk.rest() == [NL, NL_YESTERDAY]
+    assert desk.owner() == NL
+    desk.lab.unland(correction)
+    assert desk.tick() == [NL]
+    desk.run(NL, *BEFORE_PUBLISHING)
+    assert desk.tick() == [NL_YESTERDAY]
+    desk.run(NL_YESTERDAY)
+    desk.run(NL, "feature_store")
+    desk.rest()
+    assert desk.owner() == NL_YESTERDAY
+
+
+def test_a_note_that_was_lost_is_found_by_reconciliation(desk: Desk) -> None:
+    """The bucket's lifecycle rule took the note before the sensor had seen it: both partitions kept the interaction."""
+    land(desk.lab, NL, 9)
+    land(desk.lab, NL, 9, number=2)
+    desk.rest()
+    land(desk.lab, BE, 10)
+    assert desk.tick() == [BE]
+    desk.run(BE)
+    lab, tables = desk.lab, desk.lab.resources["data"].tables()
+    for item in notes(tables)[NL.folder]:
+        lab.s3.delete_object(Bucket=tables.bucket, Key=item.key)
+    assert desk.tick() == []
+
+    run = take_inventory(lab)
+    check = run.checks["reconciled"]
+    assert not check.passed
+    (row,) = [record.data for record in check.metadata["differing"].value.records]
+    assert (row["partition"], row["missing"], row["superseded_elsewhere"]) == (str(NL.key), 0, 1)
+    assert run.metadata("reconciliation")["superseded_elsewhere"] == 1
+    assert latest_differences(tables).partitions == {str(NL.key)}
+    desk.rest()
+    assert (desk.owner(1), desk.owner(2)) == (BE, NL)
+    assert take_inventory(lab).checks["reconciled"].passed
+
+
+def test_the_partitions_that_claim_an_id_are_told_that_its_record_was_withdrawn(desk: Desk) -> None:
+    """Of two that published at once, the loser deleted the winner's record, and the winner had no reason to look."""
+    tables = desk.lab.resources["data"].tables()
+    for partition in (BE, NL):
+        land(desk.lab, partition, 9)
+        desk.run(partition, "raw_interactions")
+    assert told(BE, tables).keys() == {id_of(1)}, "NL comes after BE in the alphabet"
+    began = datetime.now(timezone.utc)
+    withdraw([id_of(1), id_of(2)], FR, tables, 35)
+    assert told(NL, tables).keys() == told(BE, tables).keys() == {id_of(1)}
+    withdraw([id_of(1)], NL, tables, 35)
+    assert began < told(NL, tables)[id_of(1)] < told(BE, tables)[id_of(1)]
+    assert told(FR, tables) == {}
+
+
+# --- the decision by itself -------------------------------------------------------------------
+
+
+def rivals(*frames: tuple[Partition, pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat([claims_of(frame).with_columns(partition=pl.lit(each.folder)) for each, frame in frames])
+
+
+def test_documents_that_landed_in_the_same_second_have_one_winner_everywhere() -> None:
+    """S3 dates objects in whole seconds: each of two partitions took its own document for the later one."""
+    frames = {partition: raw(partition, [(1, 0)]) for partition in PARTITIONS}
+    accepted = []
+    for partition, frame in frames.items():
+        others = rivals(*((other, each) for other, each in frames.items() if other != partition))
+        decided = reject_superseded(frame, decide(claims_of(frame), others))
+        accepted += [partition] * decided.filter(status="accepted").height
+    assert accepted == [PARTITIONS[1]], "the one whose name comes last"
+
+
+def test_the_decision_changes_only_what_was_superseded() -> None:
+    frame = raw(PARTITIONS[0], [(1, 0), (1, 5), (2, 0), (3, 9)])
+    others = rivals((PARTITIONS[1], raw(PARTITIONS[1], [(1, 6), (3, 1), (4, 0)])))
+    claims = decide(claims_of(frame), others)
+    assert claims.schema == CLAIMS_SCHEMA
+    assert claims.drop("superseded_by").equals(claims_of(frame).drop("superseded_by"))
+    decided = reject_superseded(frame, claims)
+    assert decided.schema == RAW_SCHEMA
+    assert decided["reason"].to_list() == ["duplicate_id", "superseded", None, None]
+    changed = pl.col("reason").eq_missing("superseded")
+    assert decided.filter(~changed).equals(frame.filter(~(pl.col("interaction_id").eq_missing(id_of(1)))))
+    (row,) = decided.filter(changed).to_dicts()
+    assert (row["status"], row["interaction_id"]) == ("rejected", id_of(1))
+    assert row["detail"] == f"superseded by s3://landing/{PARTITIONS[1].folder}/1-6 line 1"
+
+
+SOMEWHERE = st.sampled_from(PARTITIONS)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("land"), SOMEWHERE, st.tuples(st.sampled_from([1, 1, 2]), st.integers(0, 3))),
+        st.tuples(st.just("delete"), st.integers(1, 2)),
+        st.tuples(st.just("advance"), SOMEWHERE),
+        st.tuples(st.just("interrupt"), SOMEWHERE, st.integers(1, 8), st.none() | SOMEWHERE),
+        st.tuples(st.just("rest"), st.permutations(PARTITIONS)),
+    ),
+    max_size=15,
+)
+
+
+@settings(max_examples=500)
+@given(STEPS)
+def test_whatever_landed_where_and_whoever_ran_when_each_interaction_is_there_once(
+    steps: list[tuple[Any, ...]],
+) -> None:
+    """Feeds are late, corrected and withdrawn; partitions run in any order, at once, and are killed. When all have
+    run that were asked for, one has the interaction: its table, its manifest, the online and the offline store."""
+    world = World()
+    for step in steps:
+        match step:
+            case "land", partition, what:
+                world.landed[partition].add(what)
+            case "delete", nth:  # the last document or the one before, which matter most
+                documents = sorted(
+                    (minute, each, number) for each in PARTITIONS for number, minute in world.landed[each]
+                )
+                for minute, partition, number in documents[-nth:][:1]:
+                    world.landed[partition].remove((number, minute))
+            case "advance", partition:
+                world.advance(partition)
+            case "interrupt", partition, at, by if by != partition:
+                world.interrupted(partition, at, by)
+            case "rest", order:
+                world.rest(order)
+    world.rest()
+    assert world.holds()
+
+
+def test_a_correction_that_was_never_published_gives_the_interaction_back_when_it_is_deleted() -> None:
+    """The model had no answer to it, so no record was taken out of the store, and nobody was told that it had gone."""
+    world, (one, other) = World(), PARTITIONS[:2]
+    world.landed[one].add((1, INVALID))
+    world.rest()
+    world.landed[other].add((1, 0))
+    world.rest()
+    assert world.holds()
+    world.landed[one].clear()
+    world.rest()
+    assert world.holds()
+    assert world.results[other].filter(status="accepted").height == 1
+
+
+def test_of_two_partitions_that_run_at_once_at_least_one_sees_the_other() -> None:
+    """Both read before either had written, and both kept the interaction until the night's reconciliation."""
+    one, other = PARTITIONS[:2]
+    for at in itertools.count(1):
+        world = World()
+        world.landed[one], world.landed[other] = {(1, 3)}, {(1, 2)}
+        if not world.interrupted(one, at, other):
+            break
+        superseded = world.results[other].filter(reason="superseded").height
+        assert superseded or other.folder in notes(world.tables), f"interrupted at call {at}"
+    assert at > 2
