@@ -25,6 +25,10 @@ evaluate: $(READY) ## how good the answers are [LANGUAGES="nl fr"] [CONFUSION=in
 	  $(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(CANDIDATE_MODEL),--candidate-model $(CANDIDATE_MODEL)) \
 	  $(if $(GATE),--gate) $(if $(LABELS),--labelled "$(LABELS)") $(if $(LIMIT),--limit $(LIMIT))
 
+calibrate: $(READY) ## fit each country's corrections of the scores on the golden corpus [COUNTRIES="NL BE"] [DRY_RUN=1] [MODEL=GGUF or URL]
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.calibrate \
+	  $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(DRY_RUN),--dry-run)
+
 preview: $(READY) ## what CANDIDATE=DIR of prompts would change [COUNTRIES="NL BE"] [FIRST= LAST=] [SAMPLE=] [NOISE=1] [DRY_RUN=1]
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.preview \
 	  $(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(FIRST),--first $(FIRST)) \
@@ -60,4 +64,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: demo dev test evaluate preview bench lint format lock clean
+.PHONY: demo dev test evaluate calibrate preview bench lint format lock clean

@@ -25,7 +25,8 @@ Knots = tuple[tuple[float, float], ...]
 class Fit:
     """One score's correction, and the mean distance to the label without and with it on items it has not seen.
 
-    `kept` only if it is nearer by more than chance: twice the standard error of the paired differences.
+    `kept` only if it still ranks, and is nearer by more than chance: twice the standard error of the paired
+    differences. A level correction is nearest for a model that knows nothing, and hides that it does.
     """
 
     score: str
@@ -77,7 +78,7 @@ def fit(score: str, answers: "np.ndarray", labels: "np.ndarray") -> Fit:
         items=int(labels.size),
         distance_before=float(before.mean()) if labels.size else 0.0,
         distance_after=float(after.mean()) if labels.size else 0.0,
-        kept=labels.size >= MIN_ITEMS and float(gain.mean()) > 2 * error,
+        kept=labels.size >= MIN_ITEMS and knots[0][1] < knots[-1][1] and float(gain.mean()) > 2 * error,
         calibration=ScoreCalibration(threshold=_threshold(score, apply(knots, answers), labels), knots=knots),
     )
 

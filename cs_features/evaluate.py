@@ -1,59 +1,210 @@
-"""`make evaluate`: the golden corpus through the engine and ledger, and how good the answers are.
+"""`make evaluate`: labelled interactions through the engine and ledger, and how good the answers are.
 
-An unchanged prompt costs nothing the second time. With `--candidate`, another folder of prompts is asked
-the same items and compared with the one in use. What the numbers mean is in `evaluation.py`.
+What was asked before costs nothing. Without options it is the golden corpus and the prompts in use; with a
+candidate (other prompts, another model, or both) the same items are asked again and compared; with
+`--labelled` it is texts with the labels of their own sources. What the numbers mean stands in `evaluation.py`,
+`comparison.py` and `labelled.py`. No text of an interaction is printed.
 """
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import polars as pl
 
 from cs_features.aws import AwsRefusal
+from cs_features.comparison import FALSE_BETTER, WORSE_BY_CHANCE, compare
 from cs_features.environments import settings
-from cs_features.evaluation import compare, quality
+from cs_features.evaluation import CATEGORICAL, SCORES, confusion, quality
 from cs_features.extraction.bedrock import RunStopper
+from cs_features.extraction.models import CAPABILITIES
+from cs_features.extraction.prompts import PromptError
 from cs_features.extraction.session import Session
 from cs_features.golden import GoldenItem, load_golden
-from cs_features.golden_run import answers_of
+from cs_features.golden_run import Answers, Asked, answers_of, ask
+from cs_features.labelled import FIELDS, agreement, labelled_frame, load_labelled
 from cs_features.resources import Model, resources_for
 from cs_features.storage import DataBucket
 
+WORSE = 3  # the exit code
+Done = TypeVar("Done", Answers, Asked)
+_PRINTED: dict[str, Any] = {
+    "tbl_rows": -1,
+    "tbl_cols": -1,
+    "tbl_width_chars": 200,
+    "tbl_hide_dataframe_shape": True,
+    "tbl_hide_column_data_types": True,
+    "float_precision": 3,
+}
+# The columns of the printed tables: a table a line, so that each fits on a screen.
+_TABLES = (
+    ("Share of right answers", {(name, "accuracy"): name for name in CATEGORICAL}),
+    ("Macro-F1", {(name, "macro_f1"): name for name in CATEGORICAL}),
+    (
+        "Scores: rank correlation, mean error, calibration error",
+        {
+            (name, measure): f"{name.split('_')[0]} {told}"
+            for name in SCORES
+            for measure, told in (("spearman", "rho"), ("mean_absolute_error", "error"), ("calibration_error", "cal."))
+        },
+    ),
+    (
+        "Summaries: all facts told, English, nothing unsupported, length as asked, median characters",
+        {("summary", measure): measure for measure in ("all_facts", "english", "supported", "length", "median_length")},
+    ),
+)
 
-def _ask(items: list[GoldenItem], model: Model, data: DataBucket) -> pl.DataFrame:
-    def progress(session: Session, total: int) -> None:
-        print(f"\r{len(session.outcomes)} of {total} answered", end="", file=sys.stderr, flush=True)
 
-    answers = answers_of(items, model, data, progress)
-    print(f"\n{answers.calls} calls, ${answers.cost_usd:.4f}", file=sys.stderr)
-    return answers.frame
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="make evaluate", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--language", nargs="*", help="default: every language of the golden corpus")
-    parser.add_argument("--candidate", type=Path, help="a folder of prompts to compare with the one in use")
-    options = parser.parse_args()
+def main(arguments: list[str] | None = None) -> int:
+    """0; 3 with `--gate` when anything is worse; 1 with a sentence on stderr when it cannot be done."""
+    options = _options(arguments)
     try:
         resources = resources_for(settings())
-        model: Model = resources["model"]
-        items = load_golden(Path(model.prompts_dir), model.prompts())
-        items = [item for item in items if not options.language or item.language in options.language]
-        in_use = _ask(items, model, resources["data"])
-        with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=200, float_precision=2, tbl_hide_dataframe_shape=True):
-            print(f"{model.model_id}: by language; low and high are the ends of a 95 % interval")
-            print(quality(in_use, ("language",)).drop("country"))
-            if options.candidate:
-                other = model.model_copy(update={"prompts_dir": str(options.candidate)})
-                found = compare(in_use, _ask(items, other, resources["data"]))
-                rows = [{**vars(each), "verdict": each.verdict} for each in found]
-                print(f"{options.candidate} against the prompts in use, on the same items")
-                print(pl.DataFrame(rows))
+        model, data = resources["model"], resources["data"]
+        with pl.Config(**_PRINTED):
+            if options.labelled:
+                _labelled(options.labelled, options.limit, model, data)
+                return 0
+            items = _items(model, options.language)
+            candidate = _candidate(model, options)
+            in_use = _in_use(items, model, data, options.confusion)
+            if candidate is None:
+                return 0
+            is_worse = _compared(in_use, items, candidate, data)
+            return WORSE if options.gate and is_worse else 0
     except (AwsRefusal, RunStopper, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make evaluate",
+        description=(__doc__ or "").splitlines()[0],
+        epilog=f"Exit code: 0; 1 when it cannot be done; {WORSE} with --gate when anything is worse (make makes it 2).",
+    )
+    parser.add_argument("--language", nargs="+", metavar="CODE", help="default: every language of the golden corpus")
+    parser.add_argument(
+        "--confusion", nargs="+", metavar="FIELD", choices=CATEGORICAL, default=[], help="print its confusion matrices"
+    )
+    parser.add_argument("--candidate", type=Path, metavar="DIR", help="prompts to compare with those in use")
+    parser.add_argument(
+        "--candidate-model", metavar="ID", choices=CAPABILITIES, help="a model to compare with the one in use"
+    )
+    parser.add_argument(
+        "--gate", action="store_true", help=f"exit with {WORSE} when the candidate is worse in anything"
+    )
+    parser.add_argument(
+        "--labelled", type=Path, metavar="DIR", help="instead of the corpus, a folder with landing/ and labels.jsonl"
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="with --labelled: N of each language; a larger N keeps what N has asked"
+    )
+    options = parser.parse_args(arguments)
+    has_candidate = options.candidate or options.candidate_model
+    if options.gate and not has_candidate:
+        parser.error("--gate needs --candidate or --candidate-model")
+    if options.labelled and (has_candidate or options.language or options.confusion):
+        parser.error("--labelled takes no other option than --limit")
+    if options.limit is not None and (options.limit < 1 or not options.labelled):
+        parser.error("--limit is a positive number, with --labelled")
+    return options
+
+
+def _items(model: Model, languages: list[str] | None) -> list[GoldenItem]:
+    corpus = load_golden(Path(model.prompts_dir), model.prompts())
+    unknown = sorted(set(languages or ()) - {item.language for item in corpus})
+    if unknown or not corpus:
+        raise ValueError(f"{model.prompts_dir}/golden has no items in {', '.join(unknown) or 'any language'}")
+    return [item for item in corpus if not languages or item.language in languages]
+
+
+def _candidate(model: Model, options: argparse.Namespace) -> Model | None:
+    if not options.candidate and not options.candidate_model:
+        return None
+    candidate = model.model_copy(
+        update={
+            "prompts_dir": str(options.candidate or model.prompts_dir),
+            "model_id": options.candidate_model or model.model_id,
+        }
+    )
+    try:  # before anything is paid for
+        load_golden(Path(model.prompts_dir), candidate.prompts())
+    except PromptError as error:
+        raise ValueError(f"The golden labels must be answers that the candidate can give:\n{error}") from None
+    return candidate
+
+
+def _in_use(items: list[GoldenItem], model: Model, data: DataBucket, matrices: list[str]) -> pl.DataFrame:
+    """Ask, print how good it is, and return the answers."""
+    answers = _paid(answers_of(items, model, data, _progress)).frame
+    print(f"In use: {model.model_id}, {model.prompts_dir}. In brackets: 95 % intervals.")
+    measured = pl.concat([quality(answers, ("language",)), quality(answers, ())])
+    for title, columns in _TABLES:
+        print(f"\n{title}\n{_table(measured, columns)}")
+    for name in matrices:
+        for (language,), group in sorted(answers.group_by("language"), key=lambda pair: str(pair[0])):
+            print(f"\n{name}, {language}: labels in rows, answers in columns\n{confusion(group, name)}")
+        print(f"\n{name}, all: labels in rows, answers in columns\n{confusion(answers, name)}")
+    return answers
+
+
+def _table(measured: pl.DataFrame, columns: Mapping[tuple[str, str], str]) -> pl.DataFrame:
+    cells: dict[str, dict[str, str]] = {}
+    for row in measured.iter_rows(named=True):
+        if (column := columns.get((row["field"], row["measure"]))) is not None:
+            cells.setdefault(row["language"], {})[column] = _cell(row["value"], row["low"], row["high"])
+    return pl.DataFrame([{"language": language, **told} for language, told in cells.items()]).select(
+        "language", *columns.values()
+    )
+
+
+def _cell(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "-"
+    shown = f"{value:.2f}" if value <= 1 else f"{value:.0f}"
+    return shown if low is None else f"{shown} ({low:.2f}-{high:.2f})"
+
+
+def _compared(in_use: pl.DataFrame, items: list[GoldenItem], candidate: Model, data: DataBucket) -> bool:
+    """Ask the candidate, print the comparison, and return whether it is worse in anything."""
+    found = compare(in_use, _paid(answers_of(items, candidate, data, _progress)).frame)
+    print(f"\nCandidate: {candidate.model_id}, {candidate.prompts_dir}. A difference above zero is in its favour.")
+    print(pl.DataFrame([vars(each) for each in found], infer_schema_length=None))
+    counted = Counter(each.verdict for each in found)
+    print(f"better {counted['better']}, worse {counted['worse']}, inconclusive {counted['inconclusive']}.")
+    print(
+        f"Without any difference some {WORSE_BY_CHANCE * len(found):.0f} of {len(found)} would be called worse by "
+        f"chance; that one is called better by chance happens in {FALSE_BETTER:.1%} of such runs."
+    )
+    return counted["worse"] > 0
+
+
+def _labelled(folder: Path, limit: int | None, model: Model, data: DataBucket) -> None:
+    items, left_out = load_labelled(folder, limit)
+    interactions = {str(item.interaction.interaction_id): item.interaction for item in items}
+    asked = _paid(ask(interactions, model, data, "labelled", _progress))
+    frame = labelled_frame(items, asked.answers)
+    print(f"{model.model_id}, {model.prompts_dir}, against the sources' own labels in {folder}")
+    print(agreement(frame))
+    for name in FIELDS:
+        known = frame.filter(pl.col(f"{name}_label").is_not_null())
+        if known.height:
+            print(f"\n{name}: labels in rows, answers in columns\n{confusion(known, name)}")
+    for reason, count in left_out.most_common():
+        print(f"left out {count}: {reason}")
+
+
+def _progress(session: Session, total: int) -> None:
+    print(f"\r{len(session.outcomes)} of {total} answered", end="", file=sys.stderr, flush=True)
+
+
+def _paid(done: Done) -> Done:
+    print(f"\n{done.calls} calls, ${done.cost_usd:.4f}", file=sys.stderr)
+    return done
 
 
 if __name__ == "__main__":

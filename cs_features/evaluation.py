@@ -1,24 +1,26 @@
-"""How good answers are, by country, language and field, with intervals; and whether another prompt is better.
+"""How good answers are, by country, language and field, each measure with its 95 % interval.
 
-Pure functions of frames: what was asked and answered comes from the golden corpus and the engine. With
-30 items a language an interval is wide, and a comparison is mostly inconclusive: both are said, not hidden.
+Pure functions of frames: what was asked and answered is `golden_run.py`'s, whether another prompt is better
+`comparison.py`'s, what a summary is worth `grounding.py`'s. With 15 or 30 items a language the intervals are
+wide, and a measure that so few items do not carry is null and not 0.
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
 from cs_features.golden import GoldenItem
-from cs_features.languages import detect_language
+from cs_features.grounding import facts_told, is_english, is_fit, repeats, unsupported
 
 CATEGORICAL = ("sentiment", "primary_topic", "intent", "resolution_status")
 SCORES = ("urgency_score", "csat_indicator")
+ALL = "all"
 Z = 1.959964  # 95 %
 BINS = 5
+# No answer to a score is as wrong as a score can be, or a prompt could gain by refusing the hard items.
+WORST_ERROR = 1.0
 
 ANSWERS_SCHEMA = pl.Schema(
     {
@@ -33,6 +35,7 @@ ANSWERS_SCHEMA = pl.Schema(
         "summary_facts": pl.Float64(),
         "summary_english": pl.Boolean(),
         "summary_supported": pl.Boolean(),
+        "summary_length": pl.Boolean(),
     }
 )
 
@@ -49,15 +52,45 @@ QUALITY_SCHEMA = pl.Schema(
     }
 )
 
+# What is a share of items, by (field, measure): whether an item counts.
+SHARES: Mapping[tuple[str, str], pl.Expr] = {
+    **{(name, "accuracy"): (pl.col(name) == pl.col(f"{name}_label")).fill_null(False) for name in CATEGORICAL},
+    ("summary", "all_facts"): pl.col("summary_facts") == 1.0,
+    **{("summary", measure): pl.col(f"summary_{measure}") for measure in ("english", "supported", "length")},
+}
+# What is a distance to the label, by (field, measure): how far an item is off. Rounded, because equal
+# distances on both sides of a label differ in the last bit.
+ERRORS: Mapping[tuple[str, str], pl.Expr] = {
+    (name, "mean_absolute_error"): (pl.col(name) - pl.col(f"{name}_label")).abs().round(6).fill_null(WORST_ERROR)
+    for name in SCORES
+}
 
-def wilson(right: int, items: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a share; (0, 1) for no items."""
+Interval = tuple[float | None, float | None]
+
+
+def wilson(right: float, items: float) -> tuple[float, float]:
+    """The 95 % score interval of a share (Wilson 1927); (0, 1) for no items.
+
+    Chosen over the exact interval because it is shorter and covers 95 % on average: between accuracies of
+    0.55 and 0.95 never less than 91 % at 15 items, 92 % at 30.
+    """
     if items == 0:
         return 0.0, 1.0
     share, z2 = right / items, Z * Z
     middle = share + z2 / (2 * items)
     spread = Z * math.sqrt(share * (1 - share) / items + z2 / (4 * items * items))
-    return max(0.0, (middle - spread) / (1 + z2 / items)), min(1.0, (middle + spread) / (1 + z2 / items))
+    low, high = (middle - spread) / (1 + z2 / items), (middle + spread) / (1 + z2 / items)
+    return max(0.0, min(share, low)), min(1.0, max(share, high))  # the last bit must leave neither out
+
+
+def mean_interval(values: pl.Series, least: float = -1.0) -> Interval:
+    """The 95 % interval of a mean (Student's t) in [`least`, 1]; nulls where the values do not vary."""
+    from scipy.stats import ttest_1samp
+
+    if values.n_unique() < 2:
+        return None, None
+    found = ttest_1samp(values.to_numpy(), 0.0).confidence_interval()
+    return max(least, float(found.low)), min(1.0, float(found.high))
 
 
 def answers_frame(
@@ -65,12 +98,12 @@ def answers_frame(
 ) -> pl.DataFrame:
     """A row an item, answered or not: an item without an answer has nulls and counts as wrong.
 
-    `examples` are the summaries of the prompt's own examples, which a weak model likes to repeat.
+    `examples` are the summaries of the prompt's own examples: one of them says nothing of an interaction.
     """
     rows = []
     for item in items:
         answer = answers.get(item.id)
-        summary = answer["summary"] if answer else None
+        summary: str = answer["summary"] if answer else ""
         text = " ".join(turn.text for turn in item.turns)
         rows.append(
             {
@@ -79,62 +112,64 @@ def answers_frame(
                 "language": item.language,
                 **{name: answer[name] if answer else None for name in (*CATEGORICAL, *SCORES)},
                 **{f"{name}_label": item.labels[name] for name in (*CATEGORICAL, *SCORES)},
-                "summary": summary,
-                "summary_facts": facts_told(summary, item.facts) if summary else 0.0,
-                "summary_english": bool(summary) and detect_language(summary or "", ("en", item.language)) == "en"
-                if item.language != "en"
-                else bool(summary),
-                "summary_supported": bool(summary) and not unsupported(summary or "", text) and summary not in examples,
+                "summary": summary or None,
+                "summary_facts": facts_told(summary, item.facts),
+                "summary_english": is_english(summary, item.language),
+                "summary_supported": bool(summary) and not (unsupported(summary, text) or repeats(summary, examples)),
+                "summary_length": is_fit(summary),
             }
         )
     return pl.DataFrame(rows, schema=ANSWERS_SCHEMA)
 
 
-def facts_told(summary: str, facts: list[list[str]]) -> float:
-    """The share of the required facts that the summary states."""
-    lower = summary.lower()
-    return sum(any(expression in lower for expression in fact) for fact in facts) / len(facts)
-
-
-def unsupported(summary: str, text: str) -> list[str]:
-    """Numbers and names in the summary that the interaction does not contain: what cannot be grounded."""
-    # A capitalised word that does not begin a sentence is taken for a name.
-    names = re.findall(r"(?<=[a-z,;:] )[A-Z][\w-]{2,}", summary)
-    numbers = re.findall(r"\d[\d.,]*", summary)
-    lower = text.lower()
-    return [found for found in names + numbers if found.lower().rstrip(".,") not in lower and found not in _KNOWN_NAMES]
-
-
-_KNOWN_NAMES = frozenset({"Customer", "Agent", "English", "Dutch", "French", "Spanish", "Polish", "German"})
-
-
 def quality(answers: pl.DataFrame, by: tuple[str, ...] = ("country", "language")) -> pl.DataFrame:
-    """A row a group, field and measure, with a 95 % interval where the measure is a share."""
+    """A row a group, field and measure; `by` names the columns that make the groups, () for all items in one.
+
+    `low` and `high` are the ends of a 95 % interval, null where there is none: calibration error and median
+    length have none, and a correlation or a mean has none where the values do not vary.
+    """
+    groups = answers.group_by(*by) if by else [((), answers)]
     rows: list[tuple[Any, ...]] = []
-    for key, group in sorted(answers.group_by(*by), key=lambda pair: [str(part) for part in pair[0]]):
+    for key, group in sorted(groups, key=lambda pair: [str(part) for part in pair[0]]):
         where = dict(zip(by, key, strict=True))
-        place = (where.get("country", "all"), where.get("language", "all"))
+        place = (where.get("country", ALL), where.get("language", ALL))
         rows += [(*place, *row) for row in _measures(group)]
     return pl.DataFrame(rows, schema=QUALITY_SCHEMA, orient="row")
 
 
-def _measures(group: pl.DataFrame) -> list[tuple[str, str, float | None, float | None, float | None, int]]:
+def _measures(group: pl.DataFrame) -> list[tuple[Any, ...]]:
     items = group.height
-    rows: list[tuple[str, str, float | None, float | None, float | None, int]] = []
-    for name in CATEGORICAL:
-        right = int((group[name] == group[f"{name}_label"]).fill_null(False).sum())
-        rows.append((name, "accuracy", right / items, *wilson(right, items), items))
-        rows.append((name, "macro_f1", macro_f1(group[name], group[f"{name}_label"]), None, None, items))
-    for name in SCORES:
-        pairs = group.select(answer=name, label=f"{name}_label").drop_nulls()
-        rows.append((name, "spearman", _spearman(pairs), None, None, pairs.height))
-        rows.append((name, "calibration_error", calibration_error(pairs), None, None, pairs.height))
-    told = int((group["summary_facts"] == 1.0).sum())
-    rows.append(("summary", "all_facts", told / items, *wilson(told, items), items))
-    for measure in ("english", "supported"):
-        count = int(group[f"summary_{measure}"].sum())
-        rows.append(("summary", measure, count / items, *wilson(count, items), items))
+    rows: list[tuple[Any, ...]] = []
+    for (field, measure), counts in SHARES.items():
+        hits = int(group.select(counts).to_series().sum())
+        rows.append((field, measure, hits / items, *wilson(hits, items), items))
+        if measure == "accuracy":
+            rows.append((field, "macro_f1", *_macro_f1(group[field], group[f"{field}_label"]), items))
+    for (field, measure), error in ERRORS.items():
+        pairs = group.select(answer=field, label=f"{field}_label").drop_nulls()
+        errors = group.select(error).to_series()
+        rows += [
+            (field, "spearman", *_spearman(pairs), pairs.height),
+            (field, "calibration_error", calibration_error(pairs), None, None, pairs.height),
+            (field, measure, errors.mean(), *mean_interval(errors, least=0.0), items),
+        ]
+    told = group["summary"].drop_nulls()
+    rows.append(("summary", "median_length", told.str.len_chars().median(), None, None, told.len()))
     return rows
+
+
+def _macro_f1(answers: pl.Series, labels: pl.Series) -> tuple[float, float, float]:
+    """Macro-F1 and its interval: Wilson's, at the effective sample size of a mean over classes.
+
+    That size is L² / sum(1 / n) for L labels with n items each: a mean of L shares varies as one share of so
+    many items does. In simulations with this corpus's labels (errors of 5 to 45 %, spread evenly or drawn to
+    a few values) it covers 90 to 99 % at 15 items and 95 to 98 % at 30; a percentile bootstrap covers 84 to
+    88 % at 15, and knows no doubt at all when everything is right.
+    """
+    value = macro_f1(answers, labels)
+    counts = labels.value_counts()["count"]
+    effective = len(counts) ** 2 / float((1 / counts).sum())
+    return value, *wilson(value * effective, effective)
 
 
 def macro_f1(answers: pl.Series, labels: pl.Series) -> float:
@@ -147,14 +182,19 @@ def macro_f1(answers: pl.Series, labels: pl.Series) -> float:
     return sum(scores) / len(scores)
 
 
-def _spearman(pairs: pl.DataFrame) -> float | None:
+def _spearman(pairs: pl.DataFrame) -> tuple[float | None, float | None, float | None]:
+    """Rank correlation, and Fisher's z interval with the variance of Bonett and Wright (2000)."""
     if pairs.height < 3 or pairs["answer"].n_unique() < 2 or pairs["label"].n_unique() < 2:
-        return None
-    return float(pairs.select(pl.corr("answer", "label", method="spearman")).item())
+        return None, None, None
+    value = float(pairs.select(pl.corr("answer", "label", method="spearman")).item())
+    if pairs.height < 4 or abs(value) > 1 - 1e-9:  # z is infinite, and certainty is not what a few items give
+        return value, None, None
+    z, spread = math.atanh(value), Z * math.sqrt((1 + value * value / 2) / (pairs.height - 3))
+    return value, math.tanh(z - spread), math.tanh(z + spread)
 
 
 def calibration_error(pairs: pl.DataFrame) -> float | None:
-    """The mean distance between answer and label over bins of the answer, weighted by their items."""
+    """The mean distance between `answer` and `label` over bins of the answer, weighted by their items."""
     if pairs.is_empty():
         return None
     bins = pairs.with_columns(bin=(pl.col("answer") * BINS).floor().clip(0, BINS - 1))
@@ -165,47 +205,12 @@ def calibration_error(pairs: pl.DataFrame) -> float | None:
 
 
 def confusion(answers: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Labels as rows, answers as columns, counts; `none` is an item without an answer."""
+    """Labels as rows, answers as columns, both sorted, counts; `none` is an item without an answer."""
     return (
         answers.select(label=f"{name}_label", answer=pl.col(name).fill_null("none"))
         .group_by("label", "answer")
         .len()
-        .pivot(on="answer", index="label", values="len")
+        .sort("label", "answer")
+        .pivot(on="answer", index="label", values="len", sort_columns=True)
         .fill_null(0)
-        .sort("label")
     )
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A candidate against the one in use on the same items: the difference in accuracy, and what it means."""
-
-    language: str
-    field: str
-    difference: float
-    low: float
-    high: float
-    items: int
-
-    @property
-    def verdict(self) -> Literal["better", "worse", "inconclusive"]:
-        if self.low > 0:
-            return "better"
-        return "worse" if self.high < 0 else "inconclusive"
-
-
-def compare(in_use: pl.DataFrame, candidate: pl.DataFrame) -> list[Comparison]:
-    """Paired, per language and categorical field, with the adjusted Wald interval of Agresti and Min (2005)."""
-    both = in_use.join(candidate, on="id", suffix="_candidate")
-    found = []
-    for (language,), group in sorted(both.group_by("language"), key=lambda pair: str(pair[0])):
-        for name in CATEGORICAL:
-            label = group[f"{name}_label"]
-            was = (group[name] == label).fill_null(False)
-            now = (group[f"{name}_candidate"] == label).fill_null(False)
-            gained, lost, n = int((now & ~was).sum()), int((was & ~now).sum()), group.height
-            middle = (gained - lost) / (n + 2)
-            variance = (gained + lost + 1) - (gained - lost) ** 2 / (n + 2)
-            spread = Z * math.sqrt(max(variance, 0.0)) / (n + 2)
-            found.append(Comparison(str(language), name, (gained - lost) / n, middle - spread, middle + spread, n))
-    return found

@@ -58,6 +58,16 @@ def test_a_correction_of_noise_is_not_kept() -> None:
     assert not found.kept
 
 
+def test_a_correction_that_says_the_same_of_everybody_is_not_kept() -> None:
+    """The mean of all labels is nearest for a model that cannot tell customers apart, and looks like knowledge."""
+    rng = np.random.default_rng(5)
+    labels = np.sort(rng.uniform(0.4, 0.8, 60))
+    answers = np.linspace(0.95, 0.05, 60)  # the wrong way round: all is pooled into one block
+    found = fit("csat_indicator", answers, labels)
+    assert found.distance_after < found.distance_before / 2
+    assert not found.kept
+
+
 def test_a_handful_of_items_corrects_nothing() -> None:
     """Ten golden items would otherwise rewrite the scores of a country."""
     answers, labels = squeezed(10)
@@ -110,14 +120,13 @@ def test_what_is_written_into_a_country_file_is_read_back_and_replaces_only_its_
         text = path.read_text(encoding="utf-8")
         file = load_prompts(folder).countries["NL"]
         path.write_text(with_calibration(text, file, model_id, fits_of(answered)), encoding="utf-8")
-    read = load_prompts(folder).countries["NL"]
-    assert set(read.calibration) == {"model-one", "model-two"}
+    read, original = load_prompts(folder).countries["NL"], load_prompts(PROMPTS).countries["NL"]
+    assert read.calibration.keys() == original.calibration.keys() | {"model-one", "model-two"}
     assert path.read_text(encoding="utf-8").count("calibration:") == 1
-    original = load_prompts(PROMPTS).countries["NL"]
     assert (read.body, read.floors, read.languages) == (original.body, original.floors, original.languages)
 
     flat = answered.with_columns(pl.col("urgency_score_label", "csat_indicator_label") * 0 + 0.7)
-    for model_id in ("model-one", "model-two"):
+    for model_id in read.calibration:
         text, file = path.read_text(encoding="utf-8"), load_prompts(folder).countries["NL"]
         noise = fits_of(flat.with_columns(urgency_score=0.7, csat_indicator=0.7))
         path.write_text(with_calibration(text, file, model_id, noise), encoding="utf-8")

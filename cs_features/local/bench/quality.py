@@ -1,0 +1,206 @@
+"""Whether the evaluation tells the truth: planted error rates against its intervals, a planted drop against its gate.
+
+A draw is two prompts that nobody asked before, and what they answer is the golden labels with errors: in each
+language at a rate of its own, and five points more often for the candidate. Every item and field errs by
+itself, so the candidate's errors are not those in use and some more, but others: the hardest case for a
+paired comparison. Draws go through the engine, boto3 and the endpoint, as `make evaluate` does.
+"""
+
+import random
+import re
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+
+from cs_features import evaluation
+from cs_features.comparison import compare
+from cs_features.environments import PROMPTS_OF_THE_PROJECT, settings
+from cs_features.evaluation import CATEGORICAL, SCORES
+from cs_features.extraction.models import capabilities_of
+from cs_features.extraction.prompting import build_request
+from cs_features.extraction.prompts import Prompts, load_prompts
+from cs_features.golden import GoldenItem, load_golden
+from cs_features.golden_run import answers_of
+from cs_features.local.bench.children import Job, alone, announce_and_wait, stack_of
+from cs_features.local.bench.figures import Figure, Say, at_least, exactly, percent
+from cs_features.local.converse import ConverseRequest, Reply
+from cs_features.local.provision import provision
+from cs_features.local.scripted import Script, ScriptedAnswerer, sha256
+from cs_features.local.stack import LocalStack
+from cs_features.resources import Model, resources_for
+from cs_features.storage import DataBucket
+
+DRAWS, QUICK_DRAWS, DRAWS_A_PROCESS = 200, 10, 20
+RATES, DROP = (0.05, 0.40), 0.05  # of errors in use, and how many more the candidate makes
+IN_USE, CANDIDATE = "in use", "candidate"
+SETTINGS = {"CS_FEATURES_REQUESTS_PER_MINUTE": "600000"}  # finding a quota is another scenario's business
+
+
+def quality(quick: bool, say: Say) -> list[Figure]:
+    draws = QUICK_DRAWS if quick else DRAWS
+    seen: list[dict[str, Any]] = []
+    with stack_of(Job(serve)) as service:
+        while len(seen) < draws:
+            count = min(DRAWS_A_PROCESS, draws - len(seen))
+            seen += alone(service, Job(measure, {"first": len(seen), "count": count}, SETTINGS), 1_200)
+            say(f"{len(seen)} of {draws} draws")
+    return figures_of(seen)
+
+
+def figures_of(seen: Sequence[Mapping[str, Any]]) -> list[Figure]:
+    """The figures of draws, each as `draw` returns it."""
+    covered = pl.DataFrame([row for each in seen for row in each["intervals"]])
+    accuracy = covered.filter(pl.col("measure") == "accuracy")
+    macro_f1 = covered.filter(pl.col("measure") == "macro_f1")
+    verdicts = Counter(each["verdict"] for every in seen for each in every["comparisons"])
+    together = pl.DataFrame([each for every in seen for each in every["comparisons"]]).filter(
+        language=evaluation.ALL, measure="accuracy"
+    )
+    told = together.filter(verdict="worse").height / together.height
+    return [
+        at_least(
+            "accuracy intervals that cover the planted accuracy",
+            _share(accuracy),
+            0.93,
+            percent,
+            f"{len(seen)} draws, {sum(each['calls'] for each in seen):,} calls",
+        ),
+        _lowest("the same, worst language", accuracy, ["language"]),
+        _lowest("the same, worst language and field", accuracy, ["language", "field"]),
+        Figure("macro-F1 intervals that cover the planted one", percent(_share(macro_f1)), _share(macro_f1)),
+        exactly(
+            "a 5-point drop called better, of all comparisons",
+            verdicts["better"],
+            0,
+            f"{verdicts['worse']:,} worse, {verdicts['inconclusive']:,} inconclusive",
+        ),
+        Figure("the same drop called worse, accuracy in all languages together", percent(told), told),
+    ]
+
+
+def _share(covered: pl.DataFrame) -> float:
+    return float(covered["hit"].sum()) / covered.height
+
+
+def _lowest(what: str, covered: pl.DataFrame, by: list[str]) -> Figure:
+    cells = covered.group_by(by).agg(pl.col("hit").mean()).sort("hit", *by)
+    where = " ".join(cells.row(0)[:-1])
+    return Figure(what, f"{percent(cells['hit'][0])} ({where}, of {cells.height})", cells["hit"][0])
+
+
+def measure(first: int, count: int) -> list[dict[str, Any]]:
+    """In a client process: `count` draws, the first of which has the number `first`."""
+    resources = resources_for(settings())
+    model: Model = resources["model"]
+    items = load_golden(Path(model.prompts_dir), model.prompts())
+    return [draw(number, items, model, resources["data"]) for number in range(first, first + count)]
+
+
+def draw(number: int, items: list[GoldenItem], model: Model, data: DataBucket) -> dict[str, Any]:
+    """Ask both prompts of a draw; which intervals cover what was planted, and what the gate says of the drop."""
+    frames, calls = {}, 0
+    for side in (IN_USE, CANDIDATE):
+        with TemporaryDirectory(prefix="cs-features-draw-") as folder:
+            prompts = _marked(Path(model.prompts_dir), Path(folder) / "prompts", number, side)
+            asked = answers_of(items, model.model_copy(update={"prompts_dir": str(prompts)}), data, lambda *_: None)
+        frames[side], calls = asked.frame, calls + asked.calls
+    intervals = []
+    for row in evaluation.quality(frames[IN_USE], ("language",)).iter_rows(named=True):
+        if row["measure"] in ("accuracy", "macro_f1"):
+            labels = [item.labels[row["field"]] for item in items if item.language == row["language"]]
+            values = len(_values(model.prompts(), row["field"]))
+            planted = _planted_value(row["measure"], rate_of(number, IN_USE, row["language"]), labels, values)
+            where = {name: row[name] for name in ("language", "field", "measure")}
+            intervals.append({**where, "hit": row["low"] <= planted <= row["high"]})
+    comparisons = [
+        {"language": each.language, "measure": each.measure, "verdict": each.verdict}
+        for each in compare(frames[IN_USE], frames[CANDIDATE])
+    ]
+    return {"intervals": intervals, "comparisons": comparisons, "calls": calls}
+
+
+def _marked(prompts: Path, copy: Path, number: int, side: str) -> Path:
+    """A copy of the prompts that says which draw it is: the endpoint reads it, and no ledger has its answers."""
+    shutil.copytree(prompts, copy, ignore=shutil.ignore_patterns("golden"))
+    instructions = copy / "instructions.md"
+    instructions.write_text(f"{instructions.read_text(encoding='utf-8')}\nDraw {number}, {side}.\n", encoding="utf-8")
+    return copy
+
+
+def _planted_value(measure: str, rate: float, labels: Sequence[str], values: int) -> float:
+    """The accuracy or the macro-F1 that errors at `rate` have in the long run, spread evenly over `values`."""
+    if measure == "accuracy":
+        return 1 - rate
+    counts = Counter(labels)
+    f1 = []
+    for count in counts.values():
+        hit, false = (1 - rate) * count, rate / (values - 1) * (len(labels) - count)
+        f1.append(2 * hit / (count + hit + false))
+    return sum(f1) / len(f1)
+
+
+def rate_of(number: int, side: str, language: str) -> float:
+    """The planted share of errors of a draw's prompt in a language."""
+    rate = random.Random(f"{number}/{language}").uniform(*RATES)
+    return rate + DROP if side == CANDIDATE else rate
+
+
+def planted(number: int, side: str, item: GoldenItem, prompts: Prompts) -> dict[str, Any]:
+    """What a draw's prompt answers to an item: its labels, each wrong by itself at the language's rate."""
+    rng = random.Random(f"{number}/{side}/{item.id}")
+    rate = rate_of(number, side, item.language)
+    answer: dict[str, Any] = {"summary": "Customer wants this: " + ", ".join(fact[0] for fact in item.facts)}
+    if rng.random() < rate:
+        answer["summary"] = "Klant vraagt iets en krijgt geen antwoord."
+    for name in CATEGORICAL:
+        wrong = [value for value in _values(prompts, name) if value != item.labels[name]]
+        answer[name] = rng.choice(wrong) if rng.random() < rate else item.labels[name]
+    for name in SCORES:
+        answer[name] = round(rng.random(), 2) if rng.random() < rate else item.labels[name]
+    return answer
+
+
+def _values(prompts: Prompts, name: str) -> Sequence[str]:
+    values: Sequence[str] = prompts.tool["toolSpec"]["inputSchema"]["json"]["properties"][name]["enum"]
+    return values
+
+
+class PlantedAnswerer(ScriptedAnswerer):
+    """Answers the golden corpus as the draw that the prompt names has it planted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._prompts = load_prompts(PROMPTS_OF_THE_PROJECT)
+        self._items = load_golden(PROMPTS_OF_THE_PROJECT, self._prompts)
+        self._script_of = lru_cache(maxsize=4)(self._made)
+
+    async def answer(self, request: ConverseRequest) -> Reply:
+        if named := re.search(rf"^Draw (\d+), ({IN_USE}|{CANDIDATE})\.$", request.system_text, re.M):
+            self.script = self._script_of(int(named[1]), named[2], request.model_id)
+        return await super().answer(request)
+
+    def _made(self, number: int, side: str, model_id: str) -> Script:
+        labels = {
+            sha256(user_text(self._prompts, model_id, item)): planted(number, side, item, self._prompts)
+            for item in self._items
+        }
+        return Script(labels=labels)
+
+
+def user_text(prompts: Prompts, model_id: str, item: GoldenItem) -> str:
+    request, _ = build_request(prompts, capabilities_of(model_id), item.interaction(), item.language)
+    text: str = request["messages"][0]["content"][0]["text"]
+    return text
+
+
+def serve(state: str) -> None:
+    """In a process of its own: the local AWS with a model that errs as planted."""
+    with LocalStack(None, answerer=PlantedAnswerer()) as stack:
+        provision(stack.environment)
+        announce_and_wait(stack, state)
