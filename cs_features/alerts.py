@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from cs_features.assets.feature_drift import DRIFT
 from cs_features.checks import CHECKS
 from cs_features.sensors import MAX_TRIES, REFUSED, RETRY_AFTER, landing_sensor
 
@@ -61,7 +62,8 @@ class Alert:
         return re.sub(r"[\ud800-\udfff\x00-\x08\x0b-\x1f]", "?", text)
 
 
-_RULES = {spec.name: spec.description for check in CHECKS for spec in check.check_specs}
+_SPECS = [DRIFT, *(spec for check in CHECKS for spec in check.check_specs)]
+_RULES = {spec.name: spec.description for spec in _SPECS}
 _CHECK_STEPS = {check.node_def.name for check in CHECKS}
 
 ADVICE = {

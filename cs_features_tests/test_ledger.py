@@ -136,7 +136,7 @@ def test_an_edited_country_block_asks_that_country_again_and_no_other(
     shutil.copytree(PROMPTS, prompts, ignore=shutil.ignore_patterns("golden"))
     lab = make_lab(**FAST, prompts_dir=prompts)
     lab.land("NL", DAY, "a.jsonl", jsonl(document(number) for number in range(3)))
-    lab.land("BE", DAY, "a.jsonl", jsonl(document(number, country="BE") for number in range(4)))
+    lab.land("BE", DAY, "a.jsonl", jsonl(document(number, country="BE") for number in range(10, 14)))
     for country in ("NL", "BE"):
         assert lab.process(country, only=EXTRACT).success
     file = prompts / "countries" / "BE.md"

@@ -149,10 +149,11 @@ def test_measuring_an_unchanged_prompt_again_asks_nothing(lab: Lab) -> None:
     assert second["sentiment_accuracy"] == first["sentiment_accuracy"]
 
 
-def test_an_outage_measures_nothing_rather_than_bad_quality(lab: Lab) -> None:
+def test_an_outage_measures_nothing_rather_than_bad_quality(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the golden items unanswered because Bedrock was down would block a country for its prompt."""
-    lab.stack.answerer.script = Script(faults={"408": 1.0})
-    with pytest.raises(Exception, match="Bedrock"):
+    monkeypatch.setattr("cs_features.extraction.engine.MAX_UNAVAILABLE", 1)  # as if it had been asked for long
+    lab.stack.answerer.script = Script(faults={"500": 0.5})
+    with pytest.raises(Exception, match="for good"):
         measure(lab, "tr-NL")
     assert lab.s3.list_objects_v2(Bucket=lab.settings.data_bucket, Prefix="extraction_quality/").get("KeyCount") == 0
 
