@@ -20,13 +20,13 @@ test: $(READY) ## every test but the slow ones
 	@$(BIN)/python -m pytest -q -m "not slow"
 
 evaluate: $(READY) ## how good the answers are [LANGUAGES="nl fr"] [CONFUSION=intent] [CANDIDATE=DIR] [CANDIDATE_MODEL=ID] [GATE=1] [LABELS=DIR [LIMIT=60]] [MODEL=GGUF or URL]
-	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.evaluate \
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.quality.evaluate \
 	  $(if $(LANGUAGES),--language $(LANGUAGES)) $(if $(CONFUSION),--confusion $(CONFUSION)) \
 	  $(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(CANDIDATE_MODEL),--candidate-model $(CANDIDATE_MODEL)) \
 	  $(if $(GATE),--gate) $(if $(LABELS),--labelled "$(LABELS)") $(if $(LIMIT),--limit $(LIMIT))
 
 calibrate: $(READY) ## fit each country's corrections of the scores on the golden corpus [COUNTRIES="NL BE"] [DRY_RUN=1] [MODEL=GGUF or URL]
-	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.calibrate \
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.quality.calibrate \
 	  $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(DRY_RUN),--dry-run)
 
 preview: $(READY) ## what CANDIDATE=DIR of prompts would change [COUNTRIES="NL BE"] [FIRST= LAST=] [SAMPLE=] [NOISE=1] [DRY_RUN=1]
@@ -42,7 +42,7 @@ lint: $(READY) ## format, lint, types, import contracts, prompt files
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m cs_features.lint_prompts
+	@$(BIN)/python -m cs_features.quality.lint_prompts
 
 format: $(READY)
 	@$(BIN)/ruff format .

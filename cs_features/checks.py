@@ -13,7 +13,7 @@ import polars as pl
 from cs_features.assets.metadata import as_table
 from cs_features.conservation import Balance, changed_since, count_landed
 from cs_features.partitions import Partition, interaction_partitions
-from cs_features.quality_floor import stands
+from cs_features.quality.floor import stands
 from cs_features.reconciliation import DIFFERS
 from cs_features.resources import Landing, Model
 from cs_features.schemas import features_schema

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.calibrate import fits_of, with_calibration
-from cs_features.calibration import DISSATISFIED_TO, URGENT_FROM, apply, corrected, fit, isotonic, thresholds
 from cs_features.extraction.prompts import ModelCalibration, ScoreCalibration, load_prompts
+from cs_features.quality.calibrate import fits_of, with_calibration
+from cs_features.quality.calibration import DISSATISFIED_TO, URGENT_FROM, apply, corrected, fit, isotonic, thresholds
 from cs_features_tests.conftest import PROMPTS
 
 scores = st.floats(0, 1).map(lambda value: round(value, 3))

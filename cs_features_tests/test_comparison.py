@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from cs_features.comparison import FALSE_BETTER, Comparison, compare, sign_test
-from cs_features.evaluation import CATEGORICAL, SCORES
+from cs_features.quality.comparison import FALSE_BETTER, Comparison, compare, sign_test
+from cs_features.quality.evaluation import CATEGORICAL, SCORES
 from cs_features_tests.test_evaluation import frame_of
 
 MEASURES = 10  # four fields, two scores, four of the summary

@@ -10,9 +10,19 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from cs_features import drift
-from cs_features.drift import ALPHA, BASELINE_WEEKS, COLUMNS, FEATURES, MIX, RELEVANT, distributions, told, verdicts
 from cs_features.extraction.prompts import load_prompts
+from cs_features.quality import drift
+from cs_features.quality.drift import (
+    ALPHA,
+    BASELINE_WEEKS,
+    COLUMNS,
+    FEATURES,
+    MIX,
+    RELEVANT,
+    distributions,
+    told,
+    verdicts,
+)
 from cs_features.schemas import features_schema
 from cs_features_tests.conftest import PROMPTS
 

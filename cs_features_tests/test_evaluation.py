@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, spearmanr
 
-from cs_features.evaluation import (
+from cs_features.quality.evaluation import (
     ANSWERS_SCHEMA,
     CATEGORICAL,
     QUALITY_SCHEMA,
@@ -23,7 +23,7 @@ from cs_features.evaluation import (
     quality,
     wilson,
 )
-from cs_features.golden import GoldenItem
+from cs_features.quality.golden import GoldenItem
 from cs_features_tests.test_golden import LABELS, item
 
 SUMMARY = "Customer asks what it costs to send a parcel abroad; the agent names the price and the customer thanks them."

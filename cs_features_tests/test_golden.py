@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cs_features.extraction.prompts import PromptError
-from cs_features.golden import GoldenItem, load_golden
+from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features_tests.conftest import PROMPTS
 from cs_features_tests.desk import PROMPTS_READ
 

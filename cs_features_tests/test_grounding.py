@@ -2,7 +2,7 @@
 
 import pytest
 
-from cs_features.grounding import LENGTH, facts_told, is_english, is_fit, repeats, unsupported
+from cs_features.quality.grounding import LENGTH, facts_told, is_english, is_fit, repeats, unsupported
 from cs_features_tests.conftest import PROMPTS
 from cs_features_tests.desk import PROMPTS_READ
 

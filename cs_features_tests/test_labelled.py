@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from cs_features.evaluation import wilson
-from cs_features.labelled import Expected, LabelledError, agreement, expected_of, labelled_frame, load_labelled
+from cs_features.quality.evaluation import wilson
+from cs_features.quality.labelled import Expected, LabelledError, agreement, expected_of, labelled_frame, load_labelled
 
 GOAL, CALM, ANNOYED = (
     "Did the assistant reserve your hotel?",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cs_features.lint_prompts import main, shared_words
+from cs_features.quality.lint_prompts import main, shared_words
 from cs_features_tests.conftest import PROMPTS
 
 

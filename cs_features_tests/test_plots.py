@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from cs_features import plots
-from cs_features.drift import Distribution, distributions
 from cs_features.extraction.prompts import load_prompts
+from cs_features.quality import plots
+from cs_features.quality.drift import Distribution, distributions
 from cs_features.schemas import Extraction
 from cs_features_tests.conftest import PROMPTS, REPOSITORY
 from cs_features_tests.test_drift import WEEK, customers, moved
@@ -149,7 +149,7 @@ def test_the_code_location_loads_without_matplotlib_and_drawing_without_pyplot()
     program = """
 import sys, polars as pl
 import cs_features.definitions
-from cs_features import plots
+from cs_features.quality import plots
 assert not {"matplotlib", "scipy"} & set(sys.modules)
 plots.confusion(pl.DataFrame({"label": ["a"], "a": [1]}), "a")
 assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules

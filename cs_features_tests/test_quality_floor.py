@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 
 from cs_features.environments import Settings
-from cs_features.evaluation import QUALITY_SCHEMA, wilson
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompting import build_request
 from cs_features.extraction.prompts import Floors, load_prompts
-from cs_features.golden import GoldenItem, load_golden
 from cs_features.local.scripted import Script
-from cs_features.quality_floor import standing
+from cs_features.quality.evaluation import QUALITY_SCHEMA, wilson
+from cs_features.quality.floor import standing
+from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features_tests.conftest import DAY, PROMPTS, Lab, document, jsonl
 
 FLOORS = Floors(sentiment=0.7, primary_topic=0.6, intent=0.55, resolution_status=0.6)

@@ -7,13 +7,13 @@ import polars as pl
 
 from cs_features.assets.country_prompts import of_the_locale
 from cs_features.assets.metadata import as_table
-from cs_features.evaluation import CATEGORICAL, confusion, quality
 from cs_features.extraction.bedrock import RunStopper
 from cs_features.extraction.session import Session
-from cs_features.golden import load_golden
-from cs_features.golden_run import answers_of
 from cs_features.partitions import Locale, locale_partitions
-from cs_features.plots import confusion as confusion_picture
+from cs_features.quality.evaluation import CATEGORICAL, confusion, quality
+from cs_features.quality.golden import load_golden
+from cs_features.quality.golden_run import answers_of
+from cs_features.quality.plots import confusion as confusion_picture
 from cs_features.resources import Model
 from cs_features.storage import DataBucket
 

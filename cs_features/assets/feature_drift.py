@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 import polars as pl
 
-from cs_features import drift
 from cs_features.assets.metadata import as_table
 from cs_features.partitions import Partition, Week, week_partitions
+from cs_features.quality import drift
 from cs_features.storage import DataBucket, Tables
 
 DRIFT = dg.AssetCheckSpec(
@@ -47,7 +47,7 @@ DRIFT = dg.AssetCheckSpec(
 )
 def feature_drift(context: dg.AssetExecutionContext, data: DataBucket) -> Iterator[dg.MaterializeResult[pl.DataFrame]]:
     # matplotlib: most runs of this code location draw nothing.
-    from cs_features.plots import distributions
+    from cs_features.quality.plots import distributions
 
     country_week = Week.from_key(context.partition_key)
     tables = data.tables()

@@ -8,7 +8,7 @@ import polars as pl
 from cs_features.aws import AwsRefusal
 from cs_features.feature_group import PublishingFailed, publish, require_group
 from cs_features.partitions import Partition, interaction_partitions
-from cs_features.quality_floor import stands
+from cs_features.quality.floor import stands
 from cs_features.resources import FeatureGroup, Landing, Model
 from cs_features.schemas import features_schema
 from cs_features.storage import DataBucket

@@ -7,8 +7,8 @@ import polars as pl
 
 from cs_features.assets.metadata import as_table
 from cs_features.by_language import by_language
-from cs_features.calibration import corrected, thresholds
 from cs_features.partitions import Partition, interaction_partitions
+from cs_features.quality.calibration import corrected, thresholds
 from cs_features.resources import Model
 from cs_features.schemas import features_schema
 from cs_features.validation import split

@@ -13,7 +13,6 @@ from typing import Any
 import polars as pl
 
 from cs_features.aws import explained
-from cs_features.calibration import corrected
 from cs_features.extraction.engine import Extractor, Outcome, fan_out
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.prompting import ConverseRequest
@@ -33,6 +32,7 @@ from cs_features.preview.plan import (
     price_of_sample,
     with_requests,
 )
+from cs_features.quality.calibration import corrected
 from cs_features.resources import Model
 from cs_features.schemas import ANSWER_FIELDS, Reason
 from cs_features.storage import DataBucket

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cs_features.evaluation import Z
+from cs_features.quality.evaluation import Z
 
 LEAST = 10  # of a stratum, as far as half of the sample goes: language effects hide in small strata
 SEED = "preview-1"

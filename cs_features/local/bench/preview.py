@@ -19,7 +19,6 @@ from typing import Any
 import polars as pl
 
 from cs_features.environments import PROMPTS_OF_THE_PROJECT, settings
-from cs_features.evaluation import CATEGORICAL, SCORES
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.table import plan
 from cs_features.local.bench.children import Job, alone
@@ -31,6 +30,7 @@ from cs_features.preview.changes import EVERY_VALUE
 from cs_features.preview.plan import Scope
 from cs_features.preview.run import Preview
 from cs_features.preview.run import preview as preview_of
+from cs_features.quality.evaluation import CATEGORICAL, SCORES
 from cs_features.resources import Model, resources_for
 from cs_features.schemas import ANSWER_FIELDS
 from cs_features.storage import DataBucket, Tables

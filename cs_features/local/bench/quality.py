@@ -18,21 +18,21 @@ from typing import Any
 
 import polars as pl
 
-from cs_features import evaluation
-from cs_features.comparison import compare
 from cs_features.environments import PROMPTS_OF_THE_PROJECT, settings
-from cs_features.evaluation import CATEGORICAL, SCORES
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompting import build_request
 from cs_features.extraction.prompts import Prompts, load_prompts
-from cs_features.golden import GoldenItem, load_golden
-from cs_features.golden_run import answers_of
 from cs_features.local.bench.children import Job, alone, announce_and_wait, stack_of
 from cs_features.local.bench.figures import Figure, Say, at_least, exactly, percent
 from cs_features.local.converse import ConverseRequest, Reply
 from cs_features.local.provision import provision
 from cs_features.local.scripted import Script, ScriptedAnswerer, sha256
 from cs_features.local.stack import LocalStack
+from cs_features.quality import evaluation
+from cs_features.quality.comparison import compare
+from cs_features.quality.evaluation import CATEGORICAL, SCORES
+from cs_features.quality.golden import GoldenItem, load_golden
+from cs_features.quality.golden_run import answers_of
 from cs_features.resources import Model, resources_for
 from cs_features.storage import DataBucket
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import polars as pl
 
 from cs_features.aws import AwsRefusal
-from cs_features.calibration import Fit, as_yaml, fit
 from cs_features.environments import settings
-from cs_features.evaluation import SCORES
 from cs_features.extraction.bedrock import RunStopper
 from cs_features.extraction.prompts import CountryFile, ModelCalibration
 from cs_features.extraction.session import Session
-from cs_features.golden import load_golden
-from cs_features.golden_run import answers_of
+from cs_features.quality.calibration import Fit, as_yaml, fit
+from cs_features.quality.evaluation import SCORES
+from cs_features.quality.golden import load_golden
+from cs_features.quality.golden_run import answers_of
 from cs_features.resources import Model, resources_for
 
 

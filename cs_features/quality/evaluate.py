@@ -16,16 +16,16 @@ from typing import Any, TypeVar
 import polars as pl
 
 from cs_features.aws import AwsRefusal
-from cs_features.comparison import FALSE_BETTER, WORSE_BY_CHANCE, compare
 from cs_features.environments import settings
-from cs_features.evaluation import CATEGORICAL, SCORES, confusion, quality
 from cs_features.extraction.bedrock import RunStopper
 from cs_features.extraction.models import CAPABILITIES
 from cs_features.extraction.prompts import PromptError
 from cs_features.extraction.session import Session
-from cs_features.golden import GoldenItem, load_golden
-from cs_features.golden_run import Answers, Asked, answers_of, ask
-from cs_features.labelled import FIELDS, agreement, labelled_frame, load_labelled
+from cs_features.quality.comparison import FALSE_BETTER, WORSE_BY_CHANCE, compare
+from cs_features.quality.evaluation import CATEGORICAL, SCORES, confusion, quality
+from cs_features.quality.golden import GoldenItem, load_golden
+from cs_features.quality.golden_run import Answers, Asked, answers_of, ask
+from cs_features.quality.labelled import FIELDS, agreement, labelled_frame, load_labelled
 from cs_features.resources import Model, resources_for
 from cs_features.storage import DataBucket
 

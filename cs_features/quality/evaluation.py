@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.golden import GoldenItem
-from cs_features.grounding import facts_told, is_english, is_fit, repeats, unsupported
+from cs_features.quality.golden import GoldenItem
+from cs_features.quality.grounding import facts_told, is_english, is_fit, repeats, unsupported
 
 CATEGORICAL = ("sentiment", "primary_topic", "intent", "resolution_status")
 SCORES = ("urgency_score", "csat_indicator")

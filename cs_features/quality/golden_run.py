@@ -11,15 +11,15 @@ from typing import Any
 import polars as pl
 
 from cs_features.aws import explained
-from cs_features.calibration import corrected
-from cs_features.evaluation import answers_frame
 from cs_features.extraction.bedrock import RunStopper
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
 from cs_features.extraction.prompts import PromptError
 from cs_features.extraction.session import Session, extract
-from cs_features.golden import GoldenItem
 from cs_features.languages import UNDETERMINED
+from cs_features.quality.calibration import corrected
+from cs_features.quality.evaluation import answers_frame
+from cs_features.quality.golden import GoldenItem
 from cs_features.resources import Model
 from cs_features.schemas import Interaction, Reason
 from cs_features.storage import DataBucket, s3_client

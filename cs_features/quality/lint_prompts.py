@@ -11,7 +11,7 @@ from pathlib import Path
 from cs_features.environments import prompts_dir
 from cs_features.extraction.examples import Example
 from cs_features.extraction.prompts import PromptError, Prompts, load_prompts
-from cs_features.golden import GoldenItem, load_golden
+from cs_features.quality.golden import GoldenItem, load_golden
 
 WORDS_IN_A_ROW = 5
 

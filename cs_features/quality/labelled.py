@@ -35,7 +35,7 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError
 
-from cs_features.evaluation import ALL, wilson
+from cs_features.quality.evaluation import ALL, wilson
 from cs_features.schemas import Interaction, reason_of
 
 # STAR's tasks that are over when the chat is.

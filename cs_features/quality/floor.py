@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from cs_features.evaluation import CATEGORICAL, wilson
 from cs_features.extraction.prompts import Floors
 from cs_features.partitions import Locale, locale_partitions
+from cs_features.quality.evaluation import CATEGORICAL, wilson
 from cs_features.resources import Model
 from cs_features.storage import Tables
 

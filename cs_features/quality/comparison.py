@@ -12,7 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from cs_features.evaluation import ALL, ERRORS, SHARES, Interval, Z, mean_interval
+from cs_features.quality.evaluation import ALL, ERRORS, SHARES, Interval, Z, mean_interval
 
 # The chance that a run calls anything better that is not, whatever the number of its comparisons.
 FALSE_BETTER = 0.025
