@@ -1,6 +1,7 @@
 """`make lint` on `prompts/`: whatever is wrong is named with file and line, before anybody pays for it."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,13 @@ def test_the_shipped_prompts_are_clean(capsys: pytest.CaptureFixture[str]) -> No
         ("countries/NL.md", "floors: {sentiment: 0.70", "floors: {sentiment: 70", "floors:", "floors.sentiment"),
         ("countries/NL.md", "floors:", "flours:", None, "floors: Field required"),
         ("countries/NL.md", "name: Netherlands", "name: [", None, "NL.md:"),
-        ("countries/NL.md", "knots: [[", "knots: [[0.9, 0.9], [", "knots:", "knots must rise"),
+        (
+            "countries/NL.md",
+            "name: Netherlands\n",
+            "name: Netherlands\nname: Nederland\n",
+            "Nederland",
+            "name occurs twice",
+        ),
         ("countries/NL.md", '"sentiment": "negative"', '"sentiment": "angry"', '"angry"', "the example's sentiment"),
         ("countries/NL.md", '"csat_indicator": 0.1}', '"csat_indicator": 0.1', '"csat_indicator": 0.1', "no JSON"),
         ("countries/NL.md", '"summary": "Customer complains', '"resume": "Customer complains', '"resume"', "summary"),
@@ -74,6 +81,16 @@ def test_a_wrong_file_is_named_with_its_line(
     assert lines
     where = f"{path}:{line_of(path, at)}:" if at else f"{path}:"
     assert any(line.startswith(where) for line in lines), lines
+
+
+def test_a_correction_that_turns_scores_around_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Typed by hand: the more urgent of two customers would come out as the less urgent one."""
+    path = folder / "countries" / "NL.md"
+    text = re.sub(r"(?m)^calibration:.*\n(?:[ \t]+.*\n)*", "", path.read_text(encoding="utf-8"))
+    falling = "calibration: {m: {urgency_score: {threshold: 0.5, knots: [[0.5, 0.6], [0.4, 0.7]]}}}"
+    path.write_text(text.replace("country: NL\n", f"country: NL\n{falling}\n", 1), encoding="utf-8")
+    assert main(folder) == 1
+    assert f"{path}:3: calibration.m.urgency_score.knots: Value error, knots must rise" in capsys.readouterr().err
 
 
 def test_an_impossible_golden_label_is_named_with_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

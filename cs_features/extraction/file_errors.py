@@ -21,6 +21,18 @@ def told(path: Path, error: ValidationError, text: str, first_line: int) -> list
     ]
 
 
+def repeated_keys(path: Path, text: str, first_line: int) -> list[str]:
+    """A line each key that a YAML mapping holds twice: YAML takes the last one and says nothing."""
+    root = yaml.compose(text)
+    keys = [key for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
+    first = {key.value: key for key in reversed(keys)}
+    return [
+        f"{path}:{first_line + key.start_mark.line}: {key.value} occurs twice"
+        for key in keys
+        if key is not first[key.value]
+    ]
+
+
 def told_of_yaml(path: Path, error: yaml.YAMLError, first_line: int) -> str:
     """What a YAML text breaks, with its line."""
     mark = getattr(error, "problem_mark", None)

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from cs_features.extraction.examples import Example, ExampleError, examples_in
-from cs_features.extraction.file_errors import each_told, told, told_of_yaml
+from cs_features.extraction.file_errors import each_told, repeated_keys, told, told_of_yaml
 from cs_features.hashing import content_hash
 from cs_features.languages import ISO_639_1
 from cs_features.schemas import Channel, Extraction, extraction_model
@@ -235,6 +235,7 @@ def _country_file(path: Path, answers: type[Extraction]) -> CountryFile:
     problems += _sections(path, match[2], first_line)
     try:
         fields = yaml.safe_load(front)
+        problems += repeated_keys(path, front, 2)
         if not isinstance(fields, dict):
             raise PromptError(f"{path}:2: the front matter must be `key: value` lines")
         file = CountryFile.model_validate({**fields, "body": body, "examples": examples}, context={"stem": path.stem})
