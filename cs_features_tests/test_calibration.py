@@ -1,5 +1,6 @@
 """Corrections of the scores: monotone, fitted on labels, kept only where they help, written into country files."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,17 @@ from hypothesis import strategies as st
 
 from cs_features.extraction.prompts import ModelCalibration, ScoreCalibration, load_prompts
 from cs_features.quality.calibrate import fits_of, with_calibration
-from cs_features.quality.calibration import DISSATISFIED_TO, URGENT_FROM, apply, corrected, fit, isotonic, thresholds
-from cs_features_tests.conftest import PROMPTS
+from cs_features.quality.calibration import (
+    DISSATISFIED_TO,
+    URGENT_FROM,
+    Fit,
+    apply,
+    corrected,
+    fit,
+    isotonic,
+    thresholds,
+)
+from cs_features_tests.conftest import DAY, PROMPTS, Lab, document, jsonl
 
 scores = st.floats(0, 1).map(lambda value: round(value, 3))
 pairs = st.lists(st.tuples(scores, scores), min_size=1, max_size=60)
@@ -132,3 +142,29 @@ def test_what_is_written_into_a_country_file_is_read_back_and_replaces_only_its_
         path.write_text(with_calibration(text, file, model_id, noise), encoding="utf-8")
     assert load_prompts(folder).countries["NL"].calibration == {}
     assert "calibration:" not in path.read_text(encoding="utf-8")
+
+
+def test_the_table_of_answers_keeps_what_the_model_said_and_the_features_what_it_means(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """A correction that is written into the file and applied to nothing: two months of calibration for no value."""
+    folder = shutil.copytree(PROMPTS, tmp_path / "prompts")
+    path = folder / "countries" / "NL.md"
+    how = ScoreCalibration(threshold=0.1, knots=((0.0, 0.2), (1.0, 0.3)))
+    found = Fit("urgency_score", 60, 0.3, 0.1, kept=True, calibration=how)
+    file = load_prompts(folder).countries["NL"]
+    text = with_calibration(path.read_text(encoding="utf-8"), file, lab.settings.model_id, {"urgency_score": found})
+    path.write_text(text, encoding="utf-8")
+    other = lab.with_settings(prompts_dir=folder)
+    other.land("NL", DAY, "a.jsonl", jsonl(document(number) for number in range(6)))
+    run = other.process()
+    assert run.success
+    both = lab.table("validated_features").join(lab.table("llm_extractions"), on="interaction_id", suffix="_said")
+    assert both.height == 6
+    assert both["urgency_score"].to_list() == pytest.approx(
+        (0.2 + 0.1 * both["urgency_score_said"]).to_list(), abs=0.001
+    )
+    assert both["csat_indicator"].equals(both["csat_indicator_said"].alias("csat_indicator"))
+    # The threshold of the file counts, too: all of 0.2 to 0.3 lie above 0.1 and below the usual 0.6.
+    (row,) = run.metadata("validated_features")["by_language"].records
+    assert row.data["urgent"] == 6
