@@ -18,7 +18,7 @@ def by_language(
     accepted = raw.filter(pl.col("status") == "accepted").select(
         "interaction_id",
         "language",
-        (pl.col("language_stated") & (pl.col("language_detected") != pl.col("language"))).alias("disagrees"),
+        (pl.col("language_detected") != pl.col("language")).alias("disagrees"),
     )
     paid = extractions.filter(~pl.col("reused")).select("interaction_id", "cost_usd")
     published = validated.select(

@@ -26,7 +26,7 @@ def raw_interactions(
     frame, listed_at = read_partition(landing.zone(), partition.folder, partition.country, partition.date, languages)
     frame = settle(frame, partition, data.tables(), landing.window_days)
     objects = frame["source_uri"].n_unique()
-    disagreeing = frame.filter(pl.col("language_stated") & (pl.col("language_detected") != pl.col("language")))
+    disagreeing = frame.filter(pl.col("language_detected") != pl.col("language"))
     counts = dict(frame.group_by("status").len().iter_rows())
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     context.log.info(f"{partition}: {frame.height} documents in {objects} objects: {told}")
