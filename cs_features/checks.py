@@ -12,12 +12,11 @@ import polars as pl
 
 from cs_features.assets.metadata import as_table
 from cs_features.conservation import Balance, changed_since, count_landed
-from cs_features.partitions import Partition, interaction_partitions
+from cs_features.orchestration.partitions import interaction_partitions, partition_of
+from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.quality.floor import stands
 from cs_features.reconciliation import DIFFERS
-from cs_features.resources import Landing, Model
 from cs_features.schemas import features_schema
-from cs_features.storage import DataBucket
 from cs_features.validation import judge
 
 # Above or below these a human should look; nothing is blocked.
@@ -40,7 +39,7 @@ def quality_floor(
     context: dg.AssetCheckExecutionContext, model: Model, data: DataBucket, raw_interactions: pl.DataFrame
 ) -> dg.AssetCheckResult:
     languages = set(raw_interactions.filter(pl.col("status") == "accepted")["language"])
-    found = stands(Partition.of(context).country, languages, model, data.tables())
+    found = stands(partition_of(context).country, languages, model, data.tables())
     return dg.AssetCheckResult(
         passed=not found.below and not found.unmeasured,
         # Only what is known to be bad blocks.
@@ -59,7 +58,7 @@ def quality_floor(
 def schema(
     context: dg.AssetCheckExecutionContext, model: Model, validated_features: pl.DataFrame
 ) -> dg.AssetCheckResult:
-    partition = Partition.of(context)
+    partition = partition_of(context)
     verdict = judge(validated_features, features_schema(model.prompts().answer_model, partition.country))
     return dg.AssetCheckResult(
         passed=verdict.passed,
@@ -89,7 +88,7 @@ def conservation(
     rejected_records: pl.DataFrame,
 ) -> dg.AssetCheckResult:
     zone = landing.zone()
-    objects, _ = zone.list_folder(Partition.of(context).folder)
+    objects, _ = zone.list_folder(partition_of(context).folder)
     objects = [item for item in objects if item.is_document_file]
     since = changed_since(objects, raw_interactions, _listed_at(context, raw_interactions), zone)
     landed, duplicates = count_landed(zone.read_all(item for item in objects if item.key not in since.landed))

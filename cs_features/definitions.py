@@ -29,14 +29,15 @@ from cs_features.jobs import (
     watch_drift,
     weekly_drift,
 )
+from cs_features.orchestration.resources import build_resources
 from cs_features.prompt_sensor import prompt_sensor
-from cs_features.resources import resources_for
 from cs_features.sensors import landing_sensor
+from cs_features.services import build_services
 
 
 def build_defs(**resource_overrides: Any) -> dg.Definitions:
     """The definitions of production; tests pass other resources by name and get the same object."""
-    resources = {**resources_for(settings()), **resource_overrides}
+    resources = {**build_resources(build_services(settings())), **resource_overrides}
     return dg.Definitions(
         assets=[
             country_prompts,

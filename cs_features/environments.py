@@ -6,6 +6,7 @@ region and endpoints are boto3's own variables and are read by boto3.
 
 import os
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -32,6 +33,8 @@ class Settings(BaseModel):
     max_concurrency: int = Field(32, ge=1, le=512)
     max_cost_usd: float = Field(25.0, ge=0)
     prompts_dir: Path = PROMPTS_OF_THE_PROJECT
+    # The first day that is a partition. A few months: a UI that opens on years of empty days shows nothing.
+    first_date: date = date(2026, 9, 1)
     landing_window_days: int = Field(35, ge=1)
     landing_quiet_seconds: int = Field(60, ge=0)
     landing_max_requests: int = Field(50, ge=1)
@@ -68,9 +71,3 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
 def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:
     """boto3 itself reads AWS_DEFAULT_REGION alone; AWS_REGION is what Lambda, ECS and people set."""
     return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None
-
-
-def prompts_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """The one setting that partitions need when they are imported; the others are judged by `settings`."""
-    given = environ.get(f"{PREFIX}PROMPTS_DIR")
-    return Path(given) if given else PROMPTS_OF_THE_PROJECT

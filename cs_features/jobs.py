@@ -8,20 +8,18 @@ from pydantic import Field
 
 from cs_features.assets.metadata import as_table
 from cs_features.extraction.bedrock import RunStopper
-from cs_features.partitions import (
-    Week,
+from cs_features.orchestration.partitions import (
     country_partitions,
     interaction_partitions,
     locale_partitions,
-    monday_of,
     week_partitions,
 )
+from cs_features.orchestration.resources import DataBucket, Landing, Model
+from cs_features.partitions import Week, monday_of
 from cs_features.preview.changes import as_shown
 from cs_features.preview.plan import Scope
 from cs_features.preview.run import preview
 from cs_features.quote import as_frame, partitions_between, quotes
-from cs_features.resources import Landing, Model
-from cs_features.storage import DataBucket
 
 CHAIN = dg.AssetSelection.assets(
     "raw_interactions", "llm_extractions", "validated_features", "rejected_records", "feature_store"

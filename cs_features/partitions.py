@@ -1,22 +1,16 @@
-"""The partitions, and the only place that knows a key such as "NL|2026-11-24": the flow's are date x country.
-What is watched by the week is week x country, and those keys look the same.
+"""The partitions as plain values, and the only place that knows a key such as "NL|2026-11-24": the flow's are
+date x country. What is watched by the week is week x country, and those keys look the same.
 
 A country exists because `prompts/countries/{CC}.md` exists, a locale such as nl-BE because the golden corpus
-has items of it. Days are UTC and include today. Nothing here reads S3.
+has items of it. Days are UTC and include today. Nothing here reads S3 or knows Dagster; the definitions that
+Dagster needs are made of these values in `orchestration/partitions.py`.
 """
 
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-
-import dagster as dg
-
-from cs_features.environments import prompts_dir
-
-FIRST_DATE = "2025-01-01"
 
 
 def countries_in(prompts: Path) -> list[str]:
@@ -34,30 +28,6 @@ def countries_in(prompts: Path) -> list[str]:
     return countries
 
 
-def partitions_for(countries: Sequence[str]) -> dg.MultiPartitionsDefinition:
-    return dg.MultiPartitionsDefinition(
-        {
-            # end_offset=1: without it Dagster leaves today out, and documents that land today
-            # would belong to an unknown partition.
-            "date": dg.DailyPartitionsDefinition(start_date=FIRST_DATE, timezone="UTC", end_offset=1),
-            "country": dg.StaticPartitionsDefinition(list(countries)),
-        }
-    )
-
-
-def weeks_for(countries: Sequence[str]) -> dg.MultiPartitionsDefinition:
-    first = monday_of(date.fromisoformat(FIRST_DATE))
-    return dg.MultiPartitionsDefinition(
-        {
-            # day_offset=1: from Monday on. end_offset=1: the week that is going on is one too.
-            "week": dg.WeeklyPartitionsDefinition(
-                start_date=first.isoformat(), timezone="UTC", day_offset=1, end_offset=1
-            ),
-            "country": dg.StaticPartitionsDefinition(list(countries)),
-        }
-    )
-
-
 def monday_of(day: date) -> date:
     return day - timedelta(days=day.weekday())
 
@@ -73,12 +43,6 @@ def locales_in(prompts: Path) -> list[str]:
     return [f"{language}-{country}" for country, language in sorted(found)]
 
 
-interaction_partitions = partitions_for(countries_in(prompts_dir()))
-week_partitions = weeks_for(countries_in(prompts_dir()))
-country_partitions = dg.StaticPartitionsDefinition(countries_in(prompts_dir()))
-locale_partitions = dg.StaticPartitionsDefinition(locales_in(prompts_dir()))
-
-
 @dataclass(frozen=True, order=True)
 class Partition:
     """One country's day."""
@@ -87,16 +51,10 @@ class Partition:
     date: date
 
     @classmethod
-    def of(
-        cls, context: dg.OpExecutionContext | dg.AssetCheckExecutionContext | dg.AssetExecutionContext
-    ) -> "Partition":
-        return cls.from_key(context.partition_key)
-
-    @classmethod
     def from_key(cls, key: str) -> "Partition":
-        """From a Dagster key, whose dimensions are ordered by their names."""
-        dimensions = interaction_partitions.get_partition_key_from_str(key).keys_by_dimension
-        return cls(country=dimensions["country"], date=date.fromisoformat(dimensions["date"]))
+        """From a Dagster key, whose dimensions are ordered by their names; ValueError for anything else."""
+        country, day = key.split("|")
+        return cls(country=country, date=date.fromisoformat(day))
 
     @classmethod
     def from_folder(cls, folder: str) -> "Partition":
@@ -105,8 +63,8 @@ class Partition:
         return cls(country=country.removeprefix("country="), date=date.fromisoformat(day.removeprefix("date=")))
 
     @property
-    def key(self) -> dg.MultiPartitionKey:
-        return dg.MultiPartitionKey({"country": self.country, "date": self.date.isoformat()})
+    def key(self) -> str:
+        return f"{self.country}|{self.date.isoformat()}"
 
     @property
     def folder(self) -> str:
@@ -126,12 +84,12 @@ class Week:
 
     @classmethod
     def from_key(cls, key: str) -> "Week":
-        dimensions = week_partitions.get_partition_key_from_str(key).keys_by_dimension
-        return cls(country=dimensions["country"], monday=date.fromisoformat(dimensions["week"]))
+        country, monday = key.split("|")
+        return cls(country=country, monday=date.fromisoformat(monday))
 
     @property
-    def key(self) -> dg.MultiPartitionKey:
-        return dg.MultiPartitionKey({"country": self.country, "week": self.monday.isoformat()})
+    def key(self) -> str:
+        return f"{self.country}|{self.monday.isoformat()}"
 
     @property
     def days(self) -> list[Partition]:
@@ -173,11 +131,3 @@ class Locale:
 
 # Anything that a table may be kept by: its folder is below the table's.
 AnyPartition = Partition | Week | Locale
-
-
-def partition_of(context: dg.OutputContext | dg.InputContext) -> Partition | Week | None:
-    """What an IO manager is asked for; None is a table over all partitions."""
-    if not context.has_partition_key:
-        return None
-    kind = Week if context.asset_partitions_def == week_partitions else Partition
-    return kind.from_key(context.partition_key)

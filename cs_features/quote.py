@@ -22,9 +22,9 @@ from cs_features.extraction.prompting import ConverseRequest, prefix_tokens
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.table import plan
 from cs_features.landing import read_partition
-from cs_features.partitions import Partition, interaction_partitions
-from cs_features.resources import Landing, Model, resources_for
-from cs_features.storage import DataBucket
+from cs_features.orchestration.partitions import interaction_partitions
+from cs_features.partitions import Partition
+from cs_features.services import DataBucket, Landing, Model, build_services
 
 HISTORY_DAYS = 14
 ENOUGH_CALLS = 500
@@ -222,8 +222,8 @@ def main() -> int:
     options = parser.parse_args()
     partitions = partitions_between(options.country, options.first, options.last or options.first)
     try:
-        resources = resources_for(settings())
-        found = quotes(partitions, resources["landing"], resources["data"], resources["model"])
+        services = build_services(settings())
+        found = quotes(partitions, services.landing, services.data, services.model)
     except (AwsRefusal, ValueError) as error:  # what is set wrongly, in a sentence
         print(error, file=sys.stderr)
         return 1

@@ -16,10 +16,10 @@ from pydantic import BaseModel
 from cs_features.aws import AwsRefusal
 from cs_features.jobs import process_interactions
 from cs_features.landing_zone import LandedObject, LandingZone
-from cs_features.partitions import Partition, interaction_partitions
+from cs_features.orchestration.partitions import interaction_partitions
+from cs_features.orchestration.resources import DataBucket, Landing
+from cs_features.partitions import Partition
 from cs_features.reconciliation import Differences, latest_differences
-from cs_features.resources import Landing
-from cs_features.storage import DataBucket
 from cs_features.superseding import notes
 
 EMPTY = "empty"

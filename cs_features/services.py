@@ -1,47 +1,69 @@
-"""What the assets act through, made from the settings. One resource a thing in the world.
+"""What the product acts through, made from the settings: one plain object a thing in the world.
 
-A resource makes clients and nothing else; what is done with them stands in the modules it names.
+A service makes clients and nothing else; what is done with them stands in the modules it names. Dagster hands
+them to assets and sensors as resources (`orchestration/resources.py`); commands build them with `build_services`.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-from dagster_aws.s3 import S3Resource
-
 from cs_features import aws
-from cs_features.environments import Settings, aws_region
+from cs_features.environments import Settings
 from cs_features.extraction.bedrock import bedrock_client, converse
 from cs_features.extraction.brakes import Budget
 from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.host import host_folder
+from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.models import ModelCapabilities, capabilities_of
-from cs_features.extraction.pricing import price_list
 from cs_features.extraction.prompts import Prompts, load_prompts
 from cs_features.extraction.quota import Limiter
 from cs_features.landing_zone import LandingZone
-from cs_features.storage import DataBucket, ParquetTables, s3_client
+from cs_features.partitions import Partition
+from cs_features.storage import Tables
+
+S3_CONNECTIONS = 32  # as many as the readers of landing objects and tables, together
 
 
-class Landing(dg.ConfigurableResource[LandingZone]):
+@lru_cache(maxsize=1)
+def s3_client() -> Any:
+    """Made once a process: making one costs more than most calls."""
+    return aws.client("s3", max_pool_connections=S3_CONNECTIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landing:
     """The landing bucket, and how the sensor looks at it."""
 
-    s3: S3Resource
     bucket: str
     window_days: int
     quiet_seconds: int
     max_requests: int
 
     def zone(self) -> LandingZone:
-        return LandingZone(s3_client(self.s3), self.bucket)
+        return LandingZone(s3_client(), self.bucket)
 
 
-class Model(dg.ConfigurableResource[Any]):
+@dataclass(frozen=True, kw_only=True)
+class DataBucket:
+    """The data bucket: the tables, and the ledger beside them."""
+
+    name: str
+
+    def tables(self) -> Tables:
+        return Tables(s3_client(), self.name)
+
+    def ledger(self, partition: Partition) -> Ledger:
+        return Ledger(s3_client(), self.name, partition.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
     """The model, what it is told, and what a run may spend on it."""
 
     model_id: str
-    prompts_dir: str
+    prompts_dir: Path
     max_concurrency: int
     requests_per_minute: float | None
     tokens_per_minute: float | None
@@ -51,11 +73,14 @@ class Model(dg.ConfigurableResource[Any]):
         return capabilities_of(self.model_id)
 
     def prompts(self) -> Prompts:
-        # Read at each use, so that an edited prompt counts from the next run on.
-        return load_prompts(Path(self.prompts_dir))
+        # At each use, so that an edited prompt counts from the next run on; unchanged files are not read again.
+        return load_prompts(self.prompts_dir)
 
     def extractor(self, prompts: Prompts) -> Extractor:
         """What one run asks with; its budget begins at zero."""
+        # genai-prices: a run that asks nothing needs no prices.
+        from cs_features.extraction.pricing import price_list
+
         capabilities = self.capabilities()
         client = bedrock_client(self.max_concurrency, capabilities.timeout_seconds)
         return Extractor(
@@ -73,7 +98,8 @@ class Model(dg.ConfigurableResource[Any]):
         )
 
 
-class FeatureGroup(dg.ConfigurableResource[Any]):
+@dataclass(frozen=True, kw_only=True)
+class FeatureGroup:
     """The SageMaker feature group."""
 
     name: str
@@ -85,7 +111,8 @@ class FeatureGroup(dg.ConfigurableResource[Any]):
         return aws.client("sagemaker-featurestore-runtime", max_pool_connections=16)
 
 
-class Alerts(dg.ConfigurableResource[Any]):
+@dataclass(frozen=True, kw_only=True)
+class Alerts:
     """The SNS topic for incidents, and where the Dagster UI is, for the links in them."""
 
     topic_arn: str
@@ -98,28 +125,34 @@ class Alerts(dg.ConfigurableResource[Any]):
         )
 
 
-def resources_for(settings: Settings) -> Mapping[str, Any]:
-    """Every resource, by the name under which assets, checks and sensors ask for it."""
-    s3 = S3Resource(region_name=aws_region())
-    data = DataBucket(s3=s3, name=settings.data_bucket)
-    return {
-        "landing": Landing(
-            s3=s3,
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything that a run may act through."""
+
+    landing: Landing
+    data: DataBucket
+    model: Model
+    feature_group: FeatureGroup
+    alerts: Alerts
+
+
+def build_services(settings: Settings) -> Services:
+    return Services(
+        landing=Landing(
             bucket=settings.landing_bucket,
             window_days=settings.landing_window_days,
             quiet_seconds=settings.landing_quiet_seconds,
             max_requests=settings.landing_max_requests,
         ),
-        "model": Model(
+        data=DataBucket(name=settings.data_bucket),
+        model=Model(
             model_id=settings.model_id,
-            prompts_dir=str(settings.prompts_dir),
+            prompts_dir=settings.prompts_dir,
             max_concurrency=settings.max_concurrency,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
             max_cost_usd=settings.max_cost_usd,
         ),
-        "alerts": Alerts(topic_arn=settings.alerts_topic_arn or "", ui_url=settings.ui_url),
-        "feature_group": FeatureGroup(name=settings.feature_group),
-        "data": data,
-        "io_manager": ParquetTables(data=data),
-    }
+        feature_group=FeatureGroup(name=settings.feature_group),
+        alerts=Alerts(topic_arn=settings.alerts_topic_arn or "", ui_url=settings.ui_url),
+    )

@@ -1,32 +1,19 @@
 """The Parquet tables on S3, at `s3://{data bucket}/{asset}/country={CC}/date={YYYY-MM-DD}/data.parquet`.
 
 A table is one object a partition, replaced whole by one PUT, so a reader sees the old or the new and
-never a mixture. DuckDB, Athena and polars read it as it is. What a column means is in `schemas.py`.
+never a mixture. DuckDB, Athena and polars read it as it is. What a column means is in `schemas.py`; how Dagster
+reads and writes them, in `orchestration/io_manager.py`.
 """
 
 import io
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any
 
-import dagster as dg
 import polars as pl
 from botocore.exceptions import ClientError
-from dagster_aws.s3 import S3Resource
 
 from cs_features.aws import explained, is_missing
-from cs_features.extraction.ledger import Ledger
-from cs_features.partitions import AnyPartition, Partition, partition_of
-
-
-def s3_client(s3: S3Resource) -> Any:
-    """The client of `s3`, made once a process: making one costs more than most calls."""
-    return _made_once(s3.model_dump_json())
-
-
-@lru_cache(maxsize=8)
-def _made_once(configuration: str) -> Any:
-    return S3Resource.model_validate_json(configuration).get_client()
+from cs_features.partitions import AnyPartition, Partition
 
 
 class Tables:
@@ -82,49 +69,3 @@ class Tables:
             with suppress(ValueError):  # somebody else's folder
                 found.append(Partition.from_folder(key.split("/", 1)[1].rsplit("/", 1)[0]))
         return found
-
-
-class DataBucket(dg.ConfigurableResource[Tables]):
-    """The data bucket: the tables, and the ledger beside them."""
-
-    s3: S3Resource
-    name: str
-
-    def tables(self) -> Tables:
-        return Tables(s3_client(self.s3), self.name)
-
-    def ledger(self, partition: Partition) -> Ledger:
-        return Ledger(s3_client(self.s3), self.name, partition.folder)
-
-
-class ParquetTables(dg.ConfigurableIOManager):
-    """Dagster's way to the tables: a frame in, a frame out, one partition at a time."""
-
-    data: DataBucket
-
-    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
-        tables = self.data.tables()
-        partition = partition_of(context)
-        table = context.asset_key.path[-1]
-        size = tables.write(table, partition, obj)
-        context.add_output_metadata(
-            {
-                "dagster/row_count": obj.height,
-                "dagster/uri": tables.uri(table, partition),
-                "size_bytes": size,
-                "dagster/column_schema": dg.TableSchema(
-                    columns=[dg.TableColumn(name, str(dtype)) for name, dtype in obj.schema.items()]
-                ),
-            }
-        )
-
-    def load_input(self, context: dg.InputContext) -> pl.DataFrame:
-        partition = partition_of(context)
-        table = context.asset_key.path[-1]
-        frame = self.data.tables().read(table, partition)
-        if frame is None:
-            raise dg.Failure(
-                f"{table} has no {partition}: materialize it first, or run process_interactions for this partition",
-                allow_retries=False,
-            )
-        return frame

@@ -23,14 +23,17 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+os.environ["CS_FEATURES_FIRST_DATE"] = "2025-01-01"  # before the partitions are made; DAY lies outside every window
+
 from cs_features.definitions import build_defs
 from cs_features.environments import Settings
 from cs_features.feature_group import EVENT_TIME, IDENTIFIER, feature_definitions
 from cs_features.local.provision import provision
 from cs_features.local.scripted import Script, ScriptedAnswerer
 from cs_features.local.stack import LocalStack
+from cs_features.orchestration.resources import build_resources
 from cs_features.partitions import Partition
-from cs_features.resources import resources_for
+from cs_features.services import build_services
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PROMPTS = REPOSITORY / "prompts"
@@ -88,7 +91,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsAndModel]:
         # Runs on one host share journals and a limiter below the temporary folder: not with an earlier session.
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("host")))
         for name in [name for name in os.environ if name.startswith(("CS_FEATURES_", "AWS_"))]:
-            patch.delenv(name)
+            if name != "CS_FEATURES_FIRST_DATE":
+                patch.delenv(name)
         for name, value in local.environment.items():
             patch.setenv(name, value)
         patch.setenv("DAGSTER_DISABLE_TELEMETRY", "true")
@@ -169,7 +173,7 @@ class Lab:
 
     @property
     def resources(self) -> dict[str, Any]:
-        return dict(resources_for(self.settings))
+        return dict(build_resources(build_services(self.settings)))
 
     @property
     def definitions(self) -> dg.Definitions:

@@ -17,7 +17,7 @@ from cs_features.conservation import Balance
 from cs_features.environments import settings
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
-from cs_features.resources import resources_for
+from cs_features.services import build_services
 from cs_features.validation import split
 from cs_features_tests.conftest import DAY, AwsAndModel, Lab, Run, document, gz, id_of, jsonl
 
@@ -306,7 +306,7 @@ def test_a_prompt_that_is_not_cached_is_noticed(lab_model: Any, rows: list[dict[
 
 @pytest.fixture
 def lab_model() -> Any:
-    return resources_for(settings({}))["model"]
+    return build_services(settings({})).model
 
 
 @pytest.mark.parametrize(

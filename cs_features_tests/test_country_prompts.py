@@ -13,7 +13,8 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_graphql.test.utils import execute_dagster_graphql
 
 from cs_features.extraction.prompts import PromptError
-from cs_features.partitions import Locale, Partition, country_partitions, locale_partitions
+from cs_features.orchestration.partitions import country_partitions, locale_partitions
+from cs_features.partitions import Locale, Partition
 from cs_features.prompt_sensor import prompt_sensor
 from cs_features_tests.conftest import PROMPTS, AwsAndModel, Lab, document, jsonl
 

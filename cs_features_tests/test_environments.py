@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cs_features.environments import SettingsError, settings
-from cs_features.resources import resources_for
+from cs_features.orchestration.resources import build_resources
+from cs_features.services import build_services
 from cs_features_tests.conftest import REPOSITORY
 
 # The contract's table.
@@ -58,7 +59,7 @@ def test_a_variable_sets_its_setting_and_no_other(variable: str, text: str, fiel
 
 def test_the_settings_reach_what_they_are_about() -> None:
     """Two buckets mixed up between settings and resources would write tables into the landing zone."""
-    made = resources_for(
+    services = build_services(
         settings(
             {
                 "CS_FEATURES_LANDING_BUCKET": "the-landing",
@@ -72,6 +73,7 @@ def test_the_settings_reach_what_they_are_about() -> None:
             }
         )
     )
+    made = build_resources(services)
     landing = made["landing"]
     assert (landing.bucket, landing.window_days, landing.quiet_seconds, landing.max_requests) == (
         "the-landing",

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from cs_features.jobs import weekly_drift
-from cs_features.partitions import Partition, Week, interaction_partitions, week_partitions
+from cs_features.orchestration.partitions import interaction_partitions, week_partitions
+from cs_features.partitions import Partition, Week
 from cs_features.quality import drift
 from cs_features_tests.conftest import Lab, Run, document, jsonl
 from cs_features_tests.test_drift import FIRST, MONDAY, WEEK, customers, moved

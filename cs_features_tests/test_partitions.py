@@ -14,17 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.extraction.prompts import load_prompts
-from cs_features.partitions import (
-    FIRST_DATE,
-    Partition,
-    Week,
-    countries_in,
-    interaction_partitions,
-    monday_of,
-    partitions_for,
-    week_partitions,
-    weeks_for,
-)
+from cs_features.orchestration.partitions import interaction_partitions, partitions_for, week_partitions, weeks_for
+from cs_features.partitions import Partition, Week, countries_in, monday_of
 from cs_features_tests.conftest import PROMPTS, REPOSITORY
 
 some_partitions = st.builds(
@@ -66,12 +57,12 @@ def test_today_is_a_partition_and_tomorrow_is_none() -> None:
 
 def test_a_day_begins_at_midnight_utc_for_every_country() -> None:
     """In a local time zone, the documents of the last hour would be sought in the next day's folder."""
-    dates = partitions_for(["NL"]).get_partitions_def_for_dimension("date")
+    dates = partitions_for(["NL"], date(2025, 1, 1)).get_partitions_def_for_dimension("date")
     assert isinstance(dates, dg.DailyPartitionsDefinition)
     assert dates.timezone == "UTC"
     assert dates.get_partition_keys(datetime(2026, 11, 24, 0, 0, 1, tzinfo=timezone.utc))[-1] == "2026-11-24"
     assert dates.get_partition_keys(datetime(2026, 11, 23, 23, 59, tzinfo=timezone.utc))[-1] == "2026-11-23"
-    assert dates.get_first_partition_key() == FIRST_DATE
+    assert dates.get_first_partition_key() == "2025-01-01"
 
 
 def test_the_countries_are_those_that_the_prompts_have() -> None:
@@ -91,11 +82,12 @@ def test_a_new_country_is_one_new_file_and_nothing_else(tmp_path: Path) -> None:
 import json
 from datetime import date
 from cs_features.definitions import defs
-from cs_features.partitions import Partition, interaction_partitions
+from cs_features.orchestration.partitions import interaction_partitions
+from cs_features.partitions import Partition
 job = defs.resolve_job_def("process_interactions")
 print(json.dumps({
     "countries": interaction_partitions.get_partitions_def_for_dimension("country").get_partition_keys(),
-    "job": job.partitions_def.has_partition_key(Partition("DE", date(2026, 1, 2)).key),
+    "job": job.partitions_def.has_partition_key(Partition("DE", date(2026, 11, 2)).key),
 }))
 """
     environment = {
@@ -131,7 +123,7 @@ def test_every_day_is_in_one_week_which_begins_on_a_monday(country: str, day: da
 
 def test_the_weeks_reach_from_that_of_the_first_date_to_the_one_that_goes_on() -> None:
     """A week that can only be looked at when it is over is looked at too late."""
-    weeks = weeks_for(["NL"]).get_partitions_def_for_dimension("week")
+    weeks = weeks_for(["NL"], date(2025, 1, 1)).get_partitions_def_for_dimension("week")
     assert isinstance(weeks, dg.WeeklyPartitionsDefinition)
     assert weeks.timezone == "UTC"
     assert weeks.get_first_partition_key() == "2024-12-30"

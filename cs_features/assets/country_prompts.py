@@ -5,7 +5,8 @@ Its data version tells Dagster which partitions were extracted with another prom
 
 import dagster as dg
 
-from cs_features.partitions import Locale, country_partitions, locale_partitions
+from cs_features.orchestration.partitions import country_partitions, locale_partitions
+from cs_features.partitions import Locale
 
 country_prompts = dg.AssetSpec(
     "country_prompts",

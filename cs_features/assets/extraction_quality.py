@@ -1,7 +1,5 @@
 """How good the model in use is on the golden corpus, for each locale: known before anything is published."""
 
-from pathlib import Path
-
 import dagster as dg
 import polars as pl
 
@@ -9,13 +7,13 @@ from cs_features.assets.country_prompts import of_the_locale
 from cs_features.assets.metadata import as_table
 from cs_features.extraction.bedrock import RunStopper
 from cs_features.extraction.session import Session
-from cs_features.partitions import Locale, locale_partitions
+from cs_features.orchestration.partitions import locale_partitions
+from cs_features.orchestration.resources import DataBucket, Model
+from cs_features.partitions import Locale
 from cs_features.quality.evaluation import CATEGORICAL, confusion, quality
 from cs_features.quality.golden import load_golden
 from cs_features.quality.golden_run import answers_of
 from cs_features.quality.plots import confusion as confusion_picture
-from cs_features.resources import Model
-from cs_features.storage import DataBucket
 
 
 @dg.asset(
@@ -28,7 +26,7 @@ from cs_features.storage import DataBucket
 def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: DataBucket) -> dg.MaterializeResult[None]:
     locale = Locale.from_key(context.partition_key)
     prompts = model.prompts()
-    corpus = load_golden(Path(model.prompts_dir), prompts)
+    corpus = load_golden(model.prompts_dir, prompts)
     items = [item for item in corpus if (item.country, item.language) == (locale.country, locale.language)]
 
     def progress(session: Session, total: int) -> None:

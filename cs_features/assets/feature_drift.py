@@ -6,9 +6,11 @@ import dagster as dg
 import polars as pl
 
 from cs_features.assets.metadata import as_table
-from cs_features.partitions import Partition, Week, week_partitions
+from cs_features.orchestration.partitions import week_partitions
+from cs_features.orchestration.resources import DataBucket
+from cs_features.partitions import Partition, Week
 from cs_features.quality import drift
-from cs_features.storage import DataBucket, Tables
+from cs_features.storage import Tables
 
 DRIFT = dg.AssetCheckSpec(
     "drift",

@@ -7,11 +7,10 @@ import polars as pl
 
 from cs_features.aws import AwsRefusal
 from cs_features.feature_group import PublishingFailed, publish, require_group
-from cs_features.partitions import Partition, interaction_partitions
+from cs_features.orchestration.partitions import interaction_partitions, partition_of
+from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.quality.floor import stands
-from cs_features.resources import FeatureGroup, Landing, Model
 from cs_features.schemas import features_schema
-from cs_features.storage import DataBucket
 from cs_features.superseding import told, withdraw
 from cs_features.validation import judge
 
@@ -30,7 +29,7 @@ def feature_store(
     data: DataBucket,
     validated_features: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    partition = Partition.of(context)
+    partition = partition_of(context)
     # A run of this asset alone is not bound by the checks that failed in an earlier run: both guards again.
     verdict = judge(validated_features, features_schema(model.prompts().answer_model, partition.country))
     if not verdict.passed:

@@ -9,10 +9,9 @@ import dagster as dg
 import polars as pl
 
 from cs_features.assets.metadata import as_table
-from cs_features.partitions import interaction_partitions
+from cs_features.orchestration.partitions import interaction_partitions
+from cs_features.orchestration.resources import DataBucket, Landing
 from cs_features.reconciliation import DIFFERS, Differences, reconcile, window, write_differences
-from cs_features.resources import Landing
-from cs_features.storage import DataBucket
 from cs_features.validation import open_rejects_of
 
 

@@ -12,10 +12,10 @@ from cs_features.extraction.bedrock import RunStopper
 from cs_features.extraction.prompting import prefix_tokens
 from cs_features.extraction.session import MAX_SERVICE_FAILED_SHARE, MIN_SERVICE_FAILED, Session, extract
 from cs_features.extraction.table import extractions_frame, plan
-from cs_features.partitions import Partition, interaction_partitions
-from cs_features.resources import Model
+from cs_features.orchestration.partitions import interaction_partitions, partition_of
+from cs_features.orchestration.resources import DataBucket, Model
+from cs_features.partitions import Partition
 from cs_features.schemas import Reason
-from cs_features.storage import DataBucket
 
 PROGRESS_SECONDS = 10
 
@@ -52,7 +52,7 @@ def llm_extractions(
     data: DataBucket,
     raw_interactions: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    partition = Partition.of(context)
+    partition = partition_of(context)
     prompts = model.prompts()
     capabilities = model.capabilities()
     needed, requests = plan(raw_interactions, prompts, capabilities)

@@ -5,10 +5,9 @@ import polars as pl
 
 from cs_features.assets.metadata import as_table
 from cs_features.landing import read_partition
-from cs_features.partitions import Partition, interaction_partitions
-from cs_features.resources import Landing, Model
+from cs_features.orchestration.partitions import interaction_partitions, partition_of
+from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.schemas import Reason
-from cs_features.storage import DataBucket
 from cs_features.superseding import settle
 
 
@@ -21,7 +20,7 @@ from cs_features.superseding import settle
 def raw_interactions(
     context: dg.AssetExecutionContext, landing: Landing, model: Model, data: DataBucket
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    partition = Partition.of(context)
+    partition = partition_of(context)
     languages = model.prompts().countries[partition.country].languages
     frame, listed_at = read_partition(landing.zone(), partition.folder, partition.country, partition.date, languages)
     frame = settle(frame, partition, data.tables(), landing.window_days)

@@ -7,9 +7,9 @@ import polars as pl
 
 from cs_features.assets.metadata import as_table
 from cs_features.by_language import by_language
-from cs_features.partitions import Partition, interaction_partitions
+from cs_features.orchestration.partitions import interaction_partitions, partition_of
+from cs_features.orchestration.resources import Model
 from cs_features.quality.calibration import corrected, thresholds
-from cs_features.resources import Model
 from cs_features.schemas import features_schema
 from cs_features.validation import split
 
@@ -31,7 +31,7 @@ from cs_features.validation import split
 def validated_features(
     context: dg.AssetExecutionContext, model: Model, raw_interactions: pl.DataFrame, llm_extractions: pl.DataFrame
 ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
-    partition = Partition.of(context)
+    partition = partition_of(context)
     prompts = model.prompts()
     schema = features_schema(prompts.answer_model, partition.country)
     calibration = prompts.countries[partition.country].calibration.get(model.model_id)

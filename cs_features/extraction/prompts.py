@@ -8,7 +8,7 @@ import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -186,6 +186,19 @@ def load_prompts(folder: Path) -> Prompts:
         PromptError: a line each problem, with file, line and what is wrong; for a missing file, the
             variable to set.
     """
+    return _load_prompts(folder, _states_of_files(folder))
+
+
+def _states_of_files(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of every file that counts: equal as long as nobody has written any of them."""
+    files = [folder / "instructions.md", folder / "taxonomy.yaml", *sorted((folder / "countries").glob("*.md"))]
+    states = [(str(path), path.stat()) for path in files if path.exists()]
+    return tuple((path, state.st_mtime_ns, state.st_size) for path, state in states)
+
+
+@lru_cache(maxsize=4)
+def _load_prompts(folder: Path, _states: tuple[tuple[str, int, int], ...]) -> Prompts:
+    # A run asks for its prompts in every step; reading and checking them took a quarter of a small run.
     taxonomy = _taxonomy(folder / "taxonomy.yaml")  # without it no example can be judged
     answers = _answer_model(taxonomy)
     problems: list[str] = []

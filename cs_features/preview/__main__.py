@@ -18,7 +18,7 @@ from cs_features.extraction.bedrock import RunStopper
 from cs_features.preview.changes import as_shown
 from cs_features.preview.plan import Scope
 from cs_features.preview.run import preview
-from cs_features.resources import resources_for
+from cs_features.services import build_services
 
 DIRECTIONS_SHOWN = 15
 
@@ -38,11 +38,11 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true", help="only say what the sample and the rerun cost")
     options = parser.parse_args()
     try:
-        resources = resources_for(settings())
+        services = build_services(settings())
         found = preview(
             options.candidate,
-            resources["model"],
-            resources["data"],
+            services.model,
+            services.data,
             Scope(options.country, options.first, options.last, options.sample),
             dry_run=options.dry_run,
             noise=options.noise,

@@ -1,7 +1,7 @@
 """Before any call: the features in use, the sample, and what it costs. Reads the tables and ledgers, asks nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from cs_features.partitions import Partition
 from cs_features.preview.changes import sizes_of
 from cs_features.preview.sampling import allocate, draw
 from cs_features.quote import Habits, Quote, as_frame, assumed, learn, paid_calls, quote_of
-from cs_features.resources import Model
 from cs_features.schemas import ANSWER_FIELDS
-from cs_features.storage import DataBucket, Tables
+from cs_features.services import DataBucket, Model
+from cs_features.storage import Tables
 
 DAYS = 28
 # Writing a country's prompt into the cache costs as much as four calls: with 8 % of the calls a preview stays
@@ -94,10 +94,10 @@ def prepare(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Pr
         NothingToPreviewError: there is nothing to compare with.
         AwsRefusal: the data bucket cannot be read.
     """
-    other = model.model_copy(update={"prompts_dir": str(candidate)})
+    other = replace(model, prompts_dir=candidate)
     before, after = model.prompts(), other.prompts()
     countries = list(scope.countries) or sorted(before.countries)
-    folders = ((Path(model.prompts_dir), before), (candidate, after))
+    folders = ((model.prompts_dir, before), (candidate, after))
     if lost := [
         f"{folder / 'countries' / country}.md does not exist"
         for folder, prompts in folders

@@ -33,9 +33,8 @@ from cs_features.preview.plan import (
     with_requests,
 )
 from cs_features.quality.calibration import corrected
-from cs_features.resources import Model
 from cs_features.schemas import ANSWER_FIELDS, Reason
-from cs_features.storage import DataBucket
+from cs_features.services import DataBucket, Model
 
 NOISE_PART = 4  # one in so many of the sample
 ENOUGH = 50  # a smaller sample is too small: intervals of +-13 points and more

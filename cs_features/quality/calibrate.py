@@ -7,7 +7,6 @@ brings unseen items nearer to their labels by more than chance; the country file
 import argparse
 import re
 import sys
-from pathlib import Path
 
 import polars as pl
 
@@ -20,7 +19,7 @@ from cs_features.quality.calibration import Fit, as_yaml, fit
 from cs_features.quality.evaluation import SCORES
 from cs_features.quality.golden import load_golden
 from cs_features.quality.golden_run import answers_of
-from cs_features.resources import Model, resources_for
+from cs_features.services import build_services
 
 
 def fits_of(answers: pl.DataFrame) -> dict[str, Fit]:
@@ -50,16 +49,16 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true", help="print the fits, write no file")
     options = parser.parse_args()
     try:
-        resources = resources_for(settings())
-        model: Model = resources["model"]
-        folder, prompts = Path(model.prompts_dir), model.prompts()
+        services = build_services(settings())
+        model = services.model
+        folder, prompts = model.prompts_dir, model.prompts()
         items = load_golden(folder, prompts)
         items = [item for item in items if not options.country or item.country in options.country]
 
         def progress(session: Session, total: int) -> None:
             print(f"\r{len(session.outcomes)} of {total} answered", end="", file=sys.stderr, flush=True)
 
-        answers = answers_of(items, model, resources["data"], progress, as_said=True)
+        answers = answers_of(items, model, services.data, progress, as_said=True)
         print(f"\n{answers.calls} calls, ${answers.cost_usd:.4f}", file=sys.stderr)
         for (country,), group in sorted(answers.frame.group_by("country"), key=lambda pair: str(pair[0])):
             fits = fits_of(group)

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,8 +27,7 @@ from cs_features.quality.evaluation import CATEGORICAL, SCORES, confusion, quali
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features.quality.golden_run import Answers, Asked, answers_of, ask
 from cs_features.quality.labelled import FIELDS, agreement, labelled_frame, load_labelled
-from cs_features.resources import Model, resources_for
-from cs_features.storage import DataBucket
+from cs_features.services import DataBucket, Model, build_services
 
 WORSE = 3  # the exit code
 Done = TypeVar("Done", Answers, Asked)
@@ -62,8 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
     """0; 3 with `--gate` when anything is worse; 1 with a sentence on stderr when it cannot be done."""
     options = _options(arguments)
     try:
-        resources = resources_for(settings())
-        model, data = resources["model"], resources["data"]
+        services = build_services(settings())
+        model, data = services.model, services.data
         with pl.Config(**_PRINTED):
             if options.labelled:
                 _labelled(options.labelled, options.limit, model, data)
@@ -115,7 +115,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _items(model: Model, languages: list[str] | None) -> list[GoldenItem]:
-    corpus = load_golden(Path(model.prompts_dir), model.prompts())
+    corpus = load_golden(model.prompts_dir, model.prompts())
     unknown = sorted(set(languages or ()) - {item.language for item in corpus})
     if unknown or not corpus:
         raise ValueError(f"{model.prompts_dir}/golden has no items in {', '.join(unknown) or 'any language'}")
@@ -125,14 +125,13 @@ def _items(model: Model, languages: list[str] | None) -> list[GoldenItem]:
 def _candidate(model: Model, options: argparse.Namespace) -> Model | None:
     if not options.candidate and not options.candidate_model:
         return None
-    candidate = model.model_copy(
-        update={
-            "prompts_dir": str(options.candidate or model.prompts_dir),
-            "model_id": options.candidate_model or model.model_id,
-        }
+    candidate = replace(
+        model,
+        prompts_dir=options.candidate or model.prompts_dir,
+        model_id=options.candidate_model or model.model_id,
     )
     try:  # before anything is paid for
-        load_golden(Path(model.prompts_dir), candidate.prompts())
+        load_golden(model.prompts_dir, candidate.prompts())
     except PromptError as error:
         raise ValueError(f"The golden labels must be answers that the candidate can give:\n{error}") from None
     return candidate

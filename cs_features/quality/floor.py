@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from cs_features.extraction.prompts import Floors
-from cs_features.partitions import Locale, locale_partitions
+from cs_features.partitions import Locale, locales_in
 from cs_features.quality.evaluation import CATEGORICAL, wilson
-from cs_features.resources import Model
+from cs_features.services import Model
 from cs_features.storage import Tables
 
 ALL = "all"
@@ -74,7 +74,7 @@ def standing(
 def stands(country: str, languages: Collection[str], model: Model, tables: Tables) -> Standing:
     """Where `country` stands now with the prompt and model in use, for interactions in `languages`."""
     prompts = model.prompts()
-    locales = [Locale.from_key(key) for key in locale_partitions.get_partition_keys()]
+    locales = [Locale.from_key(key) for key in locales_in(model.prompts_dir)]
     measured = {
         locale.language: tables.read("extraction_quality", locale) for locale in locales if locale.country == country
     }

@@ -20,9 +20,8 @@ from cs_features.languages import UNDETERMINED
 from cs_features.quality.calibration import corrected
 from cs_features.quality.evaluation import answers_frame
 from cs_features.quality.golden import GoldenItem
-from cs_features.resources import Model
 from cs_features.schemas import Interaction, Reason
-from cs_features.storage import DataBucket, s3_client
+from cs_features.services import DataBucket, Model, s3_client
 
 Progress = Callable[[Session, int], None]
 
@@ -86,7 +85,7 @@ def ask(
         keys[name] = request_hash(request)
         requests[keys[name]] = request
     folder = f"{corpus}/{model.model_id}"
-    with explained("Ledger", "CS_FEATURES_DATA_BUCKET"), Ledger(s3_client(data.s3), data.name, folder) as ledger:
+    with explained("Ledger", "CS_FEATURES_DATA_BUCKET"), Ledger(s3_client(), data.name, folder) as ledger:
         session = extract(
             requests,
             ledger,

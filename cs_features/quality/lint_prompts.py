@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cs_features.environments import prompts_dir
+from cs_features.environments import settings
 from cs_features.extraction.examples import Example
 from cs_features.extraction.prompts import PromptError, Prompts, load_prompts
 from cs_features.quality.golden import GoldenItem, load_golden
@@ -64,7 +64,7 @@ def leaks(prompts: Prompts, items: Iterable[GoldenItem], folder: Path) -> list[s
 
 
 def main(folder: Path | None = None) -> int:
-    folder = folder or prompts_dir()
+    folder = folder or settings().prompts_dir
     try:
         prompts = load_prompts(folder)
         items = load_golden(folder, prompts)

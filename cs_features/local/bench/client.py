@@ -1,6 +1,6 @@
 """The client side that scenarios share: synthetic interactions, and the product's own extraction of them.
 
-Everything goes through the product's wiring (`resources_for`), as an asset would, without Dagster around it.
+Everything goes through the product's wiring (`build_services`), as an asset would, without Dagster around it.
 """
 
 import json
@@ -19,9 +19,8 @@ from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.session import Session, extract
 from cs_features.extraction.table import Needed
 from cs_features.partitions import Partition
-from cs_features.resources import Model, resources_for
 from cs_features.schemas import Interaction
-from cs_features.storage import DataBucket
+from cs_features.services import DataBucket, Model, build_services
 
 DAY = date(2026, 3, 4)
 POISON = "poison-7c1e"  # `Script.poison`: an interaction that says it is refused for ever
@@ -71,8 +70,8 @@ class Work:
 
 def work_on(country: str, documents: Iterable[Mapping[str, Any]], day: date = DAY) -> Work:
     """`table.plan` without its frame: polars starts threads, and a process that is to fork may have none."""
-    resources = resources_for(settings())
-    model: Model = resources["model"]
+    services = build_services(settings())
+    model = services.model
     prompts = model.prompts()
     needed, requests = [], {}
     for each in documents:
@@ -81,7 +80,7 @@ def work_on(country: str, documents: Iterable[Mapping[str, Any]], day: date = DA
         key = request_hash(request)
         requests[key] = request
         needed.append(Needed(str(interaction.interaction_id), key, truncated))
-    return Work(Partition(country, day), model, resources["data"], prompts, needed, requests)
+    return Work(Partition(country, day), model, services.data, prompts, needed, requests)
 
 
 @dataclass

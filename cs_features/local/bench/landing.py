@@ -93,10 +93,11 @@ def measure() -> dict[str, list[float]]:
     import dagster as dg
 
     from cs_features.definitions import build_defs
-    from cs_features.resources import resources_for
+    from cs_features.orchestration.resources import build_resources
     from cs_features.sensors import landing_sensor
+    from cs_features.services import build_services
 
-    resources, definitions = resources_for(settings()), build_defs()
+    services, definitions = build_services(settings()), build_defs()
     s3 = boto3.client("s3")
     cursor: str | None = None
     seen: dict[str, list[float]] = {"listed": [], "asked": [], "cursor_bytes": []}
@@ -115,7 +116,7 @@ def measure() -> dict[str, list[float]]:
         def tick() -> None:
             nonlocal cursor
             with dg.build_sensor_context(
-                instance=instance, cursor=cursor, definitions=definitions, resources=dict(resources)
+                instance=instance, cursor=cursor, definitions=definitions, resources=dict(build_resources(services))
             ) as context:
                 found = landing_sensor.evaluate_tick(context)
             cursor = found.cursor
@@ -125,7 +126,7 @@ def measure() -> dict[str, list[float]]:
 
         # A client's first call does what no later one does again: each side makes one before.
         s3.list_objects_v2(Bucket="cs-landing", MaxKeys=1)
-        resources["landing"].zone().country_folders()
+        services.landing.zone().country_folders()
         for _ in range(ROUNDS):
             _timed(seen, "listing", listing)
             _timed(seen, "tick", tick)

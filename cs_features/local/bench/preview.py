@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,9 @@ from cs_features.preview.plan import Scope
 from cs_features.preview.run import Preview
 from cs_features.preview.run import preview as preview_of
 from cs_features.quality.evaluation import CATEGORICAL, SCORES
-from cs_features.resources import Model, resources_for
 from cs_features.schemas import ANSWER_FIELDS
-from cs_features.storage import DataBucket, Tables
+from cs_features.services import DataBucket, Model, build_services
+from cs_features.storage import Tables
 
 # 1,806 interactions in 14 strata, some of them tiny, over three days.
 STRATA = {
@@ -155,7 +156,7 @@ def extract_all() -> None:
 
     job = build_defs().resolve_job_def("process_interactions")
     assets = [dg.AssetKey("raw_interactions"), dg.AssetKey("llm_extractions")]
-    tables: Tables = resources_for(settings())["data"].tables()
+    tables: Tables = build_services(settings()).data.tables()
     with dg.DagsterInstance.ephemeral() as instance:
         for partition in partitions(STRATA):
             job.execute_in_process(partition_key=partition.key, instance=instance, asset_selection=assets)
@@ -174,9 +175,9 @@ def change(numbers: list[int]) -> list[dict[str, Any]]:
 
 def _one(number: int) -> dict[str, Any]:
     chance = random.Random(number)
-    resources = resources_for(settings())
-    model: Model = resources["model"]
-    data: DataBucket = resources["data"]
+    services = build_services(settings())
+    model = services.model
+    data = services.data
     _forget(data)
     countries = sorted(chance.sample(sorted(STRATA), chance.choice((1, 2, 3, 5))))
     before = _plant(data.tables(), model.prompts(), chance)
@@ -184,7 +185,7 @@ def _one(number: int) -> dict[str, Any]:
         folder = _candidate(Path(name) / "prompts", countries, number)
         found = preview_of(folder, model, data, Scope(), dry_run=False, noise=False, say=lambda line: None)
         assert found is not None, "the candidate differs"
-        rerun = _rerun(model.model_copy(update={"prompts_dir": str(folder)}), data, countries)
+        rerun = _rerun(replace(model, prompts_dir=folder), data, countries)
     return {
         "rows": _rows(found, {key: _differing(before[key], after) for key, after in rerun["features"].items()}),
         "said_usd": found.price["cost_usd"],

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,8 +34,7 @@ from cs_features.quality.comparison import compare
 from cs_features.quality.evaluation import CATEGORICAL, SCORES
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features.quality.golden_run import answers_of
-from cs_features.resources import Model, resources_for
-from cs_features.storage import DataBucket
+from cs_features.services import DataBucket, Model, build_services
 
 DRAWS, QUICK_DRAWS, DRAWS_A_PROCESS = 200, 10, 20
 RATES, DROP = (0.05, 0.40), 0.05  # of errors in use, and how many more the candidate makes
@@ -96,10 +96,10 @@ def _lowest(what: str, covered: pl.DataFrame, by: list[str]) -> Figure:
 
 def measure(first: int, count: int) -> list[dict[str, Any]]:
     """In a client process: `count` draws, the first of which has the number `first`."""
-    resources = resources_for(settings())
-    model: Model = resources["model"]
-    items = load_golden(Path(model.prompts_dir), model.prompts())
-    return [draw(number, items, model, resources["data"]) for number in range(first, first + count)]
+    services = build_services(settings())
+    model = services.model
+    items = load_golden(model.prompts_dir, model.prompts())
+    return [draw(number, items, model, services.data) for number in range(first, first + count)]
 
 
 def draw(number: int, items: list[GoldenItem], model: Model, data: DataBucket) -> dict[str, Any]:
@@ -107,8 +107,8 @@ def draw(number: int, items: list[GoldenItem], model: Model, data: DataBucket) -
     frames, calls = {}, 0
     for side in (IN_USE, CANDIDATE):
         with TemporaryDirectory(prefix="cs-features-draw-") as folder:
-            prompts = _marked(Path(model.prompts_dir), Path(folder) / "prompts", number, side)
-            asked = answers_of(items, model.model_copy(update={"prompts_dir": str(prompts)}), data, lambda *_: None)
+            prompts = _marked(model.prompts_dir, Path(folder) / "prompts", number, side)
+            asked = answers_of(items, replace(model, prompts_dir=prompts), data, lambda *_: None)
         frames[side], calls = asked.frame, calls + asked.calls
     intervals = []
     for row in evaluation.quality(frames[IN_USE], ("language",)).iter_rows(named=True):

@@ -1,0 +1,44 @@
+"""Dagster's way to the Parquet tables: a frame in, a frame out, one partition at a time.
+
+Not here: where a table lies and how it is written (`storage.py`).
+"""
+
+import dagster as dg
+import polars as pl
+
+from cs_features.orchestration.partitions import stored_partition_of
+from cs_features.services import DataBucket
+
+
+class ParquetTables(dg.IOManager):
+    """Each asset's table, in the data bucket."""
+
+    def __init__(self, data: DataBucket) -> None:
+        self.data = data  # and no client yet: a code location loads without AWS
+
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
+        partition = stored_partition_of(context)
+        table = context.asset_key.path[-1]
+        tables = self.data.tables()
+        size = tables.write(table, partition, obj)
+        context.add_output_metadata(
+            {
+                "dagster/row_count": obj.height,
+                "dagster/uri": tables.uri(table, partition),
+                "size_bytes": size,
+                "dagster/column_schema": dg.TableSchema(
+                    columns=[dg.TableColumn(name, str(dtype)) for name, dtype in obj.schema.items()]
+                ),
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame:
+        partition = stored_partition_of(context)
+        table = context.asset_key.path[-1]
+        frame = self.data.tables().read(table, partition)
+        if frame is None:
+            raise dg.Failure(
+                f"{table} has no {partition}: materialize it first, or run process_interactions for this partition",
+                allow_retries=False,
+            )
+        return frame
