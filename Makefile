@@ -20,17 +20,17 @@ test: $(READY) ## every test but the slow ones
 	@$(BIN)/python -m pytest -q -m "not slow"
 
 evaluate: $(READY) ## how good the answers are [LANGUAGES="nl fr"] [CONFUSION=intent] [CANDIDATE=DIR] [CANDIDATE_MODEL=ID] [GATE=1] [LABELS=DIR [LIMIT=60]] [MODEL=GGUF or URL]
-	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.quality.evaluate \
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.evaluate \
 	  $(if $(LANGUAGES),--language $(LANGUAGES)) $(if $(CONFUSION),--confusion $(CONFUSION)) \
 	  $(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(CANDIDATE_MODEL),--candidate-model $(CANDIDATE_MODEL)) \
 	  $(if $(GATE),--gate) $(if $(LABELS),--labelled "$(LABELS)") $(if $(LIMIT),--limit $(LIMIT))
 
 calibrate: $(READY) ## fit each country's corrections of the scores on the golden corpus [COUNTRIES="NL BE"] [DRY_RUN=1] [MODEL=GGUF or URL]
-	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.quality.calibrate \
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.calibrate \
 	  $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(DRY_RUN),--dry-run)
 
 preview: $(READY) ## what CANDIDATE=DIR of prompts would change [COUNTRIES="NL BE"] [FIRST= LAST=] [SAMPLE=] [NOISE=1] [DRY_RUN=1]
-	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.preview \
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.preview \
 	  $(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(FIRST),--first $(FIRST)) \
 	  $(if $(LAST),--last $(LAST)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(NOISE),--noise) $(if $(DRY_RUN),--dry-run)
 
@@ -42,7 +42,7 @@ lint: $(READY) ## format, lint, types, import contracts, prompt files
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m cs_features.quality.lint_prompts
+	@$(BIN)/python -m cs_features.cli.lint_prompts
 
 format: $(READY)
 	@$(BIN)/ruff format .

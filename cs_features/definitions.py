@@ -7,18 +7,17 @@ from typing import Any
 
 import dagster as dg
 
-from cs_features.alert_sensor import alert_sensor
-from cs_features.assets.country_prompts import country_prompts
-from cs_features.assets.extraction_quality import extraction_quality
-from cs_features.assets.feature_drift import feature_drift
-from cs_features.assets.feature_store import feature_store
-from cs_features.assets.inventory import open_rejects, reconciliation
-from cs_features.assets.llm_extractions import llm_extractions
-from cs_features.assets.raw_interactions import raw_interactions
-from cs_features.assets.validated_features import validated_features
-from cs_features.checks import CHECKS
 from cs_features.environments import settings
-from cs_features.jobs import (
+from cs_features.orchestration.assets.country_prompts import country_prompts
+from cs_features.orchestration.assets.extraction_quality import extraction_quality
+from cs_features.orchestration.assets.feature_drift import feature_drift
+from cs_features.orchestration.assets.feature_store import feature_store
+from cs_features.orchestration.assets.inventory import open_rejects, reconciliation
+from cs_features.orchestration.assets.llm_extractions import llm_extractions
+from cs_features.orchestration.assets.raw_interactions import raw_interactions
+from cs_features.orchestration.assets.validated_features import validated_features
+from cs_features.orchestration.checks import CHECKS
+from cs_features.orchestration.jobs import (
     daily_inventory,
     measure_quality,
     preview_prompt,
@@ -30,8 +29,9 @@ from cs_features.jobs import (
     weekly_drift,
 )
 from cs_features.orchestration.resources import build_resources
-from cs_features.prompt_sensor import prompt_sensor
-from cs_features.sensors import landing_sensor
+from cs_features.orchestration.sensors.alerts import alert_sensor
+from cs_features.orchestration.sensors.landing import landing_sensor
+from cs_features.orchestration.sensors.prompts import prompt_sensor
 from cs_features.services import build_services
 
 

@@ -1,20 +1,17 @@
 """What a run would cost, before it is run: calls still needed, tokens, dollars and minutes. Asks no model.
 
-`python -m cs_features.quote` on the command line, the job `quote` in Dagster. The arithmetic is
+`python -m cs_features.cli.quote` on the command line, the job `quote` in Dagster. The arithmetic is
 pure; what it knows of a model's tokens it has learned from the partitions that were extracted before.
 """
 
-import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import polars as pl
 
-from cs_features.aws import AwsRefusal, explained
-from cs_features.environments import settings
+from cs_features.aws import explained
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.pricing import TokenUsage, price_list
@@ -22,9 +19,8 @@ from cs_features.extraction.prompting import ConverseRequest, prefix_tokens
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.table import plan
 from cs_features.landing import read_partition
-from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.partitions import Partition
-from cs_features.services import DataBucket, Landing, Model, build_services
+from cs_features.services import DataBucket, Landing, Model
 
 HISTORY_DAYS = 14
 ENOUGH_CALLS = 500
@@ -198,10 +194,10 @@ def quotes(partitions: Sequence[Partition], landing: Landing, data: DataBucket, 
 
 
 def partitions_between(countries: Sequence[str], first: date, last: date) -> list[Partition]:
-    """Every known partition of `countries` from `first` to `last`, both included."""
+    """Every partition of `countries` from `first` to `last`, both included; days to come are none yet."""
+    last = min(last, datetime.now(timezone.utc).date())
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    found = [Partition(country, day) for country in countries for day in days]
-    return [partition for partition in found if interaction_partitions.has_partition_key(partition.key)]
+    return [Partition(country, day) for country in countries for day in days]
 
 
 def as_frame(found: Sequence[Quote]) -> pl.DataFrame:
@@ -211,30 +207,3 @@ def as_frame(found: Sequence[Quote]) -> pl.DataFrame:
     frame = pl.DataFrame([asdict(quote) for quote in found], schema=schema)
     total: dict[str, Any] = {name: frame[name].sum() for name in frame.columns if name != "partition"}
     return pl.concat([frame, pl.DataFrame([{"partition": "all", **total}], schema=schema)])
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m cs_features.quote", description=(__doc__ or "").splitlines()[0])
-    every = interaction_partitions.get_partitions_def_for_dimension("country").get_partition_keys()
-    parser.add_argument("--country", nargs="*", default=list(every), choices=list(every), help="default: all")
-    parser.add_argument("--first", type=date.fromisoformat, required=True, help="YYYY-MM-DD")
-    parser.add_argument("--last", type=date.fromisoformat, help="YYYY-MM-DD; default: the first day alone")
-    options = parser.parse_args()
-    partitions = partitions_between(options.country, options.first, options.last or options.first)
-    try:
-        services = build_services(settings())
-        found = quotes(partitions, services.landing, services.data, services.model)
-    except (AwsRefusal, ValueError) as error:  # what is set wrongly, in a sentence
-        print(error, file=sys.stderr)
-        return 1
-    with pl.Config(
-        tbl_rows=-1, tbl_cols=-1, tbl_width_chars=240, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True
-    ):
-        print(as_frame(found))
-    if any(quote.learned_from_calls == 0 and quote.calls for quote in found):
-        print("Where learned_from_calls is 0, nothing was extracted for the country before: take it as +-30 %.")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

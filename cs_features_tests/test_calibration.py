@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.extraction.prompts import ModelCalibration, ScoreCalibration, load_prompts
-from cs_features.quality.calibrate import fits_of, with_calibration
 from cs_features.quality.calibration import (
     DISSATISFIED_TO,
     URGENT_FROM,
@@ -18,8 +17,10 @@ from cs_features.quality.calibration import (
     apply,
     corrected,
     fit,
+    fits_of,
     isotonic,
     thresholds,
+    with_calibration,
 )
 from cs_features_tests.conftest import DAY, PROMPTS, Lab, document, jsonl
 

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cs_features.cli import preview as command_module
 from cs_features.extraction.bedrock import RunStopper
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompts import load_prompts
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
-from cs_features.preview import __main__ as command_module
 from cs_features.preview.changes import EVERY_VALUE, as_shown, changed, directions, estimates, sizes_of
 from cs_features.preview.plan import MAX_SAMPLE, NothingToPreviewError, Scope, sample_size
 from cs_features.preview.run import Preview, pairs_of, preview

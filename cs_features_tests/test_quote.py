@@ -304,7 +304,7 @@ def test_a_setting_that_cannot_work_is_one_sentence_with_its_name(
 def test_the_module_runs_as_a_command_and_exits_with_one_on_a_missing_bucket(fast_lab: Lab) -> None:
     """A script that goes on after a failed quote starts the backfill it was to decide on."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "cs_features.quote", "--country", "NL", "--first", str(DAY)],
+        [sys.executable, "-W", "ignore", "-m", "cs_features.cli.quote", "--country", "NL", "--first", str(DAY)],
         env={**os.environ, "CS_FEATURES_LANDING_BUCKET": "not-there-at-all"},
         cwd=REPOSITORY,
         capture_output=True,

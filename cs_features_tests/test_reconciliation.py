@@ -8,12 +8,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from cs_features.jobs import daily_inventory
+from cs_features.orchestration.jobs import daily_inventory
+from cs_features.orchestration.sensors.landing import RETRY_AFTER, Asked
 from cs_features.partitions import Partition
 from cs_features.reconciliation import Differences, latest_differences, reconcile, window, write_differences
-from cs_features.sensors import RETRY_AFTER, Asked
 from cs_features_tests.conftest import Lab, Run, document, gz, id_of, jsonl
-from cs_features_tests.test_sensors import (
+from cs_features_tests.orchestration.test_landing_sensor import (
     NL_24,
     NOW,
     TODAY,
@@ -238,7 +238,9 @@ def test_a_folder_that_changed_is_not_run_a_second_time_for_a_finding_from_befor
 
 def test_a_repair_that_fails_is_asked_for_again_until_one_succeeds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bedrock was down at half past four: the repair failed, and its finding counted as dealt with."""
-    monkeypatch.setattr("cs_features.sensors.RETRY_AFTER", tuple(timedelta(0) for _ in RETRY_AFTER))
+    monkeypatch.setattr(
+        "cs_features.orchestration.sensors.landing.RETRY_AFTER", tuple(timedelta(0) for _ in RETRY_AFTER)
+    )
     cursor = a_day_that_was_run(lab)
     lab.overwrite("validated_features", lambda it: it[1:], "NL", TODAY)
     take_inventory(lab)

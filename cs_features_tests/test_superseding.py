@@ -32,8 +32,8 @@ from cs_features.superseding import (
     withdraw,
 )
 from cs_features_tests.conftest import Lab, Run, document, id_of, jsonl
+from cs_features_tests.orchestration.test_landing_sensor import TODAY, YESTERDAY, tick
 from cs_features_tests.test_reconciliation import take_inventory
-from cs_features_tests.test_sensors import TODAY, YESTERDAY, tick
 from cs_features_tests.world import INVALID, PARTITIONS, World, raw
 
 NL, BE, FR = (Partition(country, TODAY) for country in ("NL", "BE", "FR"))

@@ -5,42 +5,16 @@ brings unseen items nearer to their labels by more than chance; the country file
 """
 
 import argparse
-import re
 import sys
-
-import polars as pl
 
 from cs_features.aws import AwsRefusal
 from cs_features.environments import settings
 from cs_features.extraction.bedrock import RunStopper
-from cs_features.extraction.prompts import CountryFile, ModelCalibration
 from cs_features.extraction.session import Session
-from cs_features.quality.calibration import Fit, as_yaml, fit
-from cs_features.quality.evaluation import SCORES
+from cs_features.quality.calibration import fits_of, with_calibration
 from cs_features.quality.golden import load_golden
 from cs_features.quality.golden_run import answers_of
 from cs_features.services import build_services
-
-
-def fits_of(answers: pl.DataFrame) -> dict[str, Fit]:
-    """The fit of each score on the answered items of one country."""
-    found = {}
-    for score in SCORES:
-        pairs = answers.select(answer=score, label=f"{score}_label").drop_nulls()
-        if pairs.height:
-            found[score] = fit(score, pairs["answer"].to_numpy(), pairs["label"].to_numpy())
-    return found
-
-
-def with_calibration(text: str, file: CountryFile, model_id: str, fits: dict[str, Fit]) -> str:
-    """The text of a country file with the corrections of `model_id` replaced by those of `fits` that are kept."""
-    kept = {score: found.calibration for score, found in fits.items() if found.kept}
-    calibration = {model: each for model, each in file.calibration.items() if model != model_id}
-    if kept:
-        calibration[model_id] = ModelCalibration(**kept)
-    front, body = re.fullmatch(r"---\n(.*?\n)---\n(.*)", text, re.S).groups()  # type: ignore[union-attr]
-    front = re.sub(r"(?m)^# Fitted on the golden corpus.*\n|^calibration:.*\n(?:[ \t]+.*\n)*", "", front)
-    return f"---\n{front}{as_yaml(calibration) if calibration else ''}---\n{body}"
 
 
 def main() -> int:

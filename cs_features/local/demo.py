@@ -26,8 +26,8 @@ from cs_features.extraction.pricing import TokenUsage, price_list
 from cs_features.landing_zone import PREFIX, LandingZone
 from cs_features.local.processes import ROOT, LocalProblem, child, dev_is_running, leave_on_sigterm, stack
 from cs_features.local.provision import clients
+from cs_features.orchestration.sensors.landing import look
 from cs_features.partitions import Partition
-from cs_features.sensors import look
 from cs_features.storage import Tables
 from cs_features.superseding import notes
 

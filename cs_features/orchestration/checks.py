@@ -10,8 +10,8 @@ from typing import cast
 import dagster as dg
 import polars as pl
 
-from cs_features.assets.metadata import as_table
 from cs_features.conservation import Balance, changed_since, count_landed
+from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.quality.floor import stands

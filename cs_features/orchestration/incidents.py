@@ -14,9 +14,9 @@ from typing import Any
 
 import dagster as dg
 
-from cs_features.assets.feature_drift import DRIFT
-from cs_features.checks import CHECKS
-from cs_features.sensors import MAX_TRIES, REFUSED, RETRY_AFTER, landing_sensor
+from cs_features.orchestration.assets.feature_drift import DRIFT
+from cs_features.orchestration.checks import CHECKS
+from cs_features.orchestration.sensors.landing import MAX_TRIES, REFUSED, RETRY_AFTER, landing_sensor
 
 # One message for one reason in this time: an outage fails every partition of the day.
 SILENCE = timedelta(minutes=60)

@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from cs_features.assets.metadata import as_table
 from cs_features.extraction.bedrock import RunStopper
+from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import (
     country_partitions,
     interaction_partitions,

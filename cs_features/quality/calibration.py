@@ -4,13 +4,15 @@ A model may rank well and still call everything 0.7. An isotonic regression maps
 labels mean, and never turns the order of two scores around. Pure functions; files are `calibrate.py`'s.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from cs_features.extraction.prompts import ModelCalibration, ScoreCalibration
+from cs_features.extraction.prompts import CountryFile, ModelCalibration, ScoreCalibration
+from cs_features.quality.evaluation import SCORES
 
 # What the instructions' anchors call pressing, and dissatisfied: midway between 0.5 and 0.7, and 0.3 and 0.5.
 URGENT_FROM, DISSATISFIED_TO = 0.6, 0.4
@@ -131,3 +133,24 @@ def as_yaml(calibration: Mapping[str, ModelCalibration]) -> str:
                 knots = ", ".join(f"[{said:g}, {meant:g}]" for said, meant in how.knots)
                 lines.append(f"    {score}: {{threshold: {how.threshold:g}, knots: [{knots}]}}")
     return "\n".join(lines) + "\n"
+
+
+def fits_of(answers: pl.DataFrame) -> dict[str, Fit]:
+    """The fit of each score on the answered items of one country."""
+    found = {}
+    for score in SCORES:
+        pairs = answers.select(answer=score, label=f"{score}_label").drop_nulls()
+        if pairs.height:
+            found[score] = fit(score, pairs["answer"].to_numpy(), pairs["label"].to_numpy())
+    return found
+
+
+def with_calibration(text: str, file: CountryFile, model_id: str, fits: dict[str, Fit]) -> str:
+    """The text of a country file with the corrections of `model_id` replaced by those of `fits` that are kept."""
+    kept = {score: found.calibration for score, found in fits.items() if found.kept}
+    calibration = {model: each for model, each in file.calibration.items() if model != model_id}
+    if kept:
+        calibration[model_id] = ModelCalibration(**kept)
+    front, body = re.fullmatch(r"---\n(.*?\n)---\n(.*)", text, re.S).groups()  # type: ignore[union-attr]
+    front = re.sub(r"(?m)^# Fitted on the golden corpus.*\n|^calibration:.*\n(?:[ \t]+.*\n)*", "", front)
+    return f"---\n{front}{as_yaml(calibration) if calibration else ''}---\n{body}"

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from cs_features.cli.evaluate import WORSE, main
 from cs_features.local.bench.quality import PlantedAnswerer, draw, figures_of, user_text
 from cs_features.local.converse import ConverseRequest, Reply
 from cs_features.local.scripted import Script, sha256
-from cs_features.quality.evaluate import WORSE, main
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features.quality.golden_run import answers_of
 from cs_features_tests.conftest import HAIKU_4_5, PROMPTS, AwsAndModel, Lab

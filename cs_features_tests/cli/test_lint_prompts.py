@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cs_features.quality.lint_prompts import main, shared_words
+from cs_features.cli.lint_prompts import main
+from cs_features.quality.leaks import shared_words
 from cs_features_tests.conftest import PROMPTS
 
 

@@ -27,13 +27,13 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features import alert_sensor as sending
-from cs_features.alerts import ADVICE, BLIND_AFTER, Alert, alerts_of, blindness_of
 from cs_features.aws import AwsRefusal
-from cs_features.checks import CHECKS
 from cs_features.definitions import build_defs
 from cs_features.local.scripted import Script
-from cs_features.sensors import MAX_TRIES, REFUSED
+from cs_features.orchestration.checks import CHECKS
+from cs_features.orchestration.incidents import ADVICE, BLIND_AFTER, Alert, alerts_of, blindness_of
+from cs_features.orchestration.sensors import alerts as sending
+from cs_features.orchestration.sensors.landing import MAX_TRIES, REFUSED
 from cs_features_tests.conftest import DAY, AwsAndModel, Lab, Run, document, id_of, jsonl
 
 UI = "https://dagster.example.org"
@@ -288,7 +288,7 @@ def test_a_blocking_check_that_fails_is_told_with_its_rule_its_numbers_and_what_
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`1 blocking asset check failed`: which one was known to those who opened the run."""
-    monkeypatch.setattr("cs_features.checks.count_landed", lambda _: (7, 0))
+    monkeypatch.setattr("cs_features.orchestration.checks.count_landed", lambda _: (7, 0))
     watch.fails()
     (body,) = watch.look()
     assert watch.mailbox.subjects == ["cs-features NL 2025-03-04: blocking check failed"]
@@ -303,7 +303,7 @@ def test_a_check_that_crashed_is_not_told_as_one_that_failed(watch: Watch, monke
     def crash(_: Any) -> None:
         raise KeyError(SECRET)
 
-    monkeypatch.setattr("cs_features.checks.count_landed", crash)
+    monkeypatch.setattr("cs_features.orchestration.checks.count_landed", crash)
     watch.fails()
     (body,) = watch.look()
     assert watch.mailbox.subjects == ["cs-features NL 2025-03-04: check crashed"]

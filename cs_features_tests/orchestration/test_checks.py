@@ -12,10 +12,10 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from cs_features import checks
 from cs_features.conservation import Balance
 from cs_features.environments import settings
 from cs_features.local.scripted import Script
+from cs_features.orchestration import checks
 from cs_features.partitions import Partition
 from cs_features.services import build_services
 from cs_features.validation import split
@@ -49,7 +49,8 @@ def gate(day: Lab, monkeypatch: pytest.MonkeyPatch) -> Callable[[Tampering], Run
 
     def run(tampering: Tampering) -> Run:
         monkeypatch.setattr(
-            "cs_features.assets.validated_features.split", lambda *arguments: tampering(*split(*arguments))
+            "cs_features.orchestration.assets.validated_features.split",
+            lambda *arguments: tampering(*split(*arguments)),
         )
         return day.process(only=GATE)
 

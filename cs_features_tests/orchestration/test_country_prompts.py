@@ -14,8 +14,8 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 
 from cs_features.extraction.prompts import PromptError
 from cs_features.orchestration.partitions import country_partitions, locale_partitions
+from cs_features.orchestration.sensors.prompts import prompt_sensor
 from cs_features.partitions import Locale, Partition
-from cs_features.prompt_sensor import prompt_sensor
 from cs_features_tests.conftest import PROMPTS, AwsAndModel, Lab, document, jsonl
 
 DAYS = (date(2025, 3, 4), date(2025, 3, 5))

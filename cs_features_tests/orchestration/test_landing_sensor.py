@@ -12,9 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.landing_zone import LandedObject
-from cs_features.partitions import Partition
-from cs_features.reconciliation import Differences
-from cs_features.sensors import (
+from cs_features.orchestration.sensors.landing import (
     MAX_TRIES,
     PATIENCE,
     RETRY_AFTER,
@@ -28,6 +26,8 @@ from cs_features.sensors import (
     next_cursor,
     observe,
 )
+from cs_features.partitions import Partition
+from cs_features.reconciliation import Differences
 from cs_features_tests.conftest import Lab, document, jsonl
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)

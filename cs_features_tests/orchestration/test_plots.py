@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from cs_features.extraction.prompts import load_prompts
-from cs_features.quality import plots
+from cs_features.orchestration import plots
 from cs_features.quality.drift import Distribution, distributions
 from cs_features.schemas import Extraction
 from cs_features_tests.conftest import PROMPTS, REPOSITORY

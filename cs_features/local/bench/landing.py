@@ -94,7 +94,7 @@ def measure() -> dict[str, list[float]]:
 
     from cs_features.definitions import build_defs
     from cs_features.orchestration.resources import build_resources
-    from cs_features.sensors import landing_sensor
+    from cs_features.orchestration.sensors.landing import landing_sensor
     from cs_features.services import build_services
 
     services, definitions = build_services(settings()), build_defs()

@@ -3,17 +3,17 @@
 import dagster as dg
 import polars as pl
 
-from cs_features.assets.country_prompts import of_the_locale
-from cs_features.assets.metadata import as_table
 from cs_features.extraction.bedrock import RunStopper
 from cs_features.extraction.session import Session
+from cs_features.orchestration.assets.country_prompts import of_the_locale
+from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import locale_partitions
+from cs_features.orchestration.plots import confusion as confusion_picture
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Locale
 from cs_features.quality.evaluation import CATEGORICAL, confusion, quality
 from cs_features.quality.golden import load_golden
 from cs_features.quality.golden_run import answers_of
-from cs_features.quality.plots import confusion as confusion_picture
 
 
 @dg.asset(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 import polars as pl
 
-from cs_features.assets.metadata import as_table
+from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import week_partitions
 from cs_features.orchestration.resources import DataBucket
 from cs_features.partitions import Partition, Week
@@ -49,7 +49,7 @@ DRIFT = dg.AssetCheckSpec(
 )
 def feature_drift(context: dg.AssetExecutionContext, data: DataBucket) -> Iterator[dg.MaterializeResult[pl.DataFrame]]:
     # matplotlib: most runs of this code location draw nothing.
-    from cs_features.quality.plots import distributions
+    from cs_features.orchestration.plots import distributions
 
     country_week = Week.from_key(context.partition_key)
     tables = data.tables()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import dagster as dg
 import polars as pl
 
-from cs_features.assets.metadata import as_table
+from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
 from cs_features.reconciliation import DIFFERS, Differences, reconcile, window, write_differences

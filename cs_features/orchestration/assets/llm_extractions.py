@@ -6,12 +6,12 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from cs_features.assets.country_prompts import of_the_partition
 from cs_features.aws import explained
 from cs_features.extraction.bedrock import RunStopper
 from cs_features.extraction.prompting import prefix_tokens
 from cs_features.extraction.session import MAX_SERVICE_FAILED_SHARE, MIN_SERVICE_FAILED, Session, extract
 from cs_features.extraction.table import extractions_frame, plan
+from cs_features.orchestration.assets.country_prompts import of_the_partition
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Partition

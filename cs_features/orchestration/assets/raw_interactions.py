@@ -3,8 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from cs_features.assets.metadata import as_table
 from cs_features.landing import read_partition
+from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.schemas import Reason

@@ -14,8 +14,8 @@ import dagster as dg
 from pydantic import BaseModel
 
 from cs_features.aws import AwsRefusal
-from cs_features.jobs import process_interactions
 from cs_features.landing_zone import LandedObject, LandingZone
+from cs_features.orchestration.jobs import process_interactions
 from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
 from cs_features.partitions import Partition

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from cs_features.jobs import measure_quality
+from cs_features.orchestration.jobs import measure_quality
 from cs_features.orchestration.partitions import country_partitions, locale_partitions
 from cs_features.orchestration.resources import Model
 from cs_features.partitions import Locale
