@@ -219,6 +219,8 @@ class Extraction(BaseModel):
 
 
 ANSWER_FIELDS = tuple(Extraction.model_fields)
+SCORES = tuple(name for name, field in Extraction.model_fields.items() if field.annotation is float)
+CATEGORICAL = tuple(name for name in ANSWER_FIELDS if name not in ("summary", *SCORES))
 
 
 def extraction_model(topics: list[str], intents: list[str]) -> type[Extraction]:
@@ -237,6 +239,7 @@ _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 # Beside the answer's fields in validated_features and in the feature group.
 CONTEXT_COLUMNS = ("event_time", "customer_id", "country", "language", "channel", "model_id", "prompt_version")
+FEATURE_COLUMNS = ("interaction_id", *ANSWER_FIELDS, *CONTEXT_COLUMNS)
 
 
 def _column_of(rule: dict[str, Any]) -> pa.Column:

@@ -19,7 +19,7 @@ from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.models import ModelCapabilities, capabilities_of
 from cs_features.extraction.prompts import Prompts, load_prompts
 from cs_features.extraction.quota import Limiter
-from cs_features.landing_zone import LandingZone
+from cs_features.landing.zone import LandingZone
 from cs_features.partitions import Partition
 from cs_features.storage import Tables
 

@@ -12,7 +12,7 @@ import pytest
 from cs_features.environments import SettingsError, settings
 from cs_features.orchestration.resources import build_resources
 from cs_features.services import build_services
-from cs_features_tests.conftest import REPOSITORY
+from cs_features_tests.support.lab import REPOSITORY
 
 # The contract's table.
 DEFAULTS = {

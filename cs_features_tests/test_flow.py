@@ -18,13 +18,13 @@ from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from cs_features import definitions
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA
-from cs_features.feature_group import MANIFEST_SCHEMA
-from cs_features.landing import RAW_SCHEMA
+from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
-from cs_features.schemas import ANSWER_FIELDS
-from cs_features.validation import FEATURE_COLUMNS
-from cs_features_tests.conftest import DAY, HAIKU_4_5, REPOSITORY, AwsAndModel, Lab, Run, document, gz, id_of, jsonl
+from cs_features.publishing.publisher import MANIFEST_SCHEMA
+from cs_features.schemas import ANSWER_FIELDS, FEATURE_COLUMNS
+from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
+from cs_features_tests.support.lab import HAIKU_4_5, REPOSITORY, AwsAndModel, Lab, Run
 
 MakeLab = Callable[..., Lab]
 TABLES = ("raw_interactions", "llm_extractions", "validated_features", "rejected_records", "feature_store")

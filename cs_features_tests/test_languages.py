@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from cs_features.extraction.prompts import load_prompts
-from cs_features.landing import customers_words
+from cs_features.landing.documents import customers_words
 from cs_features.languages import UNDETERMINED, detect_language
 from cs_features.quality.golden import load_golden
 from cs_features.schemas import Interaction
-from cs_features_tests.conftest import DAY, PROMPTS, Lab, document, jsonl
+from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.lab import PROMPTS, Lab
 
 PROMPTS_READ = load_prompts(PROMPTS)
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "landing"

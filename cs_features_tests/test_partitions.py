@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cs_features.extraction.prompts import load_prompts
 from cs_features.orchestration.partitions import interaction_partitions, partitions_for, week_partitions, weeks_for
 from cs_features.partitions import Partition, Week, countries_in, monday_of
-from cs_features_tests.conftest import PROMPTS, REPOSITORY
+from cs_features_tests.support.lab import PROMPTS, REPOSITORY
 
 some_partitions = st.builds(
     Partition, st.sampled_from(["NL", "BE", "FR", "ES", "PL"]), st.dates(date(2025, 1, 1), date(2026, 11, 24))

@@ -18,14 +18,16 @@ from cs_features.local.scripted import value_for
 from cs_features.schemas import (
     ANSWER_FIELDS,
     CONTEXT_COLUMNS,
+    FEATURE_COLUMNS,
     PERSONAL_DATA,
     Reason,
     Stage,
     features_schema,
     rejected_schema,
 )
-from cs_features.validation import FEATURE_COLUMNS, judge
-from cs_features_tests.conftest import PROMPTS, id_of
+from cs_features.validation.gate import judge
+from cs_features_tests.support.documents import id_of
+from cs_features_tests.support.lab import PROMPTS
 
 PROMPTS_READ = load_prompts(PROMPTS)
 MODEL = PROMPTS_READ.answer_model

@@ -23,10 +23,11 @@ from cs_features.extraction.models import CAPABILITIES
 from cs_features.extraction.prompts import PromptError
 from cs_features.extraction.session import Session
 from cs_features.quality.comparison import FALSE_BETTER, WORSE_BY_CHANCE, compare
-from cs_features.quality.evaluation import CATEGORICAL, SCORES, confusion, quality
+from cs_features.quality.evaluation import confusion, quality
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features.quality.golden_run import Answers, Asked, answers_of, ask
 from cs_features.quality.labelled import FIELDS, agreement, labelled_frame, load_labelled
+from cs_features.schemas import CATEGORICAL, SCORES
 from cs_features.services import DataBucket, Model, build_services
 
 WORSE = 3  # the exit code

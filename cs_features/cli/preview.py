@@ -15,9 +15,9 @@ import polars as pl
 from cs_features.aws import AwsRefusal
 from cs_features.environments import settings
 from cs_features.extraction.bedrock import RunStopper
-from cs_features.preview.changes import as_shown
-from cs_features.preview.plan import Scope
-from cs_features.preview.run import preview
+from cs_features.planning.preview.changes import as_shown
+from cs_features.planning.preview.plan import Scope
+from cs_features.planning.preview.run import preview
 from cs_features.services import build_services
 
 DIRECTIONS_SHOWN = 15

@@ -9,7 +9,7 @@ import polars as pl
 from cs_features.aws import AwsRefusal
 from cs_features.environments import settings
 from cs_features.partitions import countries_in
-from cs_features.quote import as_frame, partitions_between, quotes
+from cs_features.planning.quote import as_frame, partitions_between, quotes
 from cs_features.services import build_services
 
 

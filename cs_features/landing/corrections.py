@@ -21,7 +21,7 @@ import polars as pl
 from botocore.exceptions import ClientError
 
 from cs_features.aws import explained, is_missing
-from cs_features.landing_zone import LandedObject
+from cs_features.landing.zone import LandedObject
 from cs_features.partitions import Partition
 from cs_features.schemas import Reason
 from cs_features.storage import Tables

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from cs_features.hashing import content_hash
-from cs_features.landing_zone import LandedObject, LandingZone
+from cs_features.landing.zone import LandedObject, LandingZone
 from cs_features.languages import detect_language
 from cs_features.schemas import Interaction, Reason, reason_of
 

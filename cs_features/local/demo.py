@@ -23,13 +23,13 @@ from rich.table import Table
 from cs_features.environments import Settings, settings
 from cs_features.extraction.models import EMBEDDED_MODEL_ID, capabilities_of
 from cs_features.extraction.pricing import TokenUsage, price_list
-from cs_features.landing_zone import PREFIX, LandingZone
+from cs_features.landing.corrections import notes
+from cs_features.landing.zone import PREFIX, LandingZone
 from cs_features.local.processes import ROOT, LocalProblem, child, dev_is_running, leave_on_sigterm, stack
 from cs_features.local.provision import clients
 from cs_features.orchestration.sensors.landing import look
 from cs_features.partitions import Partition
 from cs_features.storage import Tables
-from cs_features.superseding import notes
 
 CORPUS = Path(__file__).with_name("corpus") / PREFIX
 REPRESENTATIVE_DAY = "date=2026-11-23"

@@ -10,7 +10,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from cs_features.environments import settings
-from cs_features.feature_group import EVENT_TIME, IDENTIFIER, feature_definitions
+from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, feature_definitions
 
 TOPIC = "cs-features-alerts"
 ROLE = "arn:aws:iam::123456789012:role/local-feature-store"

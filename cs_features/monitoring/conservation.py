@@ -11,8 +11,8 @@ from datetime import datetime
 
 import polars as pl
 
-from cs_features.landing import MAX_FILE_BYTES, MAX_FILE_LINES, identity_of
-from cs_features.landing_zone import LandedObject, LandingZone
+from cs_features.landing.documents import MAX_FILE_BYTES, MAX_FILE_LINES, identity_of
+from cs_features.landing.zone import LandedObject, LandingZone
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cs_features.quality.evaluation import CATEGORICAL, SCORES
+from cs_features.schemas import CATEGORICAL, SCORES
 
 LENGTHS = ("summary",)
 FEATURES = (*CATEGORICAL, *SCORES, *LENGTHS)

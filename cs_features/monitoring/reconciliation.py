@@ -15,11 +15,11 @@ import polars as pl
 from botocore.exceptions import ClientError
 
 from cs_features.aws import explained, is_missing
-from cs_features.conservation import Balance, count_landed
-from cs_features.landing_zone import LandingZone
+from cs_features.landing.corrections import claims_in, outranked
+from cs_features.landing.zone import LandingZone
+from cs_features.monitoring.conservation import Balance, count_landed
 from cs_features.partitions import Partition
 from cs_features.storage import Tables
-from cs_features.superseding import claims_in, outranked
 
 FINDINGS = "reconciliation/differences.json"
 DIFFERS = (pl.col("missing") != 0) | (pl.col("superseded_elsewhere") != 0)

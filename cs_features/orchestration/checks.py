@@ -10,14 +10,14 @@ from typing import cast
 import dagster as dg
 import polars as pl
 
-from cs_features.conservation import Balance, changed_since, count_landed
+from cs_features.monitoring.conservation import Balance, changed_since, count_landed
+from cs_features.monitoring.reconciliation import DIFFERS
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.quality.floor import stands
-from cs_features.reconciliation import DIFFERS
 from cs_features.schemas import features_schema
-from cs_features.validation import judge
+from cs_features.validation.gate import judge
 
 # Above or below these a human should look; nothing is blocked.
 MAX_REJECTED_SHARE = 0.10

@@ -16,10 +16,10 @@ from cs_features.orchestration.partitions import (
 )
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.partitions import Week, monday_of
-from cs_features.preview.changes import as_shown
-from cs_features.preview.plan import Scope
-from cs_features.preview.run import preview
-from cs_features.quote import as_frame, partitions_between, quotes
+from cs_features.planning.preview.changes import as_shown
+from cs_features.planning.preview.plan import Scope
+from cs_features.planning.preview.run import preview
+from cs_features.planning.quote import as_frame, partitions_between, quotes
 
 CHAIN = dg.AssetSelection.assets(
     "raw_interactions", "llm_extractions", "validated_features", "rejected_records", "feature_store"

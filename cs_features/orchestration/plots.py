@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cs_features.quality.drift import LENGTHS, Distribution
+from cs_features.monitoring.drift import LENGTHS, Distribution
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,8 +14,8 @@ import polars as pl
 
 from cs_features import aws
 from cs_features.environments import settings
-from cs_features.feature_group import FRACTIONAL, IDENTIFIER
-from cs_features.validation import FEATURE_COLUMNS
+from cs_features.publishing.feature_group import FRACTIONAL, IDENTIFIER
+from cs_features.schemas import FEATURE_COLUMNS
 
 READERS = 16
 

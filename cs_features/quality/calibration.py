@@ -1,7 +1,8 @@
-"""Monotone corrections of the two scores, per country and model: fitted on the golden corpus, applied at the gate.
+"""Monotone corrections of the two scores, per country and model, fitted on the golden corpus.
 
 A model may rank well and still call everything 0.7. An isotonic regression maps what it says to what its
-labels mean, and never turns the order of two scores around. Pure functions; files are `calibrate.py`'s.
+labels mean, and never turns the order of two scores around. Pure functions: how a
+correction is applied stands in `validation/calibration.py`, and who writes it to a file in `cli/calibrate.py`.
 """
 
 import re
@@ -12,15 +13,11 @@ import numpy as np
 import polars as pl
 
 from cs_features.extraction.prompts import CountryFile, ModelCalibration, ScoreCalibration
-from cs_features.quality.evaluation import SCORES
+from cs_features.schemas import SCORES
+from cs_features.validation.calibration import DECIMALS, DISSATISFIED_TO, URGENT_FROM, Knots, apply
 
-# What the instructions' anchors call pressing, and dissatisfied: midway between 0.5 and 0.7, and 0.3 and 0.5.
-URGENT_FROM, DISSATISFIED_TO = 0.6, 0.4
 FOLDS = 5
 MIN_ITEMS = 25
-DECIMALS = 3
-
-Knots = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -37,30 +34,6 @@ class Fit:
     distance_after: float
     kept: bool
     calibration: ScoreCalibration
-
-
-def corrected(frame: pl.DataFrame, calibration: ModelCalibration | None) -> pl.DataFrame:
-    """The frame with its two scores as they count: corrected where the country's file says how, else as they are."""
-    for score in ("urgency_score", "csat_indicator"):
-        how = getattr(calibration, score, None)
-        if how is not None:
-            values = frame[score].cast(pl.Float64)
-            moved = pl.Series(score, apply(how.knots, values.to_numpy()), dtype=pl.Float64)
-            frame = frame.with_columns(pl.select(pl.when(values.is_not_null()).then(moved)).to_series().alias(score))
-    return frame
-
-
-def thresholds(calibration: ModelCalibration | None) -> tuple[float, float]:
-    """(urgent from, dissatisfied up to): the country's own for the model, or those of the instructions' anchors."""
-    urgency = calibration.urgency_score if calibration else None
-    csat = calibration.csat_indicator if calibration else None
-    return urgency.threshold if urgency else URGENT_FROM, csat.threshold if csat else DISSATISFIED_TO
-
-
-def apply(knots: Knots, values: "np.ndarray") -> "np.ndarray":
-    """Linear between the knots, level beyond them."""
-    said, meant = zip(*knots, strict=True)
-    return np.round(np.interp(values, said, meant), DECIMALS)
 
 
 def fit(score: str, answers: "np.ndarray", labels: "np.ndarray") -> Fit:

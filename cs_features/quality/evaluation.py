@@ -13,9 +13,8 @@ import polars as pl
 
 from cs_features.quality.golden import GoldenItem
 from cs_features.quality.grounding import facts_told, is_english, is_fit, repeats, unsupported
+from cs_features.schemas import CATEGORICAL, SCORES
 
-CATEGORICAL = ("sentiment", "primary_topic", "intent", "resolution_status")
-SCORES = ("urgency_score", "csat_indicator")
 ALL = "all"
 Z = 1.959964  # 95 %
 BINS = 5

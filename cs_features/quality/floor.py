@@ -11,7 +11,8 @@ import polars as pl
 
 from cs_features.extraction.prompts import Floors
 from cs_features.partitions import Locale, locales_in
-from cs_features.quality.evaluation import CATEGORICAL, wilson
+from cs_features.quality.evaluation import wilson
+from cs_features.schemas import CATEGORICAL
 from cs_features.services import Model
 from cs_features.storage import Tables
 

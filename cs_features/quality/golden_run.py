@@ -17,11 +17,11 @@ from cs_features.extraction.prompting import ConverseRequest, build_request, req
 from cs_features.extraction.prompts import PromptError
 from cs_features.extraction.session import Session, extract
 from cs_features.languages import UNDETERMINED
-from cs_features.quality.calibration import corrected
 from cs_features.quality.evaluation import answers_frame
 from cs_features.quality.golden import GoldenItem
 from cs_features.schemas import Interaction, Reason
 from cs_features.services import DataBucket, Model, s3_client
+from cs_features.validation.calibration import corrected
 
 Progress = Callable[[Session, int], None]
 

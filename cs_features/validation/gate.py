@@ -4,18 +4,15 @@
 accepted and every rejected document exactly once. Exact duplicates are in neither.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import pandera.errors
 import pandera.polars as pa
 import polars as pl
 
-from cs_features.schemas import ANSWER_FIELDS, CONTEXT_COLUMNS, Reason, rejected_schema
-
-FEATURE_COLUMNS = ("interaction_id", *ANSWER_FIELDS, *CONTEXT_COLUMNS)
+from cs_features.schemas import FEATURE_COLUMNS, Reason, rejected_schema
 
 # Columns whose values are free text or point at a person: never shown outside the tables.
 _PRIVATE = ("summary", "customer_id")
@@ -112,33 +109,4 @@ def _rejects(rows: pl.DataFrame, reason: pl.Expr, detail: Any) -> pl.DataFrame:
         pl.col("detail").fill_null(""),
         pl.col("reason").replace_strict(_REDRIVABLE_OF, return_dtype=pl.Boolean).alias("redrivable"),
         "payload",
-    )
-
-
-def open_rejects_of(tables: Iterable[tuple[str, date, pl.DataFrame]]) -> pl.DataFrame:
-    """Rejects of many partitions, given as (country, day, rejected_records), counted.
-
-    Columns: country, stage, reason, redrivable, documents, oldest, newest (days); most documents first.
-    """
-    keys = ("country", "stage", "reason", "redrivable")
-    counted = [
-        rejected.select("stage", "reason", "redrivable", pl.lit(country).alias("country"), pl.lit(day).alias("day"))
-        for country, day, rejected in tables
-    ]
-    schema = {
-        "stage": pl.String(),
-        "reason": pl.String(),
-        "redrivable": pl.Boolean(),
-        "country": pl.String(),
-        "day": pl.Date(),
-    }
-    return (
-        pl.concat([pl.DataFrame(schema=schema), *counted])
-        .group_by(*keys)
-        .agg(
-            pl.len().cast(pl.Int64).alias("documents"),
-            pl.col("day").min().alias("oldest"),
-            pl.col("day").max().alias("newest"),
-        )
-        .sort("documents", *keys, descending=[True, False, False, False, False])
     )

@@ -10,7 +10,7 @@ import pytest
 
 from cs_features.cli.lint_prompts import main
 from cs_features.quality.leaks import shared_words
-from cs_features_tests.conftest import PROMPTS
+from cs_features_tests.support.lab import PROMPTS
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from cs_features.extraction.bedrock import (
 )
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.local import converse as wire
-from cs_features_tests.desk import GOOD, Desk, Endpoint, reply, request_of, serving
+from cs_features_tests.support.desk import GOOD, Desk, Endpoint, reply, request_of, serving
 
 SECRET = "Jan-de-Vries-NL91ABNA0417164300"
 

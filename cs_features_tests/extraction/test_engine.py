@@ -33,7 +33,7 @@ from cs_features.extraction.pricing import TokenUsage
 from cs_features.local import converse as wire
 from cs_features.local.scripted import MALFORMED_KINDS, Script, ScriptedAnswerer
 from cs_features.schemas import Reason
-from cs_features_tests.desk import (
+from cs_features_tests.support.desk import (
     DEFAULT,
     DOWN,
     GOOD,

@@ -33,8 +33,9 @@ from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.session import extract
 from cs_features.local.scripted import Script
 from cs_features.schemas import Reason
-from cs_features_tests.conftest import DAY, PROMPTS, REPOSITORY, AwsAndModel, Lab, document, jsonl
-from cs_features_tests.desk import GOOD, extractor_in, key_of, requests_of, wait_until
+from cs_features_tests.support.desk import GOOD, extractor_in, key_of, requests_of, wait_until
+from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.lab import PROMPTS, REPOSITORY, AwsAndModel, Lab
 
 FOLDER = "country=NL/date=2025-03-04"
 ONE_CALL = TokenUsage(input_tokens=100, cache_read_tokens=2_000, cache_write_tokens=10, output_tokens=50)

@@ -14,7 +14,8 @@ from cs_features.extraction.models import CAPABILITIES, UnknownModelError, capab
 from cs_features.extraction.prompting import build_request, render_interaction, request_hash
 from cs_features.extraction.prompts import TOOL_NAME, PromptError, load_prompts
 from cs_features.schemas import Interaction
-from cs_features_tests.conftest import HAIKU_4_5, PROMPTS, document
+from cs_features_tests.support.documents import document
+from cs_features_tests.support.lab import HAIKU_4_5, PROMPTS
 
 PROMPTS_READ = load_prompts(PROMPTS)
 DEFAULT = capabilities_of("eu.anthropic.claude-haiku-5-5")

@@ -22,8 +22,8 @@ from cs_features.extraction.quota import (
     START_PER_SECOND,
     Limiter,
 )
-from cs_features_tests.conftest import REPOSITORY
-from cs_features_tests.desk import Clock
+from cs_features_tests.support.desk import Clock
+from cs_features_tests.support.lab import REPOSITORY
 
 
 def limiter(path: Path, clock: Clock, *, sleep: Any = None, **quota: Any) -> Limiter:

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cs_features import landing
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompts import load_prompts
 from cs_features.extraction.table import plan
-from cs_features_tests.bad_documents import (
+from cs_features.landing import documents as landing
+from cs_features_tests.landing.test_documents import outcomes, read
+from cs_features_tests.support.bad_documents import (
     FILES,
     LINES,
     MIB,
@@ -30,8 +31,8 @@ from cs_features_tests.bad_documents import (
     made,
     uuid_of,
 )
-from cs_features_tests.conftest import DAY, PROMPTS, Lab, document, gz, id_of, jsonl
-from cs_features_tests.test_landing import outcomes, read
+from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
+from cs_features_tests.support.lab import PROMPTS, Lab
 
 PROMPTS_READ = load_prompts(PROMPTS)
 HAIKU = capabilities_of("eu.anthropic.claude-haiku-5-5")
@@ -132,7 +133,7 @@ def test_a_bomb_at_the_real_limit_is_one_rejected_document(kind: str) -> None:
 
 def test_as_many_lines_as_are_allowed_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit that is off by one rejects a whole file for its last line."""
-    for module in ("landing", "conservation"):
+    for module in ("landing.documents", "monitoring.conservation"):
         monkeypatch.setattr(f"cs_features.{module}.MAX_FILE_LINES", 3)
     three = jsonl([document(1), document(2), document(3)])
     for name, body in (("a.jsonl", three), ("a.jsonl.gz", gz(three)), ("a.jsonl.gz", gz(three + b"x")[:-9])):

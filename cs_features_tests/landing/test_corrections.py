@@ -16,12 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.s3.models import s3_backends
 
-from cs_features.landing import RAW_SCHEMA
-from cs_features.local.scripted import Script
-from cs_features.partitions import Partition
-from cs_features.reading import read_features
-from cs_features.reconciliation import latest_differences
-from cs_features.superseding import (
+from cs_features.landing.corrections import (
     CLAIMS,
     CLAIMS_SCHEMA,
     claims_of,
@@ -31,10 +26,16 @@ from cs_features.superseding import (
     told,
     withdraw,
 )
-from cs_features_tests.conftest import Lab, Run, document, id_of, jsonl
+from cs_features.landing.documents import RAW_SCHEMA
+from cs_features.local.scripted import Script
+from cs_features.monitoring.reconciliation import latest_differences
+from cs_features.partitions import Partition
+from cs_features.publishing.reading import read_features
+from cs_features_tests.monitoring.test_reconciliation import take_inventory
 from cs_features_tests.orchestration.test_landing_sensor import TODAY, YESTERDAY, tick
-from cs_features_tests.test_reconciliation import take_inventory
-from cs_features_tests.world import INVALID, PARTITIONS, World, raw
+from cs_features_tests.support.documents import document, id_of, jsonl
+from cs_features_tests.support.lab import Lab, Run
+from cs_features_tests.support.world import INVALID, PARTITIONS, World, raw
 
 NL, BE, FR = (Partition(country, TODAY) for country in ("NL", "BE", "FR"))
 NL_YESTERDAY = Partition("NL", YESTERDAY)

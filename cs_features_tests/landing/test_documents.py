@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.conservation import count_landed
-from cs_features.landing import MAX_DOCUMENT_BYTES, raw_frame, rows_of
-from cs_features.landing_zone import LandedObject, LandingZone
-from cs_features_tests.conftest import DAY, document, gz, id_of, jsonl
+from cs_features.landing.documents import MAX_DOCUMENT_BYTES, raw_frame, rows_of
+from cs_features.landing.zone import LandedObject, LandingZone
+from cs_features.monitoring.conservation import count_landed
+from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 
 ZONE = LandingZone(None, "landing")
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)

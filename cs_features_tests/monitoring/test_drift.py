@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from cs_features.extraction.prompts import load_prompts
-from cs_features.quality import drift
-from cs_features.quality.drift import (
+from cs_features.monitoring import drift
+from cs_features.monitoring.drift import (
     ALPHA,
     BASELINE_WEEKS,
     COLUMNS,
@@ -24,7 +24,7 @@ from cs_features.quality.drift import (
     verdicts,
 )
 from cs_features.schemas import features_schema
-from cs_features_tests.conftest import PROMPTS
+from cs_features_tests.support.lab import PROMPTS
 
 MONDAY = date(2026, 11, 16)
 FIRST = MONDAY - timedelta(weeks=BASELINE_WEEKS)

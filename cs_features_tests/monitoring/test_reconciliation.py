@@ -8,11 +8,10 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from cs_features.monitoring.reconciliation import Differences, latest_differences, reconcile, window, write_differences
 from cs_features.orchestration.jobs import daily_inventory
 from cs_features.orchestration.sensors.landing import RETRY_AFTER, Asked
 from cs_features.partitions import Partition
-from cs_features.reconciliation import Differences, latest_differences, reconcile, window, write_differences
-from cs_features_tests.conftest import Lab, Run, document, gz, id_of, jsonl
 from cs_features_tests.orchestration.test_landing_sensor import (
     NL_24,
     NOW,
@@ -24,6 +23,8 @@ from cs_features_tests.orchestration.test_landing_sensor import (
     seen,
     tick,
 )
+from cs_features_tests.support.documents import document, gz, id_of, jsonl
+from cs_features_tests.support.lab import Lab, Run
 
 COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
 

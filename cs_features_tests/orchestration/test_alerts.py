@@ -30,11 +30,13 @@ from hypothesis import strategies as st
 from cs_features.aws import AwsRefusal
 from cs_features.definitions import build_defs
 from cs_features.local.scripted import Script
+from cs_features.monitoring.alerts import BLIND_AFTER, Alert
 from cs_features.orchestration.checks import CHECKS
-from cs_features.orchestration.incidents import ADVICE, BLIND_AFTER, Alert, alerts_of, blindness_of
+from cs_features.orchestration.incidents import ADVICE, alerts_of, blindness_of
 from cs_features.orchestration.sensors import alerts as sending
 from cs_features.orchestration.sensors.landing import MAX_TRIES, REFUSED
-from cs_features_tests.conftest import DAY, AwsAndModel, Lab, Run, document, id_of, jsonl
+from cs_features_tests.support.documents import DAY, document, id_of, jsonl
+from cs_features_tests.support.lab import AwsAndModel, Lab, Run
 
 UI = "https://dagster.example.org"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:alerts"

@@ -12,14 +12,15 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from cs_features.conservation import Balance
 from cs_features.environments import settings
 from cs_features.local.scripted import Script
+from cs_features.monitoring.conservation import Balance
 from cs_features.orchestration import checks
 from cs_features.partitions import Partition
 from cs_features.services import build_services
-from cs_features.validation import split
-from cs_features_tests.conftest import DAY, AwsAndModel, Lab, Run, document, gz, id_of, jsonl
+from cs_features.validation.gate import split
+from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
+from cs_features_tests.support.lab import AwsAndModel, Lab, Run
 
 GATE = ["validated_features", "rejected_records", "feature_store"]
 BLOCKING = ["conservation", "one_door", "schema"]

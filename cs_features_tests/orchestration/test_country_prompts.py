@@ -16,7 +16,8 @@ from cs_features.extraction.prompts import PromptError
 from cs_features.orchestration.partitions import country_partitions, locale_partitions
 from cs_features.orchestration.sensors.prompts import prompt_sensor
 from cs_features.partitions import Locale, Partition
-from cs_features_tests.conftest import PROMPTS, AwsAndModel, Lab, document, jsonl
+from cs_features_tests.support.documents import document, jsonl
+from cs_features_tests.support.lab import PROMPTS, AwsAndModel, Lab
 
 DAYS = (date(2025, 3, 4), date(2025, 3, 5))
 COUNTRIES = ("NL", "BE")

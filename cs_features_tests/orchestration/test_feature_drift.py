@@ -6,13 +6,14 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from cs_features.monitoring import drift
 from cs_features.orchestration.jobs import weekly_drift
 from cs_features.orchestration.partitions import interaction_partitions, week_partitions
 from cs_features.partitions import Partition, Week
-from cs_features.quality import drift
-from cs_features_tests.conftest import Lab, Run, document, jsonl
+from cs_features_tests.monitoring.test_drift import FIRST, MONDAY, WEEK, customers, moved
 from cs_features_tests.orchestration.test_plots import picture
-from cs_features_tests.test_drift import FIRST, MONDAY, WEEK, customers, moved
+from cs_features_tests.support.documents import document, jsonl
+from cs_features_tests.support.lab import Lab, Run
 
 COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
 NL = Week("NL", MONDAY)

@@ -11,7 +11,8 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.landing_zone import LandedObject
+from cs_features.landing.zone import LandedObject
+from cs_features.monitoring.reconciliation import Differences
 from cs_features.orchestration.sensors.landing import (
     MAX_TRIES,
     PATIENCE,
@@ -27,8 +28,8 @@ from cs_features.orchestration.sensors.landing import (
     observe,
 )
 from cs_features.partitions import Partition
-from cs_features.reconciliation import Differences
-from cs_features_tests.conftest import Lab, document, jsonl
+from cs_features_tests.support.documents import document, jsonl
+from cs_features_tests.support.lab import Lab
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 QUIET = timedelta(seconds=60)

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from cs_features.extraction.prompts import load_prompts
+from cs_features.monitoring.drift import Distribution, distributions
 from cs_features.orchestration import plots
-from cs_features.quality.drift import Distribution, distributions
 from cs_features.schemas import Extraction
-from cs_features_tests.conftest import PROMPTS, REPOSITORY
-from cs_features_tests.test_drift import WEEK, customers, moved
+from cs_features_tests.monitoring.test_drift import WEEK, customers, moved
+from cs_features_tests.support.lab import PROMPTS, REPOSITORY
 
 LIMIT = 150_000  # bytes of Markdown: each is a row of the event log
 

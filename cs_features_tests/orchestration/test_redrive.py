@@ -8,7 +8,8 @@ import pytest
 
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
-from cs_features_tests.conftest import DAY, Lab, Run, document, id_of, jsonl
+from cs_features_tests.support.documents import DAY, document, id_of, jsonl
+from cs_features_tests.support.lab import Lab, Run
 
 POISON = "ononderbroken storing"
 

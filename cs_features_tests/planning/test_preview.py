@@ -22,13 +22,14 @@ from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompts import load_prompts
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
-from cs_features.preview.changes import EVERY_VALUE, as_shown, changed, directions, estimates, sizes_of
-from cs_features.preview.plan import MAX_SAMPLE, NothingToPreviewError, Scope, sample_size
-from cs_features.preview.run import Preview, pairs_of, preview
-from cs_features.preview.sampling import LEAST, Stratum, allocate, draw, share
+from cs_features.planning.preview.changes import EVERY_VALUE, as_shown, changed, directions, estimates, sizes_of
+from cs_features.planning.preview.plan import MAX_SAMPLE, NothingToPreviewError, Scope, sample_size
+from cs_features.planning.preview.run import Preview, pairs_of, preview
+from cs_features.planning.preview.sampling import LEAST, Stratum, allocate, draw, share
 from cs_features.schemas import ANSWER_FIELDS, Reason
-from cs_features_tests.conftest import DAY, PROMPTS, AwsAndModel, Lab, document, jsonl
-from cs_features_tests.desk import GOOD
+from cs_features_tests.support.desk import GOOD
+from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.lab import PROMPTS, AwsAndModel, Lab
 
 NEXT = DAY + timedelta(days=1)
 EXTRACT = ["raw_interactions", "llm_extractions"]
@@ -571,7 +572,7 @@ def test_by_default_the_last_days_that_hold_extractions_are_previewed(
     folder = candidate("NL")
     found, _ = preview_in(held, folder, sample=5)
     assert of(found, "NL", "intent")["interactions"] == 40
-    monkeypatch.setattr("cs_features.preview.plan.DAYS", 1)
+    monkeypatch.setattr("cs_features.planning.preview.plan.DAYS", 1)
     found, _ = preview_in(held, folder, sample=5)
     assert of(found, "NL", "intent")["interactions"] == 20
     found, _ = preview_in(held, folder, sample=5, last=DAY)

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features import quote as quote_module
 from cs_features.environments import Settings
 from cs_features.extraction.models import capabilities_of
 from cs_features.partitions import Partition
-from cs_features.quote import (
+from cs_features.planning import quote as quote_module
+from cs_features.planning.quote import (
     MIN_HISTORY_CALLS,
     Habits,
     Quote,
@@ -28,8 +28,9 @@ from cs_features.quote import (
     quote_of,
     quotes,
 )
-from cs_features_tests.conftest import DAY, REPOSITORY, Lab, document, jsonl
-from cs_features_tests.desk import DEFAULT, PROMPTS_READ, requests_of
+from cs_features_tests.support.desk import DEFAULT, PROMPTS_READ, requests_of
+from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.lab import REPOSITORY, Lab
 
 EXTRACT = ["raw_interactions", "llm_extractions"]
 NEXT = DAY + timedelta(days=1)

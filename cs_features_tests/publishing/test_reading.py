@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from cs_features.aws import AwsRefusal
 from cs_features.local.aws import REGION
-from cs_features.reading import as_known, read_features
-from cs_features.validation import FEATURE_COLUMNS
-from cs_features_tests.conftest import DAY, Lab, document, id_of, jsonl
-from cs_features_tests.test_feature_group import MORNING, Store, features, make_store, store
+from cs_features.publishing.reading import as_known, read_features
+from cs_features.schemas import FEATURE_COLUMNS
+from cs_features_tests.publishing.test_publisher import MORNING, Store, features, make_store, store
+from cs_features_tests.support.documents import DAY, document, id_of, jsonl
+from cs_features_tests.support.lab import Lab
 from cs_features_tests.test_schemas import frame, row
 
 __all__ = ["make_store", "store"]  # fixtures

@@ -10,19 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.extraction.prompts import ModelCalibration, ScoreCalibration, load_prompts
-from cs_features.quality.calibration import (
-    DISSATISFIED_TO,
-    URGENT_FROM,
-    Fit,
-    apply,
-    corrected,
-    fit,
-    fits_of,
-    isotonic,
-    thresholds,
-    with_calibration,
-)
-from cs_features_tests.conftest import DAY, PROMPTS, Lab, document, jsonl
+from cs_features.quality.calibration import Fit, fit, fits_of, isotonic, with_calibration
+from cs_features.validation.calibration import DISSATISFIED_TO, URGENT_FROM, apply, corrected, thresholds
+from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.lab import PROMPTS, Lab
 
 scores = st.floats(0, 1).map(lambda value: round(value, 3))
 pairs = st.lists(st.tuples(scores, scores), min_size=1, max_size=60)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from cs_features.quality.comparison import FALSE_BETTER, Comparison, compare, sign_test
-from cs_features.quality.evaluation import CATEGORICAL, SCORES
-from cs_features_tests.test_evaluation import frame_of
+from cs_features.schemas import CATEGORICAL, SCORES
+from cs_features_tests.quality.test_evaluation import frame_of
 
 MEASURES = 10  # four fields, two scores, four of the summary
 

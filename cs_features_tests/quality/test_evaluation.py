@@ -12,9 +12,7 @@ from scipy.stats import binomtest, spearmanr
 
 from cs_features.quality.evaluation import (
     ANSWERS_SCHEMA,
-    CATEGORICAL,
     QUALITY_SCHEMA,
-    SCORES,
     answers_frame,
     calibration_error,
     confusion,
@@ -24,7 +22,8 @@ from cs_features.quality.evaluation import (
     wilson,
 )
 from cs_features.quality.golden import GoldenItem
-from cs_features_tests.test_golden import LABELS, item
+from cs_features.schemas import CATEGORICAL, SCORES
+from cs_features_tests.quality.test_golden import LABELS, item
 
 SUMMARY = "Customer asks what it costs to send a parcel abroad; the agent names the price and the customer thanks them."
 

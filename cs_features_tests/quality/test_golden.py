@@ -9,8 +9,8 @@ import pytest
 
 from cs_features.extraction.prompts import PromptError
 from cs_features.quality.golden import GoldenItem, load_golden
-from cs_features_tests.conftest import PROMPTS
-from cs_features_tests.desk import PROMPTS_READ
+from cs_features_tests.support.desk import PROMPTS_READ
+from cs_features_tests.support.lab import PROMPTS
 
 LABELS: dict[str, Any] = {
     "sentiment": "neutral",

@@ -3,8 +3,8 @@
 import pytest
 
 from cs_features.quality.grounding import LENGTH, facts_told, is_english, is_fit, repeats, unsupported
-from cs_features_tests.conftest import PROMPTS
-from cs_features_tests.desk import PROMPTS_READ
+from cs_features_tests.support.desk import PROMPTS_READ
+from cs_features_tests.support.lab import PROMPTS
 
 DUTCH = "Ik heb op 14 maart € 1.250,50 betaald aan Van Dijk, en het is nog niet geleverd. Bel me na twee weken."
 

@@ -17,7 +17,8 @@ from cs_features.local.scripted import Script
 from cs_features.quality.evaluation import QUALITY_SCHEMA, wilson
 from cs_features.quality.floor import standing
 from cs_features.quality.golden import GoldenItem, load_golden
-from cs_features_tests.conftest import DAY, PROMPTS, Lab, document, jsonl
+from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.lab import PROMPTS, Lab
 
 FLOORS = Floors(sentiment=0.7, primary_topic=0.6, intent=0.55, resolution_status=0.6)
 PROMPTS_READ = load_prompts(PROMPTS)

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from cs_features_tests.conftest import document, gz, jsonl
+from cs_features_tests.support.documents import document, gz, jsonl
 
 Body = bytes | Callable[[], bytes]  # a function where it is megabytes
 MIB = 1024 * 1024

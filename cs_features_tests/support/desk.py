@@ -30,7 +30,8 @@ from cs_features.extraction.quota import Limiter
 from cs_features.local.bedrock import routes
 from cs_features.local.converse import Answerer, ConverseRequest, Fault, Reply
 from cs_features.schemas import Interaction
-from cs_features_tests.conftest import PROMPTS, document
+from cs_features_tests.support.documents import document
+from cs_features_tests.support.lab import PROMPTS
 
 DEFAULT = capabilities_of("eu.anthropic.claude-haiku-5-5")
 PROMPTS_READ = load_prompts(PROMPTS)

@@ -14,12 +14,13 @@ import polars as pl
 from botocore.exceptions import ClientError
 
 from cs_features.aws import AwsRefusal
-from cs_features.feature_group import EVENT_TIME, IDENTIFIER, publish, value_of
-from cs_features.landing import RAW_SCHEMA
+from cs_features.landing.corrections import notes, settle, told, withdraw
+from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.partitions import Partition
+from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, value_of
+from cs_features.publishing.publisher import publish
 from cs_features.storage import Tables
-from cs_features.superseding import notes, settle, told, withdraw
-from cs_features_tests.conftest import id_of
+from cs_features_tests.support.documents import id_of
 from cs_features_tests.test_schemas import frame, row
 
 EIGHT = datetime(2026, 11, 24, 8, tzinfo=timezone.utc)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA
-from cs_features.landing import RAW_SCHEMA
-from cs_features.schemas import Reason, rejected_schema
-from cs_features.validation import FEATURE_COLUMNS, judge, split
-from cs_features_tests.conftest import id_of
+from cs_features.landing.documents import RAW_SCHEMA
+from cs_features.schemas import FEATURE_COLUMNS, Reason, rejected_schema
+from cs_features.validation.gate import judge, split
+from cs_features_tests.support.documents import id_of
 from cs_features_tests.test_schemas import SCHEMA, VALID, frame, row
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)

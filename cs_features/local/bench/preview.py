@@ -27,12 +27,11 @@ from cs_features.local.bench.client import DAY, Work, document, run
 from cs_features.local.bench.endpoint import endpoint
 from cs_features.local.bench.figures import Figure, Say, at_least, at_most, exactly, percent
 from cs_features.partitions import Partition
-from cs_features.preview.changes import EVERY_VALUE
-from cs_features.preview.plan import Scope
-from cs_features.preview.run import Preview
-from cs_features.preview.run import preview as preview_of
-from cs_features.quality.evaluation import CATEGORICAL, SCORES
-from cs_features.schemas import ANSWER_FIELDS
+from cs_features.planning.preview.changes import EVERY_VALUE
+from cs_features.planning.preview.plan import Scope
+from cs_features.planning.preview.run import Preview
+from cs_features.planning.preview.run import preview as preview_of
+from cs_features.schemas import ANSWER_FIELDS, CATEGORICAL, SCORES
 from cs_features.services import DataBucket, Model, build_services
 from cs_features.storage import Tables
 

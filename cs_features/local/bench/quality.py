@@ -31,9 +31,9 @@ from cs_features.local.scripted import Script, ScriptedAnswerer, sha256
 from cs_features.local.stack import LocalStack
 from cs_features.quality import evaluation
 from cs_features.quality.comparison import compare
-from cs_features.quality.evaluation import CATEGORICAL, SCORES
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features.quality.golden_run import answers_of
+from cs_features.schemas import CATEGORICAL, SCORES
 from cs_features.services import DataBucket, Model, build_services
 
 DRAWS, QUICK_DRAWS, DRAWS_A_PROCESS = 200, 10, 20

@@ -11,9 +11,10 @@ from cs_features.orchestration.partitions import locale_partitions
 from cs_features.orchestration.plots import confusion as confusion_picture
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Locale
-from cs_features.quality.evaluation import CATEGORICAL, confusion, quality
+from cs_features.quality.evaluation import confusion, quality
 from cs_features.quality.golden import load_golden
 from cs_features.quality.golden_run import answers_of
+from cs_features.schemas import CATEGORICAL
 
 
 @dg.asset(

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 import polars as pl
 
+from cs_features.monitoring import drift
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import week_partitions
 from cs_features.orchestration.resources import DataBucket
 from cs_features.partitions import Partition, Week
-from cs_features.quality import drift
 from cs_features.storage import Tables
 
 DRIFT = dg.AssetCheckSpec(

@@ -6,13 +6,14 @@ import dagster as dg
 import polars as pl
 
 from cs_features.aws import AwsRefusal
-from cs_features.feature_group import PublishingFailed, publish, require_group
+from cs_features.landing.corrections import told, withdraw
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
+from cs_features.publishing.feature_group import require_group
+from cs_features.publishing.publisher import PublishingFailed, publish
 from cs_features.quality.floor import stands
 from cs_features.schemas import features_schema
-from cs_features.superseding import told, withdraw
-from cs_features.validation import judge
+from cs_features.validation.gate import judge
 
 
 @dg.asset(

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta, timezone
 import dagster as dg
 import polars as pl
 
+from cs_features.monitoring.open_rejects import open_rejects_of
+from cs_features.monitoring.reconciliation import DIFFERS, Differences, reconcile, window, write_differences
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
-from cs_features.reconciliation import DIFFERS, Differences, reconcile, window, write_differences
-from cs_features.validation import open_rejects_of
 
 
 @dg.asset(

@@ -3,12 +3,12 @@
 import dagster as dg
 import polars as pl
 
-from cs_features.landing import read_partition
+from cs_features.landing.corrections import settle
+from cs_features.landing.documents import read_partition
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.schemas import Reason
-from cs_features.superseding import settle
 
 
 @dg.asset(

@@ -5,13 +5,13 @@ from datetime import datetime, timezone
 import dagster as dg
 import polars as pl
 
-from cs_features.by_language import by_language
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import Model
-from cs_features.quality.calibration import corrected, thresholds
 from cs_features.schemas import features_schema
-from cs_features.validation import split
+from cs_features.validation.by_language import by_language
+from cs_features.validation.calibration import corrected, thresholds
+from cs_features.validation.gate import split
 
 
 @dg.multi_asset(

@@ -15,7 +15,8 @@ import dagster as dg
 from pydantic import BaseModel
 
 from cs_features import aws
-from cs_features.orchestration.incidents import BLIND_AFTER, SILENCE, Alert, alerts_of, blindness_of
+from cs_features.monitoring.alerts import BLIND_AFTER, SILENCE, Alert
+from cs_features.orchestration.incidents import alerts_of, blindness_of
 from cs_features.orchestration.resources import Alerts
 
 # While its transaction is open an event cannot be seen, and one with a larger id can: a young one waits.

@@ -14,13 +14,13 @@ import dagster as dg
 from pydantic import BaseModel
 
 from cs_features.aws import AwsRefusal
-from cs_features.landing_zone import LandedObject, LandingZone
+from cs_features.landing.corrections import notes
+from cs_features.landing.zone import LandedObject, LandingZone
+from cs_features.monitoring.reconciliation import Differences, latest_differences
 from cs_features.orchestration.jobs import process_interactions
 from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
 from cs_features.partitions import Partition
-from cs_features.reconciliation import Differences, latest_differences
-from cs_features.superseding import notes
 
 EMPTY = "empty"
 REFUSED = "AWS refused. "  # how the tick begins that could not look; alerts count them

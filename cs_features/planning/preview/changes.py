@@ -6,9 +6,8 @@ never its text.
 
 import polars as pl
 
-from cs_features.preview.sampling import Share, Stratum, share
-from cs_features.quality.evaluation import CATEGORICAL, SCORES
-from cs_features.schemas import ANSWER_FIELDS
+from cs_features.planning.preview.sampling import Share, Stratum, share
+from cs_features.schemas import ANSWER_FIELDS, CATEGORICAL, SCORES
 
 # The prompt's anchors of a score are 0.2 apart: up to half of that is the same anchor, read again.
 SCORE_STEP = 0.1

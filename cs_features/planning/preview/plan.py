@@ -14,9 +14,9 @@ from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.prompts import PromptError, Prompts
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan
 from cs_features.partitions import Partition
-from cs_features.preview.changes import sizes_of
-from cs_features.preview.sampling import allocate, draw
-from cs_features.quote import Habits, Quote, as_frame, assumed, learn, paid_calls, quote_of
+from cs_features.planning.preview.changes import sizes_of
+from cs_features.planning.preview.sampling import allocate, draw
+from cs_features.planning.quote import Habits, Quote, as_frame, assumed, learn, paid_calls, quote_of
 from cs_features.schemas import ANSWER_FIELDS
 from cs_features.services import DataBucket, Model
 from cs_features.storage import Tables

@@ -19,8 +19,8 @@ from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.session import Session
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA
-from cs_features.preview.changes import ALL, CANDIDATE, STRATUM, changed, directions, estimates, sizes_of
-from cs_features.preview.plan import (
+from cs_features.planning.preview.changes import ALL, CANDIDATE, STRATUM, changed, directions, estimates, sizes_of
+from cs_features.planning.preview.plan import (
     Outcomes,
     Prepared,
     Requests,
@@ -32,9 +32,9 @@ from cs_features.preview.plan import (
     price_of_sample,
     with_requests,
 )
-from cs_features.quality.calibration import corrected
 from cs_features.schemas import ANSWER_FIELDS, Reason
 from cs_features.services import DataBucket, Model
+from cs_features.validation.calibration import corrected
 
 NOISE_PART = 4  # one in so many of the sample
 ENOUGH = 50  # a smaller sample is too small: intervals of +-13 points and more

@@ -16,25 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cs_features import feature_group
 from cs_features.aws import AwsRefusal
 from cs_features.environments import Settings
-from cs_features.feature_group import (
-    BATCH,
-    EVENT_TIME,
-    IDENTIFIER,
-    MAX_TRIES,
-    UNFINISHED,
-    PublishingFailed,
-    feature_definitions,
-    publish,
-    record_of,
-    require_group,
-)
 from cs_features.local.feature_store import Faults
-from cs_features.reading import read_features
-from cs_features.validation import FEATURE_COLUMNS
-from cs_features_tests.conftest import DAY, AwsAndModel, Lab, id_of
+from cs_features.publishing import publisher
+from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, feature_definitions, record_of, require_group
+from cs_features.publishing.publisher import BATCH, MAX_TRIES, UNFINISHED, PublishingFailed, publish
+from cs_features.publishing.reading import read_features
+from cs_features.schemas import FEATURE_COLUMNS
+from cs_features_tests.support.documents import DAY, id_of
+from cs_features_tests.support.lab import AwsAndModel, Lab
 from cs_features_tests.test_schemas import frame, row
 
 MORNING = datetime(2025, 3, 4, 8, 30, tzinfo=timezone.utc)
@@ -67,7 +58,7 @@ class Store:
 
     def publish(
         self, *rows: dict[str, Any], dies_after: int | None = None, disturbed: Mapping[str, datetime] | None = None
-    ) -> feature_group.Published:
+    ) -> publisher.Published:
         self.calls_left = dies_after
         return publish(
             frame(*rows),
@@ -165,7 +156,7 @@ def faults(stack: AwsAndModel, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     def set_to(**rates: float) -> list[float]:
         slept: list[float] = []
         monkeypatch.setattr(stack.local.feature_store, "_faults", Faults(**rates))
-        monkeypatch.setattr(feature_group, "time", SimpleNamespace(sleep=slept.append))
+        monkeypatch.setattr(publisher, "time", SimpleNamespace(sleep=slept.append))
         return slept
 
     return set_to
@@ -475,8 +466,8 @@ THIRD = [features(1), features(2, "corrected again"), features(4), features(7, "
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that few rows take many calls."""
-    monkeypatch.setattr(feature_group, "BATCH", 2)
-    monkeypatch.setattr(feature_group, "SAVE_EVERY", 1)
+    monkeypatch.setattr(publisher, "BATCH", 2)
+    monkeypatch.setattr(publisher, "SAVE_EVERY", 1)
 
 
 @pytest.mark.parametrize("then", [SECOND, FIRST, THIRD], ids=["the same again", "back to before", "other rows"])

@@ -1,0 +1,1 @@
+"""What lands: the bucket (`zone`), bytes to rows (`documents`), and whose an id is (`corrections`)."""

@@ -1,0 +1,166 @@
+"""A laboratory on the local AWS for each test: buckets, a feature group and definitions of its own, and runs on them.
+
+Everything goes through real boto3. The stack is one for the session, because moto allows one a process.
+"""
+
+import io
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import boto3
+import dagster as dg
+import polars as pl
+
+from cs_features.definitions import build_defs
+from cs_features.environments import Settings
+from cs_features.local.scripted import ScriptedAnswerer
+from cs_features.local.stack import LocalStack
+from cs_features.orchestration.resources import build_resources
+from cs_features.partitions import Partition
+from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, feature_definitions
+from cs_features.services import build_services
+from cs_features_tests.support.documents import DAY
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROMPTS = REPOSITORY / "prompts"
+HAIKU_4_5 = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class AwsAndModel:
+    """The running stack; `answerer.script` may be replaced while it runs."""
+
+    local: LocalStack
+    answerer: ScriptedAnswerer
+
+
+class Run:
+    """What one run of the job did."""
+
+    def __init__(self, result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> None:
+        self.result = result
+        self.instance = instance
+
+    @property
+    def success(self) -> bool:
+        return self.result.success
+
+    @property
+    def materialized(self) -> set[str]:
+        return {event.asset_key.path[-1] for event in self.result.get_asset_materialization_events()}
+
+    @property
+    def checks(self) -> dict[str, dg.AssetCheckEvaluation]:
+        return {event.check_name: event for event in self.result.get_asset_check_evaluations()}
+
+    def metadata(self, asset: str) -> dict[str, Any]:
+        (event,) = [
+            event for event in self.result.get_asset_materialization_events() if event.asset_key.path[-1] == asset
+        ]
+        return {name: entry.value for name, entry in event.step_materialization_data.materialization.metadata.items()}
+
+    @property
+    def errors(self) -> str:
+        """All messages of all failed steps, causes included."""
+        told = []
+        for event in self.result.get_step_failure_events():
+            error = event.step_failure_data.error
+            while error is not None:
+                told.append(error.message)
+                error = error.cause
+        return "\n".join(told)
+
+
+class Lab:
+    """Buckets, a feature group and definitions that no other test sees."""
+
+    def __init__(self, stack: AwsAndModel, **settings: Any) -> None:
+        number = next(_numbers)
+        self.stack = stack
+        self.s3 = boto3.client("s3")
+        self.sagemaker = boto3.client("sagemaker")
+        self.runtime = boto3.client("sagemaker-featurestore-runtime")
+        names = {"landing_bucket": f"landing-{number}", "data_bucket": f"data-{number}", "feature_group": f"g-{number}"}
+        self.settings = Settings(**{**names, "landing_quiet_seconds": 0, "max_concurrency": 8, **settings})
+        for bucket in (names["landing_bucket"], names["data_bucket"]):
+            self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        self._create_group(names["feature_group"], names["data_bucket"])
+        self.instance = dg.DagsterInstance.ephemeral()
+
+    def _create_group(self, name: str, bucket: str) -> None:
+        self.sagemaker.create_feature_group(
+            FeatureGroupName=name,
+            RecordIdentifierFeatureName=IDENTIFIER,
+            EventTimeFeatureName=EVENT_TIME,
+            FeatureDefinitions=feature_definitions(),
+            OnlineStoreConfig={"EnableOnlineStore": True},
+            OfflineStoreConfig={"S3StorageConfig": {"S3Uri": f"s3://{bucket}/feature-store"}},
+            RoleArn="arn:aws:iam::123456789012:role/tests",
+        )
+
+    def with_settings(self, **changes: Any) -> "Lab":
+        """The same buckets and instance, under other settings."""
+        other = object.__new__(Lab)
+        other.__dict__.update(self.__dict__)
+        other.settings = type(self.settings)(**{**self.settings.model_dump(), **changes})
+        return other
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        return dict(build_resources(build_services(self.settings)))
+
+    @property
+    def definitions(self) -> dg.Definitions:
+        return build_defs(**self.resources)
+
+    def land(self, country: str, day: date | str, filename: str, body: bytes) -> str:
+        key = f"interactions/country={country}/date={day}/{filename}"
+        self.s3.put_object(Bucket=self.settings.landing_bucket, Key=key, Body=body)
+        return key
+
+    def unland(self, key: str) -> None:
+        self.s3.delete_object(Bucket=self.settings.landing_bucket, Key=key)
+
+    def process(self, country: str = "NL", day: date = DAY, *, only: list[str] | None = None) -> Run:
+        """Run `process_interactions` for one partition, or the assets (and their checks) named in `only`."""
+        result = self.definitions.resolve_job_def("process_interactions").execute_in_process(
+            partition_key=Partition(country, day).key,
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(name) for name in only] if only else None,
+            raise_on_error=False,
+        )
+        return Run(result, self.instance)
+
+    def table_bytes(self, table: str, country: str = "NL", day: date = DAY) -> bytes:
+        key = f"{table}/country={country}/date={day}/data.parquet"
+        return self.s3.get_object(Bucket=self.settings.data_bucket, Key=key)["Body"].read()
+
+    def table(self, table: str, country: str = "NL", day: date = DAY) -> pl.DataFrame:
+        return pl.read_parquet(io.BytesIO(self.table_bytes(table, country, day)), hive_partitioning=False)
+
+    def overwrite(
+        self, table: str, change: Callable[[pl.DataFrame], pl.DataFrame], country: str = "NL", day: date = DAY
+    ) -> None:
+        """Tamper with a table behind Dagster's back."""
+        buffer = io.BytesIO()
+        change(self.table(table, country, day)).write_parquet(buffer)
+        key = f"{table}/country={country}/date={day}/data.parquet"
+        self.s3.put_object(Bucket=self.settings.data_bucket, Key=key, Body=buffer.getvalue())
+
+    def online(self, identifier: str) -> dict[str, str] | None:
+        """The record that the feature group serves, or None."""
+        answer = self.runtime.get_record(
+            FeatureGroupName=self.settings.feature_group, RecordIdentifierValueAsString=identifier
+        )
+        record = answer.get("Record")
+        return {pair["FeatureName"]: pair["ValueAsString"] for pair in record} if record else None
+
+    def calls(self, operation: str) -> int:
+        """How often the Feature Store runtime was called since the stack started."""
+        return self.stack.local.feature_store.stats()["calls"].get(operation, 0)
