@@ -19,6 +19,7 @@ from botocore.exceptions import (
 )
 
 from cs_features.environments import aws_region
+from cs_features.errors import AwsRefusal
 
 _CODES = {
     "NoSuchBucket": "the bucket does not exist: create it, or set {setting} to one that does",
@@ -32,10 +33,6 @@ _CODES = {
     "InvalidAccessKeyId": "the access key does not exist: check AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY",
 }
-
-
-class AwsRefusal(RuntimeError):
-    """AWS did not do what was asked; the message says what to set, create or allow."""
 
 
 def client(service: str, **config: Any) -> Any:
@@ -75,8 +72,3 @@ def explained(what: str, setting: str) -> Iterator[None]:
         raise AwsRefusal(f"{what} ({code} at {error.operation_name}): {advice}") from error
     except BotoCoreError as error:
         raise AwsRefusal(f"{what}: {error}") from error
-
-
-def is_missing(error: ClientError) -> bool:
-    """Whether an S3 object is not there (a missing bucket is another matter)."""
-    return error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404")

@@ -11,12 +11,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from cs_features.errors import SettingsError
+
 PREFIX = "CS_FEATURES_"
 PROMPTS_OF_THE_PROJECT = Path(__file__).resolve().parent.parent / "prompts"
-
-
-class SettingsError(ValueError):
-    """A setting has a value that cannot work; the message names the variable."""
 
 
 class Settings(BaseModel):

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+from cs_features.errors import ConfigurationError
+
 
 def countries_in(prompts: Path) -> list[str]:
     """ISO 3166 alpha-2 codes of the country files, sorted.
 
     Raises:
-        FileNotFoundError: when there is none, with the variable to set.
+        ConfigurationError: when there is none, with the variable to set.
     """
     countries = sorted(path.stem for path in (prompts / "countries").glob("[A-Z][A-Z].md"))
     if not countries:
-        raise FileNotFoundError(
+        raise ConfigurationError(
             f"No country file such as countries/NL.md in {prompts}. Set CS_FEATURES_PROMPTS_DIR to the "
             "folder that holds instructions.md, taxonomy.yaml and countries/."
         )

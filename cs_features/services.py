@@ -20,7 +20,7 @@ from cs_features.extraction.models import ModelCapabilities, capabilities_of
 from cs_features.extraction.prompts import Prompts, load_prompts
 from cs_features.extraction.quota import Limiter
 from cs_features.landing.zone import LandingZone
-from cs_features.partitions import Partition
+from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 
 S3_CONNECTIONS = 32  # as many as the readers of landing objects and tables, together
@@ -30,6 +30,14 @@ S3_CONNECTIONS = 32  # as many as the readers of landing objects and tables, tog
 def s3_client() -> Any:
     """Made once a process: making one costs more than most calls."""
     return aws.client("s3", max_pool_connections=S3_CONNECTIONS)
+
+
+def landing_bucket(name: str) -> Bucket:
+    return Bucket(s3_client(), name, "CS_FEATURES_LANDING_BUCKET")
+
+
+def data_bucket(name: str) -> Bucket:
+    return Bucket(s3_client(), name, "CS_FEATURES_DATA_BUCKET")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +50,7 @@ class Landing:
     max_requests: int
 
     def zone(self) -> LandingZone:
-        return LandingZone(s3_client(), self.bucket)
+        return LandingZone(landing_bucket(self.bucket))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +60,11 @@ class DataBucket:
     name: str
 
     def tables(self) -> Tables:
-        return Tables(s3_client(), self.name)
+        return Tables(data_bucket(self.name))
 
-    def ledger(self, partition: Partition) -> Ledger:
-        return Ledger(s3_client(), self.name, partition.folder)
+    def ledger(self, folder: str) -> Ledger:
+        """Of a partition, or of a corpus that is asked beside them."""
+        return Ledger(data_bucket(self.name), folder)
 
 
 @dataclass(frozen=True, kw_only=True)

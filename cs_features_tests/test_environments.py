@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from cs_features.environments import SettingsError, settings
+from cs_features.environments import settings
+from cs_features.errors import SettingsError
 from cs_features.orchestration.resources import build_resources
 from cs_features.services import build_services
 from cs_features_tests.support.lab import REPOSITORY

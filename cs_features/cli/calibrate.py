@@ -7,9 +7,8 @@ brings unseen items nearer to their labels by more than chance; the country file
 import argparse
 import sys
 
-from cs_features.aws import AwsRefusal
 from cs_features.environments import settings
-from cs_features.extraction.bedrock import RunStopper
+from cs_features.errors import CsFeaturesError
 from cs_features.extraction.session import Session
 from cs_features.quality.calibration import fits_of, with_calibration
 from cs_features.quality.golden import load_golden
@@ -48,7 +47,7 @@ def main() -> int:
             if changed != text and not options.dry_run:
                 path.write_text(changed, encoding="utf-8")
                 print(f"{path} written")
-    except (AwsRefusal, RunStopper, ValueError) as error:
+    except CsFeaturesError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -16,11 +16,9 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from cs_features.aws import AwsRefusal
 from cs_features.environments import settings
-from cs_features.extraction.bedrock import RunStopper
+from cs_features.errors import CsFeaturesError, PromptError, RequestError
 from cs_features.extraction.models import CAPABILITIES
-from cs_features.extraction.prompts import PromptError
 from cs_features.extraction.session import Session
 from cs_features.quality.comparison import FALSE_BETTER, WORSE_BY_CHANCE, compare
 from cs_features.quality.evaluation import confusion, quality
@@ -76,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
                 return 0
             is_worse = _compared(in_use, items, candidate, data)
             return WORSE if options.gate and is_worse else 0
-    except (AwsRefusal, RunStopper, ValueError) as error:
+    except CsFeaturesError as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -119,7 +117,7 @@ def _items(model: Model, languages: list[str] | None) -> list[GoldenItem]:
     corpus = load_golden(model.prompts_dir, model.prompts())
     unknown = sorted(set(languages or ()) - {item.language for item in corpus})
     if unknown or not corpus:
-        raise ValueError(f"{model.prompts_dir}/golden has no items in {', '.join(unknown) or 'any language'}")
+        raise RequestError(f"{model.prompts_dir}/golden has no items in {', '.join(unknown) or 'any language'}")
     return [item for item in corpus if not languages or item.language in languages]
 
 
@@ -134,7 +132,7 @@ def _candidate(model: Model, options: argparse.Namespace) -> Model | None:
     try:  # before anything is paid for
         load_golden(model.prompts_dir, candidate.prompts())
     except PromptError as error:
-        raise ValueError(f"The golden labels must be answers that the candidate can give:\n{error}") from None
+        raise RequestError(f"The golden labels must be answers that the candidate can give:\n{error}") from None
     return candidate
 
 

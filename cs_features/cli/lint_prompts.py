@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from cs_features.environments import settings
-from cs_features.extraction.prompts import PromptError, load_prompts
+from cs_features.errors import PromptError
+from cs_features.extraction.prompts import load_prompts
 from cs_features.quality.golden import load_golden
 from cs_features.quality.leaks import leaks
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from cs_features.aws import AwsRefusal
 from cs_features.environments import settings
-from cs_features.extraction.bedrock import RunStopper
+from cs_features.errors import CsFeaturesError
 from cs_features.planning.preview.changes import as_shown
 from cs_features.planning.preview.plan import Scope
 from cs_features.planning.preview.run import preview
@@ -49,7 +48,7 @@ def main() -> int:
             say=print,
             progress=_progress,
         )
-    except (AwsRefusal, RunStopper, ValueError) as error:
+    except CsFeaturesError as error:
         print(error, file=sys.stderr)
         return 1
     if found is None:

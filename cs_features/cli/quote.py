@@ -6,8 +6,8 @@ from datetime import date
 
 import polars as pl
 
-from cs_features.aws import AwsRefusal
 from cs_features.environments import settings
+from cs_features.errors import CsFeaturesError
 from cs_features.partitions import countries_in
 from cs_features.planning.quote import as_frame, partitions_between, quotes
 from cs_features.services import build_services
@@ -25,7 +25,7 @@ def main() -> int:
     try:
         services = build_services(settings())
         found = quotes(partitions, services.landing, services.data, services.model)
-    except (AwsRefusal, ValueError) as error:  # what is set wrongly, in a sentence
+    except CsFeaturesError as error:
         print(error, file=sys.stderr)
         return 1
     with pl.Config(

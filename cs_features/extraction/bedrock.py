@@ -20,36 +20,17 @@ from botocore.exceptions import (
 )
 
 from cs_features import aws
+from cs_features.errors import (
+    AnswerUnreadable,
+    CallFailed,
+    InputTooLong,
+    RequestRefused,
+    RunStopper,
+    Throttled,
+    Unavailable,
+)
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest
-
-
-class CallFailed(Exception):
-    """A call without an answer. The message carries no text of the interaction."""
-
-
-class Throttled(CallFailed):
-    """429: the account's quota for requests or tokens a minute. Ask again, later."""
-
-
-class Unavailable(CallFailed):
-    """5xx, 408, 424 or a broken connection: the service's fault. Ask again."""
-
-
-class RequestRefused(CallFailed):
-    """400: this request will never be answered as it is."""
-
-
-class AnswerUnreadable(CallFailed):
-    """200, with an answer that nests too deep to be read. Asking again would only be paid again."""
-
-
-class InputTooLong(RequestRefused):
-    """400: more text than the model reads."""
-
-
-class RunStopper(CallFailed):
-    """Every call of the run would fail in the same way; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

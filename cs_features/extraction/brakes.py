@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from cs_features.extraction.bedrock import RunStopper
+from cs_features.errors import RunStopper
 
 # An outage: so many failures in a row, none of them a success, over at least so long.
 OUTAGE_FAILURES = 20

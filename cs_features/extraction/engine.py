@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cs_features.extraction.bedrock import AnswerUnreadable, InputTooLong, Reply, RequestRefused, Throttled, Unavailable
+from cs_features.errors import AnswerUnreadable, InputTooLong, RequestRefused, Throttled, Unavailable
+from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import Breaker, Budget
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest, repair_request

@@ -17,15 +17,15 @@ from contextlib import suppress
 from dataclasses import astuple
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from botocore.exceptions import BotoCoreError, ClientError
 from typing_extensions import Self
 
-from cs_features.aws import is_missing
+from cs_features.errors import AwsRefusal
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.host import host_folder
 from cs_features.extraction.pricing import TokenUsage
+from cs_features.s3 import Bucket
 from cs_features.schemas import Reason
 
 logger = logging.getLogger(__name__)
@@ -94,11 +94,10 @@ class Ledger:
     from many threads. Leaving the context ships what is left, also when the run fails.
     """
 
-    def __init__(self, s3: Any, bucket: str, folder: str, journals: Path | None = None) -> None:
-        self._s3 = s3
+    def __init__(self, bucket: Bucket, folder: str, journals: Path | None = None) -> None:
         self._bucket = bucket
         self._prefix = f"ledger/{folder}/"
-        self._journals = (journals or host_folder() / "journals") / bucket / folder
+        self._journals = (journals or host_folder() / "journals") / bucket.name / folder
         self._lock = threading.Lock()
         self._pending: list[bytes] = []
         self._closing = threading.Event()
@@ -150,14 +149,12 @@ class Ledger:
         keys = self._list()
         if len(keys) <= 1:
             return
-        bodies = [self._get(key) for key in keys]
+        bodies = [self._bucket.get(key) for key in keys]
         if None in bodies:
             return  # another run is compacting
         outcomes = merged(line for body in bodies for line in (body or b"").splitlines())
         self._put("compact", [line_of(outcome) for outcome in outcomes.values()])
-        for start in range(0, len(keys), 1000):
-            batch = [{"Key": key} for key in keys[start : start + 1000]]
-            self._s3.delete_objects(Bucket=self._bucket, Delete={"Objects": batch, "Quiet": True})
+        self._bucket.delete(keys)
 
     def _work(self) -> None:
         """Ship what was recorded and learn what other runs of the partition have shipped."""
@@ -165,9 +162,9 @@ class Ledger:
             try:
                 self._ship()
                 self._learn(merged(self._read_new()))
-            except (BotoCoreError, ClientError) as error:
+            except AwsRefusal as error:
                 # The journal has the lines; the next round, or the end of the run, ships them.
-                logger.warning("Ledger not shipped, trying again: %s", type(error).__name__)
+                logger.warning("Ledger not shipped, trying again: %s", error)
 
     def _ship(self) -> None:
         with self._lock:
@@ -196,19 +193,18 @@ class Ledger:
     def _put(self, kind: str, lines: list[bytes]) -> None:
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
         key = f"{self._prefix}{kind}-{now}-{uuid.uuid4().hex[:8]}.jsonl"
-        self._s3.put_object(Bucket=self._bucket, Key=key, Body=b"".join(lines))
+        self._bucket.put(key, b"".join(lines))
         self._read.add(key)
 
     def _list(self) -> list[str]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
-        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return [item.key for item in self._bucket.list_objects(self._prefix).objects]
 
     def _read_all(self) -> list[bytes]:
         """Every line. A compaction elsewhere may delete what was listed: then its successor is listed."""
         while True:
             lines: list[bytes] = []
             keys = self._list()
-            bodies = [self._get(key) for key in keys]
+            bodies = [self._bucket.get(key) for key in keys]
             if None not in bodies:
                 self._read.update(keys)
                 for body in bodies:
@@ -217,18 +213,9 @@ class Ledger:
 
     def _read_new(self) -> list[bytes]:
         keys = [key for key in self._list() if key not in self._read]
-        bodies = [self._get(key) for key in keys]
+        bodies = [self._bucket.get(key) for key in keys]
         self._read.update(keys)
         return [line for body in bodies if body is not None for line in body.splitlines()]
-
-    def _get(self, key: str) -> bytes | None:
-        try:
-            body: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if is_missing(error):
-                return None
-            raise
-        return body
 
 
 def _held(path: Path) -> IO[bytes]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
+from cs_features.errors import UnknownModelError
+
 
 class Rates(BaseModel):
     """List price in US dollars per million tokens, for models that genai-prices has no rate for."""
@@ -107,10 +109,6 @@ _CAPABILITIES = (
 )
 
 CAPABILITIES = {row.model_id: row for row in _CAPABILITIES}
-
-
-class UnknownModelError(ValueError):
-    """The configured model has no row in the capability table."""
 
 
 def capabilities_of(model_id: str) -> ModelCapabilities:

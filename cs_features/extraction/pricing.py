@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import genai_prices
 
+from cs_features.errors import UnknownPriceError
 from cs_features.extraction.models import ModelCapabilities
 
 SMALL_CALL = 60_000  # tokens; the steps known today begin at 100,000
@@ -34,10 +35,6 @@ class TokenUsage:
     def prompt_tokens(self) -> int:
         """All that was read: uncached, read from the cache and written to it."""
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
-
-
-class UnknownPriceError(ValueError):
-    """No exact list price is known, so neither cost nor budget could be told."""
 
 
 def price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:

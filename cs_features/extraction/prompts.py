@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from cs_features.errors import PromptError
 from cs_features.extraction.examples import Example, ExampleError, examples_in
 from cs_features.extraction.file_errors import each_told, repeated_keys, told, told_of_yaml
 from cs_features.hashing import content_hash
@@ -24,10 +25,6 @@ from cs_features.schemas import Channel, Extraction, extraction_model
 TOOL_NAME = "record_features"
 TAXONOMY_PLACEHOLDER = "{{taxonomy}}"
 SECTIONS = ("Languages and register", "Tone and calibration", "Examples")
-
-
-class PromptError(ValueError):
-    """Files under `prompts/` cannot be used; a line each problem, with file, line and what to do."""
 
 
 class TaxonomyEntry(BaseModel):

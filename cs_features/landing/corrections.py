@@ -18,11 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
 import polars as pl
-from botocore.exceptions import ClientError
 
-from cs_features.aws import explained, is_missing
-from cs_features.landing.zone import LandedObject
 from cs_features.partitions import Partition
+from cs_features.s3 import StoredObject
 from cs_features.schemas import Reason
 from cs_features.storage import Tables
 
@@ -160,15 +158,12 @@ def _rivals(partition: Partition, tables: Tables, window_days: int, keep: pl.Exp
     return claims_in(near, tables, keep)
 
 
-def notes(tables: Tables, partition: Partition | None = None) -> dict[str, list[LandedObject]]:
+def notes(tables: Tables, partition: Partition | None = None) -> dict[str, list[StoredObject]]:
     """The notes to `partition`, or to every one, by its folder, from one listing."""
     prefix = f"{NOTES}/{partition.folder}/" if partition else f"{NOTES}/"
-    by_folder: dict[str, list[LandedObject]] = {}
-    with explained(f"Data bucket {tables.bucket}", "CS_FEATURES_DATA_BUCKET"):
-        pages = tables.s3.get_paginator("list_objects_v2").paginate(Bucket=tables.bucket, Prefix=prefix)
-        for item in (item for page in pages for item in page.get("Contents", [])):
-            found = LandedObject(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
-            by_folder.setdefault(found.key.removeprefix(f"{NOTES}/").rsplit("/", 1)[0], []).append(found)
+    by_folder: dict[str, list[StoredObject]] = {}
+    for found in tables.bucket.list_objects(prefix).objects:
+        by_folder.setdefault(found.key.removeprefix(f"{NOTES}/").rsplit("/", 1)[0], []).append(found)
     return by_folder
 
 
@@ -186,15 +181,9 @@ def _tell(folder: str, ids: Iterable[str], partition: Partition, tables: Tables)
     """Add to what `partition` told the one of `folder` before, which may not have run since."""
     key = f"{NOTES}/{folder}/{partition.country}-{partition.date.isoformat()}.json"
     note = _read(tables, key) | dict.fromkeys(ids, datetime.now(timezone.utc).isoformat())
-    with explained(f"Data bucket {tables.bucket}", "CS_FEATURES_DATA_BUCKET"):
-        tables.s3.put_object(Bucket=tables.bucket, Key=key, Body=json.dumps(note).encode())
+    tables.bucket.put(key, json.dumps(note).encode())
 
 
 def _read(tables: Tables, key: str) -> dict[str, str]:
-    with explained(f"Data bucket {tables.bucket}", "CS_FEATURES_DATA_BUCKET"):
-        try:
-            return dict(json.loads(tables.s3.get_object(Bucket=tables.bucket, Key=key)["Body"].read()))
-        except ClientError as error:
-            if is_missing(error):
-                return {}
-            raise
+    body = tables.bucket.get(key)
+    return {} if body is None else dict(json.loads(body))

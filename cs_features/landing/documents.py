@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from cs_features.hashing import content_hash
-from cs_features.landing.zone import LandedObject, LandingZone
+from cs_features.landing.zone import LandingZone, is_document_file
 from cs_features.languages import detect_language
+from cs_features.s3 import StoredObject
 from cs_features.schemas import Interaction, Reason, reason_of
 
 SUFFIXES = (".json", ".jsonl", ".jsonl.gz")
@@ -193,7 +194,7 @@ def _loose_id(document: dict[str, Any]) -> str | None:
 
 
 def rows_of(
-    files: Iterable[tuple[LandedObject, bytes]], zone: LandingZone, country: str, day: date
+    files: Iterable[tuple[StoredObject, bytes]], zone: LandingZone, country: str, day: date
 ) -> list[dict[str, Any]]:
     """Every document of `files` as a row, ids not yet resolved."""
     rows = []
@@ -251,7 +252,7 @@ def read_partition(
     states a language keeps it, and `language_detected` says whether its words agree.
     """
     objects, listed_at = zone.list_folder(folder)
-    rows = rows_of(zone.read_all(item for item in objects if item.is_document_file), zone, country, day)
+    rows = rows_of(zone.read_all(item for item in objects if is_document_file(item)), zone, country, day)
     for row in rows:
         if row["status"] == "accepted":
             words = customers_words(Interaction.model_validate_json(row["payload"]))

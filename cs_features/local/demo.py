@@ -29,6 +29,7 @@ from cs_features.local.processes import ROOT, LocalProblem, child, dev_is_runnin
 from cs_features.local.provision import clients
 from cs_features.orchestration.sensors.landing import look
 from cs_features.partitions import Partition
+from cs_features.services import build_services
 from cs_features.storage import Tables
 
 CORPUS = Path(__file__).with_name("corpus") / PREFIX
@@ -222,7 +223,8 @@ def run(options: argparse.Namespace) -> int:
         # This process reads the same settings as the daemon that it starts.
         os.environ.update(environment)
         names, client = settings(), clients(environment)
-        zone, tables = LandingZone(client("s3"), names.landing_bucket), Tables(client("s3"), names.data_bucket)
+        services = build_services(names)
+        zone, tables = services.landing.zone(), services.data.tables()
         console.print(
             f"The local AWS is up ({time.monotonic() - clock:.0f} s). It stands in for S3, Bedrock and SageMaker."
         )

@@ -12,7 +12,8 @@ from datetime import datetime
 import polars as pl
 
 from cs_features.landing.documents import MAX_FILE_BYTES, MAX_FILE_LINES, identity_of
-from cs_features.landing.zone import LandedObject, LandingZone
+from cs_features.landing.zone import LandingZone
+from cs_features.s3 import StoredObject
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class ChangedSince:
 
 
 def changed_since(
-    objects: Sequence[LandedObject], raw: pl.DataFrame, listed_at: datetime, zone: LandingZone
+    objects: Sequence[StoredObject], raw: pl.DataFrame, listed_at: datetime, zone: LandingZone
 ) -> ChangedSince:
     """Compare a listing of now with the sources that `raw_interactions` was made of, listed at `listed_at`.
 
@@ -67,7 +68,7 @@ def changed_since(
     return ChangedSince(frozenset(landed), frozenset(replaced))
 
 
-def count_landed(files: Iterable[tuple[LandedObject, bytes]]) -> tuple[int, int]:
+def count_landed(files: Iterable[tuple[StoredObject, bytes]]) -> tuple[int, int]:
     """(documents, exact duplicates among them) of the files of one partition."""
     documents, seen, duplicates = 0, set(), 0
     for landed, body in files:

@@ -5,18 +5,15 @@ is asked for again by the landing sensor, which reads the findings from here. It
 Pure comparison, thin reading.
 """
 
-import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 import polars as pl
-from botocore.exceptions import ClientError
 
-from cs_features.aws import explained, is_missing
 from cs_features.landing.corrections import claims_in, outranked
-from cs_features.landing.zone import LandingZone
+from cs_features.landing.zone import LandingZone, is_document_file
 from cs_features.monitoring.conservation import Balance, count_landed
 from cs_features.partitions import Partition
 from cs_features.storage import Tables
@@ -36,7 +33,7 @@ class Differences:
 def balance_of(partition: Partition, zone: LandingZone, tables: Tables) -> Balance:
     """Both sides of the law for one partition; a table that was never written counts as empty."""
     objects, _ = zone.list_folder(partition.folder)
-    landed, duplicates = count_landed(zone.read_all(item for item in objects if item.is_document_file))
+    landed, duplicates = count_landed(zone.read_all(item for item in objects if is_document_file(item)))
     held = {name: tables.height(name, partition) for name in ("validated_features", "rejected_records")}
     return Balance(landed, held["validated_features"], held["rejected_records"], duplicates)
 
@@ -73,20 +70,15 @@ def _validated_among(ids: Sequence[str], partition: Partition, tables: Tables) -
 
 def write_differences(tables: Tables, found: Differences) -> None:
     body = json.dumps({"found_by": found.found_by, "partitions": sorted(found.partitions)}).encode()
-    with explained(f"Data bucket {tables.bucket}", "CS_FEATURES_DATA_BUCKET"):
-        tables.s3.put_object(Bucket=tables.bucket, Key=FINDINGS, Body=body)
+    tables.bucket.put(FINDINGS, body)
 
 
 def latest_differences(tables: Tables) -> Differences:
     """What the latest reconciliation found; nothing before the first."""
-    with explained(f"Data bucket {tables.bucket}", "CS_FEATURES_DATA_BUCKET"):
-        try:
-            body = tables.s3.get_object(Bucket=tables.bucket, Key=FINDINGS)["Body"].read()
-        except ClientError as error:
-            if is_missing(error):
-                return Differences()
-            raise
-    found = json.load(io.BytesIO(body))
+    body = tables.bucket.get(FINDINGS)
+    if body is None:
+        return Differences()
+    found = json.loads(body)
     return Differences(found["found_by"], frozenset(found["partitions"]))
 
 
@@ -95,7 +87,7 @@ def window(zone: LandingZone, tables: Tables, countries: Iterable[str], first: d
     days = {(partition.country, partition.date) for partition in tables.partitions("validated_features")}
     for country in countries:
         objects, _ = zone.list_folder(f"country={country}", start_after_date=first)
-        for folder in {item.key.split("/")[2] for item in objects if item.is_document_file}:
+        for folder in {item.key.split("/")[2] for item in objects if is_document_file(item)}:
             try:
                 days.add((country, date.fromisoformat(folder.removeprefix("date="))))
             except ValueError:

@@ -10,7 +10,9 @@ from itertools import takewhile
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
 
+from cs_features.errors import every_error
 from cs_features.monitoring.alerts import BLIND_AFTER, Alert
 from cs_features.orchestration.assets.feature_drift import DRIFT
 from cs_features.orchestration.checks import CHECKS
@@ -48,15 +50,9 @@ ADVICE = {
 
 _MINUTES = " and ".join(f"{delay.seconds // 60}" for delay in RETRY_AFTER)
 
-# Errors whose words are our own or Dagster's about its own names.
-_SPEAKING = (
-    "AwsRefusal",
-    "PublishingFailed",
-    "UnknownModelError",
-    "UnknownPriceError",
-    "PromptError",
-    "DagsterAssetCheckFailedError",
-)
+# Dagster keeps the class of an error as text. The words of ours are our own, and Dagster's of a failed check are
+# about its own names; any other's may quote a customer.
+_SPEAKING = {error.__name__ for error in (*every_error(), DagsterAssetCheckFailedError)}
 
 
 def _told(error: Any) -> str:
@@ -106,7 +102,7 @@ def _cause(events: Sequence[dg.DagsterEvent]) -> tuple[str, str]:
 def _stopped_by_a_check(events: Sequence[dg.DagsterEvent]) -> bool:
     step = next((event for event in events if event.is_step_failure), None)
     error = step.step_failure_data.error if step else None
-    return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
+    return error is not None and error.cls_name == DagsterAssetCheckFailedError.__name__
 
 
 def alerts_of(run: dg.DagsterRun, log: Sequence[dg.EventLogEntry], link: str, at: datetime) -> list[Alert]:

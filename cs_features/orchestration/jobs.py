@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from cs_features.extraction.bedrock import RunStopper
+from cs_features.errors import CsFeaturesError
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import (
     country_partitions,
@@ -157,7 +157,7 @@ def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: Da
         found = preview(
             Path(config.candidate), model, data, config.scope(), dry_run=config.dry_run, noise=config.noise, say=say
         )
-    except (RunStopper, ValueError) as error:  # what is set wrongly or not there, in a sentence
+    except CsFeaturesError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     metadata: dict[str, dg.MetadataValue] = {"told": dg.MetadataValue.md("\n\n".join(told))}
     if found is not None:

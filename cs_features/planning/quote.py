@@ -11,7 +11,6 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.aws import explained
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.pricing import TokenUsage, price_list
@@ -167,8 +166,7 @@ def quotes(partitions: Sequence[Partition], landing: Landing, data: DataBucket, 
         return len(needed), requests
 
     def ledger(partition: Partition) -> dict[str, Outcome]:
-        with explained(f"Data bucket {data.name}", "CS_FEATURES_DATA_BUCKET"):
-            return data.ledger(partition).read()
+        return data.ledger(partition.folder).read()
 
     def past(partition: Partition) -> pl.DataFrame:
         """The calls of the partition itself, if it is half done, and of the days before it."""

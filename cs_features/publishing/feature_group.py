@@ -7,7 +7,8 @@ are `publisher.py`'s. No row is judged here.
 from datetime import datetime, timezone
 from typing import Any
 
-from cs_features.aws import AwsRefusal, explained
+from cs_features.aws import explained
+from cs_features.errors import AwsRefusal
 from cs_features.schemas import FEATURE_COLUMNS, SCORES
 
 IDENTIFIER, EVENT_TIME = "interaction_id", "event_time"

@@ -17,6 +17,7 @@ import polars as pl
 from botocore.exceptions import ClientError
 
 from cs_features.aws import explained
+from cs_features.errors import PublishingFailed
 from cs_features.hashing import content_hash
 from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, Record, as_text, record_of, value_of
 
@@ -46,10 +47,6 @@ class Published:
     left: int = 0  # rows that are gone from here, and whose id another partition serves by now
     unchanged: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)  # (interaction_id, error code)
-
-
-class PublishingFailed(RuntimeError):
-    """Some records could not be written; the others were, and the manifest knows which."""
 
 
 def publish(

@@ -14,6 +14,7 @@ import polars as pl
 
 from cs_features import aws
 from cs_features.environments import settings
+from cs_features.errors import AwsRefusal, RequestError
 from cs_features.publishing.feature_group import FRACTIONAL, IDENTIFIER
 from cs_features.schemas import FEATURE_COLUMNS
 
@@ -30,16 +31,16 @@ def read_features(as_of: datetime | None = None, *, group: str | None = None) ->
 
     Raises:
         AwsRefusal: when the group or its offline store cannot be read; says what to set or allow.
-        ValueError: when `as_of` has no time zone.
+        RequestError: when `as_of` has no time zone.
     """
     as_of = as_of or datetime.now(timezone.utc)
     if as_of.tzinfo is None:
-        raise ValueError("as_of needs a time zone, for example datetime.now(timezone.utc)")
+        raise RequestError("as_of needs a time zone, for example datetime.now(timezone.utc)")
     group = group or settings().feature_group
     with aws.explained(f"Feature group {group}", "CS_FEATURES_FEATURE_GROUP"):
         described = aws.client("sagemaker").describe_feature_group(FeatureGroupName=group)
         if "OfflineStoreConfig" not in described:
-            raise aws.AwsRefusal(
+            raise AwsRefusal(
                 f"Feature group {group} has no offline store: create one that has, and set CS_FEATURES_FEATURE_GROUP"
             )
         uri = described["OfflineStoreConfig"]["S3StorageConfig"]["ResolvedOutputS3Uri"]

@@ -12,8 +12,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cs_features.errors import PromptError
 from cs_features.extraction.file_errors import each_told
-from cs_features.extraction.prompts import PromptError, Prompts
+from cs_features.extraction.prompts import Prompts
 from cs_features.schemas import Channel, Interaction, Turn
 
 LABELS = ("sentiment", "primary_topic", "intent", "resolution_status", "urgency_score", "csat_indicator")

@@ -10,17 +10,14 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.aws import explained
-from cs_features.extraction.bedrock import RunStopper
-from cs_features.extraction.ledger import Ledger
+from cs_features.errors import PromptError, RunStopper
 from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
-from cs_features.extraction.prompts import PromptError
 from cs_features.extraction.session import Session, extract
 from cs_features.languages import UNDETERMINED
 from cs_features.quality.evaluation import answers_frame
 from cs_features.quality.golden import GoldenItem
 from cs_features.schemas import Interaction, Reason
-from cs_features.services import DataBucket, Model, s3_client
+from cs_features.services import DataBucket, Model
 from cs_features.validation.calibration import corrected
 
 Progress = Callable[[Session, int], None]
@@ -85,7 +82,7 @@ def ask(
         keys[name] = request_hash(request)
         requests[keys[name]] = request
     folder = f"{corpus}/{model.model_id}"
-    with explained("Ledger", "CS_FEATURES_DATA_BUCKET"), Ledger(s3_client(), data.name, folder) as ledger:
+    with data.ledger(folder) as ledger:
         session = extract(
             requests,
             ledger,

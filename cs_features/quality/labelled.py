@@ -35,6 +35,7 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError
 
+from cs_features.errors import RequestError
 from cs_features.quality.evaluation import ALL, wilson
 from cs_features.schemas import Interaction, reason_of
 
@@ -56,10 +57,6 @@ REPORT_SCHEMA = pl.Schema(
         "items": pl.Int64(),
     }
 )
-
-
-class LabelledError(ValueError):
-    """The folder of labelled texts cannot be read; names file and line, and no text."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +107,11 @@ def load_labelled(folder: Path, limit: int | None = None) -> tuple[list[Labelled
     larger limit keeps what a smaller one has asked.
 
     Raises:
-        LabelledError: a file is missing or a line cannot be read.
+        RequestError: a file is missing or a line cannot be read.
     """
     path = folder / "labels.jsonl"
     if not path.exists():
-        raise LabelledError(f"{path} does not exist; the folder must hold landing/ and labels.jsonl")
+        raise RequestError(f"{path} does not exist; the folder must hold landing/ and labels.jsonl")
     left_out: Counter[str] = Counter()
     wanted: dict[str, list[tuple[str, Expected]]] = defaultdict(list)
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
@@ -123,7 +120,7 @@ def load_labelled(folder: Path, limit: int | None = None) -> tuple[list[Labelled
             expected = expected_of(entry["source"], entry["labels"])
             identifier, language = entry["interaction_id"], entry["language"]
         except (ValueError, KeyError, TypeError) as error:
-            raise LabelledError(f"{path}:{number}: no label can be read: {error!r}") from None
+            raise RequestError(f"{path}:{number}: no label can be read: {error!r}") from None
         if expected.left_out:
             left_out[expected.left_out] += 1
         else:
@@ -135,7 +132,7 @@ def load_labelled(folder: Path, limit: int | None = None) -> tuple[list[Labelled
     }
     found = _interactions(folder / "landing", chosen.keys())
     if missing := chosen.keys() - found.keys():
-        raise LabelledError(f"{path}: no document in landing/ has the id {min(missing)}")
+        raise RequestError(f"{path}: no document in landing/ has the id {min(missing)}")
     return [
         Labelled(found[identifier].model_copy(update={"language": language}), expected)
         for identifier, (language, expected) in chosen.items()
@@ -153,7 +150,7 @@ def _interactions(landing: Path, wanted: Any) -> dict[str, Interaction]:
             try:
                 interaction = Interaction.model_validate_json(line)
             except ValidationError as error:
-                raise LabelledError(f"{path}:{number}: {reason_of(error.errors(include_input=False))[1]}") from None
+                raise RequestError(f"{path}:{number}: {reason_of(error.errors(include_input=False))[1]}") from None
             if str(interaction.interaction_id) in wanted:
                 found[str(interaction.interaction_id)] = interaction
     return found

@@ -14,17 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from cs_features.extraction.bedrock import (
-    CallFailed,
-    InputTooLong,
-    Reply,
-    RequestRefused,
-    RunStopper,
-    Throttled,
-    Unavailable,
-    bedrock_client,
-    converse,
-)
+from cs_features.errors import CallFailed, InputTooLong, RequestRefused, RunStopper, Throttled, Unavailable
+from cs_features.extraction.bedrock import Reply, bedrock_client, converse
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.local import converse as wire
 from cs_features_tests.support.desk import GOOD, Desk, Endpoint, reply, request_of, serving

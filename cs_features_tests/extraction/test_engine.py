@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cs_features.extraction.bedrock import Reply, RunStopper, Unavailable
+from cs_features.errors import RunStopper, Unavailable
+from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import OUTAGE_FAILURES, OUTAGE_SECONDS, Breaker, Budget
 from cs_features.extraction.engine import (
     MAX_ANSWER_CHARACTERS,
@@ -651,7 +652,7 @@ def _fields(extractor: Extractor) -> dict[str, Any]:
 
 
 def _replies(*steps: wire.Fault | wire.Reply) -> Callable[[dict[str, Any]], Reply]:
-    from cs_features.extraction.bedrock import Throttled
+    from cs_features.errors import Throttled
 
     told: Iterator[Any] = iter(steps)
 

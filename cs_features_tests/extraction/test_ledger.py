@@ -5,7 +5,6 @@ S3 calls matters, an S3 in memory lets hypothesis choose it.
 """
 
 import fcntl
-import io
 import json
 import os
 import shutil
@@ -25,17 +24,20 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from cs_features.errors import RunStopper
 from cs_features.extraction import ledger as ledger_module
-from cs_features.extraction.bedrock import Reply, RunStopper
+from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.ledger import Ledger, line_of, merged, outcome_of
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.session import extract
 from cs_features.local.scripted import Script
+from cs_features.s3 import Bucket
 from cs_features.schemas import Reason
 from cs_features_tests.support.desk import GOOD, extractor_in, key_of, requests_of, wait_until
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.lab import PROMPTS, REPOSITORY, AwsAndModel, Lab
+from cs_features_tests.support.memory_s3 import MemoryS3
 
 FOLDER = "country=NL/date=2025-03-04"
 ONE_CALL = TokenUsage(input_tokens=100, cache_read_tokens=2_000, cache_write_tokens=10, output_tokens=50)
@@ -91,7 +93,7 @@ def objects_of(bucket: str) -> list[str]:
 
 
 def opened(bucket: str, journals: Path, s3: Any = None) -> Ledger:
-    return Ledger(s3 or boto3.client("s3"), bucket, FOLDER, journals)
+    return Ledger(Bucket(s3 or boto3.client("s3"), bucket, "CS_FEATURES_DATA_BUCKET"), FOLDER, journals)
 
 
 def ask_all(bucket: str, folder: Path, *numbers: int | str, **changes: Any) -> dict[str, Outcome]:
@@ -259,13 +261,14 @@ from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.quota import Limiter
 from cs_features.extraction.session import extract
+from cs_features.s3 import Bucket
 from cs_features.schemas import Extraction
 bucket, folder, concurrency = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 requests, client = json.loads((folder / "requests.json").read_text()), bedrock_client(concurrency, 10)
 limiter = Limiter(folder / "quota", requests_per_minute=60_000, tokens_per_minute=None, burndown=1)
 extractor = Extractor(lambda request: converse(client, request), Extraction, lambda usage: 0.001, limiter, Budget(1.0),
                       TokenEstimate(0.3))
-with Ledger(boto3.client("s3"), bucket, "FOLDER", folder / "journals") as ledger:
+with Ledger(Bucket(boto3.client("s3"), bucket, "X"), "FOLDER", folder / "journals") as ledger:
     extract(requests, ledger, extractor, concurrency, lambda session: None)
 """.replace("FOLDER", FOLDER)
 CONCURRENCY = 8
@@ -586,42 +589,6 @@ def test_compaction_leaves_one_object_with_everything_in_it(bucket: str, tmp_pat
     assert len(before) == 5
 
 
-class MemoryS3:
-    """As much of S3 as the ledger uses, with pages of two keys; `meanwhile` is called before each request."""
-
-    def __init__(self, meanwhile: Callable[[], None]) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.meanwhile = meanwhile
-
-    def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803
-        self.meanwhile()
-        self.objects[Key] = Body
-
-    def get_object(self, Bucket: str, Key: str) -> Any:  # noqa: N803
-        self.meanwhile()
-        if Key not in self.objects:
-            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": ""}}, "GetObject")
-        return {"Body": io.BytesIO(self.objects[Key])}
-
-    def delete_objects(self, Bucket: str, Delete: Any) -> None:  # noqa: N803
-        self.meanwhile()
-        for item in Delete["Objects"]:
-            self.objects.pop(item["Key"], None)
-
-    def get_paginator(self, _: str) -> Any:
-        return self
-
-    def paginate(self, Bucket: str, Prefix: str) -> Iterator[Any]:  # noqa: N803
-        last = ""
-        while True:
-            self.meanwhile()
-            keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > last)[:2]
-            if not keys:
-                return
-            yield {"Contents": [{"Key": key} for key in keys]}
-            last = keys[-1]
-
-
 steps = st.tuples(
     st.integers(1, 12),  # S3 requests of whoever is at work before this step cuts in
     st.integers(0, 2),  # whose step it is
@@ -669,18 +636,18 @@ def test_no_order_of_appends_compactions_and_openings_of_three_runs_loses_an_out
             next_step()
 
     folder = tmp_path_factory.mktemp("ledgers")
-    s3 = MemoryS3(lambda: None)
+    s3 = MemoryS3()
 
     def made(who: int) -> Ledger:
-        return Ledger(s3, "bucket", FOLDER, folder / str(who))
+        return Ledger(Bucket(s3, "bucket", "X"), FOLDER, folder / str(who))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ledger_module, "SHIP_SECONDS", 3_600)  # the background thread keeps out of it
         runs = [made(who).__enter__() for who in range(3)]
-        s3.meanwhile = meanwhile
+        s3.before_call = meanwhile
         while todo:
             next_step()
-        s3.meanwhile = lambda: None
+        s3.before_call = lambda: None
         for run in runs:
             run.__exit__(None, None, None)
         found = made(9).read()

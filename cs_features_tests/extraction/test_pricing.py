@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cs_features.errors import UnknownPriceError
 from cs_features.extraction.models import CAPABILITIES, CUSTOM_MODEL_ID, EMBEDDED_MODEL_ID, capabilities_of
-from cs_features.extraction.pricing import TokenUsage, UnknownPriceError, price_list
+from cs_features.extraction.pricing import TokenUsage, price_list
 
 # USD per million tokens, from the AWS price list as of 2026-11-24: input, cache read, cache write (5 min), output.
 LIST = {

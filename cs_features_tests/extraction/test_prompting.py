@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.extraction.models import CAPABILITIES, UnknownModelError, capabilities_of
+from cs_features.errors import PromptError, UnknownModelError
+from cs_features.extraction.models import CAPABILITIES, capabilities_of
 from cs_features.extraction.prompting import build_request, render_interaction, request_hash
-from cs_features.extraction.prompts import TOOL_NAME, PromptError, load_prompts
+from cs_features.extraction.prompts import TOOL_NAME, load_prompts
 from cs_features.schemas import Interaction
 from cs_features_tests.support.documents import document
 from cs_features_tests.support.lab import HAIKU_4_5, PROMPTS

@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.landing.documents import MAX_DOCUMENT_BYTES, raw_frame, rows_of
-from cs_features.landing.zone import LandedObject, LandingZone
+from cs_features.landing.zone import LandingZone
 from cs_features.monitoring.conservation import count_landed
+from cs_features.s3 import Bucket, StoredObject
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 
-ZONE = LandingZone(None, "landing")
+ZONE = LandingZone(Bucket(None, "landing", "CS_FEATURES_LANDING_BUCKET"))
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 
 
@@ -29,7 +30,7 @@ def read(*files: tuple[str, bytes]) -> pl.DataFrame:
     """`raw_interactions` of files that landed a minute apart, compared with the independent count."""
     landed = [
         (
-            LandedObject(
+            StoredObject(
                 f"interactions/country=NL/date={DAY}/{name}", f"etag-{n}", len(body), NOON + timedelta(minutes=n)
             ),
             body,
@@ -313,7 +314,7 @@ def test_every_id_has_at_most_one_owner_and_is_never_on_both_sides(files: list[t
 def test_the_order_in_which_s3_answers_decides_nothing(lines: list[bytes], random: Any) -> None:
     """Sixteen threads read the files: the winner of an id must not be whoever came first that day."""
     landed = [
-        (LandedObject(f"interactions/country=NL/date={DAY}/{n}.json", "e", 1, NOON + timedelta(minutes=n)), line)
+        (StoredObject(f"interactions/country=NL/date={DAY}/{n}.json", "e", 1, NOON + timedelta(minutes=n)), line)
         for n, line in enumerate(lines)
     ]
     shuffled = random.sample(landed, len(landed))

@@ -27,8 +27,8 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.aws import AwsRefusal
 from cs_features.definitions import build_defs
+from cs_features.errors import AwsRefusal
 from cs_features.local.scripted import Script
 from cs_features.monitoring.alerts import BLIND_AFTER, Alert
 from cs_features.orchestration.checks import CHECKS

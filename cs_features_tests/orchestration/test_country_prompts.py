@@ -12,7 +12,7 @@ from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_graphql.test.utils import execute_dagster_graphql
 
-from cs_features.extraction.prompts import PromptError
+from cs_features.errors import PromptError
 from cs_features.orchestration.partitions import country_partitions, locale_partitions
 from cs_features.orchestration.sensors.prompts import prompt_sensor
 from cs_features.partitions import Locale, Partition

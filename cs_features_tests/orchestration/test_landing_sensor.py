@@ -11,7 +11,6 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.landing.zone import LandedObject
 from cs_features.monitoring.reconciliation import Differences
 from cs_features.orchestration.sensors.landing import (
     MAX_TRIES,
@@ -28,6 +27,7 @@ from cs_features.orchestration.sensors.landing import (
     observe,
 )
 from cs_features.partitions import Partition
+from cs_features.s3 import StoredObject
 from cs_features_tests.support.documents import document, jsonl
 from cs_features_tests.support.lab import Lab
 
@@ -194,8 +194,8 @@ def test_the_decision_always_comes_to_rest(
     assert sorted(runs) == sorted(changed)
 
 
-def landed(key: str, etag: str = "e", size: int = 1, seconds_ago: int = 0) -> LandedObject:
-    return LandedObject(key, etag, size, NOW - timedelta(seconds=seconds_ago))
+def landed(key: str, etag: str = "e", size: int = 1, seconds_ago: int = 0) -> StoredObject:
+    return StoredObject(key, etag, size, NOW - timedelta(seconds=seconds_ago))
 
 
 def test_the_fingerprint_tells_content_and_names_and_not_the_order_of_the_listing() -> None:

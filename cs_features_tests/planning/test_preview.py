@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.cli import preview as command_module
-from cs_features.extraction.bedrock import RunStopper
+from cs_features.errors import RequestError, RunStopper
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompts import load_prompts
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import EVERY_VALUE, as_shown, changed, directions, estimates, sizes_of
-from cs_features.planning.preview.plan import MAX_SAMPLE, NothingToPreviewError, Scope, sample_size
+from cs_features.planning.preview.plan import MAX_SAMPLE, Scope, sample_size
 from cs_features.planning.preview.run import Preview, pairs_of, preview
 from cs_features.planning.preview.sampling import LEAST, Stratum, allocate, draw, share
 from cs_features.schemas import ANSWER_FIELDS, Reason
@@ -582,9 +582,9 @@ def test_by_default_the_last_days_that_hold_extractions_are_previewed(
 def test_without_extractions_it_says_what_to_run(held: Lab, candidate: Callable[..., Path]) -> None:
     """An empty table of changes looked like good news."""
     folder = candidate("NL", "FR")
-    with pytest.raises(NothingToPreviewError, match="run process_interactions"):
+    with pytest.raises(RequestError, match="run process_interactions"):
         preview_in(held, folder, countries=["FR"])
-    with pytest.raises(NothingToPreviewError, match="2024"):
+    with pytest.raises(RequestError, match="2024"):
         preview_in(held, folder, last=date(2024, 5, 1))
 
 

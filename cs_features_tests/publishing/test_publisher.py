@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cs_features.aws import AwsRefusal
 from cs_features.environments import Settings
+from cs_features.errors import AwsRefusal, PublishingFailed
 from cs_features.local.feature_store import Faults
 from cs_features.publishing import publisher
 from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, feature_definitions, record_of, require_group
-from cs_features.publishing.publisher import BATCH, MAX_TRIES, UNFINISHED, PublishingFailed, publish
+from cs_features.publishing.publisher import BATCH, MAX_TRIES, UNFINISHED, publish
 from cs_features.publishing.reading import read_features
 from cs_features.schemas import FEATURE_COLUMNS
 from cs_features_tests.support.documents import DAY, id_of

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.aws import AwsRefusal
+from cs_features.errors import AwsRefusal
 from cs_features.local.aws import REGION
 from cs_features.publishing.reading import as_known, read_features
 from cs_features.schemas import FEATURE_COLUMNS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cs_features.extraction.prompts import PromptError
+from cs_features.errors import PromptError
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features_tests.support.desk import PROMPTS_READ
 from cs_features_tests.support.lab import PROMPTS

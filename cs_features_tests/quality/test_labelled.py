@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from cs_features.quality.evaluation import wilson
-from cs_features.quality.labelled import Expected, LabelledError, agreement, expected_of, labelled_frame, load_labelled
+from cs_features.quality.labelled import Expected, RequestError, agreement, expected_of, labelled_frame, load_labelled
 
 GOAL, CALM, ANNOYED = (
     "Did the assistant reserve your hotel?",
@@ -119,20 +119,20 @@ def test_a_larger_limit_keeps_what_a_smaller_one_has_asked(tmp_path: Path) -> No
 
 def test_a_folder_that_cannot_be_read_is_told_by_file_and_line_without_its_text(tmp_path: Path) -> None:
     """The error printed the customer's whole letter into the terminal, and from there into a ticket."""
-    with pytest.raises(LabelledError, match=r"labels\.jsonl does not exist"):
+    with pytest.raises(RequestError, match=r"labels\.jsonl does not exist"):
         load_labelled(tmp_path)
     folder = folder_of(tmp_path, REVIEWS[:2])
     landing = next((folder / "landing").rglob("*.jsonl"))
     whole = landing.read_text()
     landing.write_text(whole.replace('"channel": "review", "text": "Tekst 1"', '"channel": "Tajny list", "text": "a"'))
-    with pytest.raises(LabelledError, match=r"pl\.jsonl:2: channel") as told:
+    with pytest.raises(RequestError, match=r"pl\.jsonl:2: channel") as told:
         load_labelled(folder)
     assert "Tajny" not in str(told.value)
     landing.write_text(whole.splitlines()[0] + "\n")
-    with pytest.raises(LabelledError, match="no document in landing/"):
+    with pytest.raises(RequestError, match="no document in landing/"):
         load_labelled(folder)
     (folder / "labels.jsonl").write_text('{"source": "star"}\n')
-    with pytest.raises(LabelledError, match=r"labels\.jsonl:1: no label"):
+    with pytest.raises(RequestError, match=r"labels\.jsonl:1: no label"):
         load_labelled(folder)
 
 

@@ -4,7 +4,6 @@ The product's own code decides, leaves notes and publishes; only S3, the Feature
 for, so that a thousand histories take seconds.
 """
 
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
@@ -13,17 +12,18 @@ from typing import Any
 import polars as pl
 from botocore.exceptions import ClientError
 
-from cs_features.aws import AwsRefusal
+from cs_features.errors import AwsRefusal
 from cs_features.landing.corrections import notes, settle, told, withdraw
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, value_of
 from cs_features.publishing.publisher import publish
+from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 from cs_features_tests.support.documents import id_of
+from cs_features_tests.support.memory_s3 import EIGHT, MemoryS3
 from cs_features_tests.test_schemas import frame, row
 
-EIGHT = datetime(2026, 11, 24, 8, tzinfo=timezone.utc)
 PARTITIONS = [
     Partition("NL", date(2026, 11, 23)),
     *(Partition(country, date(2026, 11, 24)) for country in ("NL", "BE")),
@@ -48,37 +48,6 @@ class Calls:
     def __call__(self) -> None:
         self.made += 1
         self.before(self.made)
-
-
-class Bucket:
-    """S3, as far as tables and notes need it."""
-
-    def __init__(self, called: Calls) -> None:
-        self.objects: dict[str, tuple[bytes, datetime]] = {}
-        self.called, self.puts = called, 0
-
-    def put_object(self, **request: Any) -> None:
-        self.called()
-        self.puts += 1
-        self.objects[request["Key"]] = request["Body"], EIGHT + timedelta(seconds=self.puts)
-
-    def get_object(self, **request: Any) -> dict[str, Any]:
-        if request["Key"] not in self.objects:
-            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
-        return {"Body": io.BytesIO(self.objects[request["Key"]][0])}
-
-    def get_paginator(self, _: str) -> "Bucket":
-        return self
-
-    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
-        self.called()
-        yield {
-            "Contents": [
-                {"Key": key, "ETag": str(hash(body)), "Size": len(body), "LastModified": moment}
-                for key, (body, moment) in sorted(self.objects.items())
-                if key.startswith(request["Prefix"])
-            ]
-        }
 
 
 class Group:
@@ -168,7 +137,10 @@ class World:
 
     def __init__(self) -> None:
         self.called = Calls()
-        self.tables, self.group = Tables(Bucket(self.called), "data"), Group(self.called)
+        self.tables, self.group = (
+            Tables(Bucket(MemoryS3(self.called), "data", "CS_FEATURES_DATA_BUCKET")),
+            Group(self.called),
+        )
         self.landed: dict[Partition, set[Document]] = {partition: set() for partition in PARTITIONS}
         self.seen: dict[Partition, Any] = {}
         self.running: set[Partition] = set()

@@ -102,7 +102,7 @@ class FirstAsked:
 
 def run(work: Work, extractor: Extractor) -> Session:
     """What `llm_extractions` does between its plan and its table."""
-    with work.data.ledger(work.partition) as ledger:
+    with work.data.ledger(work.partition.folder) as ledger:
         session = extract(work.requests, ledger, extractor, work.model.max_concurrency, lambda _: None)
         ledger.compact()
     return session

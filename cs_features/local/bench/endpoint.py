@@ -20,6 +20,7 @@ from botocore.config import Config
 
 from cs_features.local.processes import child, wait_for_stack
 from cs_features.local.provision import clients
+from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 
 
@@ -69,7 +70,7 @@ class Endpoint:
         return patient_s3(self.environment)
 
     def tables(self) -> Tables:
-        return Tables(self.s3(), "cs-data")
+        return Tables(Bucket(self.s3(), "cs-data", "CS_FEATURES_DATA_BUCKET"))
 
 
 @contextmanager

@@ -200,7 +200,7 @@ def _one(number: int) -> dict[str, Any]:
 
 def _forget(data: DataBucket) -> None:
     """Each change stands alone; fifty of them in one ledger would be read fifty times."""
-    s3 = data.tables().s3
+    s3 = data.tables().bucket.client
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=data.name, Prefix="ledger/")
     for key in [item["Key"] for page in pages for item in page.get("Contents", [])]:
         s3.delete_object(Bucket=data.name, Key=key)
@@ -269,7 +269,7 @@ def _rerun(model: Model, data: DataBucket, countries: list[str]) -> dict[str, An
         raw = data.tables().read("raw_interactions", partition)
         assert raw is not None
         needed, requests = plan(raw, prompts, model.capabilities())
-        kept = data.ledger(partition).read()
+        kept = data.ledger(partition.folder).read()
         session = run(Work(partition, model, data, prompts, needed, requests), extractor)
         features |= {item.interaction_id: session.outcomes[item.request_hash].answer for item in needed}
         cost += session.cost_usd

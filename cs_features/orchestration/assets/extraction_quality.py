@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from cs_features.extraction.bedrock import RunStopper
+from cs_features.errors import RunStopper
 from cs_features.extraction.session import Session
 from cs_features.orchestration.assets.country_prompts import of_the_locale
 from cs_features.orchestration.metadata import as_table

@@ -5,12 +5,12 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from cs_features.aws import AwsRefusal
+from cs_features.errors import AwsRefusal, PublishingFailed
 from cs_features.landing.corrections import told, withdraw
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.publishing.feature_group import require_group
-from cs_features.publishing.publisher import PublishingFailed, publish
+from cs_features.publishing.publisher import publish
 from cs_features.quality.floor import stands
 from cs_features.schemas import features_schema
 from cs_features.validation.gate import judge

@@ -6,8 +6,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from cs_features.aws import explained
-from cs_features.extraction.bedrock import RunStopper
+from cs_features.errors import RunStopper
 from cs_features.extraction.prompting import prefix_tokens
 from cs_features.extraction.session import MAX_SERVICE_FAILED_SHARE, MIN_SERVICE_FAILED, Session, extract
 from cs_features.extraction.table import extractions_frame, plan
@@ -71,7 +70,7 @@ def llm_extractions(
             context.log.info(_progress(partition, session, len(requests)))
 
     try:
-        with explained("Ledger", "CS_FEATURES_DATA_BUCKET"), data.ledger(partition) as ledger:
+        with data.ledger(partition.folder) as ledger:
             failed_before = sum(key in ledger.known and not ledger.known[key].answered for key in requests)
             session = extract(
                 requests, ledger, model.extractor(prompts), model.max_concurrency, progress, config.reasons()

@@ -15,6 +15,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from cs_features import aws
+from cs_features.errors import AwsRefusal
 from cs_features.monitoring.alerts import BLIND_AFTER, SILENCE, Alert
 from cs_features.orchestration.incidents import alerts_of, blindness_of
 from cs_features.orchestration.resources import Alerts
@@ -124,7 +125,7 @@ def alert_sensor(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.Sens
                 break
             try:
                 publish(alerts, alert)
-            except aws.AwsRefusal as refusal:
+            except AwsRefusal as refusal:
                 if sent == 0 and seen == before.seen and context.cursor:
                     raise  # nothing to remember: a failed tick is seen best
                 outcome = f"; the next one was refused and waits: {refusal}"

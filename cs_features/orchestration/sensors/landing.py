@@ -13,14 +13,15 @@ from datetime import date, datetime, timedelta, timezone
 import dagster as dg
 from pydantic import BaseModel
 
-from cs_features.aws import AwsRefusal
+from cs_features.errors import AwsRefusal
 from cs_features.landing.corrections import notes
-from cs_features.landing.zone import LandedObject, LandingZone
+from cs_features.landing.zone import LandingZone, is_document_file
 from cs_features.monitoring.reconciliation import Differences, latest_differences
 from cs_features.orchestration.jobs import process_interactions
 from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
 from cs_features.partitions import Partition
+from cs_features.s3 import StoredObject
 
 EMPTY = "empty"
 REFUSED = "AWS refused. "  # how the tick begins that could not look; alerts count them
@@ -147,7 +148,7 @@ def next_cursor(cursor: Cursor, decision: Decision, now: datetime, since: date) 
     return Cursor(asked=asked | decision.run, changing_since=changing)
 
 
-def observe(objects: list[LandedObject]) -> Observed:
+def observe(objects: list[StoredObject]) -> Observed:
     # With the time, a file that is replaced and put back is a change again: Dagster never runs a key twice.
     lines = sorted(f"{item.key}\t{item.etag}\t{item.size}\t{item.last_modified.timestamp()}" for item in objects)
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -155,7 +156,7 @@ def observe(objects: list[LandedObject]) -> Observed:
 
 
 def look(
-    zone: LandingZone, since: date, notes: Mapping[str, list[LandedObject]] | None = None
+    zone: LandingZone, since: date, notes: Mapping[str, list[StoredObject]] | None = None
 ) -> tuple[dict[str, Observed], list[str]]:
     """Every partition of the window that holds documents, and the stray folders that are none.
 
@@ -165,10 +166,10 @@ def look(
     strays = [f"country={country}" for country in zone.country_folders() if country not in known]
     observed = {}
     for country in sorted(known):
-        by_folder: dict[str, list[LandedObject]] = {}
+        by_folder: dict[str, list[StoredObject]] = {}
         objects, _ = zone.list_folder(f"country={country}", start_after_date=since)
         for item in objects:
-            if item.is_document_file:
+            if is_document_file(item):
                 by_folder.setdefault(item.key.split("/")[2], []).append(item)
         for folder, found in by_folder.items():
             partition = partition_of(country, folder)

@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.aws import explained
+from cs_features.errors import PromptError, RequestError
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompting import ConverseRequest
-from cs_features.extraction.prompts import PromptError, Prompts
+from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan
 from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import sizes_of
@@ -39,10 +39,6 @@ POPULATION_SCHEMA = pl.Schema(
         **{name: EXTRACTIONS_SCHEMA[name] for name in ("interaction_id", *ANSWER_FIELDS, "model_id", "prompt_version")},
     }
 )
-
-
-class NothingToPreviewError(ValueError):
-    """The period holds no features to compare with; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ def prepare(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Pr
 
     Raises:
         PromptError: the candidate's files cannot be used.
-        NothingToPreviewError: there is nothing to compare with.
+        RequestError: there is nothing to compare with.
         AwsRefusal: the data bucket cannot be read.
     """
     other = replace(model, prompts_dir=candidate)
@@ -111,7 +107,7 @@ def prepare(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Pr
     partitions = [partition for partition in held if partition.country not in same]
     population = pl.concat([POPULATION_SCHEMA.to_frame(), *(_features_in_use(tables, each) for each in partitions)])
     if not held or (partitions and population.is_empty()):
-        raise NothingToPreviewError(
+        raise RequestError(
             f"No extractions of {', '.join(countries)} from {scope.first or 'the beginning'} to "
             f"{scope.last or 'today'}: run process_interactions for these days first, or choose others"
         )
@@ -179,14 +175,13 @@ def of_country(requests: Mapping[Partition, Requests], country: str) -> Requests
 def read(tables: Tables, name: str, partition: Partition) -> pl.DataFrame:
     frame = tables.read(name, partition)
     if frame is None:
-        raise NothingToPreviewError(f"{name} has no {partition}: run process_interactions for it first")
+        raise RequestError(f"{name} has no {partition}: run process_interactions for it first")
     return frame
 
 
 def paid(data: DataBucket, partition: Partition) -> dict[str, Outcome]:
     """What the partition's ledger holds now."""
-    with explained("Ledger", "CS_FEATURES_DATA_BUCKET"):
-        return data.ledger(partition).read()
+    return data.ledger(partition.folder).read()
 
 
 def _partitions(tables: Tables, countries: Sequence[str], scope: Scope) -> list[Partition]:

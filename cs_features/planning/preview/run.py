@@ -12,7 +12,6 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.aws import explained
 from cs_features.extraction.engine import Extractor, Outcome, fan_out
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.prompting import ConverseRequest
@@ -76,7 +75,7 @@ def preview(
 
     Raises:
         RunStopper: the budget is spent or Bedrock is down, with every answer so far in the ledgers.
-        PromptError, NothingToPreviewError, AwsRefusal: as `prepare`.
+        PromptError, RequestError, AwsRefusal: as `prepare`.
     """
     prepared = prepare(candidate, model, data, scope)
     if prepared.same:
@@ -149,12 +148,12 @@ def ask(prepared: Prepared, data: DataBucket, extractor: Extractor, progress: Pr
     total = len({key for requests in prepared.requests.values() for key in requests})
     for country in prepared.countries:
         # All of a country's days at once: one call warms its prompt, and then there is enough to fan out.
-        with explained("Ledger", "CS_FEATURES_DATA_BUCKET"), ExitStack() as opened:
+        with ExitStack() as opened:
             homes: dict[str, list[Ledger]] = {}
             for partition, requests in prepared.requests.items():
                 missing = requests.keys() - session.outcomes.keys()
                 if partition.country == country and missing:
-                    ledger = opened.enter_context(data.ledger(partition))
+                    ledger = opened.enter_context(data.ledger(partition.folder))
                     for key in missing:
                         homes.setdefault(key, []).append(ledger)
             todo = {key: request for key, request in of_country(prepared.requests, country).items() if key in homes}

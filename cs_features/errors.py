@@ -1,0 +1,94 @@
+"""Every error that this project raises on purpose, under one root.
+
+    CsFeaturesError              what is wrong and what to do about it, in a sentence that quotes no customer
+    ├── ConfigurationError       refused where it is set, before anything runs
+    │   ├── SettingsError        a CS_FEATURES_ variable
+    │   ├── PromptError          files under prompts/, a line a problem
+    │   ├── UnknownModelError    a model without a row in the table of capabilities
+    │   └── UnknownPriceError    a model whose list price nobody knows
+    ├── RequestError             what was asked for cannot be meant, or is not there
+    ├── AwsRefusal               AWS did not do what was asked
+    ├── PublishingFailed         some records could not be written or read
+    └── CallFailed               a call to Bedrock without an answer
+        ├── Throttled            429: ask again, later
+        ├── Unavailable          5xx and broken connections: ask again
+        ├── RequestRefused       this request will never be answered as it is
+        │   └── InputTooLong
+        ├── AnswerUnreadable     an answer that cannot be taken apart
+        └── RunStopper           every call of the run would fail in the same way
+
+Commands catch the root and nothing wider; alerts relay the words of these errors and of no others. A defect is
+none of them: it is shown as what it is.
+"""
+
+
+class CsFeaturesError(Exception):
+    """The root. The message says what to do and may be shown to anybody."""
+
+
+class ConfigurationError(CsFeaturesError):
+    """A setting or a file that cannot work; trying again changes nothing."""
+
+
+class SettingsError(ConfigurationError):
+    """A setting has a value that cannot work; the message names the variable."""
+
+
+class PromptError(ConfigurationError):
+    """Files under `prompts/` cannot be used; a line each problem, with file, line and what to do."""
+
+
+class UnknownModelError(ConfigurationError):
+    """The configured model has no row in the capability table."""
+
+
+class UnknownPriceError(ConfigurationError):
+    """No exact list price is known, so neither cost nor budget could be told."""
+
+
+class RequestError(CsFeaturesError):
+    """What was asked for cannot be meant, or there is nothing to do it with; the message says what can."""
+
+
+class AwsRefusal(CsFeaturesError):
+    """AWS did not do what was asked; the message says what to set, create or allow."""
+
+
+class PublishingFailed(CsFeaturesError):
+    """Some records could not be written or read; the others were, and the manifest knows which."""
+
+
+class CallFailed(CsFeaturesError):
+    """A call to Bedrock without an answer. The message carries no text of the interaction."""
+
+
+class Throttled(CallFailed):
+    """429: the account's quota for requests or tokens a minute. Ask again, later."""
+
+
+class Unavailable(CallFailed):
+    """5xx, 408, 424 or a broken connection: the service's fault. Ask again."""
+
+
+class RequestRefused(CallFailed):
+    """400: this request will never be answered as it is."""
+
+
+class InputTooLong(RequestRefused):
+    """400: more text than the model reads."""
+
+
+class AnswerUnreadable(CallFailed):
+    """200, with an answer that nests too deep to be read. Asking again would only be paid again."""
+
+
+class RunStopper(CallFailed):
+    """Every call of the run would fail in the same way; the message says what to do."""
+
+
+def every_error() -> list[type[CsFeaturesError]]:
+    """The root and all that stands under it."""
+    found: list[type[CsFeaturesError]] = [CsFeaturesError]
+    for each in found:  # grows while it is walked
+        found += each.__subclasses__()
+    return found

@@ -1,0 +1,133 @@
+"""The one door to S3: list, get or none, put, delete many. Every refusal is told in a sentence that says what to set.
+
+What lies where is decided by who asks: `landing/zone.py`, `storage.py`, `extraction/ledger.py`. Nothing here knows
+a prefix or a format.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from cs_features.aws import explained
+from cs_features.errors import AwsRefusal
+
+DELETED_AT_ONCE = 1_000  # DeleteObjects' limit
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object as a listing shows it. `last_modified` is S3's clock, in whole seconds."""
+
+    key: str
+    etag: str
+    size: int
+    last_modified: datetime
+
+    @property
+    def name(self) -> str:
+        return self.key.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What was under a prefix, in the order of keys, and when S3 says it began to list it."""
+
+    objects: list[StoredObject]
+    listed_at: datetime
+
+
+class Bucket:
+    """One bucket; `setting` is the variable that names it, for what a refusal tells."""
+
+    def __init__(self, client: Any, name: str, setting: str) -> None:
+        self.client = client
+        self.name = name
+        self._setting = setting
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.name}/{key}"
+
+    def list_objects(self, prefix: str, start_after: str = "") -> Listing:
+        """Objects whose key begins with `prefix` and, in S3's order, comes after `start_after`.
+
+        Raises:
+            AwsRefusal: when any page of it is refused: half a listing is none.
+        """
+        objects: list[StoredObject] = []
+        listed_at: datetime | None = None
+        with self._explained():
+            for page in self._pages(Prefix=prefix, StartAfter=start_after):
+                listed_at = listed_at or _server_time(page)
+                objects += [
+                    StoredObject(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
+                    for item in page.get("Contents", [])
+                ]
+        assert listed_at is not None, "S3 answers a listing with at least one page"
+        return Listing(objects, listed_at)
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """The folders directly below `prefix`, as full prefixes that end with a slash."""
+        with self._explained():
+            pages = list(self._pages(Prefix=prefix, Delimiter="/"))
+        return [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
+
+    def get(self, key: str) -> bytes | None:
+        """The object's bytes, or None when there is none."""
+        found = self.read(key)
+        return None if found is None else found[1]
+
+    def read(self, key: str) -> tuple[StoredObject, bytes] | None:
+        """The object as it is now, with its bytes; None when there is none."""
+        with self._explained():
+            try:
+                response = self.client.get_object(Bucket=self.name, Key=key)
+            except ClientError as error:
+                if is_missing(error):
+                    return None
+                raise
+            body = response["Body"].read()
+        return StoredObject(key, response["ETag"].strip('"'), len(body), response["LastModified"]), body
+
+    def put(self, key: str, body: bytes) -> None:
+        with self._explained():
+            self.client.put_object(Bucket=self.name, Key=key, Body=body)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; one that is not there counts as deleted.
+
+        Raises:
+            AwsRefusal: when any key is refused, with the first one's code. S3 answers 200 to that.
+        """
+        remaining = iter(keys)
+        while batch := [{"Key": key} for key in islice(remaining, DELETED_AT_ONCE)]:
+            with self._explained():
+                answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": batch, "Quiet": True})
+            if refused := answer.get("Errors", []):
+                raise AwsRefusal(
+                    f"Bucket {self.name}: {len(refused)} of {len(batch)} objects were not deleted "
+                    f"({refused[0].get('Code')}): allow s3:DeleteObject on it, or set {self._setting}"
+                )
+
+    def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
+        pages: Iterator[dict[str, Any]] = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.name, **request
+        )
+        return pages
+
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(f"Bucket {self.name}", self._setting)
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether an object is not there (a missing bucket is another matter)."""
+    return error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404")
+
+
+def _server_time(page: dict[str, Any]) -> datetime:
+    return parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
