@@ -18,27 +18,45 @@ PROMPTS_OF_THE_PROJECT = Path(__file__).resolve().parent.parent / "prompts"
 
 
 class Settings(BaseModel):
-    """The contract's settings; each field is the variable `CS_FEATURES_{FIELD}`."""
+    """The contract's settings; each field is the variable `CS_FEATURES_{FIELD}`, its description the docs' words."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    landing_bucket: str = Field("cs-landing", min_length=3, max_length=63)
-    data_bucket: str = Field("cs-data", min_length=3, max_length=63)
-    feature_group: str = Field("cs-interaction-features", pattern=r"^[a-zA-Z0-9]([-_]*[a-zA-Z0-9]){0,63}$")
-    model_id: str = Field("eu.anthropic.claude-haiku-5-5", min_length=1)
-    requests_per_minute: float | None = Field(None, gt=0)
-    tokens_per_minute: float | None = Field(None, gt=0)
-    max_concurrency: int = Field(32, ge=1, le=512)
-    max_cost_usd: float = Field(25.0, ge=0)
-    prompts_dir: Path = PROMPTS_OF_THE_PROJECT
-    # The first day that is a partition. A few months: a UI that opens on years of empty days shows nothing.
-    first_date: date = date(2026, 9, 1)
-    landing_window_days: int = Field(35, ge=1)
-    landing_quiet_seconds: int = Field(60, ge=0)
-    landing_max_requests: int = Field(50, ge=1)
+    landing_bucket: str = Field(
+        "cs-landing", min_length=3, max_length=63, description="bucket that interactions land in"
+    )
+    data_bucket: str = Field("cs-data", min_length=3, max_length=63, description="bucket of the tables and the ledger")
+    feature_group: str = Field(
+        "cs-interaction-features",
+        pattern=r"^[a-zA-Z0-9]([-_]*[a-zA-Z0-9]){0,63}$",
+        description="SageMaker feature group",
+    )
+    model_id: str = Field(
+        "eu.anthropic.claude-haiku-5-5", min_length=1, description="a model of `cs_features/extraction/models.py`"
+    )
+    requests_per_minute: float | None = Field(
+        None,
+        gt=0,
+        description="quota that the runs on this host may use together; unset: found by adapting to throttles",
+    )
+    tokens_per_minute: float | None = Field(None, gt=0, description="the same for tokens, as Bedrock counts them")
+    max_concurrency: int = Field(32, ge=1, le=512, description="calls in flight in one run")
+    max_cost_usd: float = Field(25.0, ge=0, description="budget of one run; past it no new call starts")
+    prompts_dir: Path = Field(PROMPTS_OF_THE_PROJECT, description="folder of the prompts")
+    # A few months: a UI that opens on years of empty days shows nothing.
+    first_date: date = Field(date(2026, 9, 1), description="first day that is a partition: when your data begin")
+    landing_window_days: int = Field(35, ge=1, description="how far back the sensor looks")
+    landing_quiet_seconds: int = Field(60, ge=0, description="how long a folder must rest before it is run")
+    landing_max_requests: int = Field(50, ge=1, description="runs asked for in one tick")
 
-    alerts_topic_arn: str | None = Field(None, pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:.+$")
-    ui_url: str = Field("http://127.0.0.1:3000", pattern=r"^https?://")
+    alerts_topic_arn: str | None = Field(
+        None,
+        pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:.+$",
+        description="SNS topic for incidents; without it nobody is told",
+    )
+    ui_url: str = Field(
+        "http://127.0.0.1:3000", pattern=r"^https?://", description="where the Dagster UI is, for the links in alerts"
+    )
 
     @field_validator("model_id")
     @classmethod
