@@ -32,48 +32,48 @@ Stage = Literal["landing", "extraction", "validation"]
 
 
 class Reason(str, Enum):
-    """Why a document did not become features: stage, and whether asking again can help."""
+    """Why a document did not become features: stage, whether asking again can help, and what that means."""
 
     stage: Stage
     redrivable: bool
+    meaning: str
 
-    def __new__(cls, code: str, stage: Stage, redrivable: bool) -> "Reason":
+    def __new__(cls, code: str, stage: Stage, redrivable: bool, meaning: str) -> "Reason":
         member = str.__new__(cls, code)
         member._value_ = code
         member.stage = stage
         member.redrivable = redrivable
+        member.meaning = meaning
         return member
 
     # The file or line cannot be read.
-    UNSUPPORTED_FILE = "unsupported_file", "landing", False
-    TRUNCATED_GZIP = "truncated_gzip", "landing", False
-    CORRUPT_GZIP = "corrupt_gzip", "landing", False
-    FILE_TOO_LARGE = "file_too_large", "landing", False
-    NOT_UTF8 = "not_utf8", "landing", False
-    MALFORMED_JSON = "malformed_json", "landing", False
-    NOT_AN_OBJECT = "not_an_object", "landing", False
-    DOCUMENT_TOO_LARGE = "document_too_large", "landing", False
+    UNSUPPORTED_FILE = "unsupported_file", "landing", False, "the file's name ends in nothing that is read"
+    TRUNCATED_GZIP = "truncated_gzip", "landing", False, "the file ends in the middle; the lines before are documents"
+    CORRUPT_GZIP = "corrupt_gzip", "landing", False, "the file is damaged, and nothing in it can be trusted"
+    FILE_TOO_LARGE = "file_too_large", "landing", False, "more bytes or lines than a file may have"
+    NOT_UTF8 = "not_utf8", "landing", False, "bytes that are no UTF-8"
+    MALFORMED_JSON = "malformed_json", "landing", False, "no JSON"
+    NOT_AN_OBJECT = "not_an_object", "landing", False, "JSON, but no object"
+    DOCUMENT_TOO_LARGE = "document_too_large", "landing", False, "longer than any conversation"
     # The document breaks the landing contract.
-    MISSING_FIELD = "missing_field", "landing", False
-    WRONG_TYPE = "wrong_type", "landing", False
-    INVALID_VALUE = "invalid_value", "landing", False
-    EMPTY_TEXT = "empty_text", "landing", False
-    COUNTRY_MISMATCH = "country_mismatch", "landing", False
-    DATE_MISMATCH = "date_mismatch", "landing", False
-    # Another valid document of the partition carries the same id and other content.
-    DUPLICATE_ID = "duplicate_id", "landing", False
-    # A valid document of another partition carries the same id and landed later.
-    SUPERSEDED = "superseded", "landing", False
+    MISSING_FIELD = "missing_field", "landing", False, "a required field is missing"
+    WRONG_TYPE = "wrong_type", "landing", False, "a field has another type"
+    INVALID_VALUE = "invalid_value", "landing", False, "a field has a value that the contract does not allow"
+    EMPTY_TEXT = "empty_text", "landing", False, "nobody says anything that can be read"
+    COUNTRY_MISMATCH = "country_mismatch", "landing", False, "the document names another country than its folder"
+    DATE_MISMATCH = "date_mismatch", "landing", False, "it occurred on another UTC day than its folder's"
+    DUPLICATE_ID = "duplicate_id", "landing", False, "a later document of the partition has its id, with other content"
+    SUPERSEDED = "superseded", "landing", False, "a later document of another partition has its id"
     # The model gave no usable answer.
-    SERVICE_FAILED = "service_failed", "extraction", True
-    REQUEST_REFUSED = "request_refused", "extraction", True
-    INPUT_TOO_LONG = "input_too_long", "extraction", True
-    MODEL_REFUSED = "model_refused", "extraction", True
-    ANSWER_CUT_OFF = "answer_cut_off", "extraction", True
-    INVALID_ANSWER = "invalid_answer", "extraction", True
-    NOT_EXTRACTED = "not_extracted", "extraction", True
+    SERVICE_FAILED = "service_failed", "extraction", True, "Bedrock did not answer, however often it was asked"
+    REQUEST_REFUSED = "request_refused", "extraction", True, "Bedrock refuses this request"
+    INPUT_TOO_LONG = "input_too_long", "extraction", True, "more text than the model reads"
+    MODEL_REFUSED = "model_refused", "extraction", True, "the model or a guardrail declined"
+    ANSWER_CUT_OFF = "answer_cut_off", "extraction", True, "the answer reached its limit of tokens"
+    INVALID_ANSWER = "invalid_answer", "extraction", True, "no answer kept the rules, repair and second call included"
+    NOT_EXTRACTED = "not_extracted", "extraction", True, "nobody has asked the model for this content yet"
     # The answer did not pass the pandera gate.
-    INVALID_FEATURES = "invalid_features", "validation", True
+    INVALID_FEATURES = "invalid_features", "validation", True, "the row breaks a rule of the feature schema"
 
 
 # --- the landing document ---------------------------------------------------------------------

@@ -1,0 +1,91 @@
+"""The tables of README and docs that the code knows better: settings, commands and reasons for rejection.
+
+A table stands between `<!-- NAME: written by make docs -->` and `<!-- end of NAME -->`; `--check` writes nothing and
+names the files whose tables are not those of the code. What else stands in the docs is nobody's but the writer's.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from cs_features.environments import PREFIX, Settings
+from cs_features.schemas import Reason
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def render_settings() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = "unset" if field.default is None else f"`{field.default}`"
+        if name == "prompts_dir":
+            default = "`prompts/`"
+        rows.append((f"`{PREFIX}{name.upper()}`", field.description or "", default))
+    return render_table(("variable", "meaning", "default"), rows)
+
+
+def render_commands() -> str:
+    """The targets of the Makefile that say what they do."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    found = re.findall(r"^([a-z-]+):[^#\n]*## (.*)$", text, re.M)
+    return render_table(("command", "what it does"), [(f"`make {name}`", escape_cell(what)) for name, what in found])
+
+
+def render_reasons() -> str:
+    rows = [(f"`{each.value}`", each.stage, "yes" if each.redrivable else "no", each.meaning) for each in Reason]
+    return render_table(("reason", "stage", "asking again can help", "meaning"), rows)
+
+
+def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def escape_cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": render_settings,
+    "commands": render_commands,
+    "reasons": render_reasons,
+}
+
+
+def replace_tables(text: str) -> str:
+    """`text` with the content of each marked block written anew."""
+    for name, render in TABLES.items():
+        begin, end = f"<!-- {name}: written by make docs -->", f"<!-- end of {name} -->"
+        block = re.compile(re.escape(begin) + r".*?" + re.escape(end), re.S)
+        if block.search(text):
+            written = f"{begin}\n{render()}\n{end}"
+            text = block.sub(lambda _, written=written: written, text)
+    return text
+
+
+def list_pages() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make docs", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a table is out of date")
+    options = parser.parse_args()
+    stale = []
+    for page in list_pages():
+        before = page.read_text(encoding="utf-8")
+        after = replace_tables(before)
+        if before == after:
+            continue
+        stale.append(page)
+        if not options.check:
+            page.write_text(after, encoding="utf-8")
+    for page in stale:
+        print(f"{page.relative_to(ROOT)}: {'run `make docs`' if options.check else 'written'}", file=sys.stderr)
+    return 1 if options.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
