@@ -39,17 +39,19 @@ EXTRACTIONS_SCHEMA = pl.Schema(
         "answer": pl.String,
         "truncated": pl.Boolean,
         "reused": pl.Boolean,
+        "content_hash": pl.String,
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """The call that one interaction needs."""
+    """The call that one interaction needs; `content_hash` is that of its row in `raw_interactions`."""
 
     interaction_id: str
     request_hash: str
     truncated: bool
+    content_hash: str
 
 
 def plan(
@@ -57,12 +59,14 @@ def plan(
 ) -> tuple[list[Needed], dict[str, ConverseRequest]]:
     """What the accepted rows of `raw_interactions` need: a call a row, and each distinct request once."""
     needed, requests = [], {}
-    accepted = raw.filter(pl.col("status") == "accepted").select("interaction_id", "language", "payload")
-    for interaction_id, language, payload in accepted.iter_rows():
+    accepted = raw.filter(pl.col("status") == "accepted").select(
+        "interaction_id", "language", "payload", "content_hash"
+    )
+    for interaction_id, language, payload, content in accepted.iter_rows():
         request, truncated = build_request(prompts, model, Interaction.model_validate_json(payload), language)
         key = request_hash(request)
         requests[key] = request
-        needed.append(Needed(interaction_id, key, truncated))
+        needed.append(Needed(interaction_id, key, truncated, content))
     return needed, requests
 
 
@@ -102,6 +106,7 @@ def extractions_frame(
                 "answer": outcome.raw_answer,
                 "truncated": item.truncated,
                 "reused": item.request_hash in seen,
+                "content_hash": item.content_hash,
             }
         )
         seen.add(item.request_hash)

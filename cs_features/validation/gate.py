@@ -67,7 +67,7 @@ def split(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(validated_features, rejected_records) of one partition."""
     accepted = raw.filter(pl.col("status") == "accepted")
-    fates = accepted.join(extractions.drop("reused", "truncated"), on="interaction_id", how="left")
+    fates = accepted.join(extractions.drop("reused", "truncated", "content_hash", strict=False), on="interaction_id", how="left")
     answered = fates.filter(pl.col("status_right") == "answered")
     candidates = answered.with_columns(event_time="occurred_at").select(FEATURE_COLUMNS)
     verdict = judge(candidates, schema)

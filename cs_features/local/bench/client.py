@@ -18,6 +18,7 @@ from cs_features.extraction.prompting import ConverseRequest, build_request, req
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.session import Session, extract
 from cs_features.extraction.table import Needed
+from cs_features.hashing import content_hash
 from cs_features.partitions import Partition
 from cs_features.schemas import Interaction
 from cs_features.services import DataBucket, Model, build_services
@@ -79,7 +80,7 @@ def work_on(country: str, documents: Iterable[Mapping[str, Any]], day: date = DA
         request, truncated = build_request(prompts, model.capabilities(), interaction, interaction.language or "en")
         key = request_hash(request)
         requests[key] = request
-        needed.append(Needed(str(interaction.interaction_id), key, truncated))
+        needed.append(Needed(str(interaction.interaction_id), key, truncated, content_hash(each)))
     return Work(Partition(country, day), model, services.data, prompts, needed, requests)
 
 

@@ -26,6 +26,14 @@ class ExtractionConfig(dg.Config):
         default_factory=list, description="reasons such as invalid_answer, or all for every redrivable reason"
     )
 
+    reextract: bool = Field(
+        default=True,
+        description=(
+            "ask again where the prompt or the model has changed; false keeps every answer that the table holds for "
+            "an unchanged document, and asks for the rest alone"
+        ),
+    )
+
     def reasons(self) -> frozenset[Reason]:
         redrivable = {reason.value: reason for reason in Reason if reason.redrivable}
         unknown = set(self.redrive) - set(redrivable) - {"all"}
