@@ -4,10 +4,8 @@ import json
 import math
 import random
 import re
-from datetime import datetime, timezone
 from typing import Any, get_args
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,47 +20,15 @@ from cs_features.schemas import (
     PERSONAL_DATA,
     Reason,
     Stage,
-    features_schema,
     rejected_schema,
 )
 from cs_features.validation.gate import judge
-from cs_features_tests.support.documents import id_of
+from cs_features_tests.support.features import SCHEMA, VALID, frame, row
 from cs_features_tests.support.lab import PROMPTS
 
 PROMPTS_READ = load_prompts(PROMPTS)
 MODEL = PROMPTS_READ.answer_model
-SCHEMA = features_schema(MODEL, "NL")
 TOOL = PROMPTS_READ.tool["toolSpec"]["inputSchema"]["json"]
-
-VALID: dict[str, Any] = {
-    "summary": "Customer asks where a parcel is that should have arrived last week; the agent looks into it.",
-    "sentiment": "neutral",
-    "primary_topic": "delivery_fulfilment",
-    "intent": "check_status",
-    "resolution_status": "pending",
-    "urgency_score": 0.3,
-    "csat_indicator": 0.5,
-}
-
-
-def row(**answer: Any) -> dict[str, Any]:
-    """A row of `validated_features`, right unless `answer` makes it wrong."""
-    return {
-        "interaction_id": id_of(1),
-        **VALID,
-        "event_time": datetime(2025, 3, 4, 8, 30, tzinfo=timezone.utc),
-        "customer_id": None,
-        "country": "NL",
-        "language": "nl",
-        "channel": "chat",
-        "model_id": "model",
-        "prompt_version": "v",
-        **answer,
-    }
-
-
-def frame(*rows: dict[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema={name: column.dtype.type for name, column in SCHEMA.columns.items()})
 
 
 def accepted_by_pydantic(answer: Any) -> bool:

@@ -16,9 +16,9 @@ from cs_features.local.converse import ConverseRequest, Reply
 from cs_features.local.scripted import Script, sha256
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features.quality.golden_run import answers_of
-from cs_features_tests.quality.test_labelled import REVIEWS, folder_of
 from cs_features_tests.support.desk import DEFAULT, PROMPTS_READ
 from cs_features_tests.support.lab import HAIKU_4_5, PROMPTS, AwsAndModel, Lab
+from cs_features_tests.support.labelled import REVIEWS, folder_of
 
 CORPUS = load_golden(PROMPTS, PROMPTS_READ)
 DUTCH = [item for item in CORPUS if item.language == "nl"]

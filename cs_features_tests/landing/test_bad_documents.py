@@ -18,7 +18,6 @@ from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompts import load_prompts
 from cs_features.extraction.table import plan
 from cs_features.landing import documents as landing
-from cs_features_tests.landing.test_documents import outcomes, read
 from cs_features_tests.support.bad_documents import (
     FILES,
     LINES,
@@ -33,6 +32,7 @@ from cs_features_tests.support.bad_documents import (
 )
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.lab import PROMPTS, Lab
+from cs_features_tests.support.landing import outcomes, read
 
 PROMPTS_READ = load_prompts(PROMPTS)
 HAIKU = capabilities_of("eu.anthropic.claude-haiku-5-5")

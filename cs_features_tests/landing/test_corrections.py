@@ -31,10 +31,10 @@ from cs_features.local.scripted import Script
 from cs_features.monitoring.reconciliation import latest_differences
 from cs_features.partitions import Partition
 from cs_features.publishing.reading import read_features
-from cs_features_tests.monitoring.test_reconciliation import take_inventory
-from cs_features_tests.orchestration.test_landing_sensor import TODAY, YESTERDAY, tick
 from cs_features_tests.support.documents import document, id_of, jsonl
+from cs_features_tests.support.inventory import take_inventory
 from cs_features_tests.support.lab import Lab, Run
+from cs_features_tests.support.landing_sensor import TODAY, YESTERDAY, tick
 from cs_features_tests.support.world import INVALID, PARTITIONS, World, raw
 
 NL, BE, FR = (Partition(country, TODAY) for country in ("NL", "BE", "FR"))

@@ -32,7 +32,7 @@ from cs_features.local import stack as local_stack
 from cs_features.local.feature_store import Faults, FeatureStore
 from cs_features.local.feature_store_http import routes
 from cs_features.local.stack import LocalStack
-from cs_features_tests.local.test_aws import BUCKET, NoModel, create_feature_group, described
+from cs_features_tests.support.local_aws import BUCKET, NoModel, create_feature_group, described
 
 NOON = "2026-11-24T12:00:00Z"
 _numbers = itertools.count()

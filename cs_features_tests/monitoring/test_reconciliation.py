@@ -12,30 +12,16 @@ from cs_features.monitoring.reconciliation import Differences, latest_difference
 from cs_features.orchestration.jobs import daily_inventory
 from cs_features.orchestration.sensors.landing import RETRY_AFTER, Asked
 from cs_features.partitions import Partition
-from cs_features_tests.orchestration.test_landing_sensor import (
-    NL_24,
-    NOW,
-    TODAY,
-    YESTERDAY,
-    decided,
-    key,
-    partitions,
-    seen,
-    tick,
-)
 from cs_features_tests.support.documents import document, gz, id_of, jsonl
-from cs_features_tests.support.lab import Lab, Run
+from cs_features_tests.support.inventory import take_inventory
+from cs_features_tests.support.lab import Lab
+from cs_features_tests.support.landing_sensor import NL_24, NOW, TODAY, YESTERDAY, decided, key, partitions, seen, tick
 
 COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
 
 
 def landed_on(day: date, number: int | str, country: str = "NL") -> dict[str, Any]:
     return document(number, country=country, occurred_at=f"{day}T00:00:00Z")
-
-
-def take_inventory(lab: Lab) -> Run:
-    job = lab.definitions.resolve_job_def("take_inventory")
-    return Run(job.execute_in_process(instance=lab.instance, raise_on_error=False), lab.instance)
 
 
 def findings(lab: Lab) -> dict[str, tuple[int, ...]]:

@@ -10,10 +10,10 @@ from cs_features.monitoring import drift
 from cs_features.orchestration.jobs import weekly_drift
 from cs_features.orchestration.partitions import interaction_partitions, week_partitions
 from cs_features.partitions import Partition, Week
-from cs_features_tests.monitoring.test_drift import FIRST, MONDAY, WEEK, customers, moved
-from cs_features_tests.orchestration.test_plots import picture
+from cs_features_tests.support.customers import FIRST, MONDAY, WEEK, customers, moved
 from cs_features_tests.support.documents import document, jsonl
 from cs_features_tests.support.lab import Lab, Run
+from cs_features_tests.support.pictures import picture
 
 COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
 NL = Week("NL", MONDAY)

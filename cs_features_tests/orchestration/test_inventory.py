@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from cs_features.local.scripted import Script
 from cs_features.monitoring.open_rejects import open_rejects_of
 from cs_features.schemas import Reason
-from cs_features_tests.monitoring.test_reconciliation import take_inventory
 from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.inventory import take_inventory
 from cs_features_tests.support.lab import Lab, Run
 
 NEXT_DAY = DAY + timedelta(days=1)

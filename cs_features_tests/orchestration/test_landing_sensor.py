@@ -2,12 +2,10 @@
 
 import itertools
 import time
-from collections.abc import Callable
-from datetime import date, datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.sensor_definition import SensorExecutionData
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,32 +24,25 @@ from cs_features.orchestration.sensors.landing import (
     next_cursor,
     observe,
 )
-from cs_features.partitions import Partition
 from cs_features.s3 import StoredObject
 from cs_features_tests.support.documents import document, jsonl
 from cs_features_tests.support.lab import Lab
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
-QUIET = timedelta(seconds=60)
-NL_23, NL_24, BE_24 = "NL|2026-11-23", "NL|2026-11-24", "BE|2026-11-24"
-MakeLab = Callable[..., Lab]
-
-
-def seen(fingerprint: str, seconds_ago: float = 3600) -> Observed:
-    return Observed(fingerprint, NOW - timedelta(seconds=seconds_ago))
-
-
-def decided(
-    asked: dict[str, str | Asked],
-    observed: dict[str, Observed],
-    limit: int = 50,
-    changing_since: dict[str, datetime] | None = None,
-    failures: dict[str, datetime] | None = None,
-    differences: Differences | None = None,
-) -> Decision:
-    before = {key: Asked(fingerprint=what) if isinstance(what, str) else what for key, what in asked.items()}
-    cursor = Cursor(asked=before, changing_since=changing_since or {})
-    return decide(cursor, observed, failures or {}, differences or Differences(), NOW, QUIET, limit)
+from cs_features_tests.support.landing_sensor import (
+    BE_24,
+    NL_23,
+    NL_24,
+    NOW,
+    QUIET,
+    TODAY,
+    YESTERDAY,
+    MakeLab,
+    decided,
+    key,
+    leave_note,
+    partitions,
+    seen,
+    tick,
+)
 
 
 def states(decision: Decision) -> dict[str, str]:
@@ -219,25 +210,6 @@ def test_the_fingerprint_of_a_folder_that_nobody_left_a_note_for_is_the_one_it_a
 
 # --- ticks ------------------------------------------------------------------------------------
 
-TODAY = datetime.now(timezone.utc).date()
-YESTERDAY = TODAY - timedelta(days=1)
-
-
-def key(country: str, day: date) -> str:
-    return str(Partition(country, day).key)
-
-
-def tick(lab: Lab, cursor: str | None = None) -> SensorExecutionData:
-    """What the daemon gets: partition keys validated, as in production."""
-    with dg.build_sensor_context(
-        instance=lab.instance, cursor=cursor, definitions=lab.definitions, resources=lab.resources
-    ) as context:
-        return landing_sensor.evaluate_tick(context)
-
-
-def partitions(data: SensorExecutionData) -> list[str]:
-    return [str(request.partition_key) for request in data.run_requests]
-
 
 def test_each_partition_that_landed_is_asked_for_once(lab: Lab) -> None:
     lab.land("NL", TODAY, "a.jsonl", jsonl([document()]))
@@ -325,12 +297,6 @@ def test_a_folder_emptied_for_the_second_time_is_asked_for_under_a_new_run_key(l
         cursor = data.cursor
         run_keys += [request.run_key for request in data.run_requests]
     assert len(set(run_keys)) == 4
-
-
-def leave_note(lab: Lab, country: str, day: date, note: str = "first") -> None:
-    lab.s3.put_object(
-        Bucket=lab.settings.data_bucket, Key=f"superseded/country={country}/date={day}/BE.json", Body=note.encode()
-    )
 
 
 def test_a_note_of_another_partition_is_a_change_of_the_one_it_is_for(lab: Lab) -> None:

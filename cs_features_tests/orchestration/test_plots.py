@@ -1,7 +1,5 @@
 """The pictures in Dagster's metadata: small, right, and without a customer's text."""
 
-import base64
-import io
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,22 +8,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
 
 from cs_features.extraction.prompts import load_prompts
 from cs_features.monitoring.drift import Distribution, distributions
 from cs_features.orchestration import plots
 from cs_features.schemas import Extraction
-from cs_features_tests.monitoring.test_drift import WEEK, customers, moved
+from cs_features_tests.support.customers import WEEK, customers, moved
 from cs_features_tests.support.lab import PROMPTS, REPOSITORY
+from cs_features_tests.support.pictures import picture
 
 LIMIT = 150_000  # bytes of Markdown: each is a row of the event log
-
-
-def picture(markdown: str) -> Image.Image:
-    head, body = markdown.removesuffix(")").split("](data:image/png;base64,")
-    assert head.startswith("![")
-    return Image.open(io.BytesIO(base64.b64decode(body, validate=True)))
 
 
 @pytest.fixture

@@ -13,12 +13,10 @@ from cs_features.errors import AwsRefusal
 from cs_features.local.aws import REGION
 from cs_features.publishing.reading import as_known, read_features
 from cs_features.schemas import FEATURE_COLUMNS
-from cs_features_tests.publishing.test_publisher import MORNING, Store, features, make_store, store
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
+from cs_features_tests.support.features import frame, row
 from cs_features_tests.support.lab import Lab
-from cs_features_tests.test_schemas import frame, row
-
-__all__ = ["make_store", "store"]  # fixtures
+from cs_features_tests.support.publications import MORNING, Store, features
 
 
 def now() -> datetime:

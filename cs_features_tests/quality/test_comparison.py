@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from cs_features.quality.comparison import FALSE_BETTER, Comparison, compare, sign_test
 from cs_features.schemas import CATEGORICAL, SCORES
-from cs_features_tests.quality.test_evaluation import frame_of
+from cs_features_tests.support.golden import frame_of
 
 MEASURES = 10  # four fields, two scores, four of the summary
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, spearmanr
 
 from cs_features.quality.evaluation import (
-    ANSWERS_SCHEMA,
     QUALITY_SCHEMA,
     answers_frame,
     calibration_error,
@@ -23,7 +22,7 @@ from cs_features.quality.evaluation import (
 )
 from cs_features.quality.golden import GoldenItem
 from cs_features.schemas import CATEGORICAL, SCORES
-from cs_features_tests.quality.test_golden import LABELS, item
+from cs_features_tests.support.golden import LABELS, frame_of, item
 
 SUMMARY = "Customer asks what it costs to send a parcel abroad; the agent names the price and the customer thanks them."
 
@@ -122,15 +121,6 @@ def test_the_interval_of_macro_f1_covers_what_was_planted() -> None:
         low, high = (value(measured, "sentiment", "macro_f1", end) for end in ("low", "high"))
         draws, hits = draws + 1, hits + (low <= sum(f1) / len(f1) <= high)
     assert hits / draws > 0.92
-
-
-def frame_of(**columns: list[Any]) -> pl.DataFrame:
-    """A frame of answers with these columns and something valid in the others."""
-    items = len(next(iter(columns.values())))
-    filled: dict[str, Any] = {"id": [f"nl-{number:03}" for number in range(items)], "language": ["nl"] * items}
-    for name, dtype in ANSWERS_SCHEMA.items():
-        filled.setdefault(name, ["x" if dtype == pl.String() else 0.5 if dtype == pl.Float64() else True] * items)
-    return pl.DataFrame({**filled, **columns}, schema=ANSWERS_SCHEMA)
 
 
 def test_rank_correlation_is_scipys_and_its_interval_bonett_and_wrights() -> None:

@@ -10,34 +10,8 @@ import pytest
 from cs_features.errors import PromptError
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features_tests.support.desk import PROMPTS_READ
+from cs_features_tests.support.golden import LABELS, item
 from cs_features_tests.support.lab import PROMPTS
-
-LABELS: dict[str, Any] = {
-    "sentiment": "neutral",
-    "primary_topic": "billing_payment",
-    "intent": "ask_information",
-    "resolution_status": "resolved",
-    "urgency_score": 0.3,
-    "csat_indicator": 0.6,
-}
-
-
-def item(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """A golden item that is right in every field. `labels` changes both labellings too."""
-    labels = {**LABELS, **changes.pop("labels", {})}
-    made = {
-        "id": f"nl-{number:03}",
-        "country": "NL",
-        "language": "nl",
-        "channel": "chat",
-        "turns": [{"speaker": "customer", "text": f"Wat kost pakket {number}?"}],
-        "phenomena": ["easy"],
-        "labels": labels,
-        "facts": [["cost", "price"], ["parcel"]],
-        "labellings": [labels, labels],
-        "reconciled": None,
-    }
-    return made | changes
 
 
 def corpus(folder: Path, *lines: Any, language: str = "nl") -> Path:

@@ -1,7 +1,6 @@
 """Texts with their own sources' labels: what is mapped to ours, what is left out, which are asked, what is told."""
 
 import json
-import uuid
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from cs_features.quality.evaluation import wilson
 from cs_features.quality.labelled import Expected, RequestError, agreement, expected_of, labelled_frame, load_labelled
+from cs_features_tests.support.labelled import REVIEWS, folder_of
 
 GOAL, CALM, ANNOYED = (
     "Did the assistant reserve your hotel?",
@@ -66,32 +66,6 @@ def test_a_label_that_implies_nothing_of_ours_is_left_out(source: str, labels: A
     """Mapped by force, `ambivalent` counted a fair `negative` as an error in one of four reviews."""
     assert expected_of(source, labels) == Expected(left_out=expected_of(source, labels).left_out)
     assert expected_of(source, labels).left_out
-
-
-def folder_of(path: Path, entries: list[tuple[str, dict[str, Any]]], language: str = "pl") -> Path:
-    """A folder as /work/shared/data: a document and a label line for each (source, labels)."""
-    landing = path / "landing" / "country=PL" / "date=2026-11-20"
-    landing.mkdir(parents=True, exist_ok=True)
-    documents, labels = [], []
-    for number, (source, given) in enumerate(entries):
-        identifier = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{language}/{number}"))
-        documents.append(
-            {
-                "interaction_id": identifier,
-                "occurred_at": "2026-11-20T10:00:00+00:00",
-                "country": "PL",
-                "channel": "review",
-                "text": f"Tekst {number}",
-            }
-        )
-        labels.append({"interaction_id": identifier, "language": language, "source": source, "labels": given})
-    for target, lines in ((landing / f"{language}.jsonl", documents), (path / "labels.jsonl", labels)):
-        with target.open("a") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
-    return path
-
-
-REVIEWS = [("polemo2.0-in", {"sentiment": ("positive", "negative", "ambivalent")[number % 3]}) for number in range(30)]
 
 
 def test_what_has_no_label_of_ours_is_not_asked_but_counted(tmp_path: Path) -> None:

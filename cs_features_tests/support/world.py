@@ -21,8 +21,8 @@ from cs_features.publishing.publisher import publish
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 from cs_features_tests.support.documents import id_of
+from cs_features_tests.support.features import frame, row
 from cs_features_tests.support.memory_s3 import EIGHT, MemoryS3
-from cs_features_tests.test_schemas import frame, row
 
 PARTITIONS = [
     Partition("NL", date(2026, 11, 23)),
@@ -30,7 +30,6 @@ PARTITIONS = [
 ]
 HOURS = (12, 11, 12)  # of the event, by the minute in which its document landed: later, earlier, the same
 INVALID = 3  # the minute of documents that the model does not answer
-
 Document = tuple[int, int]  # which interaction, and the minute in which it landed
 
 

@@ -15,7 +15,7 @@ from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.schemas import FEATURE_COLUMNS, Reason, rejected_schema
 from cs_features.validation.gate import judge, split
 from cs_features_tests.support.documents import id_of
-from cs_features_tests.test_schemas import SCHEMA, VALID, frame, row
+from cs_features_tests.support.features import SCHEMA, VALID, frame, row
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 EXTRACTION_REASONS = [reason.value for reason in Reason if reason.stage == "extraction"]

@@ -1,0 +1,18 @@
+"""A feature group for each test of publications."""
+
+from collections.abc import Callable
+
+import pytest
+
+from cs_features_tests.support.lab import Lab
+from cs_features_tests.support.publications import Store, store_in
+
+
+@pytest.fixture
+def make_store(lab: Lab) -> Callable[[], Store]:
+    return lambda: store_in(lab)
+
+
+@pytest.fixture
+def store(make_store: Callable[[], Store]) -> Store:
+    return make_store()

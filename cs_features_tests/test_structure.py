@@ -1,0 +1,30 @@
+"""How the tests themselves are built. What the product's folders may know of each other is for import-linter."""
+
+import ast
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+TEST_MODULES = sorted(TESTS.rglob("test_*.py"))
+MODULES = [*TEST_MODULES, *sorted((TESTS / "support").glob("[!_]*.py"))]
+_IMPORT_OF_TESTS = re.compile(r"\bcs_features_tests\.(?:\w+\.)*(?:test_\w+|conftest)\b")
+
+
+def test_nobody_imports_a_test_module() -> None:
+    """Helpers lived in whichever test had needed them first: whoever changed that test broke twelve others, and a test
+    that was selected by itself brought the fixtures and profiles of its neighbours with it.
+
+    Scripts that a test starts in another process are text, so it is the text that is searched."""
+    imported = {str(path.relative_to(TESTS)): _IMPORT_OF_TESTS.findall(path.read_text()) for path in MODULES}
+    assert {path: names for path, names in imported.items() if names} == {}
+
+
+def test_every_module_opens_with_what_belongs_in_it() -> None:
+    assert [str(path) for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+def test_the_folders_of_the_tests_are_those_of_the_product() -> None:
+    """A test is looked for where the line that it guards stands."""
+    folders = {path.parent.relative_to(TESTS) for path in TEST_MODULES}
+    missing = [str(folder) for folder in folders if not (TESTS.parent / "cs_features" / folder).is_dir()]
+    assert missing == []
