@@ -5,9 +5,7 @@ is asked for again by the landing sensor, which reads the findings from here. It
 Pure comparison, thin reading.
 """
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 
 import polars as pl
@@ -15,19 +13,11 @@ import polars as pl
 from cs_features.landing.corrections import claims_in, outranked
 from cs_features.landing.zone import LandingZone, is_document_file
 from cs_features.monitoring.conservation import Balance, count_landed
+from cs_features.monitoring.findings import FindingKind
 from cs_features.partitions import Partition
 from cs_features.storage import Tables
 
-FINDINGS = "reconciliation/differences.json"
 DIFFERS = (pl.col("missing") != 0) | (pl.col("superseded_elsewhere") != 0)
-
-
-@dataclass(frozen=True)
-class Differences:
-    """Partitions that differed at the latest reconciliation, and its id."""
-
-    found_by: str = ""
-    partitions: frozenset[str] = field(default_factory=frozenset)
 
 
 def balance_of(partition: Partition, zone: LandingZone, tables: Tables) -> Balance:
@@ -63,23 +53,18 @@ def reconcile(partitions: Iterable[Partition], zone: LandingZone, tables: Tables
     return pl.DataFrame(rows, schema={"partition": pl.String(), **dict.fromkeys(columns, pl.Int64())}, orient="row")
 
 
+def findings_in(frame: pl.DataFrame) -> dict[str, frozenset[str]]:
+    """The kinds of finding in each partition of a reconciliation that has any, by partition key."""
+    kinds_by_column = {"missing": FindingKind.DOCUMENTS, "superseded_elsewhere": FindingKind.SUPERSEDED}
+    findings = {}
+    for row in frame.filter(DIFFERS).iter_rows(named=True):
+        findings[row["partition"]] = frozenset(kind.value for name, kind in kinds_by_column.items() if row[name])
+    return findings
+
+
 def _validated_among(ids: Sequence[str], partition: Partition, tables: Tables) -> int:
     validated = tables.read("validated_features", partition) if ids else None
     return 0 if validated is None else len(set(ids) & set(validated["interaction_id"]))
-
-
-def write_differences(tables: Tables, found: Differences) -> None:
-    body = json.dumps({"found_by": found.found_by, "partitions": sorted(found.partitions)}).encode()
-    tables.bucket.put(FINDINGS, body)
-
-
-def latest_differences(tables: Tables) -> Differences:
-    """What the latest reconciliation found; nothing before the first."""
-    body = tables.bucket.get(FINDINGS)
-    if body is None:
-        return Differences()
-    found = json.loads(body)
-    return Differences(found["found_by"], frozenset(found["partitions"]))
 
 
 def window(zone: LandingZone, tables: Tables, countries: Iterable[str], first: date, last: date) -> list[Partition]:

@@ -28,7 +28,7 @@ from cs_features.landing.corrections import (
 )
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.local.scripted import Script
-from cs_features.monitoring.reconciliation import latest_differences
+from cs_features.monitoring.findings import read_differences
 from cs_features.partitions import Partition
 from cs_features.publishing.reading import read_features
 from cs_features_tests.support.documents import document, id_of, jsonl
@@ -350,7 +350,7 @@ def test_a_note_that_was_lost_is_found_by_reconciliation(desk: Desk) -> None:
     (row,) = [record.data for record in check.metadata["differing"].value.records]
     assert (row["partition"], row["missing"], row["superseded_elsewhere"]) == (str(NL.key), 0, 1)
     assert run.metadata("reconciliation")["superseded_elsewhere"] == 1
-    assert latest_differences(tables).partitions == {str(NL.key)}
+    assert read_differences(tables).partitions == {str(NL.key)}
     desk.rest()
     assert (desk.owner(1), desk.owner(2)) == (BE, NL)
     assert take_inventory(lab).checks["reconciled"].passed

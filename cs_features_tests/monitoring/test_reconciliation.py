@@ -8,7 +8,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from cs_features.monitoring.reconciliation import Differences, latest_differences, reconcile, window, write_differences
+from cs_features.monitoring.findings import Differences, name_documents_finding, read_differences, write_differences
+from cs_features.monitoring.reconciliation import reconcile, window
 from cs_features.orchestration.jobs import daily_inventory
 from cs_features.orchestration.sensors.landing import RETRY_AFTER, Asked
 from cs_features.partitions import Partition
@@ -32,7 +33,7 @@ def findings(lab: Lab) -> dict[str, tuple[int, ...]]:
 
 def differing(lab: Lab) -> set[str]:
     """What the sensor is told to run again."""
-    return set(latest_differences(lab.resources["data"].tables()).partitions)
+    return set(read_differences(lab.resources["data"].tables()).partitions)
 
 
 def process_asked(lab: Lab, data: Any) -> None:
@@ -160,7 +161,7 @@ def test_days_before_the_window_are_left_alone(make_lab: Callable[..., Lab]) -> 
 def test_a_landing_bucket_that_cannot_be_listed_is_no_finding(lab: Lab) -> None:
     """Taken for empty, it would have asked for every partition to be emptied."""
     held(lab, validated_features=2)
-    write_differences(lab.resources["data"].tables(), Differences("before", frozenset(["x"])))
+    write_differences(lab.resources["data"].tables(), Differences("before", name_documents_finding(["x"])))
     run = take_inventory(lab.with_settings(landing_bucket="no-such-bucket"))
     assert not run.success
     assert "CS_FEATURES_LANDING_BUCKET" in run.errors
@@ -204,7 +205,7 @@ def test_one_finding_is_asked_for_once_and_the_next_one_anew(lab: Lab) -> None:
     cursor = a_day_that_was_run(lab)
     tables, run_keys, asked = lab.resources["data"].tables(), [], []
     for finding in ("first", "first", "second", "second"):
-        write_differences(tables, Differences(finding, frozenset([key("NL", TODAY)])))
+        write_differences(tables, Differences(finding, name_documents_finding([key("NL", TODAY)])))
         data = tick(lab, cursor)
         cursor = data.cursor
         asked.append(len(data.run_requests))
@@ -299,7 +300,7 @@ def test_the_run_that_empties_a_day_is_tried_again_when_it_fails() -> None:
 def test_a_finding_about_one_partition_asks_for_no_other() -> None:
     asked: dict[str, str | Asked] = {NL_24: "a", "BE|2026-11-24": "b"}
     observed = {NL_24: seen("a"), "BE|2026-11-24": seen("b")}
-    assert list(decided(asked, observed, differences=Differences("x", frozenset([NL_24]))).run) == [NL_24]
+    assert list(decided(asked, observed, differences=Differences("x", name_documents_finding([NL_24]))).run) == [NL_24]
 
 
 def test_a_finding_about_what_is_no_partition_any_more_fails_no_tick(make_lab: Callable[..., Lab]) -> None:
@@ -308,7 +309,7 @@ def test_a_finding_about_what_is_no_partition_any_more_fails_no_tick(make_lab: C
     lab = make_lab(landing_window_days=3)
     lab.land("NL", TODAY, "a.jsonl", b"x")
     gone = frozenset([f"XX|{TODAY}", "NL|2024-12-31", key("NL", TODAY - timedelta(days=9))])
-    write_differences(lab.resources["data"].tables(), Differences("night", gone))
+    write_differences(lab.resources["data"].tables(), Differences("night", name_documents_finding(gone)))
     assert partitions(tick(lab)) == [key("NL", TODAY)]
 
 

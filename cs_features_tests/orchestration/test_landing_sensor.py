@@ -9,7 +9,7 @@ import dagster as dg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.monitoring.reconciliation import Differences
+from cs_features.monitoring.findings import Differences, name_documents_finding
 from cs_features.orchestration.sensors.landing import (
     MAX_TRIES,
     PATIENCE,
@@ -152,12 +152,12 @@ def test_the_failure_of_an_earlier_state_is_no_reason_to_run_the_present_one() -
 
 def test_a_difference_found_by_reconciliation_is_run_once_for_each_finding() -> None:
     """Found every night and never run, it stays; run at every tick, it never ends."""
-    observed, first = {NL_23: seen("a"), NL_24: seen("b")}, Differences("first", frozenset([NL_23]))
+    observed, first = {NL_23: seen("a"), NL_24: seen("b")}, Differences("first", name_documents_finding([NL_23]))
     once = decided({NL_23: "a", NL_24: "b"}, observed, differences=first)
     assert list(once.run) == [NL_23]
     after = {NL_23: "a", NL_24: "b", **once.run}
     assert not decided(after, observed, differences=first).run
-    again = decided(after, observed, differences=Differences("second", frozenset([NL_23])))
+    again = decided(after, observed, differences=Differences("second", name_documents_finding([NL_23])))
     keys = {Asked(fingerprint="a").run_key(NL_23)} | {each.run[NL_23].run_key(NL_23) for each in (once, again)}
     assert len(keys) == 3
 

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta, timezone
 import dagster as dg
 import polars as pl
 
+from cs_features.monitoring.findings import Differences, write_differences
 from cs_features.monitoring.open_rejects import open_rejects_of
-from cs_features.monitoring.reconciliation import DIFFERS, Differences, reconcile, window, write_differences
+from cs_features.monitoring.reconciliation import DIFFERS, findings_in, reconcile, window
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
@@ -29,7 +30,7 @@ def reconciliation(
     first = now.date() - timedelta(days=landing.window_days)
     frame = reconcile(window(zone, tables, countries, first, now.date()), zone, tables)
     differing = frame.filter(DIFFERS)
-    write_differences(tables, Differences(f"{now:%Y%m%dT%H%M%S}", frozenset(differing["partition"])))
+    write_differences(tables, Differences(f"{now:%Y%m%dT%H%M%S}", findings_in(frame)))
     context.log.info(f"{frame.height} partitions since {first}, {differing.height} differ")
     return dg.MaterializeResult(
         value=frame,

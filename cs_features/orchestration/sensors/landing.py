@@ -7,7 +7,7 @@ each other (`superseding.py`). `decide` is pure; the sensor gathers its inputs a
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
 import dagster as dg
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from cs_features.errors import AwsRefusal
 from cs_features.landing.corrections import notes
 from cs_features.landing.zone import LandingZone, is_document_file
-from cs_features.monitoring.reconciliation import Differences, latest_differences
+from cs_features.monitoring.findings import Differences, read_differences
 from cs_features.orchestration.jobs import process_interactions
 from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
@@ -228,8 +228,7 @@ def landing_sensor(
 
     try:
         observed, strays = look(landing.zone(), since, notes(data.tables()))
-        differences = latest_differences(data.tables())
-        differences = replace(differences, partitions=frozenset(filter(in_window, differences.partitions)))
+        differences = read_differences(data.tables()).select_partitions(in_window)
     except AwsRefusal as error:
         # A failed listing is not an empty bucket: the cursor stays.
         return dg.SkipReason(f"{REFUSED}{error}")
