@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cs_features.errors import ConfigurationError
 from cs_features.extraction.prompts import load_prompts
 from cs_features.orchestration.partitions import interaction_partitions, partitions_for, week_partitions, weeks_for
 from cs_features.partitions import Partition, Week, countries_in, monday_of
@@ -103,7 +104,7 @@ print(json.dumps({
 
 def test_a_folder_without_countries_names_the_variable_to_set(tmp_path: Path) -> None:
     """An image without its prompts folder failed to load with an empty list of partitions and no word why."""
-    with pytest.raises(FileNotFoundError, match="CS_FEATURES_PROMPTS_DIR"):
+    with pytest.raises(ConfigurationError, match="CS_FEATURES_PROMPTS_DIR"):
         countries_in(tmp_path)
 
 

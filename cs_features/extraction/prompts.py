@@ -158,14 +158,24 @@ class Prompts:
             }
         }
 
-    def version(self, country: str) -> str:
-        """Fingerprint of what makes a country's features from its texts: changes when, and only when, that does.
+    def asked_version(self, country: str) -> str:
+        """Fingerprint of what the model is told: changes when, and only when, that does."""
+        return content_hash([self.instructions, self.countries[country].body, self.tool])[:12]
 
-        What the model is told, and how its scores are corrected; the floors change no feature.
+    def applied_version(self, country: str, asked_version: str) -> str:
+        """Fingerprint of all that made a country's values: what the model was told, and the corrections of its scores.
+
+        `asked_version` may be that of an older prompt, whose answers the corrections of today are applied to.
         """
-        file = self.countries[country]
-        corrections = {model: each.model_dump() for model, each in file.calibration.items()}
-        return content_hash([self.instructions, file.body, self.tool, corrections])[:12]
+        calibration = self.countries[country].calibration
+        if not calibration:
+            return asked_version
+        corrections = {model: each.model_dump() for model, each in calibration.items()}
+        return content_hash([asked_version, corrections])[:12]
+
+    def version(self, country: str) -> str:
+        """What features that are asked for and corrected now are made with; the floors change no feature."""
+        return self.applied_version(country, self.asked_version(country))
 
     def every_example(self) -> list[Example]:
         """The worked examples of the instructions and of every country."""

@@ -157,6 +157,10 @@ def test_the_table_of_answers_keeps_what_the_model_said_and_the_features_what_it
         (0.2 + 0.1 * both["urgency_score_said"]).to_list(), abs=0.001
     )
     assert both["csat_indicator"].equals(both["csat_indicator_said"].alias("csat_indicator"))
+    # Fault 7: what was asked, and what was made of it, are two versions.
+    prompts = load_prompts(folder)
+    assert set(both["prompt_version_said"]) == {prompts.asked_version("NL")}
+    assert set(both["prompt_version"]) == {prompts.version("NL")} != {prompts.asked_version("NL")}
     # The threshold of the file counts, too: all of 0.2 to 0.3 lie above 0.1 and below the usual 0.6.
     (row,) = run.metadata("validated_features")["by_language"].records
     assert row.data["urgent"] == 6

@@ -95,7 +95,7 @@ def llm_extractions(
         )
     already_paid = set(session.outcomes) - session.asked
     frame = extractions_frame(
-        needed, session.outcomes, already_paid, model.model_id, prompts.version(partition.country)
+        needed, session.outcomes, already_paid, model.model_id, prompts.asked_version(partition.country)
     )
     before_and_after = {"failed_before": failed_before, "failed_after": session.failed}
     return dg.MaterializeResult(value=frame, metadata={**_metadata(frame), **before_and_after})

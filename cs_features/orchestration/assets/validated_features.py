@@ -35,7 +35,9 @@ def validated_features(
     prompts = model.prompts()
     schema = features_schema(prompts.answer_model, partition.country)
     calibration = prompts.countries[partition.country].calibration.get(model.model_id)
-    answers = corrected(llm_extractions, calibration)
+    asked_versions = llm_extractions["prompt_version"].unique().to_list()
+    applied_versions = {asked: prompts.applied_version(partition.country, asked) for asked in asked_versions}
+    answers = corrected(llm_extractions, calibration).with_columns(pl.col("prompt_version").replace(applied_versions))
     validated, rejected = split(raw_interactions, answers, schema, datetime.now(timezone.utc))
     languages = by_language(raw_interactions, llm_extractions, validated, *thresholds(calibration))
     by_reason = rejected.group_by("stage", "reason", "redrivable").len("documents").sort("documents", descending=True)

@@ -77,7 +77,7 @@ class Prepared:
 
     def by_prompt_in_use(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Those rows whose features come from the prompt and the model in use, and not from earlier ones."""
-        versions = {country: self.in_use.version(country) for country in self.countries}
+        versions = {country: self.in_use.asked_version(country) for country in self.countries}
         current = pl.col("country").replace_strict(versions, return_dtype=pl.String)
         return rows.filter(pl.col("prompt_version") == current, pl.col("model_id") == self.model.model_id)
 

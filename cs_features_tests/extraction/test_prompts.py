@@ -1,0 +1,48 @@
+"""What the files under `prompts/` say: two versions of a prompt, and one file that is its country's and no other's."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cs_features.extraction.prompts import load_prompts
+from cs_features_tests.support.lab import PROMPTS
+
+CALIBRATION = "calibration: {m: {urgency_score: {threshold: 0.5, knots: [[0, 0.1], [1, 0.9]]}}}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(PROMPTS, tmp_path / "prompts"))
+
+
+def calibrate(folder: Path, country: str, front_matter: str = CALIBRATION) -> None:
+    """Put a correction into a country's file by hand."""
+    path = folder / "countries" / f"{country}.md"
+    path.write_text(path.read_text(encoding="utf-8").replace("---\n", f"---\n{front_matter}", 1), encoding="utf-8")
+
+
+def test_a_calibration_changes_what_is_applied_and_not_what_is_asked(folder: Path) -> None:
+    """Urgency 0.11 became 0.906 under the `prompt_version` of before: one column for two things (fault 7)."""
+    before = load_prompts(folder)
+    calibrate(folder, "NL")
+    after = load_prompts(folder)
+    assert after.asked_version("NL") == before.asked_version("NL")
+    assert after.version("NL") != before.version("NL")
+    assert (after.version("BE"), after.asked_version("BE")) == (before.version("BE"), before.asked_version("BE"))
+
+
+def test_answers_to_an_older_prompt_are_told_apart_after_the_correction_too(folder: Path) -> None:
+    """A late document beside rows of last week's prompt: corrected alike, they are still of two prompts (fault 36)."""
+    calibrate(folder, "NL")
+    prompts = load_prompts(folder)
+    now, earlier = (prompts.applied_version("NL", asked) for asked in (prompts.asked_version("NL"), "0123456789ab"))
+    assert now == prompts.version("NL")
+    assert len({now, earlier, "0123456789ab", prompts.asked_version("NL")}) == 4
+
+
+def test_without_a_correction_what_is_asked_is_what_is_applied() -> None:
+    prompts = load_prompts(PROMPTS)
+    country = next(country for country, file in prompts.countries.items() if not file.calibration)
+    assert prompts.applied_version(country, "0123456789ab") == "0123456789ab"
+    assert prompts.version(country) == prompts.asked_version(country)
