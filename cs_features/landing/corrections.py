@@ -24,11 +24,11 @@ from cs_features.s3 import StoredObject
 from cs_features.schemas import Reason
 from cs_features.storage import Tables
 
-CLAIMS = "interaction_ids"
-NOTES = "superseded"
+IDS = "interaction_ids"
+NOTICES = "superseded"
 READERS = 10  # the connections of one S3 client
 
-CLAIMS_SCHEMA = pl.Schema(
+IDS_SCHEMA = pl.Schema(
     {
         "interaction_id": pl.String(),
         "landed_at": pl.Datetime("us", "UTC"),
@@ -37,30 +37,30 @@ CLAIMS_SCHEMA = pl.Schema(
         "superseded_by": pl.String(),  # uri and line of a document in another partition; null where there is none
     }
 )
-RIVALS_SCHEMA = pl.Schema({**CLAIMS_SCHEMA, "partition": pl.String()})  # the folder of the partition that claims
+IDS_ELSEWHERE_SCHEMA = pl.Schema({**IDS_SCHEMA, "partition": pl.String()})  # the folder of the partition that claims
 
 
 # --- the decision, pure -----------------------------------------------------------------------
 
 
-def claims_of(raw: pl.DataFrame) -> pl.DataFrame:
+def collect_document_ids(raw: pl.DataFrame) -> pl.DataFrame:
     """What a partition claims: a row an accepted document of `raw_interactions`, superseded by nothing so far."""
     accepted = raw.filter(pl.col("status") == "accepted")
-    return accepted.with_columns(superseded_by=pl.lit(None, pl.String())).select(CLAIMS_SCHEMA.names())
+    return accepted.with_columns(superseded_by=pl.lit(None, pl.String())).select(IDS_SCHEMA.names())
 
 
-def decide(claims: pl.DataFrame, rivals: pl.DataFrame) -> pl.DataFrame:
+def mark_superseded_ids(claims: pl.DataFrame, rivals: pl.DataFrame) -> pl.DataFrame:
     """`claims` with `superseded_by`: the last document that other partitions claim an id by, if it landed later."""
     latest = rivals.sort("landed_at", "source_uri").unique("interaction_id", keep="last")
     where = pl.format("{} line {}", "source_uri_there", "source_line_there")
     return (
         claims.join(latest, on="interaction_id", how="left", suffix="_there", maintain_order="left")
         .with_columns(superseded_by=pl.when(_later("_there", "")).then(where))
-        .select(CLAIMS_SCHEMA.names())
+        .select(IDS_SCHEMA.names())
     )
 
 
-def reject_superseded(raw: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
+def reject_superseded_documents(raw: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     """`raw` with the accepted rows rejected that `claims` says are superseded.
 
     They keep their `interaction_id`: no other row of the partition has it.
@@ -77,7 +77,7 @@ def reject_superseded(raw: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def mistaken(rivals: pl.DataFrame, claims: pl.DataFrame, partition: Partition) -> dict[str, list[str]]:
+def find_partitions_to_notify(rivals: pl.DataFrame, claims: pl.DataFrame, partition: Partition) -> dict[str, list[str]]:
     """Ids that another partition takes for its own though `partition` has a later document, or for superseded by
     a document that `partition` has no more; sorted, by the folder of the other partition."""
     ours = _later("_here", "").fill_null(False)
@@ -86,7 +86,7 @@ def mistaken(rivals: pl.DataFrame, claims: pl.DataFrame, partition: Partition) -
     return dict(found.group_by("partition").agg(pl.col("interaction_id").sort()).iter_rows())
 
 
-def outranked(rivals: pl.DataFrame) -> pl.DataFrame:
+def find_superseded_ids(rivals: pl.DataFrame) -> pl.DataFrame:
     """All claims but the last one of each id."""
     return rivals.sort("landed_at", "source_uri").filter(~pl.col("interaction_id").is_last_distinct())
 
@@ -107,25 +107,25 @@ def _is_of(partition: Partition) -> pl.Expr:
 # --- claims and notes, on S3 ------------------------------------------------------------------
 
 
-def settle(raw: pl.DataFrame, partition: Partition, tables: Tables, window_days: int) -> pl.DataFrame:
+def resolve_owners(raw: pl.DataFrame, partition: Partition, tables: Tables, window_days: int) -> pl.DataFrame:
     """`raw` as the partitions within `window_days` of it leave it; leaves a note to those that are mistaken.
 
     Raises:
         AwsRefusal: when the data bucket cannot be read or written.
     """
-    claims, before = claims_of(raw), None
+    claims, before = collect_document_ids(raw), None
     keep = pl.col("interaction_id").is_in(claims["interaction_id"].to_list()) | _is_of(partition)
     # Until what was written is what follows from reading after it: a rival may have left meanwhile, too.
     while before is None or not claims.equals(before):
-        tables.write(CLAIMS, partition, claims)
+        tables.write(IDS, partition, claims)
         rivals = _rivals(partition, tables, window_days, keep)
-        before, claims = claims, decide(claims, rivals)
-    for folder, ids in mistaken(rivals, claims, partition).items():
-        _tell(folder, ids, partition, tables)
-    return reject_superseded(raw, claims)
+        before, claims = claims, mark_superseded_ids(claims, rivals)
+    for folder, ids in find_partitions_to_notify(rivals, claims, partition).items():
+        _write_notice(folder, ids, partition, tables)
+    return reject_superseded_documents(raw, claims)
 
 
-def withdraw(ids: Collection[str], partition: Partition, tables: Tables, window_days: int) -> None:
+def notify_of_withdrawal(ids: Collection[str], partition: Partition, tables: Tables, window_days: int) -> None:
     """Tell every partition that claims one of `ids` that this one's record is out of the feature store.
 
     Both may have been publishing at the same moment, and then what left the store may be the other's record: who
@@ -133,53 +133,53 @@ def withdraw(ids: Collection[str], partition: Partition, tables: Tables, window_
     """
     rivals = _rivals(partition, tables, window_days, pl.col("interaction_id").is_in(list(ids)))
     for (folder,), claims in rivals.group_by("partition"):
-        _tell(str(folder), claims["interaction_id"], partition, tables)
+        _write_notice(str(folder), claims["interaction_id"], partition, tables)
 
 
-def claims_in(partitions: Iterable[Partition], tables: Tables, keep: pl.Expr | None = None) -> pl.DataFrame:
-    """The claims of `partitions`, those that `keep` selects; columns of `RIVALS_SCHEMA`."""
+def read_document_ids(partitions: Iterable[Partition], tables: Tables, keep: pl.Expr | None = None) -> pl.DataFrame:
+    """The claims of `partitions`, those that `keep` selects; columns of `IDS_ELSEWHERE_SCHEMA`."""
 
     def read(partition: Partition) -> pl.DataFrame:
-        claims = tables.read(CLAIMS, partition)
-        claims = CLAIMS_SCHEMA.to_frame() if claims is None else claims
+        claims = tables.read(IDS, partition)
+        claims = IDS_SCHEMA.to_frame() if claims is None else claims
         # Filtered at once, so that a month of large partitions is never in memory together.
         return (claims if keep is None else claims.filter(keep)).with_columns(partition=pl.lit(partition.folder))
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="claims") as pool:
-        return pl.concat([RIVALS_SCHEMA.to_frame(), *pool.map(read, partitions)])
+        return pl.concat([IDS_ELSEWHERE_SCHEMA.to_frame(), *pool.map(read, partitions)])
 
 
 def _rivals(partition: Partition, tables: Tables, window_days: int, keep: pl.Expr) -> pl.DataFrame:
     near = (
         other
-        for other in tables.partitions(CLAIMS)
+        for other in tables.partitions(IDS)
         if other != partition and abs((other.date - partition.date).days) <= window_days
     )
-    return claims_in(near, tables, keep)
+    return read_document_ids(near, tables, keep)
 
 
-def notes(tables: Tables, partition: Partition | None = None) -> dict[str, list[StoredObject]]:
+def list_notices(tables: Tables, partition: Partition | None = None) -> dict[str, list[StoredObject]]:
     """The notes to `partition`, or to every one, by its folder, from one listing."""
-    prefix = f"{NOTES}/{partition.folder}/" if partition else f"{NOTES}/"
+    prefix = f"{NOTICES}/{partition.folder}/" if partition else f"{NOTICES}/"
     by_folder: dict[str, list[StoredObject]] = {}
     for found in tables.bucket.list_objects(prefix).objects:
-        by_folder.setdefault(found.key.removeprefix(f"{NOTES}/").rsplit("/", 1)[0], []).append(found)
+        by_folder.setdefault(found.key.removeprefix(f"{NOTICES}/").rsplit("/", 1)[0], []).append(found)
     return by_folder
 
 
-def told(partition: Partition, tables: Tables) -> dict[str, datetime]:
+def read_notices(partition: Partition, tables: Tables) -> dict[str, datetime]:
     """Ids that other partitions left notes about, and when they last did."""
     latest: dict[str, datetime] = {}
-    for item in notes(tables, partition).get(partition.folder, []):
+    for item in list_notices(tables, partition).get(partition.folder, []):
         for interaction_id, moment in _read(tables, item.key).items():
             at = datetime.fromisoformat(moment)
             latest[interaction_id] = max(at, latest.get(interaction_id, at))
     return latest
 
 
-def _tell(folder: str, ids: Iterable[str], partition: Partition, tables: Tables) -> None:
+def _write_notice(folder: str, ids: Iterable[str], partition: Partition, tables: Tables) -> None:
     """Add to what `partition` told the one of `folder` before, which may not have run since."""
-    key = f"{NOTES}/{folder}/{partition.country}-{partition.date.isoformat()}.json"
+    key = f"{NOTICES}/{folder}/{partition.country}-{partition.date.isoformat()}.json"
     note = _read(tables, key) | dict.fromkeys(ids, datetime.now(timezone.utc).isoformat())
     tables.bucket.put(key, json.dumps(note).encode())
 

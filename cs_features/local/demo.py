@@ -23,7 +23,7 @@ from rich.table import Table
 from cs_features.environments import Settings, settings
 from cs_features.extraction.models import EMBEDDED_MODEL_ID, capabilities_of
 from cs_features.extraction.pricing import TokenUsage, price_list
-from cs_features.landing.corrections import notes
+from cs_features.landing.corrections import list_notices
 from cs_features.landing.zone import PREFIX, LandingZone
 from cs_features.local.processes import ROOT, LocalProblem, child, dev_is_running, leave_on_sigterm, stack
 from cs_features.local.provision import clients
@@ -75,7 +75,7 @@ def _etag(s3: Any, bucket: str, key: str) -> str | None:
 
 def wanted_runs(folders: set[str], zone: LandingZone, tables: Tables) -> dict[str, Partition]:
     """How the run key begins that the sensor gives each landed partition as it is now."""
-    observed, strays = look(zone, date(2000, 1, 1), notes(tables))
+    observed, strays = look(zone, date(2000, 1, 1), list_notices(tables))
     if strays:
         console.print(f"[yellow]No partition of this project, so the sensor leaves them alone: {', '.join(strays)}")
     partitions = {key: Partition.from_key(key) for key in observed}

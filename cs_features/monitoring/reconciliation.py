@@ -10,7 +10,7 @@ from datetime import date
 
 import polars as pl
 
-from cs_features.landing.corrections import claims_in, outranked
+from cs_features.landing.corrections import find_superseded_ids, read_document_ids
 from cs_features.landing.zone import LandingZone, is_document_file
 from cs_features.monitoring.conservation import Balance, count_landed
 from cs_features.monitoring.findings import FindingKind
@@ -34,7 +34,12 @@ def reconcile(partitions: Iterable[Partition], zone: LandingZone, tables: Tables
     The last counts validated interactions that a later document of another of `partitions` has superseded.
     """
     partitions = list(partitions)
-    superseded = dict(outranked(claims_in(partitions, tables)).group_by("partition").agg("interaction_id").iter_rows())
+    superseded = dict(
+        find_superseded_ids(read_document_ids(partitions, tables))
+        .group_by("partition")
+        .agg("interaction_id")
+        .iter_rows()
+    )
     rows = []
     for partition in partitions:
         balance = balance_of(partition, zone, tables)

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from moto.s3.models import s3_backends
 
 from cs_features.landing.corrections import (
-    CLAIMS,
-    CLAIMS_SCHEMA,
-    claims_of,
-    decide,
-    notes,
-    reject_superseded,
-    told,
-    withdraw,
+    IDS,
+    IDS_SCHEMA,
+    collect_document_ids,
+    list_notices,
+    mark_superseded_ids,
+    notify_of_withdrawal,
+    read_notices,
+    reject_superseded_documents,
 )
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.local.scripted import Script
@@ -243,8 +243,8 @@ def test_partitions_that_share_nothing_leave_each_other_no_note(desk: Desk) -> N
     land(desk.lab, FR, 9, number=99)
     tables = desk.lab.resources["data"].tables()
     assert len(desk.rest()) == 4
-    assert sorted(tables.partitions(CLAIMS)) == sorted([NL, BE, NL_YESTERDAY, FR])
-    assert notes(tables) == {}
+    assert sorted(tables.partitions(IDS)) == sorted([NL, BE, NL_YESTERDAY, FR])
+    assert list_notices(tables) == {}
 
 
 def test_reruns_leave_no_note_when_everybody_knows_already(desk: Desk) -> None:
@@ -254,14 +254,14 @@ def test_reruns_leave_no_note_when_everybody_knows_already(desk: Desk) -> None:
     land(desk.lab, BE, 10)
     desk.rest()
     tables = desk.lab.resources["data"].tables()
-    before = notes(tables)
+    before = list_notices(tables)
     assert {folder: [item.name for item in found] for folder, found in before.items()} == {
         NL.folder: [f"BE-{TODAY}.json"],  # superseded
         BE.folder: [f"NL-{TODAY}.json"],  # the record of NL has left the store
     }
     for partition in (BE, NL, BE):
         desk.run(partition)
-    assert notes(tables) == before
+    assert list_notices(tables) == before
 
 
 def test_claims_and_notes_hold_no_text_of_any_customer(desk: Desk) -> None:
@@ -271,10 +271,10 @@ def test_claims_and_notes_hold_no_text_of_any_customer(desk: Desk) -> None:
     correction = land(desk.lab, BE, 10, "secret words")
     desk.rest()
     lab, tables = desk.lab, desk.lab.resources["data"].tables()
-    claims = desk.table(CLAIMS, NL)
-    assert claims.schema == CLAIMS_SCHEMA
+    claims = desk.table(IDS, NL)
+    assert claims.schema == IDS_SCHEMA
     assert claims["superseded_by"].to_list() == [f"{desk.uri(correction)} line 1"]
-    for item in (item for found in notes(tables).values() for item in found):
+    for item in (item for found in list_notices(tables).values() for item in found):
         body = lab.s3.get_object(Bucket=tables.bucket, Key=item.key)["Body"].read()
         assert set(json.loads(body)) == {id_of(1)}
     assert "secret" not in desk.rejected(NL)[0][1]
@@ -340,7 +340,7 @@ def test_a_note_that_was_lost_is_found_by_reconciliation(desk: Desk) -> None:
     assert desk.tick() == [BE]
     desk.run(BE)
     lab, tables = desk.lab, desk.lab.resources["data"].tables()
-    for item in notes(tables)[NL.folder]:
+    for item in list_notices(tables)[NL.folder]:
         lab.s3.delete_object(Bucket=tables.bucket, Key=item.key)
     assert desk.tick() == []
 
@@ -362,20 +362,22 @@ def test_the_partitions_that_claim_an_id_are_told_that_its_record_was_withdrawn(
     for partition in (BE, NL):
         land(desk.lab, partition, 9)
         desk.run(partition, "raw_interactions")
-    assert told(BE, tables).keys() == {id_of(1)}, "NL comes after BE in the alphabet"
+    assert read_notices(BE, tables).keys() == {id_of(1)}, "NL comes after BE in the alphabet"
     began = datetime.now(timezone.utc)
-    withdraw([id_of(1), id_of(2)], FR, tables, 35)
-    assert told(NL, tables).keys() == told(BE, tables).keys() == {id_of(1)}
-    withdraw([id_of(1)], NL, tables, 35)
-    assert began < told(NL, tables)[id_of(1)] < told(BE, tables)[id_of(1)]
-    assert told(FR, tables) == {}
+    notify_of_withdrawal([id_of(1), id_of(2)], FR, tables, 35)
+    assert read_notices(NL, tables).keys() == read_notices(BE, tables).keys() == {id_of(1)}
+    notify_of_withdrawal([id_of(1)], NL, tables, 35)
+    assert began < read_notices(NL, tables)[id_of(1)] < read_notices(BE, tables)[id_of(1)]
+    assert read_notices(FR, tables) == {}
 
 
 # --- the decision by itself -------------------------------------------------------------------
 
 
 def rivals(*frames: tuple[Partition, pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat([claims_of(frame).with_columns(partition=pl.lit(each.folder)) for each, frame in frames])
+    return pl.concat(
+        [collect_document_ids(frame).with_columns(partition=pl.lit(each.folder)) for each, frame in frames]
+    )
 
 
 def test_documents_that_landed_in_the_same_second_have_one_winner_everywhere() -> None:
@@ -384,7 +386,7 @@ def test_documents_that_landed_in_the_same_second_have_one_winner_everywhere() -
     accepted = []
     for partition, frame in frames.items():
         others = rivals(*((other, each) for other, each in frames.items() if other != partition))
-        decided = reject_superseded(frame, decide(claims_of(frame), others))
+        decided = reject_superseded_documents(frame, mark_superseded_ids(collect_document_ids(frame), others))
         accepted += [partition] * decided.filter(status="accepted").height
     assert accepted == [PARTITIONS[1]], "the one whose name comes last"
 
@@ -392,10 +394,10 @@ def test_documents_that_landed_in_the_same_second_have_one_winner_everywhere() -
 def test_the_decision_changes_only_what_was_superseded() -> None:
     frame = raw(PARTITIONS[0], [(1, 0), (1, 5), (2, 0), (3, 9)])
     others = rivals((PARTITIONS[1], raw(PARTITIONS[1], [(1, 6), (3, 1), (4, 0)])))
-    claims = decide(claims_of(frame), others)
-    assert claims.schema == CLAIMS_SCHEMA
-    assert claims.drop("superseded_by").equals(claims_of(frame).drop("superseded_by"))
-    decided = reject_superseded(frame, claims)
+    claims = mark_superseded_ids(collect_document_ids(frame), others)
+    assert claims.schema == IDS_SCHEMA
+    assert claims.drop("superseded_by").equals(collect_document_ids(frame).drop("superseded_by"))
+    decided = reject_superseded_documents(frame, claims)
     assert decided.schema == RAW_SCHEMA
     assert decided["reason"].to_list() == ["duplicate_id", "superseded", None, None]
     changed = pl.col("reason").eq_missing("superseded")
@@ -469,5 +471,5 @@ def test_of_two_partitions_that_run_at_once_at_least_one_sees_the_other() -> Non
         if not world.interrupted(one, at, other):
             break
         superseded = world.results[other].filter(reason="superseded").height
-        assert superseded or other.folder in notes(world.tables), f"interrupted at call {at}"
+        assert superseded or other.folder in list_notices(world.tables), f"interrupted at call {at}"
     assert at > 2

@@ -13,7 +13,7 @@ import polars as pl
 from botocore.exceptions import ClientError
 
 from cs_features.errors import AwsRefusal
-from cs_features.landing.corrections import notes, settle, told, withdraw
+from cs_features.landing.corrections import list_notices, notify_of_withdrawal, read_notices, resolve_owners
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, value_of
@@ -157,7 +157,7 @@ class World:
         else:
             self.seen[partition] = self._state(partition)
             frame = raw(partition, sorted(self.landed[partition]))
-            self.results[partition] = settle(frame, partition, self.tables, 35)
+            self.results[partition] = resolve_owners(frame, partition, self.tables, 35)
             self.running.add(partition)
 
     def rest(self, order: Sequence[Partition] = PARTITIONS) -> None:
@@ -197,7 +197,9 @@ class World:
         self.called.before = lambda number: None
 
     def _state(self, partition: Partition) -> Any:
-        left = [(item.key, item.etag, item.last_modified) for item in notes(self.tables).get(partition.folder, [])]
+        left = [
+            (item.key, item.etag, item.last_modified) for item in list_notices(self.tables).get(partition.folder, [])
+        ]
         return sorted(self.landed[partition]), left
 
     def _publish(self, partition: Partition) -> None:
@@ -213,8 +215,8 @@ class World:
             save,
             country=partition.country,
             day=partition.date,
-            disturbed=told(partition, self.tables),
-            withdraw=lambda ids: withdraw(ids, partition, self.tables, 35),
+            disturbed=read_notices(partition, self.tables),
+            withdraw=lambda ids: notify_of_withdrawal(ids, partition, self.tables, 35),
         )
 
     def holds(self) -> bool:

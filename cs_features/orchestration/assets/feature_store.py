@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from cs_features.errors import AwsRefusal, PublishingFailed
-from cs_features.landing.corrections import told, withdraw
+from cs_features.landing.corrections import notify_of_withdrawal, read_notices
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.publishing.feature_group import require_group
@@ -54,8 +54,8 @@ def feature_store(
             save=partial(tables.write, "feature_store", partition),
             country=partition.country,
             day=partition.date,
-            disturbed=told(partition, tables),
-            withdraw=lambda ids: withdraw(ids, partition, tables, landing.window_days),
+            disturbed=read_notices(partition, tables),
+            withdraw=lambda ids: notify_of_withdrawal(ids, partition, tables, landing.window_days),
         )
     except (AwsRefusal, PublishingFailed) as error:
         raise dg.Failure(f"{partition}: {error}") from error

@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from cs_features.landing.corrections import settle
+from cs_features.landing.corrections import resolve_owners
 from cs_features.landing.documents import read_partition
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
@@ -23,7 +23,7 @@ def raw_interactions(
     partition = partition_of(context)
     languages = model.prompts().countries[partition.country].languages
     frame, listed_at = read_partition(landing.zone(), partition.folder, partition.country, partition.date, languages)
-    frame = settle(frame, partition, data.tables(), landing.window_days)
+    frame = resolve_owners(frame, partition, data.tables(), landing.window_days)
     objects = frame["source_uri"].n_unique()
     disagreeing = frame.filter(pl.col("language_detected") != pl.col("language"))
     counts = dict(frame.group_by("status").len().iter_rows())

@@ -14,7 +14,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from cs_features.errors import AwsRefusal
-from cs_features.landing.corrections import notes
+from cs_features.landing.corrections import list_notices
 from cs_features.landing.zone import LandingZone, is_document_file
 from cs_features.monitoring.findings import Differences, read_differences
 from cs_features.orchestration.jobs import process_interactions
@@ -227,7 +227,7 @@ def landing_sensor(
         return interaction_partitions.has_partition_key(key) and Partition.from_key(key).date >= since
 
     try:
-        observed, strays = look(landing.zone(), since, notes(data.tables()))
+        observed, strays = look(landing.zone(), since, list_notices(data.tables()))
         differences = read_differences(data.tables()).select_partitions(in_window)
     except AwsRefusal as error:
         # A failed listing is not an empty bucket: the cursor stays.
