@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta, timezone
 import dagster as dg
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from cs_features.monitoring.reconciliation import Differences
+from cs_features.monitoring.findings import Differences
 from cs_features.orchestration.sensors.landing import (
     Asked,
     Cursor,
