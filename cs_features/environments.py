@@ -45,6 +45,9 @@ class Settings(BaseModel):
     prompts_dir: Path = Field(PROMPTS_OF_THE_PROJECT, description="folder of the prompts")
     # A few months: a UI that opens on years of empty days shows nothing.
     first_date: date = Field(date(2026, 9, 1), description="first day that is a partition: when your data begin")
+    max_withdrawn_share: float = Field(
+        0.05, ge=0, le=1, description="share of a partition's records that a run may withdraw from the store unasked"
+    )
     landing_window_days: int = Field(35, ge=1, description="how far back the sensor looks")
     landing_quiet_seconds: int = Field(60, ge=0, description="how long a folder must rest before it is run")
     landing_max_requests: int = Field(50, ge=1, description="runs asked for in one tick")

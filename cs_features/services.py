@@ -109,9 +109,10 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureGroup:
-    """The SageMaker feature group."""
+    """The SageMaker feature group, and which share of a partition's records a run may withdraw from it unasked."""
 
     name: str
+    max_withdrawn_share: float
 
     def control_plane(self) -> Any:
         return aws.client("sagemaker")
@@ -162,6 +163,6 @@ def build_services(settings: Settings) -> Services:
             tokens_per_minute=settings.tokens_per_minute,
             max_cost_usd=settings.max_cost_usd,
         ),
-        feature_group=FeatureGroup(name=settings.feature_group),
+        feature_group=FeatureGroup(name=settings.feature_group, max_withdrawn_share=settings.max_withdrawn_share),
         alerts=Alerts(topic_arn=settings.alerts_topic_arn or "", ui_url=settings.ui_url),
     )

@@ -21,7 +21,7 @@ from cs_features.extraction.table import EXTRACTIONS_SCHEMA
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
-from cs_features.publishing.publisher import MANIFEST_SCHEMA
+from cs_features.publishing.manifest import MANIFEST_SCHEMA
 from cs_features.schemas import ANSWER_FIELDS, FEATURE_COLUMNS
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.lab import HAIKU_4_5, REPOSITORY, AwsAndModel, Lab, Run
@@ -133,7 +133,17 @@ AT_LEAST = {
         "cache_read_tokens", "cache_write_tokens", "output_tokens", "cost_usd", "latency_ms", "attempts", "error",
     },
     "raw_interactions": {"interaction_id", "occurred_at", "country", "channel", "language", "customer_id", "status"},
-    "feature_store": {"interaction_id", "event_time", "content_hash", "written_at"},
+    "feature_store": {
+        "interaction_id",
+        "event_time",
+        "content_hash",
+        "document_hash",
+        "prompt_version",
+        "model_id",
+        "written_at",
+        "group",
+        "pending",
+    },
 }  # fmt: skip
 
 

@@ -20,21 +20,12 @@ from cs_features.aws import explained
 from cs_features.errors import PublishingFailed
 from cs_features.hashing import content_hash
 from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, Record, as_text, record_of, value_of
+from cs_features.publishing.manifest import MANIFEST_SCHEMA, UNFINISHED
 
 BATCH = 25  # BatchWriteRecord's limit
 WRITERS = 8
 SAVE_EVERY = 40  # batches between two saves of the manifest
 MAX_TRIES = 6
-UNFINISHED = ""  # the content hash of a record that a publisher was about to change
-
-MANIFEST_SCHEMA = pl.Schema(
-    {
-        "interaction_id": pl.String(),
-        "event_time": pl.String(),
-        "content_hash": pl.String(),
-        "written_at": pl.Datetime("us", "UTC"),  # when the publication that wrote it began
-    }
-)
 
 
 @dataclass

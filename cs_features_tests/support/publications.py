@@ -13,7 +13,8 @@ import polars as pl
 
 from cs_features.publishing import publisher
 from cs_features.publishing.feature_group import record_of
-from cs_features.publishing.publisher import UNFINISHED, publish
+from cs_features.publishing.manifest import UNFINISHED
+from cs_features.publishing.publisher import publish
 from cs_features.publishing.reading import read_features
 from cs_features_tests.support.documents import DAY, id_of
 from cs_features_tests.support.features import frame, row

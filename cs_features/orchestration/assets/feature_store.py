@@ -4,6 +4,7 @@ from functools import partial
 
 import dagster as dg
 import polars as pl
+from pydantic import Field
 
 from cs_features.errors import AwsRefusal, PublishingFailed
 from cs_features.landing.corrections import notify_of_withdrawal, read_notices
@@ -16,6 +17,17 @@ from cs_features.schemas import features_schema
 from cs_features.validation.gate import judge
 
 
+class FeatureStoreConfig(dg.Config):
+    """What a person lets a publication do; by default it withdraws little at once and believes the manifest."""
+
+    allow_deletions: bool = Field(
+        False, description="withdraw records however many they are: they really are to leave the store"
+    )
+    verify_online: bool = Field(
+        False, description="ask the online store for every record that seems unchanged, and write again what is gone"
+    )
+
+
 @dg.asset(
     partitions_def=interaction_partitions,
     group_name="interactions",
@@ -24,11 +36,14 @@ from cs_features.validation.gate import judge
 )
 def feature_store(
     context: dg.AssetExecutionContext,
+    config: FeatureStoreConfig,
     landing: Landing,
     model: Model,
     feature_group: FeatureGroup,
     data: DataBucket,
+    raw_interactions: pl.DataFrame,
     validated_features: pl.DataFrame,
+    rejected_records: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = partition_of(context)
     # A run of this asset alone is not bound by the checks that failed in an earlier run: both guards again.

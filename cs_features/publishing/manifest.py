@@ -1,0 +1,104 @@
+"""The manifest of a partition: which records the feature group holds of it, a row a record; the table `feature_store`.
+
+It says what every record was made of and which group it was written to, and marks what a publisher is about to change
+before its first call. Tables of older versions lack columns: they are read as null. What is to be changed is decided
+in `plan.py`; the calls are `publisher.py`'s.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import polars as pl
+
+from cs_features.partitions import Partition
+from cs_features.storage import Tables
+
+MANIFEST = "feature_store"
+UNFINISHED = ""  # the content hash of a record that a publisher was about to change
+
+MANIFEST_SCHEMA = pl.Schema(
+    {
+        "interaction_id": pl.String(),
+        "event_time": pl.String(),  # the latest that this partition gave it
+        "content_hash": pl.String(),  # of the record as it was written; UNFINISHED while it is changed
+        "document_hash": pl.String(),  # `content_hash` of the document in raw_interactions
+        "prompt_version": pl.String(),
+        "model_id": pl.String(),
+        "written_at": pl.Datetime("us", "UTC"),  # when the publication that wrote it began, by S3's clock
+        "group": pl.String(),  # the feature group: ARN and creation time, see `feature_group.require_group`
+        "pending": pl.String(),  # of an unfinished record that is to be written: all of it, as JSON
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One row of the manifest; None is what an older version did not write down."""
+
+    interaction_id: str
+    event_time: str
+    content_hash: str
+    document_hash: str | None
+    prompt_version: str | None
+    model_id: str | None
+    written_at: datetime
+    group: str | None
+    pending: str | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.content_hash != UNFINISHED
+
+    @property
+    def is_being_withdrawn(self) -> bool:
+        return not self.is_finished and self.pending is None
+
+
+def read_manifest(tables: Tables, partition: Partition) -> pl.DataFrame:
+    """The partition's manifest with all of `MANIFEST_SCHEMA`; no rows when nothing was ever published.
+
+    Raises:
+        AwsRefusal: when the data bucket cannot be read.
+    """
+    stored = tables.read(MANIFEST, partition)
+    return fill_manifest(MANIFEST_SCHEMA.to_frame() if stored is None else stored)
+
+
+def fill_manifest(stored: pl.DataFrame) -> pl.DataFrame:
+    """`stored` with the columns of this version: null where it has none, and without those of a newer one."""
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in MANIFEST_SCHEMA.items() if name not in stored.columns]
+    return stored.with_columns(missing).select(MANIFEST_SCHEMA.names())
+
+
+def select_group(manifest: pl.DataFrame, group: str) -> pl.DataFrame:
+    """The rows that say something about `group`: its own, and those of versions that did not name one."""
+    return manifest.filter(pl.col("group").is_null() | (pl.col("group") == group))
+
+
+def list_entries(manifest: pl.DataFrame) -> dict[str, Entry]:
+    """The rows by interaction id."""
+    return {row["interaction_id"]: Entry(**row) for row in manifest.iter_rows(named=True)}
+
+
+class OpenManifest:
+    """A manifest while a publication changes it: what is saved says of each record what is known to be true."""
+
+    def __init__(self, tables: Tables, partition: Partition, entries: Iterable[Entry]) -> None:
+        self._tables = tables
+        self._partition = partition
+        self._entries = {entry.interaction_id: entry for entry in entries}
+
+    def put_entries(self, entries: Iterable[Entry]) -> None:
+        self._entries |= {entry.interaction_id: entry for entry in entries}
+
+    def drop_entries(self, ids: Iterable[str]) -> None:
+        for interaction_id in ids:
+            del self._entries[interaction_id]
+
+    def build_frame(self) -> pl.DataFrame:
+        rows = [asdict(entry) for entry in self._entries.values()]
+        return pl.DataFrame(rows, schema=MANIFEST_SCHEMA).sort("interaction_id")
+
+    def save(self) -> None:
+        self._tables.write(MANIFEST, self._partition, self.build_frame())
