@@ -141,7 +141,7 @@ def test_the_code_location_loads_without_matplotlib_and_drawing_without_pyplot()
     program = """
 import sys, polars as pl
 import cs_features.definitions
-from cs_features.quality import plots
+from cs_features.orchestration import plots
 assert not {"matplotlib", "scipy"} & set(sys.modules)
 plots.confusion(pl.DataFrame({"label": ["a"], "a": [1]}), "a")
 assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
