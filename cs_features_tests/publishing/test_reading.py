@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.errors import AwsRefusal
+from cs_features.errors import AwsRefusal, RequestError
 from cs_features.local.aws import REGION
 from cs_features.publishing.reading import as_known, read_features
 from cs_features.schemas import FEATURE_COLUMNS
@@ -66,7 +66,7 @@ def test_nothing_that_was_written_after_a_moment_is_known_at_it(store: Store) ->
 
 def test_a_moment_without_a_time_zone_is_refused(store: Store) -> None:
     """Taken for UTC on one machine and for local time on another, it let two hours of the future in."""
-    with pytest.raises(ValueError, match="as_of needs a time zone"):
+    with pytest.raises(RequestError, match="as_of needs a time zone"):
         read_features(datetime(2026, 11, 24, 12), group=store.group)
 
 
