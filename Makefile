@@ -16,8 +16,17 @@ dev: $(READY) ## the Dagster UI on the same local stack, http://127.0.0.1:3000
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port $(PORT)) \
 	  dagster dev -w workspace.yaml -h 127.0.0.1 -p $(or $(UI_PORT),3000)
 
+# A worker a core, each with a local AWS of its own; who has nothing left to do takes from the others.
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
+
 test: $(READY) ## every test but the slow ones
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(PYTEST) -m "not slow"
+
+test-fast: $(READY) ## the tests that need no local AWS, in less than a minute
+	@$(PYTEST) -m "not slow and not local_aws and not own_aws"
+
+test-slow: $(READY) ## proofs that take minutes: the tests' claims at full size
+	@$(PYTEST) -m slow
 
 evaluate: $(READY) ## how good the answers are [LANGUAGES="nl fr"] [CONFUSION=intent] [CANDIDATE=DIR] [CANDIDATE_MODEL=ID] [GATE=1] [LABELS=DIR [LIMIT=60]] [MODEL=GGUF or URL]
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.evaluate \
@@ -64,4 +73,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: demo dev test evaluate calibrate preview bench lint format lock clean
+.PHONY: demo dev test test-fast test-slow evaluate calibrate preview bench lint format lock clean

@@ -20,6 +20,13 @@ hypothesis_settings.register_profile("tests", deadline=None, suppress_health_che
 hypothesis_settings.load_profile("tests")
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and "stack" in item.fixturenames:
+            item.add_marker("local_aws")
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsAndModel]:
     answerer = ScriptedAnswerer(Script())

@@ -1,10 +1,8 @@
-"""moto keeps its state once a process: tests that start stacks of their own go before those on the session's."""
+"""moto keeps its state once a process: tests that start a local AWS of their own go before those on the session's."""
 
 import pytest
-
-_OWN_STACKS = ("test_aws.py", "test_feature_store.py")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in _OWN_STACKS)  # stable: the rest keeps its order
+    items.sort(key=lambda item: item.get_closest_marker("own_aws") is None)  # stable: the rest keeps its order

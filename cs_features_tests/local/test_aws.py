@@ -32,6 +32,8 @@ from cs_features_tests.support.local_aws import (
 
 MEGABYTE = 1024 * 1024
 
+pytestmark = pytest.mark.own_aws
+
 
 def journaled(state: Path) -> list[str]:
     lines = (state / "aws.jsonl").read_text().splitlines()

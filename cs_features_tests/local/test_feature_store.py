@@ -37,6 +37,8 @@ from cs_features_tests.support.local_aws import BUCKET, NoModel, create_feature_
 NOON = "2026-11-24T12:00:00Z"
 _numbers = itertools.count()
 
+pytestmark = pytest.mark.own_aws
+
 
 def client(service: str, url: str) -> Any:
     return boto3.client(
