@@ -36,8 +36,9 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What was under a prefix, in the order of keys, and when S3 says it began to list it."""
+    """What was under a prefix of `bucket`, in the order of keys, and when S3 says it began to list it."""
 
+    bucket: str
     objects: list[StoredObject]
     listed_at: datetime
 
@@ -69,7 +70,7 @@ class Bucket:
                     for item in page.get("Contents", [])
                 ]
         assert listed_at is not None, "S3 answers a listing with at least one page"
-        return Listing(objects, listed_at)
+        return Listing(self.name, objects, listed_at)
 
     def list_folders(self, prefix: str) -> list[str]:
         """The folders directly below `prefix`, as full prefixes that end with a slash."""

@@ -158,6 +158,24 @@ class Interaction(BaseModel):
         return [turn for turn in turns if _says_something(turn.text)]
 
 
+def keep_contract_fields(document: dict[str, Any]) -> dict[str, Any]:
+    """A landing document, valid or not, without the fields that the contract does not name.
+
+    Two documents are the same exactly when this is: an exporter's own field decides nothing.
+    """
+    kept = {name: value for name, value in document.items() if name in Interaction.model_fields}
+    turns = kept.get("turns")
+    if isinstance(turns, list):
+        kept["turns"] = [_keep_turn_fields(turn) for turn in turns]
+    return kept
+
+
+def _keep_turn_fields(turn: Any) -> Any:
+    if not isinstance(turn, dict):
+        return turn
+    return {name: value for name, value in turn.items() if name in Turn.model_fields}
+
+
 # pydantic's error types, as far as they mean something other than an invalid value.
 _REASON_OF_ERROR = {
     "missing": Reason.MISSING_FIELD,

@@ -1,7 +1,7 @@
 """From bytes in the landing bucket to the rows of `raw_interactions`: one row a landed document.
 
 Reading never raises for a bad document: it becomes a row with a typed reason. Which document of a partition
-an id belongs to is decided here too; across partitions, in `superseding.py`. No Dagster.
+an id belongs to is decided here too; across partitions, in `corrections.py`.
 """
 
 import hashlib
@@ -17,10 +17,11 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from cs_features.hashing import content_hash
-from cs_features.landing.zone import LandingZone, is_document_file
+from cs_features.landing.zone import LandingZone
 from cs_features.languages import detect_language
-from cs_features.s3 import StoredObject
-from cs_features.schemas import Interaction, Reason, reason_of
+from cs_features.partitions import Partition
+from cs_features.s3 import Listing, StoredObject
+from cs_features.schemas import Interaction, Reason, keep_contract_fields, reason_of
 
 SUFFIXES = (".json", ".jsonl", ".jsonl.gz")
 # After decompression. A gzip bomb costs up to twice that in memory, and each line of one a kilobyte.
@@ -145,7 +146,7 @@ def read_document(piece: Piece, country: str, day: date) -> dict[str, Any]:
     if not isinstance(document, dict):
         return rejected(Reason.NOT_AN_OBJECT, f"a {type(document).__name__}, not an object")
     row["interaction_id"] = _loose_id(document)
-    row["content_hash"] = content_hash(document)
+    row["content_hash"] = content_hash(keep_contract_fields(document))
     try:
         interaction = Interaction.model_validate(document)
     except ValidationError as error:
@@ -174,7 +175,7 @@ def identity_of(data: bytes) -> tuple[str, str] | None:
         return None
     if not isinstance(document, dict) or (loose_id := _loose_id(document)) is None:
         return None
-    return loose_id, content_hash(document)
+    return loose_id, content_hash(keep_contract_fields(document))
 
 
 def _parsed(data: bytes) -> Any:
@@ -243,22 +244,19 @@ def resolve_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return order
 
 
-def read_partition(
-    zone: LandingZone, folder: str, country: str, day: date, languages: Sequence[str]
-) -> tuple[pl.DataFrame, datetime]:
-    """The `raw_interactions` table of one partition as the landing bucket holds it, and when it was listed.
+def read_partition(zone: LandingZone, partition: Partition, listing: Listing, languages: Sequence[str]) -> pl.DataFrame:
+    """The `raw_interactions` table of one partition, from the objects of `listing`.
 
     `languages` are those that the country expects. Every accepted document's is detected among them; one that
     states a language keeps it, and `language_detected` says whether its words agree.
     """
-    objects, listed_at = zone.list_folder(folder)
-    rows = rows_of(zone.read_all(item for item in objects if is_document_file(item)), zone, country, day)
+    rows = rows_of(zone.read_all(listing.objects), zone, partition.country, partition.date)
     for row in rows:
         if row["status"] == "accepted":
             words = customers_words(Interaction.model_validate_json(row["payload"]))
             row["language_detected"] = detect_language(words, languages)
             row["language"] = row["language"] or row["language_detected"]
-    return raw_frame(rows, listed_at), listed_at
+    return raw_frame(rows, listing.listed_at)
 
 
 def customers_words(interaction: Interaction) -> str:

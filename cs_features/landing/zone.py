@@ -5,9 +5,11 @@ What the bytes mean is decided in `documents.py`, and which folder is a partitio
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date
 
-from cs_features.s3 import Bucket, StoredObject
+from cs_features.partitions import Partition
+from cs_features.s3 import Bucket, Listing, StoredObject
 
 PREFIX = "interactions"
 READERS = 16
@@ -27,7 +29,12 @@ class LandingZone:
     def uri(self, key: str) -> str:
         return self.bucket.uri(key)
 
-    def list_folder(self, folder: str, start_after_date: date | None = None) -> tuple[list[StoredObject], datetime]:
+    def list_documents(self, partition: Partition) -> Listing:
+        """What a run of `partition` reads: the objects of its folder that hold documents."""
+        listing = self.list_folder(partition.folder)
+        return replace(listing, objects=[item for item in listing.objects if is_document_file(item)])
+
+    def list_folder(self, folder: str, start_after_date: date | None = None) -> Listing:
         """Objects below `interactions/{folder}`, and when S3 says it listed them (its clock, not ours).
 
         With `start_after_date`, `folder` is a country's, and older days are not even listed: keys come
@@ -35,10 +42,9 @@ class LandingZone:
         """
         prefix = f"{PREFIX}/{folder}/"
         start_after = f"{prefix}date={start_after_date.isoformat()}" if start_after_date else ""
-        listing = self.bucket.list_objects(prefix, start_after)
-        return listing.objects, listing.listed_at
+        return self.bucket.list_objects(prefix, start_after)
 
-    def country_folders(self) -> list[str]:
+    def list_country_folders(self) -> list[str]:
         """The country codes that have a folder, known to the project or not."""
         folders = self.bucket.list_folders(f"{PREFIX}/")
         return sorted(folder.rstrip("/").rsplit("/", 1)[-1].removeprefix("country=") for folder in folders)

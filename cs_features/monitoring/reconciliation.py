@@ -22,8 +22,7 @@ DIFFERS = (pl.col("missing") != 0) | (pl.col("superseded_elsewhere") != 0)
 
 def balance_of(partition: Partition, zone: LandingZone, tables: Tables) -> Balance:
     """Both sides of the law for one partition; a table that was never written counts as empty."""
-    objects, _ = zone.list_folder(partition.folder)
-    landed, duplicates = count_landed(zone.read_all(item for item in objects if is_document_file(item)))
+    landed, duplicates = count_landed(zone.read_all(zone.list_documents(partition).objects))
     held = {name: tables.height(name, partition) for name in ("validated_features", "rejected_records")}
     return Balance(landed, held["validated_features"], held["rejected_records"], duplicates)
 
@@ -76,7 +75,7 @@ def window(zone: LandingZone, tables: Tables, countries: Iterable[str], first: d
     """Partitions from `first` to `last` that have a landing folder or a table."""
     days = {(partition.country, partition.date) for partition in tables.partitions("validated_features")}
     for country in countries:
-        objects, _ = zone.list_folder(f"country={country}", start_after_date=first)
+        objects = zone.list_folder(f"country={country}", start_after_date=first).objects
         for folder in {item.key.split("/")[2] for item in objects if is_document_file(item)}:
             try:
                 days.add((country, date.fromisoformat(folder.removeprefix("date="))))

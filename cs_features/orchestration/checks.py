@@ -10,7 +10,6 @@ from typing import cast
 import dagster as dg
 import polars as pl
 
-from cs_features.landing.zone import is_document_file
 from cs_features.monitoring.conservation import Balance, changed_since, count_landed
 from cs_features.monitoring.reconciliation import DIFFERS
 from cs_features.orchestration.metadata import as_table
@@ -89,8 +88,7 @@ def conservation(
     rejected_records: pl.DataFrame,
 ) -> dg.AssetCheckResult:
     zone = landing.zone()
-    objects, _ = zone.list_folder(partition_of(context).folder)
-    objects = [item for item in objects if is_document_file(item)]
+    objects = zone.list_documents(partition_of(context)).objects
     since = changed_since(objects, raw_interactions, _listed_at(context, raw_interactions), zone)
     landed, duplicates = count_landed(zone.read_all(item for item in objects if item.key not in since.landed))
     balance = Balance(landed, validated_features.height, rejected_records.height, duplicates)

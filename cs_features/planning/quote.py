@@ -161,7 +161,7 @@ def quotes(partitions: Sequence[Partition], landing: Landing, data: DataBucket, 
 
     def planned(partition: Partition) -> tuple[int, dict[str, ConverseRequest]]:
         languages = prompts.countries[partition.country].languages
-        raw, _ = read_partition(zone, partition.folder, partition.country, partition.date, languages)
+        raw = read_partition(zone, partition, zone.list_documents(partition), languages)
         needed, requests = plan(raw, prompts, capabilities)
         return len(needed), requests
 

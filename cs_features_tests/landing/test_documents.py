@@ -169,6 +169,28 @@ def test_the_same_document_twice_is_a_duplicate_and_no_rejection() -> None:
     assert outcomes(raw) == ["accepted", "accepted", "duplicate"]
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        document(1, exported_at="2025-03-05T00:00:00Z"),
+        document(1, turns=[{**turn, "author": "Jan"} for turn in document(1)["turns"]]),
+        document(1, **{"": None, "Country": "BE"}),
+    ],
+)
+def test_unknown_fields_do_not_make_another_document(again: dict[str, Any]) -> None:
+    """Delivery is not version: an export that stamps each delivery made every document a correction of itself."""
+    raw = read(("a.json", encoded()), ("b.json", json.dumps(again).encode()))
+    assert outcomes(raw) == ["accepted", "duplicate"]
+    assert raw["content_hash"].n_unique() == 1
+
+
+@pytest.mark.parametrize("changes", [{"customer_id": "c-2"}, {"channel": "email"}, {"language": "en"}])
+def test_every_field_of_the_contract_makes_another_document(changes: dict[str, Any]) -> None:
+    raw = read(("a.json", encoded()), ("b.json", encoded(**changes)))
+    assert outcomes(raw) == ["duplicate_id", "accepted"]
+    assert raw["content_hash"].n_unique() == 2
+
+
 def test_an_invalid_document_twice_is_rejected_once() -> None:
     """A redelivered dead letter doubled the rejected share and raised the alarm."""
     raw = read(("a.jsonl", jsonl([document(1, channel="fax"), document(1, channel="fax")])))

@@ -126,7 +126,7 @@ def measure() -> dict[str, list[float]]:
 
         # A client's first call does what no later one does again: each side makes one before.
         s3.list_objects_v2(Bucket="cs-landing", MaxKeys=1)
-        services.landing.zone().country_folders()
+        services.landing.zone().list_country_folders()
         for _ in range(ROUNDS):
             _timed(seen, "listing", listing)
             _timed(seen, "tick", tick)

@@ -5,6 +5,7 @@ import polars as pl
 
 from cs_features.landing.corrections import resolve_owners
 from cs_features.landing.documents import read_partition
+from cs_features.landing.listings import save_listing
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
@@ -22,8 +23,11 @@ def raw_interactions(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = partition_of(context)
     languages = model.prompts().countries[partition.country].languages
-    frame, listed_at = read_partition(landing.zone(), partition.folder, partition.country, partition.date, languages)
-    frame = resolve_owners(frame, partition, data.tables(), landing.window_days)
+    zone, tables = landing.zone(), data.tables()
+    listing = zone.list_documents(partition)
+    save_listing(tables.bucket, partition, listing)
+    frame = read_partition(zone, partition, listing, languages)
+    frame = resolve_owners(frame, partition, tables, landing.window_days)
     objects = frame["source_uri"].n_unique()
     disagreeing = frame.filter(pl.col("language_detected") != pl.col("language"))
     counts = dict(frame.group_by("status").len().iter_rows())
@@ -34,7 +38,7 @@ def raw_interactions(
         metadata={
             "objects": objects,
             "documents": frame.height,
-            "listed_at": dg.MetadataValue.timestamp(listed_at),
+            "listed_at": dg.MetadataValue.timestamp(listing.listed_at),
             **{status: counts.get(status, 0) for status in ("accepted", "rejected", "duplicate")},
             "superseded": frame.filter(pl.col("reason") == Reason.SUPERSEDED.value).height,
             "languages_detected": int((~frame["language_stated"].fill_null(True)).sum()),

@@ -163,12 +163,11 @@ def look(
     `notes` are those that other partitions left, by folder: each is a change of its partition, as a file is.
     """
     known = set(interaction_partitions.get_partitions_def_for_dimension("country").get_partition_keys())
-    strays = [f"country={country}" for country in zone.country_folders() if country not in known]
+    strays = [f"country={country}" for country in zone.list_country_folders() if country not in known]
     observed = {}
     for country in sorted(known):
         by_folder: dict[str, list[StoredObject]] = {}
-        objects, _ = zone.list_folder(f"country={country}", start_after_date=since)
-        for item in objects:
+        for item in zone.list_folder(f"country={country}", start_after_date=since).objects:
             if is_document_file(item):
                 by_folder.setdefault(item.key.split("/")[2], []).append(item)
         for folder, found in by_folder.items():

@@ -1,0 +1,34 @@
+"""What each run listed before it read: `listings/{partition.folder}.json` in the data bucket.
+
+The law compares what a run made with what it could have seen. An object may carry a date before the listing and
+appear after it (an upload in parts is dated when it begins), so only this record says which objects a run knew.
+Not here: the listing itself (`zone.py`), and what is concluded from it (`monitoring/conservation.py`).
+"""
+
+from pydantic import TypeAdapter, ValidationError
+
+from cs_features.partitions import Partition
+from cs_features.s3 import Bucket, Listing
+
+LISTINGS = "listings"
+_FORMAT = TypeAdapter(Listing)
+
+
+def save_listing(data: Bucket, partition: Partition, listing: Listing) -> None:
+    """Keep in the data bucket what a run is about to read; it replaces what the run before kept."""
+    data.put(_key(partition), _FORMAT.dump_json(listing))
+
+
+def load_listing(data: Bucket, partition: Partition) -> Listing | None:
+    """What the latest run of the partition listed; None before the first, and where another version wrote it."""
+    body = data.get(_key(partition))
+    if body is None:
+        return None
+    try:
+        return _FORMAT.validate_json(body)
+    except ValidationError:
+        return None
+
+
+def _key(partition: Partition) -> str:
+    return f"{LISTINGS}/{partition.folder}.json"
