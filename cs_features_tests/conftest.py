@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 
 os.environ["CS_FEATURES_FIRST_DATE"] = "2025-01-01"  # before the partitions are made; DAY is one of them
 
-from cs_features.local.provision import provision
+from cs_features.local.provision import provision_account
 from cs_features.local.scripted import Script, ScriptedAnswerer
 from cs_features.local.stack import LocalStack
 from cs_features_tests.support.lab import AwsAndModel, Lab
@@ -39,7 +39,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsAndModel]:
         for name, value in local.environment.items():
             patch.setenv(name, value)
         patch.setenv("DAGSTER_DISABLE_TELEMETRY", "true")
-        provision(local.environment)
+        provision_account(local.environment)
         yield AwsAndModel(local, answerer)
 
 

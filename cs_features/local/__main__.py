@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 
 from cs_features.local.converse import Answerer
-from cs_features.local.processes import announce, announcement
-from cs_features.local.provision import provision
+from cs_features.local.processes import announce_stack, announcement_path
+from cs_features.local.provision import provision_account
 from cs_features.local.stack import LocalStack
 
 
@@ -34,12 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with LocalStack(
             options.state,
-            answerer=_answerer(options.model, options.scripted),
+            answerer=_make_answerer(options.model, options.scripted),
             port=options.port,
             requests_per_minute=options.requests_per_minute,
         ) as stack:
-            provision(stack.environment)
-            announce(stack.environment, options.state)
+            provision_account(stack.environment)
+            announce_stack(stack.environment, options.state)
             _print_how_to_use(stack.environment, options.state)
             stop.wait()
             print("Stopping.", flush=True)
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _answerer(model: str | None, scripted: str | None) -> Answerer:
+def _make_answerer(model: str | None, scripted: str | None) -> Answerer:
     # Imported only when asked for: the engine loads a model library that a scripted stack does not need.
     if scripted is not None:
         from cs_features.local.scripted import Script, ScriptedAnswerer
@@ -61,7 +61,7 @@ def _answerer(model: str | None, scripted: str | None) -> Answerer:
 
 
 def _print_how_to_use(environment: dict[str, str], state: Path) -> None:
-    path = shlex.quote(str(announcement(state)))
+    path = shlex.quote(str(announcement_path(state)))
     print(f"S3, SNS, SageMaker (moto)       {environment['AWS_ENDPOINT_URL_S3']}")
     print(f"Bedrock, Feature Store runtime  {environment['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']}")
     print(f"State                           {state.resolve()}")

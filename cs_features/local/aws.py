@@ -41,7 +41,9 @@ _only_one = threading.Lock()
 
 
 @contextmanager
-def serve(state: Path | None, listener: socket.socket, *, s3_error_rate: float = 0.0, seed: int = 0) -> Iterator[str]:
+def serve_aws(
+    state: Path | None, listener: socket.socket, *, s3_error_rate: float = 0.0, seed: int = 0
+) -> Iterator[str]:
     """moto's server on `listener` (bound, not yet listening) while the context is open; yields its URL.
 
     `state` is the folder of the journal, `None` for an account that forgets. `s3_error_rate` is the
@@ -54,7 +56,7 @@ def serve(state: Path | None, listener: socket.socket, *, s3_error_rate: float =
     if not _only_one.acquire(blocking=False):
         raise RuntimeError("A local AWS is already running in this process; moto allows one.")
     try:
-        moto_gaps.mend()
+        moto_gaps.mend_moto()
         moto_api_backend.reset()
         journal = Journal(state / "aws.jsonl") if state else None
         try:

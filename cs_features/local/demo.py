@@ -25,8 +25,8 @@ from cs_features.extraction.models import EMBEDDED_MODEL_ID, capabilities_of
 from cs_features.extraction.pricing import TokenUsage, price_list
 from cs_features.landing.corrections import list_notices
 from cs_features.landing.zone import PREFIX, LandingZone
-from cs_features.local.processes import ROOT, LocalProblem, child, dev_is_running, leave_on_sigterm, stack
-from cs_features.local.provision import clients
+from cs_features.local.processes import ROOT, LocalProblem, dev_is_running, leave_on_sigterm, run_child, use_stack
+from cs_features.local.provision import client_factory
 from cs_features.orchestration.sensors.landing import look
 from cs_features.partitions import Partition
 from cs_features.services import build_services
@@ -219,10 +219,10 @@ def run(options: argparse.Namespace) -> int:
     clock = time.monotonic()
     source, day = (options.interactions, None) if options.interactions else (CORPUS, REPRESENTATIVE_DAY)
     with ExitStack() as opened:
-        environment = opened.enter_context(stack(options.state, options.port, options.model))
+        environment = opened.enter_context(use_stack(options.state, options.port, options.model))
         # This process reads the same settings as the daemon that it starts.
         os.environ.update(environment)
-        names, client = settings(), clients(environment)
+        names, client = settings(), client_factory(environment)
         services = build_services(names)
         zone, tables = services.landing.zone(), services.data.tables()
         console.print(
@@ -234,7 +234,9 @@ def run(options: argparse.Namespace) -> int:
         instance = opened.enter_context(dg.DagsterInstance.get())
         daemon, log = None, options.state / "logs" / "daemon.log"
         if not dev_is_running(options.state):  # two daemons on one instance would launch runs twice
-            daemon = opened.enter_context(child(["dagster._daemon", "run", "-w", "workspace.yaml"], environment, log))
+            daemon = opened.enter_context(
+                run_child(["dagster._daemon", "run", "-w", "workspace.yaml"], environment, log)
+            )
         finished = watch(runs, instance, daemon, log)
         console.print(f"{len(finished)} runs, {time.monotonic() - clock:.0f} s from the start.\n")
         table, conservation = report(sorted(runs.values()), tables, names)

@@ -81,7 +81,7 @@ class Request:
         }
         environ["wsgi.input"].write(self.body)
         environ["wsgi.input"].seek(0)
-        with moto_gaps.moment(self.time, self.seed):
+        with moto_gaps.fix_clock_and_seed(self.time, self.seed):
             body, status, headers = run_wsgi_app(app, environ, buffered=True)
         return body, int(status.split()[0]), list(headers)
 

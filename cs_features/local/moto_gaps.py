@@ -24,7 +24,7 @@ _now: float | None = None
 
 
 @contextmanager
-def moment(now: float, seed: int) -> Iterator[None]:
+def fix_clock_and_seed(now: float, seed: int) -> Iterator[None]:
     """Inside, moto's clock stands at `now` (Unix seconds) and its identifiers follow from `seed`.
 
     For live requests as for replayed ones: only so is a replay exact, and no clock of the process is
@@ -40,19 +40,19 @@ def moment(now: float, seed: int) -> Iterator[None]:
 
 
 @functools.cache
-def mend() -> None:
+def mend_moto() -> None:
     """Replace moto's functions; further calls do nothing."""
     modules = tuple(moto.backends.list_of_moto_modules())
     bucket, upload = moto.s3.models.FakeBucket, moto.s3.models.FakeMultipart
     responses = moto.sagemaker.responses.SageMakerResponse
     replacements: list[tuple[Any, str, Callable[..., Any]]] = [
-        *((module, "utcnow", _utcnow) for module in (moto.s3.models, moto.sagemaker.models, moto.sns.models)),
+        *((module, "utcnow", _moto_utcnow) for module in (moto.s3.models, moto.sagemaker.models, moto.sns.models)),
         # Read from the disk for each request: a third of the time of a PUT.
         (moto.backends, "list_of_moto_modules", lambda: modules),
         # Both by-pass the clock and the seed that everything else in moto goes through.
-        (bucket, "__init__", _then(bucket.__init__, _set_creation_date)),
-        (upload, "__init__", _then(upload.__init__, _set_upload_id)),
-        (responses, "create_feature_group", _then(responses.create_feature_group, _keep_online_store_config)),
+        (bucket, "__init__", _run_after(bucket.__init__, _set_creation_date)),
+        (upload, "__init__", _run_after(upload.__init__, _set_upload_id)),
+        (responses, "create_feature_group", _run_after(responses.create_feature_group, _keep_online_store_config)),
         (responses, "describe_feature_group", _describe_feature_group),
     ]
     for owner, name, replacement in replacements:
@@ -61,26 +61,26 @@ def mend() -> None:
         setattr(owner, name, replacement)
 
 
-def _clock() -> datetime:
+def _moto_time() -> datetime:
     return datetime.fromtimestamp(time.time() if _now is None else _now, timezone.utc)
 
 
-def _utcnow() -> datetime:
-    return _clock().replace(tzinfo=None)
+def _moto_utcnow() -> datetime:
+    return _moto_time().replace(tzinfo=None)
 
 
-def _then(function: Callable[..., Any], after: Callable[[Any], None]) -> Callable[..., Any]:
+def _run_after(function: Callable[..., Any], after: Callable[[Any], None]) -> Callable[..., Any]:
     @functools.wraps(function)
-    def both(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def call_both(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = function(self, *args, **kwargs)
         after(self)
         return result
 
-    return both
+    return call_both
 
 
 def _set_creation_date(bucket: Any) -> None:
-    bucket.creation_date = _clock()
+    bucket.creation_date = _moto_time()
 
 
 def _set_upload_id(upload: Any) -> None:

@@ -8,7 +8,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from cs_features.local.processes import ROOT, LocalProblem, child, dev_running, leave_on_sigterm, stack
+from cs_features.local.processes import ROOT, LocalProblem, leave_on_sigterm, mark_dev_running, run_child, use_stack
 
 
 def main() -> int:
@@ -21,10 +21,10 @@ def main() -> int:
     leave_on_sigterm()
     try:
         with ExitStack() as opened:
-            environment = opened.enter_context(stack(options.state, options.port, options.model))
+            environment = opened.enter_context(use_stack(options.state, options.port, options.model))
             if options.command[:2] == ["dagster", "dev"]:
-                opened.enter_context(dev_running(options.state))
-            return opened.enter_context(child(options.command, environment, log=None)).wait()
+                opened.enter_context(mark_dev_running(options.state))
+            return opened.enter_context(run_child(options.command, environment, log=None)).wait()
     except KeyboardInterrupt:
         return 130
     except LocalProblem as problem:

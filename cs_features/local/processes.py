@@ -34,7 +34,7 @@ def leave_on_sigterm() -> None:
 
 
 @contextmanager
-def child(
+def run_child(
     arguments: Sequence[str], environment: Mapping[str, str], log: Path | None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `python -m ...`, its output in `log` or in this terminal, and end it and its children at the end.
@@ -53,10 +53,10 @@ def child(
         try:
             yield process
         finally:
-            _end(process)
+            _end_group(process)
 
 
-def _end(leader: subprocess.Popen[bytes]) -> None:
+def _end_group(leader: subprocess.Popen[bytes]) -> None:
     """SIGTERM to the group of `leader`, and SIGKILL to what is left of it after a while."""
     for number, seconds in ((signal.SIGTERM, 30), (signal.SIGKILL, 5)):
         deadline = time.monotonic() + seconds
@@ -70,21 +70,21 @@ def _end(leader: subprocess.Popen[bytes]) -> None:
             return
 
 
-def announcement(state: Path) -> Path:
+def announcement_path(state: Path) -> Path:
     return state / "stack.env"
 
 
-def announce(environment: Mapping[str, str], state: Path) -> None:
+def announce_stack(environment: Mapping[str, str], state: Path) -> None:
     """In a stack's process: say that it is ready. Whoever waits for the file reads all of it."""
     state.mkdir(parents=True, exist_ok=True)
-    draft = announcement(state).with_suffix(".draft")
+    draft = announcement_path(state).with_suffix(".draft")
     draft.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in environment.items()))
-    draft.replace(announcement(state))
+    draft.replace(announcement_path(state))
 
 
-def announced(state: Path) -> dict[str, str]:
+def read_announcement(state: Path) -> dict[str, str]:
     """The variables that point boto3 at the stack."""
-    pairs = (line.split("=", 1) for line in announcement(state).read_text().splitlines())
+    pairs = (line.split("=", 1) for line in announcement_path(state).read_text().splitlines())
     return {name: shlex.split(value)[0] for name, value in pairs}
 
 
@@ -95,33 +95,33 @@ def wait_for_stack(state: Path, process: subprocess.Popen[bytes], log: Path) -> 
         LocalProblem: it ended, or was not ready in time, with the end of its `log`.
     """
     deadline = time.monotonic() + READY_SECONDS
-    while not announcement(state).exists():
+    while not announcement_path(state).exists():
         if process.poll() is not None or time.monotonic() > deadline:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
             raise LocalProblem(f"The local stack did not start; the end of {log}:\n{tail}")
         time.sleep(0.05)
-    return announced(state)
+    return read_announcement(state)
 
 
 @contextmanager
-def stack(state: Path, port: int, model: str | None) -> Iterator[dict[str, str]]:
+def use_stack(state: Path, port: int, model: str | None) -> Iterator[dict[str, str]]:
     """The local stack, this one or one that is running already; yields the environment to use it."""
-    if not _listens(port):
-        announcement(state).unlink(missing_ok=True)
+    if not _is_listening(port):
+        announcement_path(state).unlink(missing_ok=True)
         arguments = ["cs_features.local", "--state", str(state), "--port", str(port)]
         if model:
             arguments += ["--model", model]
         log = state / "logs" / "stack.log"
-        with child(arguments, os.environ, log) as process:
+        with run_child(arguments, os.environ, log) as process:
             yield environment_for(state, wait_for_stack(state, process, log), model)
-    elif announcement(state).exists() and urlparse(announced(state)["AWS_ENDPOINT_URL_S3"]).port == port:
-        yield environment_for(state, announced(state), model)
+    elif announcement_path(state).exists() and urlparse(read_announcement(state)["AWS_ENDPOINT_URL_S3"]).port == port:
+        yield environment_for(state, read_announcement(state), model)
     else:
         raise LocalProblem(f"Port {port} is taken by something else; choose another with PORT=")
 
 
 @contextmanager
-def dev_running(state: Path) -> Iterator[None]:
+def mark_dev_running(state: Path) -> Iterator[None]:
     """Say, while the context is open, that `make dev` runs a daemon on this state."""
     path = state / "dev.pid"
     path.write_text(str(os.getpid()))
@@ -159,6 +159,6 @@ def environment_for(state: Path, endpoints: Mapping[str, str], model: str | None
     }
 
 
-def _listens(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -16,7 +16,7 @@ TOPIC = "cs-features-alerts"
 ROLE = "arn:aws:iam::123456789012:role/local-feature-store"
 
 
-def clients(environment: Mapping[str, str]) -> Any:
+def client_factory(environment: Mapping[str, str]) -> Any:
     """A function from a service to its boto3 client at the endpoints of `environment`."""
     session = boto3.Session(
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
@@ -24,22 +24,22 @@ def clients(environment: Mapping[str, str]) -> Any:
         region_name=environment["AWS_REGION"],
     )
 
-    def client(service: str, **options: Any) -> Any:
+    def make_client(service: str, **options: Any) -> Any:
         url = environment["AWS_ENDPOINT_URL_" + service.upper().replace("-", "_")]
         return session.client(service, endpoint_url=url, **options)
 
-    return client
+    return make_client
 
 
-def provision(environment: Mapping[str, str]) -> None:
-    client, names = clients(environment), settings()
-    s3 = client("s3")
+def provision_account(environment: Mapping[str, str]) -> None:
+    make_client, names = client_factory(environment), settings()
+    s3 = make_client("s3")
     existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     for bucket in {names.landing_bucket, names.data_bucket} - existing:
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": environment["AWS_REGION"]})
-    client("sns").create_topic(Name=TOPIC)
+    make_client("sns").create_topic(Name=TOPIC)
     try:
-        client("sagemaker").create_feature_group(
+        make_client("sagemaker").create_feature_group(
             FeatureGroupName=names.feature_group,
             RecordIdentifierFeatureName=IDENTIFIER,
             EventTimeFeatureName=EVENT_TIME,

@@ -62,13 +62,13 @@ class LocalStack:
     def __enter__(self) -> Self:
         with ExitStack() as opened:
             # Both ports first: a stack that cannot start should not have replayed its journal.
-            for_moto, for_runtimes = (opened.enter_context(_listener(port)) for port in self._ports)
-            aws_url = opened.enter_context(aws.serve(self._state, for_moto, s3_error_rate=self._s3_error_rate))
+            for_moto, for_runtimes = (opened.enter_context(_bind_port(port)) for port in self._ports)
+            aws_url = opened.enter_context(aws.serve_aws(self._state, for_moto, s3_error_rate=self._s3_error_rate))
             self.feature_store = opened.enter_context(
                 FeatureStore(self._state, aws_url, faults=self._faults, latency_s=self._feature_store_latency_s)
             )
             app = Starlette(routes=[*self._bedrock, *feature_store_http.routes(self.feature_store)])
-            runtimes_url = opened.enter_context(_serve(app, for_runtimes))
+            runtimes_url = opened.enter_context(_serve_app(app, for_runtimes))
             self.environment = {
                 "AWS_ENDPOINT_URL_S3": aws_url,
                 "AWS_ENDPOINT_URL_SNS": aws_url,
@@ -90,7 +90,7 @@ class LocalStack:
 
 
 @contextmanager
-def _listener(port: int) -> Iterator[socket.socket]:
+def _bind_port(port: int) -> Iterator[socket.socket]:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -105,7 +105,7 @@ def _listener(port: int) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _serve(app: Starlette, listener: socket.socket) -> Iterator[str]:
+def _serve_app(app: Starlette, listener: socket.socket) -> Iterator[str]:
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3)
     )

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from cs_features.cli.evaluate import WORSE, main
-from cs_features.local.bench.quality import PlantedAnswerer, draw, figures_of, user_text
+from cs_features.local.bench.quality import PlantedAnswerer, ask_draw, figures_of, user_text
 from cs_features.local.converse import ConverseRequest, Reply
 from cs_features.local.scripted import Script, sha256
 from cs_features.quality.golden import GoldenItem, load_golden
@@ -257,7 +257,7 @@ def test_intervals_cover_planted_errors_and_a_planted_drop_is_never_better(
     lab = make_lab(requests_per_minute=60_000)
     monkeypatch.setattr(stack.answerer, "answer", PlantedAnswerer().answer)
     items = [item for item in CORPUS if item.language in ("it", "uk")]
-    seen = [draw(number, items, lab.resources["model"], lab.resources["data"]) for number in range(8)]
+    seen = [ask_draw(number, items, lab.resources["model"], lab.resources["data"]) for number in range(8)]
     assert [each["calls"] for each in seen] == [2 * len(items)] * 8
     assert {len(each["comparisons"]) for each in seen} == {3 * 10}
     figures = {figure.what: figure for figure in figures_of(seen)}

@@ -657,8 +657,8 @@ def faulty(stack: LocalStack) -> Iterator[Any]:
 
     def start(**options: Any) -> tuple[Group, FeatureStore]:
         store = FeatureStore(None, stack.environment["AWS_ENDPOINT_URL_SAGEMAKER"], **options)
-        listener = local_stack._listener(0)
-        serving = local_stack._serve(Starlette(routes=routes(store)), listener.__enter__())
+        listener = local_stack._bind_port(0)
+        serving = local_stack._serve_app(Starlette(routes=routes(store)), listener.__enter__())
         opened.extend([serving, listener])
         environment = {
             **stack.environment,

@@ -56,7 +56,7 @@ class Account:
 def account(state: Path | None, *, retries: int = 0, **options: Any) -> Iterator[Account]:
     with socket.socket() as listener:
         listener.bind((aws.HOST, 0))
-        with aws.serve(state, listener, **options) as url:
+        with aws.serve_aws(state, listener, **options) as url:
             yield Account(url, retries)
 
 

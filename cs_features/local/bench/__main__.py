@@ -18,20 +18,28 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cs_features.local.bench.cpu import cpu
-from cs_features.local.bench.faults import faults
+from cs_features.local.bench.cpu import measure_cpu
+from cs_features.local.bench.faults import measure_faults
 from cs_features.local.bench.figures import Figure, Say
-from cs_features.local.bench.kills import kills
-from cs_features.local.bench.landing import landing
-from cs_features.local.bench.money import money
-from cs_features.local.bench.preview import preview
-from cs_features.local.bench.quality import quality
-from cs_features.local.bench.quota import quota
-from cs_features.local.bench.rows import rows
+from cs_features.local.bench.kills import measure_kills
+from cs_features.local.bench.landing import measure_landing
+from cs_features.local.bench.money import measure_money
+from cs_features.local.bench.preview import measure_preview
+from cs_features.local.bench.quality import measure_quality
+from cs_features.local.bench.quota import measure_quota
+from cs_features.local.bench.rows import measure_rows
 from cs_features.local.processes import ROOT, LocalProblem
 
 SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
-    scenario.__name__: scenario for scenario in (quota, kills, rows, faults, landing, cpu, money, quality, preview)
+    "quota": measure_quota,
+    "kills": measure_kills,
+    "rows": measure_rows,
+    "faults": measure_faults,
+    "landing": measure_landing,
+    "cpu": measure_cpu,
+    "money": measure_money,
+    "quality": measure_quality,
+    "preview": measure_preview,
 }
 REPORT = ROOT / ".local" / "bench.json"
 _MARKS = {True: "[green]yes", False: "[red]NO", None: ""}
@@ -48,37 +56,37 @@ def main() -> int:
     options = parser.parse_args()
     names = options.scenario or list(SCENARIOS)
     command = " ".join(["python -m cs_features.local.bench", *names, *(["--quick"] if options.quick else [])])
-    figures = {name: _run(name, options.quick) for name in names}
-    _print(figures, command, options.quick)
-    _write(figures, command, options.quick)
+    figures = {name: _run_scenario(name, options.quick) for name in names}
+    _print_table(figures, command, options.quick)
+    _write_report(figures, command, options.quick)
     missed = any(figure.met is False for found in figures.values() for figure in found)
     broken = any(not found or found[0].what == "did not run" for found in figures.values())
     return int(broken or (missed and not options.quick))
 
 
-def _run(name: str, quick: bool) -> list[Figure]:
+def _run_scenario(name: str, quick: bool) -> list[Figure]:
     started = time.monotonic()
 
-    def say(line: str) -> None:
+    def say_line(line: str) -> None:
         console.print(f"[dim]{time.monotonic() - started:5.0f} s  {name}: {line}", highlight=False)
 
-    say("starting")
+    say_line("starting")
     try:
-        found = SCENARIOS[name](quick, say)
+        found = SCENARIOS[name](quick, say_line)
     except LocalProblem as problem:
         found = [Figure("did not run", str(problem), met=False)]
-    say("done")
+    say_line("done")
     return found
 
 
-def machine() -> str:
+def describe_machine() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     load = os.getloadavg()[0]
     return f"{model}, {os.cpu_count()} CPUs, {platform.system()}, Python {platform.python_version()}, load {load:.1f}"
 
 
-def _print(figures: dict[str, list[Figure]], command: str, quick: bool) -> None:
+def _print_table(figures: dict[str, list[Figure]], command: str, quick: bool) -> None:
     table = Table(title="Benchmarks" + (" (quick: proves the harness, not the bars)" if quick else ""))
     for column in ("scenario", "", "figure", "bar", "met?"):
         table.add_column(column, justify="right" if column in ("bar", "met?") else "left", overflow="fold")
@@ -89,13 +97,13 @@ def _print(figures: dict[str, list[Figure]], command: str, quick: bool) -> None:
             )
         table.add_section()
     console.print(table)
-    console.print(f"[dim]{command}\n{machine()}", highlight=False)
+    console.print(f"[dim]{command}\n{describe_machine()}", highlight=False)
 
 
-def _write(figures: dict[str, list[Figure]], command: str, quick: bool) -> None:
+def _write_report(figures: dict[str, list[Figure]], command: str, quick: bool) -> None:
     report = {
         "command": command,
-        "machine": machine(),
+        "machine": describe_machine(),
         "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "quick": quick,
         "scenarios": {name: [asdict(figure) for figure in found] for name, found in figures.items()},

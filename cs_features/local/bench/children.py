@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cs_features.local.bench.endpoint import Endpoint, started
-from cs_features.local.processes import LocalProblem, announce, child
+from cs_features.local.bench.endpoint import Endpoint, start_stack
+from cs_features.local.processes import LocalProblem, announce_stack, run_child
 
 if TYPE_CHECKING:  # a client loads no moto: its memory is measured
     from cs_features.local.stack import LocalStack
@@ -34,7 +34,7 @@ class Job:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-def together(
+def run_together(
     endpoint: Endpoint, jobs: Sequence[Job], timeout_s: float, each_look: Callable[[], None] = lambda: None
 ) -> list[Any]:
     """Run `jobs` at once, a process each, and return their results in order.
@@ -49,7 +49,7 @@ def together(
             name = uuid.uuid4().hex[:8]
             log, result = endpoint.folder / f"{name}.log", endpoint.folder / f"{name}.json"
             settings = {**endpoint.environment, **job.settings}
-            process = opened.enter_context(child(_command(job, result), settings, log))
+            process = opened.enter_context(run_child(_child_command(job, result), settings, log))
             running.append((process, log, result))
         while any(process.poll() is None for process, _, _ in running):
             if time.monotonic() > deadline:
@@ -62,17 +62,19 @@ def together(
         return [json.loads(result.read_text()) for _, _, result in running]
 
 
-def alone(endpoint: Endpoint, job: Job, timeout_s: float, each_look: Callable[[], None] = lambda: None) -> Any:
-    return together(endpoint, [job], timeout_s, each_look)[0]
+def run_alone(endpoint: Endpoint, job: Job, timeout_s: float, each_look: Callable[[], None] = lambda: None) -> Any:
+    return run_together(endpoint, [job], timeout_s, each_look)[0]
 
 
 @contextmanager
-def stack_of(server: Job) -> Iterator[Endpoint]:
+def serve_stack(server: Job) -> Iterator[Endpoint]:
     """What `endpoint()` is for `python -m cs_features.local`, for a stack that a function of ours serves.
 
     `server.function` gets the folder for its state as `state`, and calls `announce_and_wait`.
     """
-    with started(lambda folder: _command(server, folder / "served.json", state=str(folder / "state"))) as service:
+    with start_stack(
+        lambda folder: _child_command(server, folder / "served.json", state=str(folder / "state"))
+    ) as service:
         yield service
 
 
@@ -80,11 +82,11 @@ def announce_and_wait(stack: "LocalStack", state: str) -> None:
     """In a stack's process: say that it is ready, and keep it until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    announce(stack.environment, Path(state))
+    announce_stack(stack.environment, Path(state))
     stop.wait()
 
 
-def _command(job: Job, result: Path, **more: str) -> list[str]:
+def _child_command(job: Job, result: Path, **more: str) -> list[str]:
     function = f"{job.function.__module__}:{job.function.__qualname__}"
     return [__name__, function, json.dumps({**job.arguments, **more}), str(result)]
 

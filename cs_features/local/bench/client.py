@@ -38,7 +38,7 @@ _SENTENCES = (
 )
 
 
-def document(number: int, country: str, *, poisoned: bool = False) -> dict[str, Any]:
+def make_document(number: int, country: str, *, poisoned: bool = False) -> dict[str, Any]:
     """A short synthetic chat, the same for the same number, unlike that of any other."""
     rng = random.Random(f"{country}/{number}")
     lines = rng.sample(_SENTENCES, 3)
@@ -90,18 +90,18 @@ class FirstAsked:
 
     moments: dict[int, float] = field(default_factory=dict)
 
-    def note(self, request: ConverseRequest) -> None:
+    def note_request(self, request: ConverseRequest) -> None:
         self.moments.setdefault(id(request), time.monotonic())
 
-    def watching(self, extractor: Extractor) -> Extractor:
-        def call(request: ConverseRequest) -> Any:
-            self.note(request)
+    def watch_calls(self, extractor: Extractor) -> Extractor:
+        def call_and_note(request: ConverseRequest) -> Any:
+            self.note_request(request)
             return extractor.call(request)
 
-        return replace(extractor, call=call)
+        return replace(extractor, call=call_and_note)
 
 
-def run(work: Work, extractor: Extractor) -> Session:
+def run_extraction(work: Work, extractor: Extractor) -> Session:
     """What `llm_extractions` does between its plan and its table."""
     with work.data.ledger(work.partition.folder) as ledger:
         session = extract(work.requests, ledger, extractor, work.model.max_concurrency, lambda _: None)

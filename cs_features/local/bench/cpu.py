@@ -9,9 +9,9 @@ import statistics
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from cs_features.local.bench.children import Job, alone
-from cs_features.local.bench.client import document, run, work_on
-from cs_features.local.bench.endpoint import endpoint, plain_bedrock
+from cs_features.local.bench.children import Job, run_alone
+from cs_features.local.bench.client import make_document, run_extraction, work_on
+from cs_features.local.bench.endpoint import plain_bedrock, start_endpoint
 from cs_features.local.bench.figures import Figure, Say, at_most
 
 ROUNDS = 3
@@ -26,16 +26,16 @@ SETTINGS = {
 COUNTRIES = ("NL", "FR", "ES")
 
 
-def cpu(quick: bool, say: Say) -> list[Figure]:
+def measure_cpu(quick: bool, say: Say) -> list[Figure]:
     count = 200 if quick else 1_500
     ours: list[float] = []
     theirs: list[float] = []
-    with endpoint() as service:
+    with start_endpoint() as service:
         for number, country in enumerate(COUNTRIES[:ROUNDS], start=1):
-            for seconds, function in ((theirs, ask_plainly), (ours, ask)):
+            for seconds, function in ((theirs, ask_plainly), (ours, ask_with_engine)):
                 say(f"round {number}: {function.__name__}")
                 job = Job(function, {"country": country, "count": count}, SETTINGS)
-                seconds.append(alone(service, job, 600) / count)
+                seconds.append(run_alone(service, job, 600) / count)
     median_ours, median_theirs = statistics.median(ours), statistics.median(theirs)
     return [
         at_most(
@@ -48,12 +48,12 @@ def cpu(quick: bool, say: Say) -> list[Figure]:
     ]
 
 
-def ask(country: str, count: int) -> float:
+def ask_with_engine(country: str, count: int) -> float:
     """In a client process: CPU seconds of the engine with its ledger and limiter."""
-    work = work_on(country, [document(number, country) for number in range(count)])
+    work = work_on(country, [make_document(number, country) for number in range(count)])
     extractor = work.model.extractor(work.prompts)
     before = _cpu_seconds()
-    session = run(work, extractor)
+    session = run_extraction(work, extractor)
     spent = _cpu_seconds() - before
     if session.failed or len(session.asked) != count:
         raise RuntimeError(f"{len(session.asked)} asked of {count}, {session.failed} failed")
@@ -62,15 +62,15 @@ def ask(country: str, count: int) -> float:
 
 def ask_plainly(country: str, count: int) -> float:
     """In a client process: CPU seconds of boto3 and a pool of threads."""
-    requests = list(work_on(country, [document(number, country) for number in range(count)]).requests.values())
+    requests = list(work_on(country, [make_document(number, country) for number in range(count)]).requests.values())
     client = plain_bedrock(max_pool_connections=THREADS)
 
-    def call(request: dict[str, Any]) -> None:
+    def call_plainly(request: dict[str, Any]) -> None:
         client.converse(**request)
 
     before = _cpu_seconds()
     with ThreadPoolExecutor(THREADS) as pool:
-        for _ in pool.map(call, requests):
+        for _ in pool.map(call_plainly, requests):
             pass
     return _cpu_seconds() - before
 

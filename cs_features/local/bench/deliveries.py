@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from cs_features.local.bench.client import DAY, document
+from cs_features.local.bench.client import DAY, make_document
 from cs_features.partitions import Partition
 
 PARTITIONS = [
@@ -23,39 +23,45 @@ class Delivered:
     later: dict[str, bytes]
 
 
-def deliveries(partition: Partition, count: int) -> Delivered:
+def make_deliveries(partition: Partition, count: int) -> Delivered:
     """About `count` interactions in six files; some files come twice, one is replaced, some lines are broken."""
     number = (partition.date - DAY).days * 1_000_000
-    documents = [_interaction(partition, number + each, poisoned=each == 7) for each in range(count)]
+    documents = [_make_interaction(partition, number + each, poisoned=each == 7) for each in range(count)]
     files = [documents[start::6] for start in range(6)]
-    bodies = {f"part-{place}.jsonl": _jsonl(file) for place, file in enumerate(files)}
-    bodies["part-0.jsonl"] += b"\n" + b"\n".join(_broken(partition, files[0][1])) + b"\n"
+    bodies = {f"part-{place}.jsonl": _as_jsonl(file) for place, file in enumerate(files)}
+    bodies["part-0.jsonl"] += b"\n" + b"\n".join(_broken_lines(partition, files[0][1])) + b"\n"
     first = {(f"{name}.gz" if place % 2 else name): body for place, (name, body) in enumerate(bodies.items())}
     first = {name: gzip.compress(body) if name.endswith(".gz") else body for name, body in first.items()}
-    extra = gzip.compress(_jsonl(_broken_customer(_interaction(partition, number + 800_000 + n)) for n in range(20)))
+    extra = gzip.compress(
+        _as_jsonl(_with_broken_customer(_make_interaction(partition, number + 800_000 + n)) for n in range(20))
+    )
     first |= {
         "redelivered.jsonl.gz": first["part-1.jsonl.gz"],
         "a-copy-unzipped.jsonl": bodies["part-3.jsonl"],
         "cut-off.jsonl.gz": first["part-5.jsonl.gz"][:-60],
         "damaged.jsonl.gz": extra[:200] + b"\0\0\0\0" + extra[204:],
         "notes.csv": b"interaction_id,text\n",
-        "one.json": json.dumps(_interaction(partition, number + 500_000), indent=1).encode(),
+        "one.json": json.dumps(_make_interaction(partition, number + 500_000), indent=1).encode(),
         "_SUCCESS": b"done",
     }
-    revised = [_revised(place, each) for place, each in enumerate(files[2]) if place % 10 != 9]
-    revised += [_interaction(partition, number + 600_000 + each) for each in range(max(1, count // 60))]
-    later = {"part-2.jsonl": _jsonl(revised), "z-copy.jsonl": first["part-4.jsonl"], "part-6.jsonl": _jsonl(revised)}
+    revised = [_revise_document(place, each) for place, each in enumerate(files[2]) if place % 10 != 9]
+    revised += [_make_interaction(partition, number + 600_000 + each) for each in range(max(1, count // 60))]
+    later = {
+        "part-2.jsonl": _as_jsonl(revised),
+        "z-copy.jsonl": first["part-4.jsonl"],
+        "part-6.jsonl": _as_jsonl(revised),
+    }
     return Delivered(first, later)
 
 
-def _interaction(partition: Partition, number: int, *, poisoned: bool = False) -> dict[str, Any]:
-    made = document(number, partition.country, poisoned=poisoned)
+def _make_interaction(partition: Partition, number: int, *, poisoned: bool = False) -> dict[str, Any]:
+    made = make_document(number, partition.country, poisoned=poisoned)
     moment = made["occurred_at"].replace(DAY.isoformat(), partition.date.isoformat())
     # Of its own, so that a row says which document it comes from.
     return {**made, "occurred_at": moment, "customer_id": f"c-{partition.country}-{number}"}
 
 
-def _revised(place: int, made: dict[str, Any]) -> dict[str, Any]:
+def _revise_document(place: int, made: dict[str, Any]) -> dict[str, Any]:
     """Every third document says something else now, and happened at another minute, earlier or later."""
     if place % 3:
         return made
@@ -64,14 +70,14 @@ def _revised(place: int, made: dict[str, Any]) -> dict[str, Any]:
     return {**made, "occurred_at": moment, "turns": turns, "customer_id": made["customer_id"] + "-revised"}
 
 
-def _broken_customer(made: dict[str, Any]) -> dict[str, Any]:
+def _with_broken_customer(made: dict[str, Any]) -> dict[str, Any]:
     return {**made, "customer_id": BROKEN}
 
 
-def _broken(partition: Partition, other: dict[str, Any]) -> list[bytes]:
+def _broken_lines(partition: Partition, other: dict[str, Any]) -> list[bytes]:
     """Lines that are not to pass, and at the end one that takes the id of `other` away from it."""
     number = (partition.date - DAY).days * 1_000_000 + 700_000
-    one, *rest = (_broken_customer(_interaction(partition, number + each)) for each in range(8))
+    one, *rest = (_with_broken_customer(_make_interaction(partition, number + each)) for each in range(8))
     foreign = "FR" if partition.country != "FR" else "NL"
     wrong: list[dict[str, Any]] = [
         {key: value for key, value in rest[0].items() if key != "occurred_at"},
@@ -87,5 +93,5 @@ def _broken(partition: Partition, other: dict[str, Any]) -> list[bytes]:
     return [*lines, json.dumps({**other, "channel": "email", "customer_id": other["customer_id"] + "-other"}).encode()]
 
 
-def _jsonl(documents: Any) -> bytes:
+def _as_jsonl(documents: Any) -> bytes:
     return b"".join(json.dumps(each).encode() + b"\n" for each in documents)

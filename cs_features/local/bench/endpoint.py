@@ -18,8 +18,8 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from cs_features.local.processes import child, wait_for_stack
-from cs_features.local.provision import clients
+from cs_features.local.processes import run_child, wait_for_stack
+from cs_features.local.provision import client_factory
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 
@@ -37,12 +37,12 @@ class Stats:
     tokens: Mapping[str, int]
 
     @property
-    def admitted(self) -> int:
+    def calls_admitted(self) -> int:
         """Calls that the quota let through, whether or not they are finished."""
         return self.requests - self.throttled - self.refused
 
     @property
-    def finished(self) -> int:
+    def calls_finished(self) -> int:
         return self.answered + self.throttled + self.refused + self.faults
 
 
@@ -54,7 +54,7 @@ class Endpoint:
     environment: Mapping[str, str]
     http: httpx.Client
 
-    def stats(self) -> Stats:
+    def read_stats(self) -> Stats:
         counted = self.http.get("/_local/stats").json()
         return Stats(
             time.monotonic(),
@@ -66,25 +66,25 @@ class Endpoint:
             counted["tokens"],
         )
 
-    def s3(self) -> Any:
+    def s3_client(self) -> Any:
         return patient_s3(self.environment)
 
-    def tables(self) -> Tables:
-        return Tables(Bucket(self.s3(), "cs-data", "CS_FEATURES_DATA_BUCKET"))
+    def open_tables(self) -> Tables:
+        return Tables(Bucket(self.s3_client(), "cs-data", "CS_FEATURES_DATA_BUCKET"))
 
 
 @contextmanager
-def endpoint(requests_per_minute: float | None = None, **script: Any) -> Iterator[Endpoint]:
+def start_endpoint(requests_per_minute: float | None = None, **script: Any) -> Iterator[Endpoint]:
     """`script`: fields of `scripted.Script`."""
     arguments = ["cs_features.local", "--port", "0", "--scripted", json.dumps(script)]
     if requests_per_minute:
         arguments += ["--requests-per-minute", str(requests_per_minute)]
-    with started(lambda folder: [*arguments, "--state", str(folder / "state")]) as service:
+    with start_stack(lambda folder: [*arguments, "--state", str(folder / "state")]) as service:
         yield service
 
 
 @contextmanager
-def started(command_in: Callable[[Path], Sequence[str]]) -> Iterator[Endpoint]:
+def start_stack(command_in: Callable[[Path], Sequence[str]]) -> Iterator[Endpoint]:
     """A stack in a folder of its own, started by `python -m {command_in(folder)}` with `folder/state` for its state."""
     # The bench measures the product as shipped: what this shell has set for AWS or the product stays out.
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("CS_FEATURES_", "AWS_"))}
@@ -94,7 +94,7 @@ def started(command_in: Callable[[Path], Sequence[str]]) -> Iterator[Endpoint]:
         (folder / "tmp").mkdir()
         clean["TMPDIR"] = str(folder / "tmp")
         log = folder / "endpoint.log"
-        with child(command_in(folder), clean, log) as process:
+        with run_child(command_in(folder), clean, log) as process:
             environment = {**clean, **wait_for_stack(folder / "state", process, log)}
             with httpx.Client(base_url=environment["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"], timeout=30) as http:
                 yield Endpoint(folder, environment, http)
@@ -102,7 +102,7 @@ def started(command_in: Callable[[Path], Sequence[str]]) -> Iterator[Endpoint]:
 
 def patient_s3(environment: Mapping[str, str]) -> Any:
     """For landing and counting, which no injected fault may end: the product has retries of its own."""
-    return clients(environment)("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 12}))
+    return client_factory(environment)("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 12}))
 
 
 def plain_bedrock(**config: Any) -> Any:

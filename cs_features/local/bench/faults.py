@@ -14,15 +14,15 @@ from typing import Any
 
 import httpx
 
-from cs_features.local.bench.children import Job, alone, announce_and_wait, stack_of
+from cs_features.local.bench.children import Job, announce_and_wait, run_alone, serve_stack
 from cs_features.local.bench.client import POISON
 from cs_features.local.bench.deliveries import PARTITIONS
-from cs_features.local.bench.figures import Figure, Say, exactly
+from cs_features.local.bench.figures import Figure, Say, equal_to
 from cs_features.local.bench.lives import process_all
 from cs_features.local.bench.tally import Tally, online_differences, tally_of
 from cs_features.local.converse import ConverseRequest, Fault, Reply, Throttle
 from cs_features.local.feature_store import Faults
-from cs_features.local.provision import provision
+from cs_features.local.provision import provision_account
 from cs_features.local.scripted import Script, ScriptedAnswerer
 from cs_features.local.stack import LocalStack
 
@@ -38,31 +38,31 @@ STORM_SECONDS = 2.0
 SETTINGS = {"CS_FEATURES_REQUESTS_PER_MINUTE": "60000", "CS_FEATURES_MAX_COST_USD": "1000"}
 
 
-def faults(quick: bool, say: Say) -> list[Figure]:
+def measure_faults(quick: bool, say: Say) -> list[Figure]:
     count, kills = (2_000, 10) if quick else (20_000, 50)
-    server = Job(serve, {"storm_every": count // STORMS})
-    with stack_of(server) as service:
+    server = Job(serve_stormy_aws, {"storm_every": count // STORMS})
+    with serve_stack(server) as service:
         said = [time.monotonic()]
 
-        def look() -> None:
+        def report_progress() -> None:
             if time.monotonic() - said[0] > 20:
                 said[0] = time.monotonic()
                 done = (service.folder / "progress").read_text() if (service.folder / "progress").exists() else ""
-                say(f"{service.stats().answered} calls answered; {done}")
+                say(f"{service.read_stats().answered} calls answered; {done}")
 
         arguments = {"count": count, "kills": kills, "progress": str(service.folder / "progress")}
-        result = alone(service, Job(process_all, arguments, SETTINGS), 3_000, look)
+        result = run_alone(service, Job(process_all, arguments, SETTINGS), 3_000, report_progress)
         say("counting")
         tallies = [tally_of(service, partition) for partition in PARTITIONS]
         differences = online_differences(service, tallies)
         broken_calls = httpx.get(
             f"{service.environment['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']}/_local/feature-store/stats", timeout=30
         ).json()["errors"]
-        stats = service.stats()
-    return _figures(result, tallies, differences, kills, f"{stats.faults + stats.throttled} Bedrock", broken_calls)
+        stats = service.read_stats()
+    return _figures_of(result, tallies, differences, kills, f"{stats.faults + stats.throttled} Bedrock", broken_calls)
 
 
-def _figures(
+def _figures_of(
     result: dict[str, Any], tallies: list[Tally], differences: int, kills: int, bedrock: str, store: dict[str, int]
 ) -> list[Figure]:
     reasons = sum((tally.reasons for tally in tallies), Counter[str]())
@@ -74,17 +74,17 @@ def _figures(
     met = f"calls that failed: {bedrock}, {sum(store.values())} Feature Store; S3 2 %"
     return [
         Figure("documents", f"{landed:,}: {validated:,} validated, {duplicates:,} exact duplicates; {met}", landed),
-        exactly("kills -9", result["kills"], kills, where),
+        equal_to("kills -9", result["kills"], kills, where),
         Figure("runs needed", f"{result['runs']} for {len(tallies)} partitions ({runs})", result["runs"]),
-        exactly("lost documents", sum(tally.lost for tally in tallies), 0),
-        exactly("doubled documents", sum(tally.doubled for tally in tallies), 0),
-        exactly("partitions whose conservation holds", sum(tally.holds for tally in tallies), len(tallies)),
-        exactly("differences between online store and validated rows", differences, 0),
-        exactly("rejected without a typed reason", sum(tally.untyped for tally in tallies), 0, str(dict(reasons))),
+        equal_to("lost documents", sum(tally.lost for tally in tallies), 0),
+        equal_to("doubled documents", sum(tally.doubled for tally in tallies), 0),
+        equal_to("partitions whose conservation holds", sum(tally.holds for tally in tallies), len(tallies)),
+        equal_to("differences between online store and validated rows", differences, 0),
+        equal_to("rejected without a typed reason", sum(tally.untyped for tally in tallies), 0, str(dict(reasons))),
     ]
 
 
-def serve(state: str, storm_every: int) -> None:
+def serve_stormy_aws(state: str, storm_every: int) -> None:
     """In a process of its own: the local AWS at its worst."""
     with LocalStack(
         Path(state),
@@ -92,7 +92,7 @@ def serve(state: str, storm_every: int) -> None:
         faults=Faults(error_rate=0.02, unprocessed_rate=0.02, seed=1),
         s3_error_rate=0.02,
     ) as stack:
-        provision(stack.environment)
+        provision_account(stack.environment)
         announce_and_wait(stack, state)
 
 

@@ -21,11 +21,11 @@ class Figure:
     met: bool | None = None
 
 
-def percent(value: float) -> str:
+def as_percent(value: float) -> str:
     return f"{100 * value:.2f} %"
 
 
-def plain(value: float) -> str:
+def as_count(value: float) -> str:
     return f"{value:,.0f}"
 
 
@@ -37,5 +37,5 @@ def at_most(what: str, value: float, bar: float, show: Show, note: str = "") -> 
     return Figure(what, f"{show(value)}{note and f' ({note})'}", value, f"<= {show(bar)}", value <= bar)
 
 
-def exactly(what: str, value: float, bar: float, note: str = "") -> Figure:
-    return Figure(what, f"{plain(value)}{note and f' ({note})'}", value, f"= {plain(bar)}", value == bar)
+def equal_to(what: str, value: float, bar: float, note: str = "") -> Figure:
+    return Figure(what, f"{as_count(value)}{note and f' ({note})'}", value, f"= {as_count(bar)}", value == bar)

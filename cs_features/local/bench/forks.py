@@ -15,7 +15,7 @@ LIFE_SECONDS = 300
 LOOK_SECONDS = 0.002
 
 
-def fork(live: Callable[[], None]) -> int:
+def fork_life(live: Callable[[], None]) -> int:
     """A life that does `live`, as its process id; it ends with status 1 when that raises."""
     life = os.fork()
     # A group of its own, to be killed whole; set on both sides, because either may be first.
@@ -34,7 +34,7 @@ def fork(live: Callable[[], None]) -> int:
         os._exit(code)
 
 
-def wait(life: int, reached: Callable[[], bool] = lambda: False) -> None:
+def wait_for_life(life: int, reached: Callable[[], bool] = lambda: False) -> None:
     """Until `reached`, or until the life has ended by itself.
 
     Raises:
@@ -43,12 +43,12 @@ def wait(life: int, reached: Callable[[], bool] = lambda: False) -> None:
     deadline = time.monotonic() + LIFE_SECONDS
     while not reached() and os.waitid(os.P_PID, life, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         if time.monotonic() > deadline:
-            kill(life)
+            kill_life(life)
             raise RuntimeError(f"a life was not done after {LIFE_SECONDS} s")
         time.sleep(LOOK_SECONDS)
 
 
-def kill(life: int) -> int | None:
+def kill_life(life: int) -> int | None:
     """End a life and its group with SIGKILL; its status when it had ended by itself before that."""
     os.killpg(life, signal.SIGKILL)  # one that has ended does not notice
     _, status = os.waitpid(life, 0)

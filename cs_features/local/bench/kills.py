@@ -18,11 +18,11 @@ from typing import Any
 from cs_features.extraction.engine import Extractor
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.table import extractions_frame
-from cs_features.local.bench.children import Job, alone
-from cs_features.local.bench.client import DAY, Work, document, run, work_on
-from cs_features.local.bench.endpoint import endpoint
-from cs_features.local.bench.figures import Figure, Say, at_most, exactly
-from cs_features.local.bench.forks import fork, kill, status_of, wait
+from cs_features.local.bench.children import Job, run_alone
+from cs_features.local.bench.client import DAY, Work, make_document, run_extraction, work_on
+from cs_features.local.bench.endpoint import start_endpoint
+from cs_features.local.bench.figures import Figure, Say, at_most, equal_to
+from cs_features.local.bench.forks import fork_life, kill_life, status_of, wait_for_life
 from cs_features.partitions import Partition
 
 COUNTRY = "NL"
@@ -32,56 +32,56 @@ NEVER, IN_FLIGHT, RETURNED = 0, 1, 2
 KEPT_FOR_THE_END = 20
 
 
-def kills(quick: bool, say: Say) -> list[Figure]:
+def measure_kills(quick: bool, say: Say) -> list[Figure]:
     count, wanted = (400, 20) if quick else (2_000, 200)
-    with endpoint(latency_mean_s=0.3, latency_p95_s=0.7) as service:
+    with start_endpoint(latency_mean_s=0.3, latency_p95_s=0.7) as service:
         said = [time.monotonic()]
 
-        def look() -> None:
+        def report_progress() -> None:
             if time.monotonic() - said[0] > 20:
                 said[0] = time.monotonic()
-                say(f"{service.stats().answered} calls billed so far, {count} needed")
+                say(f"{service.read_stats().answered} calls billed so far, {count} needed")
 
-        result = alone(service, Job(kill_and_restart, {"count": count, "kills": wanted}), 1_500, look)
-        while (stats := service.stats()).finished < stats.requests:
+        result = run_alone(service, Job(kill_and_restart, {"count": count, "kills": wanted}), 1_500, report_progress)
+        while (stats := service.read_stats()).calls_finished < stats.requests:
             time.sleep(0.1)
-        frame = service.tables().read(TABLE, Partition(COUNTRY, DAY))
+        frame = service.open_tables().read(TABLE, Partition(COUNTRY, DAY))
     assert frame is not None, "the last life wrote the table"
     ids = Counter(frame["interaction_id"])
-    expected = {document(number, COUNTRY)["interaction_id"] for number in range(count)}
+    expected = {make_document(number, COUNTRY)["interaction_id"] for number in range(count)}
     answered = set(frame.filter(frame["status"] == "answered")["interaction_id"])
     again, in_flight = result["asked_again"], result["in_flight"]
     # Two ways to count, and the worse one stands: by the clients' notes, and by the endpoint's bill.
     beyond = max(again, stats.answered - in_flight - count)
     note = f"{stats.answered} billed, {count} needed, {in_flight} in flight at {result['kills']} kills"
     return [
-        exactly("kills -9", result["kills"], wanted, f"{result['at_end']} of them after the last answer"),
+        equal_to("kills -9", result["kills"], wanted, f"{result['at_end']} of them after the last answer"),
         at_most("billed / needed beyond calls in flight", 1 + beyond / count, 1.01, lambda value: f"{value:.4f}", note),
-        exactly("lost interactions", len(expected - answered), 0),
-        exactly("doubled interactions", sum(number > 1 for number in ids.values()), 0),
+        equal_to("lost interactions", len(expected - answered), 0),
+        equal_to("doubled interactions", sum(number > 1 for number in ids.values()), 0),
     ]
 
 
 def kill_and_restart(count: int, kills: int) -> dict[str, Any]:
     """In a client process that has imported everything and made no client and no thread: fork, kill, repeat."""
-    work = work_on(COUNTRY, [document(number, COUNTRY) for number in range(count)])
+    work = work_on(COUNTRY, [make_document(number, COUNTRY) for number in range(count)])
     notes = Notes(work, Path(os.environ["TMPDIR"]) / "notes")
     rng = random.Random(7)
     in_flight = done = at_end = 0
     while done < kills:
-        left = count - notes.states.count(RETURNED)
-        goal = notes.states.count(RETURNED) + _pace(rng, left, kills - done, kills)
-        life = fork(partial(_live, work, notes))
-        wait(life, partial(notes.have_returned, goal))
+        left = count - notes.call_states.count(RETURNED)
+        goal = notes.call_states.count(RETURNED) + _next_goal(rng, left, kills - done, kills)
+        life = fork_life(partial(_live_once, work, notes))
+        wait_for_life(life, partial(notes.have_returned, goal))
         time.sleep(rng.uniform(0, 0.06 if left else 0.8))
-        if (status := kill(life)) is not None:
+        if (status := kill_life(life)) is not None:
             _went_well(status)
             continue  # it was quicker than the kill
         done += 1
         at_end += left == 0
         in_flight += notes.forget_calls_in_flight()
-    life = fork(partial(_live, work, notes))
-    wait(life)
+    life = fork_life(partial(_live_once, work, notes))
+    wait_for_life(life)
     _went_well(status_of(life))
     return {"kills": done, "in_flight": in_flight, "asked_again": notes.asked_again(), "at_end": at_end}
 
@@ -91,7 +91,7 @@ def _went_well(status: int) -> None:
         raise RuntimeError(f"a life ended by itself with status {status}; see above")
 
 
-def _pace(rng: random.Random, left: int, kills_left: int, kills: int) -> int:
+def _next_goal(rng: random.Random, left: int, kills_left: int, kills: int) -> int:
     """How many answers the next life may see: random, and such that the kills cover the whole partition."""
     kills_left -= kills // KEPT_FOR_THE_END
     return left if kills_left <= 0 else min(left, rng.randint(0, 2 * left // kills_left))
@@ -109,24 +109,24 @@ class Notes:
         self._size = size
 
     @property
-    def states(self) -> bytes:
+    def call_states(self) -> bytes:
         return self._bytes[: self._size]
 
     def have_returned(self, count: int) -> bool:
-        return self.states.count(RETURNED) >= count
+        return self.call_states.count(RETURNED) >= count
 
     def asked_again(self) -> int:
         return sum(self._bytes[self._size :])
 
     def forget_calls_in_flight(self) -> int:
         """How many there were; called when nothing is alive that could have any."""
-        flying = [place for place, state in enumerate(self.states) if state == IN_FLIGHT]
+        flying = [place for place, state in enumerate(self.call_states) if state == IN_FLIGHT]
         for place in flying:
             self._bytes[place] = NEVER
         return len(flying)
 
-    def watching(self, extractor: Extractor) -> Extractor:
-        def call(request: ConverseRequest) -> Any:
+    def watch_calls(self, extractor: Extractor) -> Extractor:
+        def call_and_note(request: ConverseRequest) -> Any:
             place = self._place[id(request)]
             if self._bytes[place] == RETURNED:
                 self._bytes[self._size + place] += 1
@@ -136,12 +136,12 @@ class Notes:
             self._bytes[place] = RETURNED
             return reply
 
-        return replace(extractor, call=call)
+        return replace(extractor, call=call_and_note)
 
 
-def _live(work: Work, notes: Notes) -> None:
+def _live_once(work: Work, notes: Notes) -> None:
     """One life: what `llm_extractions` does, from the ledger to the table."""
-    session = run(work, notes.watching(work.model.extractor(work.prompts)))
+    session = run_extraction(work, notes.watch_calls(work.model.extractor(work.prompts)))
     frame = extractions_frame(
         work.needed,
         session.outcomes,

@@ -14,9 +14,9 @@ from typing import Any
 import boto3
 
 from cs_features.environments import settings
-from cs_features.local.bench.children import Job, alone, announce_and_wait, stack_of
-from cs_features.local.bench.figures import Figure, Say, at_most, exactly
-from cs_features.local.provision import provision
+from cs_features.local.bench.children import Job, announce_and_wait, run_alone, serve_stack
+from cs_features.local.bench.figures import Figure, Say, at_most, equal_to
+from cs_features.local.provision import provision_account
 from cs_features.local.scripted import ScriptedAnswerer
 from cs_features.local.stack import LocalStack
 
@@ -29,15 +29,15 @@ MAX_CURSOR_BYTES = 64 * 1024 - 1
 SETTINGS = {"CS_FEATURES_LANDING_MAX_REQUESTS": str(PARTITIONS)}
 
 
-def landing(quick: bool, say: Say) -> list[Figure]:
+def measure_landing(quick: bool, say: Say) -> list[Figure]:
     count = 10_000 if quick else 100_000
-    with stack_of(Job(serve, {"count": count})) as service:
+    with serve_stack(Job(serve_landed_objects, {"count": count})) as service:
         say(f"{count} objects in {PARTITIONS} partitions")
-        seen = alone(service, Job(measure, settings=SETTINGS), 1_200)
+        seen = run_alone(service, Job(measure_ticks, settings=SETTINGS), 1_200)
     if seen["listed"] != [count] * ROUNDS or seen["asked"] != [PARTITIONS] + [0] * (ROUNDS - 1):
         raise RuntimeError(f"{count} objects: listed {seen['listed']}, partitions asked for {seen['asked']}")
 
-    def ratio(clock: str) -> float:
+    def ratio_of(clock: str) -> float:
         pairs = zip(seen[f"tick_{clock}"], seen[f"listing_{clock}"], strict=True)
         return statistics.median(tick / listing for tick, listing in pairs)
 
@@ -46,15 +46,15 @@ def landing(quick: bool, say: Say) -> list[Figure]:
     return [
         at_most(
             "a tick / a bare listing",
-            ratio("wall"),
+            ratio_of("wall"),
             1.3,
             lambda value: f"{value:.2f}",
             f"{tick:.2f} s and {listing:.2f} s, {count:,} objects",
         ),
         Figure(
             "the same, CPU of the client alone",
-            f"{ratio('cpu'):.2f} ({spent[0]:.2f} s and {spent[1]:.2f} s)",
-            ratio("cpu"),
+            f"{ratio_of('cpu'):.2f} ({spent[0]:.2f} s and {spent[1]:.2f} s)",
+            ratio_of("cpu"),
         ),
         at_most(
             "the cursor",
@@ -63,32 +63,32 @@ def landing(quick: bool, say: Say) -> list[Figure]:
             lambda value: f"{value / 1024:.1f} KiB",
             f"{DAYS} days x {len(COUNTRIES)} countries",
         ),
-        exactly("partitions asked for by the first tick", seen["asked"][0], PARTITIONS),
+        equal_to("partitions asked for by the first tick", seen["asked"][0], PARTITIONS),
     ]
 
 
-def serve(state: str, count: int) -> None:
+def serve_landed_objects(state: str, count: int) -> None:
     """In a process of its own: the local AWS, with `count` objects that came to rest an hour ago."""
     from moto.s3.models import s3_backends
 
     with LocalStack(None, answerer=ScriptedAnswerer()) as stack:
-        provision(stack.environment)
+        provision_account(stack.environment)
         backend = s3_backends["123456789012"]["aws"]
         today = datetime.now(timezone.utc).replace(tzinfo=None)
         for number in range(count):
             body = f'{{"interaction_id": "{number}"}}'.encode()
-            landed = backend.put_object("cs-landing", _key(number, today.date()), body, disable_notification=True)
+            landed = backend.put_object("cs-landing", _key_of(number, today.date()), body, disable_notification=True)
             landed.last_modified = today - timedelta(hours=1)
         announce_and_wait(stack, state)
 
 
-def _key(number: int, today: date) -> str:
+def _key_of(number: int, today: date) -> str:
     """Partition after partition in turn."""
     country, day = COUNTRIES[number % len(COUNTRIES)], today - timedelta(days=number // len(COUNTRIES) % DAYS)
     return f"interactions/country={country}/date={day.isoformat()}/interaction-{number:08}.json"
 
 
-def measure() -> dict[str, list[float]]:
+def measure_ticks() -> dict[str, list[float]]:
     """In a client process: listing and tick in turns; seconds by the wall's clock and the CPU's."""
     import dagster as dg
 
@@ -102,7 +102,7 @@ def measure() -> dict[str, list[float]]:
     cursor: str | None = None
     seen: dict[str, list[float]] = {"listed": [], "asked": [], "cursor_bytes": []}
 
-    def listing() -> None:
+    def list_bucket() -> None:
         listed = 0
         for country in COUNTRIES:
             pages = s3.get_paginator("list_objects_v2").paginate(
@@ -113,7 +113,7 @@ def measure() -> dict[str, list[float]]:
 
     with dg.DagsterInstance.ephemeral() as instance:
 
-        def tick() -> None:
+        def tick_sensor() -> None:
             nonlocal cursor
             with dg.build_sensor_context(
                 instance=instance, cursor=cursor, definitions=definitions, resources=dict(build_resources(services))
@@ -128,12 +128,12 @@ def measure() -> dict[str, list[float]]:
         s3.list_objects_v2(Bucket="cs-landing", MaxKeys=1)
         services.landing.zone().list_country_folders()
         for _ in range(ROUNDS):
-            _timed(seen, "listing", listing)
-            _timed(seen, "tick", tick)
+            _time_call(seen, "listing", list_bucket)
+            _time_call(seen, "tick", tick_sensor)
     return seen
 
 
-def _timed(seen: dict[str, list[float]], what: str, do: Callable[[], Any]) -> None:
+def _time_call(seen: dict[str, list[float]], what: str, do: Callable[[], Any]) -> None:
     wall, cpu = time.monotonic(), time.process_time()
     do()
     seen.setdefault(f"{what}_wall", []).append(time.monotonic() - wall)

@@ -22,10 +22,10 @@ import polars as pl
 from cs_features.environments import PROMPTS_OF_THE_PROJECT, settings
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.table import plan
-from cs_features.local.bench.children import Job, alone
-from cs_features.local.bench.client import DAY, Work, document, run
-from cs_features.local.bench.endpoint import endpoint
-from cs_features.local.bench.figures import Figure, Say, at_least, at_most, exactly, percent
+from cs_features.local.bench.children import Job, run_alone
+from cs_features.local.bench.client import DAY, Work, make_document, run_extraction
+from cs_features.local.bench.endpoint import start_endpoint
+from cs_features.local.bench.figures import Figure, Say, as_percent, at_least, at_most, equal_to
 from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import EVERY_VALUE
 from cs_features.planning.preview.plan import Scope
@@ -52,72 +52,74 @@ SETTINGS = {"CS_FEATURES_REQUESTS_PER_MINUTE": "1e9", "CS_FEATURES_MAX_COST_USD"
 Features = dict[str, dict[str, Any] | None]  # by interaction; None without an answer
 
 
-def preview(quick: bool, say: Say) -> list[Figure]:
+def measure_preview(quick: bool, say: Say) -> list[Figure]:
     changes = 5 if quick else 50
-    with endpoint(**SERVICE) as service:
-        land(service.s3())
+    with start_endpoint(**SERVICE) as service:
+        land_strata(service.s3_client())
         say("extracting with the prompts in use")
-        alone(service, Job(extract_all, settings=SETTINGS), 600)
+        run_alone(service, Job(extract_all, settings=SETTINGS), 600)
         found: list[dict[str, Any]] = []
         for first in range(0, changes, 5):
-            found += alone(service, Job(change, {"numbers": list(range(first, first + 5))}, SETTINGS), 600)
+            found += run_alone(service, Job(preview_changes, {"numbers": list(range(first, first + 5))}, SETTINGS), 600)
             say(f"{len(found)} of {changes} changes")
     rows = [row for each in found for row in each["rows"]]
     features = [row for row in rows if row["feature"] != EVERY_VALUE]
     overall = [row for row in features if row["country"] == "all"]
-    by_feature = {name: _held(row for row in overall if row["feature"] == name) for name in ANSWER_FIELDS}
+    by_feature = {name: _share_held(row for row in overall if row["feature"] == name) for name in ANSWER_FIELDS}
     worst = min(by_feature, key=by_feature.__getitem__)
     costs = [(each["preview_usd"], each["rerun_usd"]) for each in found]
     return [
         at_least(
             "share of all values that changes: truth in its interval",
-            _held(row for row in rows if row["feature"] == EVERY_VALUE and row["country"] == "all"),
+            _share_held(row for row in rows if row["feature"] == EVERY_VALUE and row["country"] == "all"),
             0.9,
-            percent,
+            as_percent,
             f"{changes} changes",
         ),
-        at_least("share of a feature: truth in its interval", _held(overall), 0.9, percent, _count(overall)),
-        at_least("the feature that is held least often", by_feature[worst], 0.9, percent, worst),
+        at_least(
+            "share of a feature: truth in its interval", _share_held(overall), 0.9, as_percent, _count_of(overall)
+        ),
+        at_least("the feature that is held least often", by_feature[worst], 0.9, as_percent, worst),
         at_least(
             "share of a feature in one country: truth in its interval",
-            _held(row for row in features if row["country"] != "all"),
+            _share_held(row for row in features if row["country"] != "all"),
             0.9,
-            percent,
-            _count(row for row in features if row["country"] != "all"),
+            as_percent,
+            _count_of(row for row in features if row["country"] != "all"),
         ),
-        Figure("width of an interval, for all and for a country", _widths(features)),
+        Figure("width of an interval, for all and for a country", _mean_widths(features)),
         at_most(
             "cost of the preview / of the full rerun",
             sum(cost for cost, _ in costs) / sum(rerun for _, rerun in costs),
             0.1,
-            percent,
-            f"dearest of all {percent(max(cost / rerun for cost, rerun in costs))}; "
+            as_percent,
+            f"dearest of all {as_percent(max(cost / rerun for cost, rerun in costs))}; "
             f"{sum(each['sample'] for each in found):,} of {sum(each['requests'] for each in found):,} calls",
         ),
-        exactly("calls that a rerun paid again", sum(each["paid_again"] for each in found), 0),
-        Figure("price of the rerun, said after the preview / paid", _prices(found)),
+        equal_to("calls that a rerun paid again", sum(each["paid_again"] for each in found), 0),
+        Figure("price of the rerun, said after the preview / paid", _price_ratio(found)),
     ]
 
 
-def _held(rows: Iterable[dict[str, Any]]) -> float:
+def _share_held(rows: Iterable[dict[str, Any]]) -> float:
     inside = [row["low"] - 1e-9 <= row["truth"] <= row["high"] + 1e-9 for row in rows]
     return sum(inside) / len(inside)
 
 
-def _count(rows: Iterable[dict[str, Any]]) -> str:
+def _count_of(rows: Iterable[dict[str, Any]]) -> str:
     return f"{len(list(rows))} of them"
 
 
-def _widths(features: list[dict[str, Any]]) -> str:
-    def mean(rows: list[dict[str, Any]]) -> str:
-        return percent(sum(row["high"] - row["low"] for row in rows) / len(rows))
+def _mean_widths(features: list[dict[str, Any]]) -> str:
+    def mean_width(rows: list[dict[str, Any]]) -> str:
+        return as_percent(sum(row["high"] - row["low"] for row in rows) / len(rows))
 
     return " and ".join(
-        mean([row for row in features if (row["country"] == "all") == for_all]) for for_all in (True, False)
+        mean_width([row for row in features if (row["country"] == "all") == for_all]) for for_all in (True, False)
     )
 
 
-def _prices(found: list[dict[str, Any]]) -> str:
+def _price_ratio(found: list[dict[str, Any]]) -> str:
     said, paid = (sum(each[name] for each in found) for name in ("said_usd", "rest_usd"))
     return f"{said / paid:.2f}; each day's first call was said to find a cold cache, and found a warm one"
 
@@ -129,12 +131,12 @@ def day_of(number: int) -> date:
     return DAY + timedelta(days=number % DAYS)
 
 
-def land(s3: Any) -> None:
+def land_strata(s3: Any) -> None:
     for country, languages in STRATA.items():
         lines: dict[date, list[str]] = {}
         for language, count in languages.items():
             for number in range(count):
-                made = document(number + 1_000 * list(languages).index(language), country)
+                made = make_document(number + 1_000 * list(languages).index(language), country)
                 moment = made["occurred_at"].replace(DAY.isoformat(), day_of(number).isoformat())
                 made |= {"language": language, "occurred_at": moment}
                 lines.setdefault(day_of(number), []).append(json.dumps(made))
@@ -143,7 +145,7 @@ def land(s3: Any) -> None:
             s3.put_object(Bucket="cs-landing", Key=key, Body="\n".join(made_on).encode())
 
 
-def partitions(countries: Iterable[str]) -> list[Partition]:
+def partitions_of(countries: Iterable[str]) -> list[Partition]:
     return [Partition(country, DAY + timedelta(days=back)) for country in countries for back in range(DAYS)]
 
 
@@ -157,7 +159,7 @@ def extract_all() -> None:
     assets = [dg.AssetKey("raw_interactions"), dg.AssetKey("llm_extractions")]
     tables: Tables = build_services(settings()).data.tables()
     with dg.DagsterInstance.ephemeral() as instance:
-        for partition in partitions(STRATA):
+        for partition in partitions_of(STRATA):
             job.execute_in_process(partition_key=partition.key, instance=instance, asset_selection=assets)
             frame = tables.read("llm_extractions", partition)
             assert frame is not None, "the job has written it"
@@ -167,26 +169,28 @@ def extract_all() -> None:
 # --- a change ---------------------------------------------------------------------------------
 
 
-def change(numbers: list[int]) -> list[dict[str, Any]]:
+def preview_changes(numbers: list[int]) -> list[dict[str, Any]]:
     """In a client process: some changes, each planted, previewed and then run in full."""
-    return [_one(number) for number in numbers]
+    return [_preview_change(number) for number in numbers]
 
 
-def _one(number: int) -> dict[str, Any]:
+def _preview_change(number: int) -> dict[str, Any]:
     chance = random.Random(number)
     services = build_services(settings())
     model = services.model
     data = services.data
-    _forget(data)
+    _delete_ledgers(data)
     countries = sorted(chance.sample(sorted(STRATA), chance.choice((1, 2, 3, 5))))
-    before = _plant(data.tables(), model.prompts(), chance)
+    before = _plant_features(data.tables(), model.prompts(), chance)
     with tempfile.TemporaryDirectory() as name:
-        folder = _candidate(Path(name) / "prompts", countries, number)
+        folder = _write_candidate(Path(name) / "prompts", countries, number)
         found = preview_of(folder, model, data, Scope(), dry_run=False, noise=False, say=lambda line: None)
         assert found is not None, "the candidate differs"
-        rerun = _rerun(replace(model, prompts_dir=folder), data, countries)
+        rerun = _rerun_partitions(replace(model, prompts_dir=folder), data, countries)
     return {
-        "rows": _rows(found, {key: _differing(before[key], after) for key, after in rerun["features"].items()}),
+        "rows": _rows_with_truth(
+            found, {key: _differing_features(before[key], after) for key, after in rerun["features"].items()}
+        ),
         "said_usd": found.price["cost_usd"],
         "preview_usd": found.cost_usd,
         "rest_usd": rerun["cost_usd"],
@@ -198,7 +202,7 @@ def _one(number: int) -> dict[str, Any]:
     }
 
 
-def _forget(data: DataBucket) -> None:
+def _delete_ledgers(data: DataBucket) -> None:
     """Each change stands alone; fifty of them in one ledger would be read fifty times."""
     s3 = data.tables().bucket.client
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=data.name, Prefix="ledger/")
@@ -206,7 +210,7 @@ def _forget(data: DataBucket) -> None:
         s3.delete_object(Bucket=data.name, Key=key)
 
 
-def _candidate(folder: Path, countries: list[str], number: int) -> Path:
+def _write_candidate(folder: Path, countries: list[str], number: int) -> Path:
     shutil.copytree(PROMPTS_OF_THE_PROJECT, folder, ignore=shutil.ignore_patterns("golden"))
     for country in countries:
         path = folder / "countries" / f"{country}.md"
@@ -214,7 +218,7 @@ def _candidate(folder: Path, countries: list[str], number: int) -> Path:
     return folder
 
 
-def _plant(tables: Tables, prompts: Prompts, chance: random.Random) -> Features:
+def _plant_features(tables: Tables, prompts: Prompts, chance: random.Random) -> Features:
     """Write and return other features in use."""
     rules = prompts.tool["toolSpec"]["inputSchema"]["json"]["properties"]
     options = {name: rules[name]["enum"] for name in CATEGORICAL}
@@ -226,7 +230,7 @@ def _plant(tables: Tables, prompts: Prompts, chance: random.Random) -> Features:
         for name in ANSWER_FIELDS
     }
     features: Features = {}
-    for partition in partitions(STRATA):
+    for partition in partitions_of(STRATA):
         frame, raw = tables.read("as_answered", partition), tables.read("raw_interactions", partition)
         assert frame is not None
         assert raw is not None
@@ -239,7 +243,7 @@ def _plant(tables: Tables, prompts: Prompts, chance: random.Random) -> Features:
             for name in ANSWER_FIELDS:
                 draw = together if chance.random() < 0.5 else chance.random()
                 differs = draw < min(0.9, shares[name] * multiples[partition.country, language, name])
-                planted[name] = _other(row[name], name, differs, options, chance)
+                planted[name] = _other_value(row[name], name, differs, options, chance)
             answered = row["status"] == "answered"
             features[row["interaction_id"]] = planted if answered else None
             row |= planted if answered else {}
@@ -247,7 +251,7 @@ def _plant(tables: Tables, prompts: Prompts, chance: random.Random) -> Features:
     return features
 
 
-def _other(value: Any, name: str, differs: bool, options: dict[str, list[str]], chance: random.Random) -> Any:
+def _other_value(value: Any, name: str, differs: bool, options: dict[str, list[str]], chance: random.Random) -> Any:
     """A value that counts as another, or one that is another and does not count."""
     if value is None:
         return None
@@ -259,25 +263,25 @@ def _other(value: Any, name: str, differs: bool, options: dict[str, list[str]], 
     return f"Otherwise {value}"[:200] if differs else f" {value.upper()}"
 
 
-def _rerun(model: Model, data: DataBucket, countries: list[str]) -> dict[str, Any]:
+def _rerun_partitions(model: Model, data: DataBucket, countries: list[str]) -> dict[str, Any]:
     """What `llm_extractions` does, for every partition whose prompt differs."""
     prompts, totals = model.prompts(), Counter[str]()
     cost = 0.0
     features: Features = {}
     extractor = model.extractor(prompts)
-    for partition in partitions(countries):
+    for partition in partitions_of(countries):
         raw = data.tables().read("raw_interactions", partition)
         assert raw is not None
         needed, requests = plan(raw, prompts, model.capabilities())
         kept = data.ledger(partition.folder).read()
-        session = run(Work(partition, model, data, prompts, needed, requests), extractor)
+        session = run_extraction(Work(partition, model, data, prompts, needed, requests), extractor)
         features |= {item.interaction_id: session.outcomes[item.request_hash].answer for item in needed}
         cost += session.cost_usd
         totals.update(asked=len(session.asked), kept=len(kept.keys() & requests.keys()), requests=len(requests))
     return {"features": features, "cost_usd": cost, **totals}
 
 
-def _differing(before: dict[str, Any] | None, after: dict[str, Any] | None) -> set[str]:
+def _differing_features(before: dict[str, Any] | None, after: dict[str, Any] | None) -> set[str]:
     """The features that changed."""
     if before is None or after is None:
         return set() if before is after else set(ANSWER_FIELDS)
@@ -287,10 +291,10 @@ def _differing(before: dict[str, Any] | None, after: dict[str, Any] | None) -> s
     return far | other | ({"summary"} if said != says else set())
 
 
-def _rows(found: Preview, truth: dict[str, set[str]]) -> list[dict[str, Any]]:
+def _rows_with_truth(found: Preview, truth: dict[str, set[str]]) -> list[dict[str, Any]]:
     """Each estimate for all and for a country beside the truth."""
     country_of = {
-        document(number + 1_000 * place, country)["interaction_id"]: country
+        make_document(number + 1_000 * place, country)["interaction_id"]: country
         for country, languages in STRATA.items()
         for place, count in enumerate(languages.values())
         for number in range(count)

@@ -23,10 +23,10 @@ from cs_features.environments import PROMPTS_OF_THE_PROJECT, settings
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompting import build_request
 from cs_features.extraction.prompts import Prompts, load_prompts
-from cs_features.local.bench.children import Job, alone, announce_and_wait, stack_of
-from cs_features.local.bench.figures import Figure, Say, at_least, exactly, percent
+from cs_features.local.bench.children import Job, announce_and_wait, run_alone, serve_stack
+from cs_features.local.bench.figures import Figure, Say, as_percent, at_least, equal_to
 from cs_features.local.converse import ConverseRequest, Reply
-from cs_features.local.provision import provision
+from cs_features.local.provision import provision_account
 from cs_features.local.scripted import Script, ScriptedAnswerer, sha256
 from cs_features.local.stack import LocalStack
 from cs_features.quality import evaluation
@@ -42,13 +42,13 @@ IN_USE, CANDIDATE = "in use", "candidate"
 SETTINGS = {"CS_FEATURES_REQUESTS_PER_MINUTE": "600000"}  # finding a quota is another scenario's business
 
 
-def quality(quick: bool, say: Say) -> list[Figure]:
+def measure_quality(quick: bool, say: Say) -> list[Figure]:
     draws = QUICK_DRAWS if quick else DRAWS
     seen: list[dict[str, Any]] = []
-    with stack_of(Job(serve)) as service:
+    with serve_stack(Job(serve_planted)) as service:
         while len(seen) < draws:
             count = min(DRAWS_A_PROCESS, draws - len(seen))
-            seen += alone(service, Job(measure, {"first": len(seen), "count": count}, SETTINGS), 1_200)
+            seen += run_alone(service, Job(measure_draws, {"first": len(seen), "count": count}, SETTINGS), 1_200)
             say(f"{len(seen)} of {draws} draws")
     return figures_of(seen)
 
@@ -66,58 +66,58 @@ def figures_of(seen: Sequence[Mapping[str, Any]]) -> list[Figure]:
     return [
         at_least(
             "accuracy intervals that cover the planted accuracy",
-            _share(accuracy),
+            _hit_share(accuracy),
             0.93,
-            percent,
+            as_percent,
             f"{len(seen)} draws, {sum(each['calls'] for each in seen):,} calls",
         ),
-        _lowest("the same, worst language", accuracy, ["language"]),
-        _lowest("the same, worst language and field", accuracy, ["language", "field"]),
-        Figure("macro-F1 intervals that cover the planted one", percent(_share(macro_f1)), _share(macro_f1)),
-        exactly(
+        _lowest_cell("the same, worst language", accuracy, ["language"]),
+        _lowest_cell("the same, worst language and field", accuracy, ["language", "field"]),
+        Figure("macro-F1 intervals that cover the planted one", as_percent(_hit_share(macro_f1)), _hit_share(macro_f1)),
+        equal_to(
             "a 5-point drop called better, of all comparisons",
             verdicts["better"],
             0,
             f"{verdicts['worse']:,} worse, {verdicts['inconclusive']:,} inconclusive",
         ),
-        Figure("the same drop called worse, accuracy in all languages together", percent(told), told),
+        Figure("the same drop called worse, accuracy in all languages together", as_percent(told), told),
     ]
 
 
-def _share(covered: pl.DataFrame) -> float:
+def _hit_share(covered: pl.DataFrame) -> float:
     return float(covered["hit"].sum()) / covered.height
 
 
-def _lowest(what: str, covered: pl.DataFrame, by: list[str]) -> Figure:
+def _lowest_cell(what: str, covered: pl.DataFrame, by: list[str]) -> Figure:
     cells = covered.group_by(by).agg(pl.col("hit").mean()).sort("hit", *by)
     where = " ".join(cells.row(0)[:-1])
-    return Figure(what, f"{percent(cells['hit'][0])} ({where}, of {cells.height})", cells["hit"][0])
+    return Figure(what, f"{as_percent(cells['hit'][0])} ({where}, of {cells.height})", cells["hit"][0])
 
 
-def measure(first: int, count: int) -> list[dict[str, Any]]:
+def measure_draws(first: int, count: int) -> list[dict[str, Any]]:
     """In a client process: `count` draws, the first of which has the number `first`."""
     services = build_services(settings())
     model = services.model
     items = load_golden(model.prompts_dir, model.prompts())
-    return [draw(number, items, model, services.data) for number in range(first, first + count)]
+    return [ask_draw(number, items, model, services.data) for number in range(first, first + count)]
 
 
-def draw(number: int, items: list[GoldenItem], model: Model, data: DataBucket) -> dict[str, Any]:
+def ask_draw(number: int, items: list[GoldenItem], model: Model, data: DataBucket) -> dict[str, Any]:
     """Ask both prompts of a draw; which intervals cover what was planted, and what the gate says of the drop."""
     frames, calls = {}, 0
     for side in (IN_USE, CANDIDATE):
         with TemporaryDirectory(prefix="cs-features-draw-") as folder:
-            prompts = _marked(model.prompts_dir, Path(folder) / "prompts", number, side)
+            prompts = _mark_prompts(model.prompts_dir, Path(folder) / "prompts", number, side)
             asked = answers_of(items, replace(model, prompts_dir=prompts), data, lambda *_: None)
         frames[side], calls = asked.frame, calls + asked.calls
     intervals = []
     for row in evaluation.quality(frames[IN_USE], ("language",)).iter_rows(named=True):
         if row["measure"] in ("accuracy", "macro_f1"):
             labels = [item.labels[row["field"]] for item in items if item.language == row["language"]]
-            values = len(_values(model.prompts(), row["field"]))
-            planted = _planted_value(row["measure"], rate_of(number, IN_USE, row["language"]), labels, values)
+            values = len(_enum_values(model.prompts(), row["field"]))
+            in_the_long_run = _planted_value(row["measure"], rate_of(number, IN_USE, row["language"]), labels, values)
             where = {name: row[name] for name in ("language", "field", "measure")}
-            intervals.append({**where, "hit": row["low"] <= planted <= row["high"]})
+            intervals.append({**where, "hit": row["low"] <= in_the_long_run <= row["high"]})
     comparisons = [
         {"language": each.language, "measure": each.measure, "verdict": each.verdict}
         for each in compare(frames[IN_USE], frames[CANDIDATE])
@@ -125,7 +125,7 @@ def draw(number: int, items: list[GoldenItem], model: Model, data: DataBucket) -
     return {"intervals": intervals, "comparisons": comparisons, "calls": calls}
 
 
-def _marked(prompts: Path, copy: Path, number: int, side: str) -> Path:
+def _mark_prompts(prompts: Path, copy: Path, number: int, side: str) -> Path:
     """A copy of the prompts that says which draw it is: the endpoint reads it, and no ledger has its answers."""
     shutil.copytree(prompts, copy, ignore=shutil.ignore_patterns("golden"))
     instructions = copy / "instructions.md"
@@ -151,7 +151,7 @@ def rate_of(number: int, side: str, language: str) -> float:
     return rate + DROP if side == CANDIDATE else rate
 
 
-def planted(number: int, side: str, item: GoldenItem, prompts: Prompts) -> dict[str, Any]:
+def planted_answer(number: int, side: str, item: GoldenItem, prompts: Prompts) -> dict[str, Any]:
     """What a draw's prompt answers to an item: its labels, each wrong by itself at the language's rate."""
     rng = random.Random(f"{number}/{side}/{item.id}")
     rate = rate_of(number, side, item.language)
@@ -159,14 +159,14 @@ def planted(number: int, side: str, item: GoldenItem, prompts: Prompts) -> dict[
     if rng.random() < rate:
         answer["summary"] = "Klant vraagt iets en krijgt geen antwoord."
     for name in CATEGORICAL:
-        wrong = [value for value in _values(prompts, name) if value != item.labels[name]]
+        wrong = [value for value in _enum_values(prompts, name) if value != item.labels[name]]
         answer[name] = rng.choice(wrong) if rng.random() < rate else item.labels[name]
     for name in SCORES:
         answer[name] = round(rng.random(), 2) if rng.random() < rate else item.labels[name]
     return answer
 
 
-def _values(prompts: Prompts, name: str) -> Sequence[str]:
+def _enum_values(prompts: Prompts, name: str) -> Sequence[str]:
     values: Sequence[str] = prompts.tool["toolSpec"]["inputSchema"]["json"]["properties"][name]["enum"]
     return values
 
@@ -178,16 +178,16 @@ class PlantedAnswerer(ScriptedAnswerer):
         super().__init__()
         self._prompts = load_prompts(PROMPTS_OF_THE_PROJECT)
         self._items = load_golden(PROMPTS_OF_THE_PROJECT, self._prompts)
-        self._script_of = lru_cache(maxsize=4)(self._made)
+        self._script_of = lru_cache(maxsize=4)(self._make_script)
 
     async def answer(self, request: ConverseRequest) -> Reply:
         if named := re.search(rf"^Draw (\d+), ({IN_USE}|{CANDIDATE})\.$", request.system_text, re.M):
             self.script = self._script_of(int(named[1]), named[2], request.model_id)
         return await super().answer(request)
 
-    def _made(self, number: int, side: str, model_id: str) -> Script:
+    def _make_script(self, number: int, side: str, model_id: str) -> Script:
         labels = {
-            sha256(user_text(self._prompts, model_id, item)): planted(number, side, item, self._prompts)
+            sha256(user_text(self._prompts, model_id, item)): planted_answer(number, side, item, self._prompts)
             for item in self._items
         }
         return Script(labels=labels)
@@ -199,8 +199,8 @@ def user_text(prompts: Prompts, model_id: str, item: GoldenItem) -> str:
     return text
 
 
-def serve(state: str) -> None:
+def serve_planted(state: str) -> None:
     """In a process of its own: the local AWS with a model that errs as planted."""
     with LocalStack(None, answerer=PlantedAnswerer()) as stack:
-        provision(stack.environment)
+        provision_account(stack.environment)
         announce_and_wait(stack, state)

@@ -14,10 +14,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cs_features.local.bench.children import Job, together
-from cs_features.local.bench.client import FirstAsked, document, run, work_on
-from cs_features.local.bench.endpoint import Stats, endpoint, plain_bedrock
-from cs_features.local.bench.figures import Figure, Say, at_least, at_most, exactly, percent
+from cs_features.local.bench.children import Job, run_together
+from cs_features.local.bench.client import FirstAsked, make_document, run_extraction, work_on
+from cs_features.local.bench.endpoint import Stats, plain_bedrock, start_endpoint
+from cs_features.local.bench.figures import Figure, Say, as_percent, at_least, at_most, equal_to
 
 QUOTA = 1_200  # requests a minute
 THREADS = 32
@@ -41,46 +41,46 @@ class Seen:
     seconds: float
 
 
-def quota(quick: bool, say: Say) -> list[Figure]:
+def measure_quota(quick: bool, say: Say) -> list[Figure]:
     count = 300 if quick else 2_000
     stated = {"CS_FEATURES_REQUESTS_PER_MINUTE": str(QUOTA)}
-    measure = partial(_measure, skip_s=4 if quick else 10, say=say)
-    ours = [Job(ask, {"country": "NL", "count": count})]
+    measure = partial(_measure_run, skip_s=4 if quick else 10, say=say)
+    ours = [Job(ask_with_engine, {"country": "NL", "count": count})]
 
-    one = measure("stated quota, one process", [Job(ask, ours[0].arguments, stated)])
+    one = measure("stated quota, one process", [Job(ask_with_engine, ours[0].arguments, stated)])
     found = measure("quota to be found", ours)
     countries = ("NL", "FR", "ES", "PL")
     four = measure(
         "stated quota, four processes",
-        [Job(ask, {"country": country, "count": count // 4}, stated) for country in countries],
+        [Job(ask_with_engine, {"country": country, "count": count // 4}, stated) for country in countries],
     )
     figures = [
-        *_held("stated", one, count, 0.98, 0.005),
-        *_held("found", found, count, 0.93, 0.02),
-        *_held("stated, 4 processes", four, count // 4 * 4, 0.96, 0.01),
+        *_figures_of("stated", one, count, 0.98, 0.005),
+        *_figures_of("found", found, count, 0.93, 0.02),
+        *_figures_of("stated, 4 processes", four, count // 4 * 4, 0.96, 0.01),
     ]
     for mode in ("standard", "adaptive"):
         seen = measure(f"plain boto3, {mode}", [Job(ask_plainly, {"country": "NL", "count": count, "mode": mode})])
-        text = f"{percent(seen.share)} used, {percent(seen.throttled)} throttled, {seen.failed} failed for good"
+        text = f"{as_percent(seen.share)} used, {as_percent(seen.throttled)} throttled, {seen.failed} failed for good"
         text += f" ({seen.faults} faults met), {seen.seconds:.0f} s in all"
         figures.append(Figure(f"boto3 {mode}, {THREADS} threads", text, seen.share))
     return figures
 
 
-def _held(what: str, seen: Seen, count: int, share: float, throttled: float) -> list[Figure]:
+def _figures_of(what: str, seen: Seen, count: int, share: float, throttled: float) -> list[Figure]:
     return [
-        at_least(f"{what}: quota used", seen.share, share, percent, f"{seen.seconds:.0f} s in all"),
-        at_most(f"{what}: calls throttled", seen.throttled, throttled, percent),
-        exactly(f"{what}: answered", seen.answered, count),
+        at_least(f"{what}: quota used", seen.share, share, as_percent, f"{seen.seconds:.0f} s in all"),
+        at_most(f"{what}: calls throttled", seen.throttled, throttled, as_percent),
+        equal_to(f"{what}: answered", seen.answered, count),
     ]
 
 
-def _measure(what: str, jobs: Sequence[Job], *, skip_s: float, say: Say) -> Seen:
+def _measure_run(what: str, jobs: Sequence[Job], *, skip_s: float, say: Say) -> Seen:
     say(what)
-    with endpoint(QUOTA, **SERVICE) as service:
-        samples = [service.stats()]
-        results = together(service, jobs, 600, lambda: samples.append(service.stats()))
-        end = service.stats()
+    with start_endpoint(QUOTA, **SERVICE) as service:
+        samples = [service.read_stats()]
+        results = run_together(service, jobs, 600, lambda: samples.append(service.read_stats()))
+        end = service.read_stats()
     share = share_used(samples, skip_s, max(result["last_first_asked"] for result in results))
     return Seen(
         share=share,
@@ -99,25 +99,25 @@ def share_used(samples: Sequence[Stats], skip_s: float, until: float) -> float:
     if len(window) < 2:
         return 0.0
     seconds = window[-1].time - window[0].time
-    return (window[-1].admitted - window[0].admitted) / (seconds * QUOTA / 60)
+    return (window[-1].calls_admitted - window[0].calls_admitted) / (seconds * QUOTA / 60)
 
 
-def ask(country: str, count: int) -> dict[str, Any]:
+def ask_with_engine(country: str, count: int) -> dict[str, Any]:
     """In a client process: a partition through our engine, with its ledger."""
-    work = work_on(country, [document(number, country) for number in range(count)])
+    work = work_on(country, [make_document(number, country) for number in range(count)])
     asked = FirstAsked()
-    session = run(work, asked.watching(work.model.extractor(work.prompts)))
-    return _result(list(asked.moments.values()), len(session.outcomes) - session.failed, session.failed)
+    session = run_extraction(work, asked.watch_calls(work.model.extractor(work.prompts)))
+    return _client_result(list(asked.moments.values()), len(session.outcomes) - session.failed, session.failed)
 
 
 def ask_plainly(country: str, count: int, mode: str) -> dict[str, Any]:
     """In a client process: the same requests by boto3 in a pool of threads, with botocore's own retries."""
-    work = work_on(country, [document(number, country) for number in range(count)])
+    work = work_on(country, [make_document(number, country) for number in range(count)])
     client = plain_bedrock(retries={"mode": mode}, max_pool_connections=THREADS)
     asked = FirstAsked()
 
-    def call(request: dict[str, Any]) -> bool:
-        asked.note(request)
+    def call_once(request: dict[str, Any]) -> bool:
+        asked.note_request(request)
         try:
             client.converse(**request)
         except (ClientError, BotoCoreError):
@@ -125,11 +125,11 @@ def ask_plainly(country: str, count: int, mode: str) -> dict[str, Any]:
         return True
 
     with ThreadPoolExecutor(THREADS) as pool:
-        answered = sum(pool.map(call, work.requests.values()))
-    return _result(list(asked.moments.values()), answered, count - answered)
+        answered = sum(pool.map(call_once, work.requests.values()))
+    return _client_result(list(asked.moments.values()), answered, count - answered)
 
 
-def _result(moments: list[float], answered: int, failed: int) -> dict[str, Any]:
+def _client_result(moments: list[float], answered: int, failed: int) -> dict[str, Any]:
     return {
         "last_first_asked": max(moments),
         "seconds": time.monotonic() - min(moments),

@@ -9,10 +9,10 @@ import sys
 import time
 from typing import Any
 
-from cs_features.local.bench.children import Job, alone
-from cs_features.local.bench.client import DAY, POISON, document
-from cs_features.local.bench.endpoint import endpoint
-from cs_features.local.bench.figures import Figure, Say, at_least, at_most, exactly
+from cs_features.local.bench.children import Job, run_alone
+from cs_features.local.bench.client import DAY, POISON, make_document
+from cs_features.local.bench.endpoint import start_endpoint
+from cs_features.local.bench.figures import Figure, Say, at_least, at_most, equal_to
 from cs_features.partitions import Partition
 from cs_features.schemas import Reason
 
@@ -23,20 +23,22 @@ FILE_ROWS = 2_500
 MIB = 1024 * 1024
 
 
-def rows(quick: bool, say: Say) -> list[Figure]:
+def measure_rows(quick: bool, say: Say) -> list[Figure]:
     count = 2_000 if quick else 20_000
     faults = {"500": 0.004, "503": 0.004, "408": 0.002}
-    with endpoint(poison=POISON, malformed_rate=0.01, faults=faults) as service:
-        ids, poisoned = _land(service.s3(), count)
+    with start_endpoint(poison=POISON, malformed_rate=0.01, faults=faults) as service:
+        ids, poisoned = _land_documents(service.s3_client(), count)
         said = [time.monotonic()]
 
-        def look() -> None:
+        def report_progress() -> None:
             if time.monotonic() - said[0] > 20:
                 said[0] = time.monotonic()
-                say(f"{service.stats().answered} calls answered")
+                say(f"{service.read_stats().answered} calls answered")
 
-        result = alone(service, Job(process, settings={"CS_FEATURES_MAX_COST_USD": "1000"}), 1_200, look)
-        tables = service.tables()
+        result = run_alone(
+            service, Job(process_partition, settings={"CS_FEATURES_MAX_COST_USD": "1000"}), 1_200, report_progress
+        )
+        tables = service.open_tables()
         validated = tables.read("validated_features", PARTITION)
         rejected = tables.read("rejected_records", PARTITION)
         stored = tables.read("feature_store", PARTITION)
@@ -56,11 +58,11 @@ def rows(quick: bool, say: Say) -> list[Figure]:
             lambda value: f"{100 * value:.3f} %",
             f"{len(good & well_formed)} of {len(well_formed)}",
         ),
-        exactly(
+        equal_to(
             "poison rows rejected", rejected.filter(rejected["interaction_id"].is_in(poisoned)).height, len(poisoned)
         ),
-        exactly("neither validated nor rejected with a reason", len(missing), 0, f"rejected: {reasons}"),
-        exactly("in the feature store, of those validated", stored.height if stored is not None else 0, len(good)),
+        equal_to("neither validated nor rejected with a reason", len(missing), 0, f"rejected: {reasons}"),
+        equal_to("in the feature store, of those validated", stored.height if stored is not None else 0, len(good)),
         Figure(
             "the job",
             "; ".join(["succeeded" if result["success"] else "FAILED", *result["problems"]]),
@@ -71,10 +73,10 @@ def rows(quick: bool, say: Say) -> list[Figure]:
     ]
 
 
-def _land(s3: Any, count: int) -> tuple[list[str], set[str]]:
+def _land_documents(s3: Any, count: int) -> tuple[list[str], set[str]]:
     """Land `count` documents in files of a few thousand; returns all ids, and those of the poison rows."""
     bad = set(random.Random(3).sample(range(count), POISON_ROWS))
-    documents = [document(number, COUNTRY, poisoned=number in bad) for number in range(count)]
+    documents = [make_document(number, COUNTRY, poisoned=number in bad) for number in range(count)]
     for start in range(0, count, FILE_ROWS):
         body = "\n".join(json.dumps(each) for each in documents[start : start + FILE_ROWS])
         key = f"interactions/{PARTITION.folder}/chats-{start:06}.jsonl"
@@ -83,7 +85,7 @@ def _land(s3: Any, count: int) -> tuple[list[str], set[str]]:
     return ids, {ids[number] for number in bad}
 
 
-def process() -> dict[str, Any]:
+def process_partition() -> dict[str, Any]:
     """In a client process: `process_interactions` for the partition, as Dagster runs it."""
     import dagster as dg
 

@@ -37,11 +37,11 @@ class Tally:
 
 
 def tally_of(service: Endpoint, partition: Partition) -> Tally:
-    s3, tables = service.s3(), service.tables()
-    validated = _rows(tables, "validated_features", partition)
-    rejected = _rows(tables, "rejected_records", partition)
+    s3, tables = service.s3_client(), service.open_tables()
+    validated = _read_rows(tables, "validated_features", partition)
+    rejected = _read_rows(tables, "rejected_records", partition)
     # Which document stands at each place; the same content under the same id is the same document.
-    content_at = dict(_landed(s3, partition))
+    content_at = dict(_landed_documents(s3, partition))
     by_row = {content[:2]: content for content in content_at.values() if len(content) == 3}
     doors = Counter(content_at.get((row["source_uri"], row["source_line"]), "none") for row in rejected)
     # A broken document's customer stands for no document: if it were validated, that is one row too many.
@@ -53,19 +53,19 @@ def tally_of(service: Endpoint, partition: Partition) -> Tally:
         duplicates=duplicates,
         lost=sum(doors[content] == 0 for content in contents),
         doubled=sum(count - (content != "none") for content, count in doors.items() if count),
-        untyped=sum(not _typed(row) for row in rejected),
+        untyped=sum(not _has_typed_reason(row) for row in rejected),
         holds=len(content_at) == len(validated) + len(rejected) + duplicates,
         reasons=Counter(row["reason"] for row in rejected),
         validated=validated,
     )
 
 
-def _rows(tables: Tables, table: str, partition: Partition) -> list[dict[str, Any]]:
+def _read_rows(tables: Tables, table: str, partition: Partition) -> list[dict[str, Any]]:
     frame = tables.read(table, partition)
     return [] if frame is None else frame.to_dicts()
 
 
-def _typed(row: dict[str, Any]) -> bool:
+def _has_typed_reason(row: dict[str, Any]) -> bool:
     known = {reason.value: reason for reason in Reason}.get(row["reason"])
     return known is not None and known.stage == row["stage"] and bool(row["detail"])
 
@@ -73,7 +73,7 @@ def _typed(row: dict[str, Any]) -> bool:
 Content = tuple[Any, ...]
 
 
-def _landed(s3: Any, partition: Partition) -> Iterator[tuple[tuple[str, int], Content]]:
+def _landed_documents(s3: Any, partition: Partition) -> Iterator[tuple[tuple[str, int], Content]]:
     """((uri, line), what the document is): (id, customer, content), or its place when it has no id."""
     pages = s3.get_paginator("list_objects_v2").paginate(
         Bucket="cs-landing", Prefix=f"interactions/{partition.folder}/"
@@ -83,11 +83,11 @@ def _landed(s3: Any, partition: Partition) -> Iterator[tuple[tuple[str, int], Co
             continue
         body = s3.get_object(Bucket="cs-landing", Key=key)["Body"].read()
         uri = f"s3://cs-landing/{key}"
-        for line, text in _texts(key, body):
-            yield (uri, line), _identity(text) or (uri, line)
+        for line, text in _split_texts(key, body):
+            yield (uri, line), _content_of(text) or (uri, line)
 
 
-def _identity(text: bytes | None) -> Content | None:
+def _content_of(text: bytes | None) -> Content | None:
     try:
         found = json.loads(text or b"")
     except ValueError:
@@ -98,7 +98,7 @@ def _identity(text: bytes | None) -> Content | None:
     return found["interaction_id"], customer, json.dumps(found, sort_keys=True)
 
 
-def _texts(key: str, body: bytes) -> list[tuple[int, bytes | None]]:
+def _split_texts(key: str, body: bytes) -> list[tuple[int, bytes | None]]:
     """(line, document) of a file; None for what cannot be had out of it."""
     if key.endswith(".json"):
         return [(1, body)]
@@ -128,11 +128,11 @@ def online_differences(service: Endpoint, tallies: list[Tally]) -> int:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         query = "SELECT identifier, record FROM online WHERE feature_group = ? AND record IS NOT NULL"
         online = {key: json.loads(record) for key, record in database.execute(query, (GROUP,))}
-    differing = sum(not _same(expected[key], online[key]) for key in expected.keys() & online.keys())
+    differing = sum(not _has_same_values(expected[key], online[key]) for key in expected.keys() & online.keys())
     return len(expected.keys() ^ online.keys()) + differing
 
 
-def _same(row: dict[str, Any], record: dict[str, str]) -> bool:
+def _has_same_values(row: dict[str, Any], record: dict[str, str]) -> bool:
     """Whether a record has each value of a row, and no more."""
     values: dict[str, Any] = dict(record)
     for name in values.keys() & {"urgency_score", "csat_indicator"}:
