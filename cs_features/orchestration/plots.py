@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cs_features.monitoring.drift import LENGTHS, Distribution
+from cs_features.monitoring.distributions import LENGTHS, Distribution
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ MAX_BARS = 15
 BINS = 20
 
 
-def confusion(counts: pl.DataFrame, title: str) -> str:
+def draw_confusion(counts: pl.DataFrame, title: str) -> str:
     """Markdown of a heat map: a row a label, a column an answer, each row's share as its shade.
 
     `counts` has the column `label` and, for each value answered, a column of counts. Right answers lie on the diagonal.
@@ -37,7 +37,7 @@ def confusion(counts: pl.DataFrame, title: str) -> str:
     answers = [*labels, *sorted(set(answered) - set(labels))]
     table = [[row[name] if name in answered else 0 for name in answers] for row in counts.iter_rows(named=True)]
     size = 2.4 + 0.42 * len(answers), 1.8 + 0.34 * len(labels)
-    figure, axes = _figure(size, title)
+    figure, axes = _make_figure(size, title)
     shares = [[count / max(sum(row), 1) for count in row] for row in table]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for y, row in enumerate(table):
@@ -48,17 +48,17 @@ def confusion(counts: pl.DataFrame, title: str) -> str:
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="answer", ylabel="label")
     axes.tick_params(length=0)
-    return _markdown(figure, title)
+    return _embed_as_markdown(figure, title)
 
 
-def distributions(panels: Sequence[Distribution], title: str, marked: frozenset[str] = frozenset()) -> str:
+def draw_distributions(panels: Sequence[Distribution], title: str, marked: frozenset[str] = frozenset()) -> str:
     """Markdown of a panel a feature, the week against the baseline; those of the `marked` features stand out."""
     columns = 3
     rows = -(-len(panels) // columns)
-    figure, _ = _figure((11.0, 0.7 + 2.7 * rows), title, axes=False)
+    figure, _ = _make_figure((11.0, 0.7 + 2.7 * rows), title, axes=False)
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes, panel in zip(grid, panels, strict=False):
-        (_steps if panel.ordered else _bars)(axes, panel)
+        (_draw_steps if panel.is_ordered else _draw_bars)(axes, panel)
         drifted = panel.feature in marked
         name = f"length of {panel.feature}" if panel.feature in LENGTHS else panel.feature
         axes.set_title(
@@ -71,12 +71,12 @@ def distributions(panels: Sequence[Distribution], title: str, marked: frozenset[
         axes.set_visible(False)
     if len(panels):
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
-    return _markdown(figure, title)
+    return _embed_as_markdown(figure, title)
 
 
-def _bars(axes: "Axes", panel: Distribution) -> None:
+def _draw_bars(axes: "Axes", panel: Distribution) -> None:
     """Shares of the categories, the largest on top; what there is no room for is one bar."""
-    week, baseline = _shares(panel.week), _shares(panel.baseline)
+    week, baseline = _share_counts(panel.week), _share_counts(panel.baseline)
     bars = sorted(zip(panel.values, week, baseline, strict=True), key=lambda bar: -max(bar[1:]))
     if len(bars) > MAX_BARS:
         rest = bars[MAX_BARS - 1 :]
@@ -93,7 +93,7 @@ def _bars(axes: "Axes", panel: Distribution) -> None:
     axes.xaxis.set_major_formatter("{x:.0%}")
 
 
-def _steps(axes: "Axes", panel: Distribution) -> None:
+def _draw_steps(axes: "Axes", panel: Distribution) -> None:
     """Histograms with the same bins: of [0, 1], or of lengths up to the longest."""
     values = [float(value) for value in panel.values]
     highest = max([1.0, *values])
@@ -101,7 +101,7 @@ def _steps(axes: "Axes", panel: Distribution) -> None:
 
     def heights(counts: Any) -> list[float]:
         found = [0.0] * BINS
-        for value, share in zip(values, _shares(counts), strict=True):
+        for value, share in zip(values, _share_counts(counts), strict=True):
             found[min(int(value / highest * BINS), BINS - 1)] += share
         return found
 
@@ -111,11 +111,11 @@ def _steps(axes: "Axes", panel: Distribution) -> None:
     axes.set_xlabel("characters" if panel.feature in LENGTHS else "")
 
 
-def _shares(counts: Any) -> list[float]:
+def _share_counts(counts: Any) -> list[float]:
     return [float(count) / max(float(counts.sum()), 1.0) for count in counts]
 
 
-def _figure(size: tuple[float, float], title: str, *, axes: bool = True) -> tuple["Figure", Any]:
+def _make_figure(size: tuple[float, float], title: str, *, axes: bool = True) -> tuple["Figure", Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
@@ -123,7 +123,7 @@ def _figure(size: tuple[float, float], title: str, *, axes: bool = True) -> tupl
     return figure, figure.subplots() if axes else None
 
 
-def png(figure: "Figure") -> bytes:
+def encode_png(figure: "Figure") -> bytes:
     """The figure in 128 colours, half of the size: every picture is in a row of Dagster's event log."""
     from PIL import Image
 
@@ -133,5 +133,5 @@ def png(figure: "Figure") -> bytes:
     return small.getvalue()
 
 
-def _markdown(figure: "Figure", title: str) -> str:
-    return f"![{title}](data:image/png;base64,{base64.b64encode(png(figure)).decode()})"
+def _embed_as_markdown(figure: "Figure", title: str) -> str:
+    return f"![{title}](data:image/png;base64,{base64.b64encode(encode_png(figure)).decode()})"

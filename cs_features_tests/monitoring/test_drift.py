@@ -12,16 +12,15 @@ from hypothesis import strategies as st
 
 from cs_features.extraction.prompts import load_prompts
 from cs_features.monitoring import drift
+from cs_features.monitoring.distributions import COLUMNS, FEATURES, MIX, SCORES, count_distributions
 from cs_features.monitoring.drift import (
     ALPHA,
     BASELINE_WEEKS,
-    COLUMNS,
-    FEATURES,
-    MIX,
     RELEVANT,
-    distributions,
-    told,
-    verdicts,
+    adjust_by_holm,
+    find_new_versions,
+    judge_drift,
+    summarize_verdicts,
 )
 from cs_features.schemas import features_schema
 from cs_features_tests.support.customers import DAYS, FIRST, MONDAY, WEEK, customers, moved, usual
@@ -30,7 +29,7 @@ from cs_features_tests.support.lab import PROMPTS
 
 def of(week: pl.DataFrame, baseline: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """The verdicts by feature."""
-    return {row["feature"]: row for row in verdicts(*distributions(week, baseline)).iter_rows(named=True)}
+    return {row["feature"]: row for row in judge_drift(*count_distributions(week, baseline)).iter_rows(named=True)}
 
 
 def drifted(week: pl.DataFrame, baseline: pl.DataFrame) -> set[str]:
@@ -38,7 +37,7 @@ def drifted(week: pl.DataFrame, baseline: pl.DataFrame) -> set[str]:
 
 
 def line(week: pl.DataFrame, baseline: pl.DataFrame) -> str:
-    return told(verdicts(*distributions(week, baseline)), drift.new_versions(week, baseline))
+    return summarize_verdicts(judge_drift(*count_distributions(week, baseline)), find_new_versions(week, baseline))
 
 
 # --- how often it is wrong --------------------------------------------------------------------
@@ -61,6 +60,13 @@ def test_a_country_in_which_nothing_changes_is_left_alone_in_99_of_100_weeks(
     alarms = sum(bool(drifted(*customers(seed, 100, spread=spread, memory=memory))) for seed in range(100))
     # Of 100 weeks one is promised; more than five would come of that in one trial of 2,000.
     assert alarms <= 5
+
+
+def test_days_that_remember_each_other_for_weeks_are_no_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a storm customers were angry for a fortnight, and after it calm for another: rearranged days forget that,
+    and every such week was called. Four weeks of four are, when the distances are not stretched."""
+    monkeypatch.setattr(drift, "REARRANGEMENTS", 1_999)
+    assert [drifted(*customers(seed, spread=0.3, memory=0.9)) for seed in range(4)] == [set()] * 4
 
 
 def test_an_outage_day_is_no_drift() -> None:
@@ -142,9 +148,7 @@ def everyone_alike(days: int, rows_a_day: int) -> pl.DataFrame:
     return (
         pl.DataFrame({"event_time": [first + timedelta(days=day) for day in range(days)]})
         .select(pl.col("event_time").cast(COLUMNS["event_time"]).repeat_by(rows_a_day).explode())
-        .with_columns(
-            **{name: pl.lit(text) for name, text in texts.items()}, **{name: pl.lit(0.5) for name in drift.SCORES}
-        )
+        .with_columns(**{name: pl.lit(text) for name, text in texts.items()}, **{name: pl.lit(0.5) for name in SCORES})
         .select(*COLUMNS)
     )
 
@@ -212,7 +216,7 @@ def test_a_prompt_or_model_that_is_new_in_the_week_is_named() -> None:
     newer = week.with_columns(prompt_version=pl.lit("3f2a"))
     assert line(newer, baseline).endswith("; new: prompt_version 3f2a")
     assert "new" not in line(week, baseline)
-    assert drift.new_versions(newer, baseline.clear()) == []
+    assert find_new_versions(newer, baseline.clear()) == []
 
 
 # --- what cannot be told ----------------------------------------------------------------------
@@ -245,13 +249,13 @@ def test_the_same_weeks_give_the_same_answer_in_any_order() -> None:
     """A warning that comes and goes with a rerun is not believed."""
     week, baseline = customers(11, 60, spread=0.15)
     mixed = week.sample(fraction=1, shuffle=True, seed=1), baseline.sample(fraction=1, shuffle=True, seed=2)
-    first, second = verdicts(*distributions(week, baseline)), verdicts(*distributions(*mixed))
+    first, second = judge_drift(*count_distributions(week, baseline)), judge_drift(*count_distributions(*mixed))
     assert first.drop("effect_same_mix").equals(second.drop("effect_same_mix"))
     assert (first["effect_same_mix"] - second["effect_same_mix"]).abs().max() < 1e-12  # type: ignore[operator]
 
 
 def test_holms_adjustment_is_that_of_the_textbook() -> None:
-    adjusted = drift._holm(np.array([0.01, 0.04, 0.03, 0.005]))
+    adjusted = adjust_by_holm(np.array([0.01, 0.04, 0.03, 0.005]))
     assert adjusted.round(6).tolist() == [0.03, 0.06, 0.06, 0.02]
 
 
@@ -264,7 +268,7 @@ def a_frame(first: date, days: int) -> st.SearchStrategy[pl.DataFrame]:
         {
             "event_time": moments,
             **{name: st.sampled_from(["a", "b", "Ω", ""]) for name in COLUMNS if COLUMNS[name] == pl.String},
-            **dict.fromkeys(drift.SCORES, st.floats(0, 1)),
+            **dict.fromkeys(SCORES, st.floats(0, 1)),
         }
     )
     # Repeated, because most frames that hypothesis makes are small.
@@ -281,10 +285,10 @@ def test_no_frames_of_the_schema_break_it(week: pl.DataFrame, baseline: pl.DataF
     """A country's first week, a week with one channel, a day with one row: Monday's run must not fail of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drift, "REARRANGEMENTS", 199)
-        frame = verdicts(*distributions(week, baseline))
+        frame = judge_drift(*count_distributions(week, baseline))
     assert frame["feature"].to_list() == [*FEATURES, *MIX]
     assert set(frame["verdict"]) <= {"drifted", "steady", "too few"}
     assert frame["effect"].is_between(0, 1 + 1e-9).all()
     assert frame["p_value"].drop_nulls().is_between(0, 1, closed="right").all()
     assert frame["week_rows"].unique().to_list() == [week.height]
-    assert told(frame, drift.new_versions(week, baseline))
+    assert summarize_verdicts(frame, find_new_versions(week, baseline))

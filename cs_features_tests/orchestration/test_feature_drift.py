@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from cs_features.monitoring import drift
+from cs_features.monitoring.distributions import FEATURES, MIX
 from cs_features.orchestration.jobs import weekly_drift
 from cs_features.orchestration.partitions import interaction_partitions, week_partitions
 from cs_features.partitions import Partition, Week
@@ -57,7 +58,7 @@ def test_a_week_that_drifted_warns_with_a_picture_and_lets_the_run_through(lab: 
     told = run.metadata("feature_drift")
     assert picture(told["distributions"]).width > 700
     assert (told["week_rows"], told["baseline_rows"]) == (week.height, baseline.height)
-    assert [record.data["feature"] for record in told["verdicts"].records] == [*drift.FEATURES, *drift.MIX]
+    assert [record.data["feature"] for record in told["verdicts"].records] == [*FEATURES, *MIX]
     assert (
         told["dagster/uri"] == f"s3://{lab.settings.data_bucket}/feature_drift/country=NL/week=2026-11-16/data.parquet"
     )
@@ -145,7 +146,7 @@ def test_a_weeks_table_is_loaded_by_its_week_and_not_by_a_day_of_the_same_name(l
         instance=lab.instance,
         resources={"io_manager": lab.resources["io_manager"]},
     )
-    assert seen == [len(drift.FEATURES + drift.MIX)]
+    assert seen == [len(FEATURES + MIX)]
 
 
 @pytest.mark.parametrize(

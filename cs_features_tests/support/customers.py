@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cs_features.monitoring import drift
-from cs_features.monitoring.drift import (
-    BASELINE_WEEKS,
-    COLUMNS,
-)
+from cs_features.monitoring.distributions import COLUMNS
+from cs_features.monitoring.drift import BASELINE_WEEKS
+from cs_features.schemas import SCORES
 
 MONDAY = date(2026, 11, 16)
 FIRST = MONDAY - timedelta(weeks=BASELINE_WEEKS)
@@ -63,7 +61,7 @@ def customers(
         reached = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)[day]
         which = (generator.random(len(day))[:, None] > reached).sum(axis=1).clip(0, len(plain) - 1)
         columns[name] = pl.Series(list(plain)).gather(which)
-    for name in drift.SCORES:
+    for name in SCORES:
         columns[name] = np.clip(generator.beta(2, 3, len(day)) + 0.2 * shocks(1)[day, 0], 0, 1)
     length = np.clip(generator.normal(120, 30, len(day)) + 30 * shocks(1)[day, 0], 1, 200).astype(int)
     columns["summary"] = pl.Series(["x" * n for n in range(201)]).gather(length)

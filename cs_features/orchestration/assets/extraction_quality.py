@@ -8,7 +8,7 @@ from cs_features.extraction.session import Session
 from cs_features.orchestration.assets.country_prompts import of_the_locale
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import locale_partitions
-from cs_features.orchestration.plots import confusion as confusion_picture
+from cs_features.orchestration.plots import draw_confusion
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Locale
 from cs_features.quality.evaluation import confusion, quality
@@ -55,7 +55,7 @@ def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: Da
             **{f"{row['field']}_{row['measure']}": float(row["value"]) for row in shares.iter_rows(named=True)},
             **{
                 f"confusion_{name}": dg.MetadataValue.md(
-                    confusion_picture(confusion(answers.frame, name), f"{name}, {locale}, {len(items)} items")
+                    draw_confusion(confusion(answers.frame, name), f"{name}, {locale}, {len(items)} items")
                 )
                 for name in CATEGORICAL
             },

@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from cs_features.monitoring import drift
+from cs_features.monitoring.distributions import COLUMNS, FEATURES, count_distributions
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import week_partitions
 from cs_features.orchestration.resources import DataBucket
@@ -49,25 +50,25 @@ DRIFT = dg.AssetCheckSpec(
 )
 def feature_drift(context: dg.AssetExecutionContext, data: DataBucket) -> Iterator[dg.MaterializeResult[pl.DataFrame]]:
     # matplotlib: most runs of this code location draw nothing.
-    from cs_features.orchestration.plots import distributions
+    from cs_features.orchestration.plots import draw_distributions
 
     country_week = Week.from_key(context.partition_key)
     tables = data.tables()
-    week = _rows(tables, country_week.days)
-    baseline = _rows(tables, country_week.before(drift.BASELINE_WEEKS))
-    counted, calendar = drift.distributions(week, baseline)
-    verdicts = drift.verdicts(counted, calendar)
-    drifted = verdicts.filter(pl.col("verdict") == "drifted")["feature"].to_list()
-    said = drift.told(verdicts, drift.new_versions(week, baseline))
+    week = _read_days(tables, country_week.days)
+    baseline = _read_days(tables, country_week.before(drift.BASELINE_WEEKS))
+    distributions, calendar = count_distributions(week, baseline)
+    verdicts = drift.judge_drift(distributions, calendar)
+    drifted = frozenset(verdicts.filter(pl.col("verdict") == "drifted")["feature"])
+    summary = drift.summarize_verdicts(verdicts, drift.find_new_versions(week, baseline))
     sizes = f"{week.height:,} interactions against {baseline.height:,}"
     title = f"{country_week}: {sizes} of the {drift.BASELINE_WEEKS} weeks before"
-    picture = dg.MetadataValue.md(distributions(counted, title, frozenset(drifted)))
-    context.log.info(f"{country_week}: {said}")
+    picture = dg.MetadataValue.md(draw_distributions(distributions, title, drifted))
+    context.log.info(f"{country_week}: {summary}")
     check = dg.AssetCheckResult(
         check_name=DRIFT.name,
-        passed=not set(drifted) & set(drift.FEATURES),
+        passed=drifted.isdisjoint(FEATURES),
         severity=dg.AssetCheckSeverity.WARN,
-        description=said,
+        description=summary,
         metadata={"distributions": picture, "drifted": len(drifted)},
     )
     # Yielded: Dagster 1.13 drops a check that is returned in a tuple, and refuses to return it in any other way.
@@ -83,9 +84,11 @@ def feature_drift(context: dg.AssetExecutionContext, data: DataBucket) -> Iterat
     )
 
 
-def _rows(tables: Tables, days: Iterable[Partition]) -> pl.DataFrame:
+def _read_days(tables: Tables, days: Iterable[Partition]) -> pl.DataFrame:
     """The days' validated features; a day without a table is no error."""
-    found = (tables.read("validated_features", day) for day in days)
-    return pl.concat(
-        [drift.COLUMNS.to_frame(), *(frame.select(*drift.COLUMNS) for frame in found if frame is not None)]
-    )
+    frames = [COLUMNS.to_frame()]
+    for day in days:
+        validated = tables.read("validated_features", day)
+        if validated is not None:
+            frames.append(validated.select(*COLUMNS))
+    return pl.concat(frames)
