@@ -257,7 +257,9 @@ _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 # Beside the answer's fields in validated_features and in the feature group.
 CONTEXT_COLUMNS = ("event_time", "customer_id", "country", "language", "channel", "model_id", "prompt_version")
-FEATURE_COLUMNS = ("interaction_id", *ANSWER_FIELDS, *CONTEXT_COLUMNS)
+FEATURE_COLUMNS = ("interaction_id", *ANSWER_FIELDS, *CONTEXT_COLUMNS)  # a record of the feature group
+# What only the table says: whether the model saw the whole text, and of which document the features are.
+VALIDATED_COLUMNS = (*FEATURE_COLUMNS, "truncated", "content_hash")
 
 
 def _column_of(rule: dict[str, Any]) -> pa.Column:
@@ -292,6 +294,9 @@ def features_schema(model: type[Extraction], country: str) -> pa.DataFrameSchema
             "channel": pa.Column(pl.String, pa.Check.isin(list(Channel.__args__))),  # type: ignore[attr-defined]
             "model_id": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
             "prompt_version": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
+            # Null in tables of versions that did not write them.
+            "truncated": pa.Column(pl.Boolean, nullable=True),
+            "content_hash": pa.Column(pl.String, nullable=True),
         },
         strict=True,
         ordered=True,

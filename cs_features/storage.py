@@ -14,6 +14,12 @@ from cs_features.partitions import AnyPartition, Partition
 from cs_features.s3 import Bucket
 
 
+def fill_missing_columns(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """The frame with nulls for the columns of `schema` that an older version of this project did not write."""
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in frame.columns]
+    return frame.with_columns(missing)
+
+
 class Tables:
     """Read and write one partition of a table; `bucket` holds them, and what lies beside them."""
 

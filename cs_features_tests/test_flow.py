@@ -22,7 +22,7 @@ from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
 from cs_features.publishing.manifest import MANIFEST_SCHEMA
-from cs_features.schemas import ANSWER_FIELDS, FEATURE_COLUMNS
+from cs_features.schemas import ANSWER_FIELDS, FEATURE_COLUMNS, VALIDATED_COLUMNS
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.lab import HAIKU_4_5, REPOSITORY, AwsAndModel, Lab, Run
 
@@ -121,7 +121,7 @@ def test_a_missing_language_is_detected_and_an_answer_says_which_prompt_and_mode
 
 
 COLUMNS = {
-    "validated_features": list(FEATURE_COLUMNS),
+    "validated_features": list(VALIDATED_COLUMNS),
     "rejected_records": [
         "interaction_id", "source_uri", "source_line", "stage", "reason", "detail", "redrivable", "payload",
         "rejected_at",

@@ -18,6 +18,7 @@ from cs_features.schemas import (
     CONTEXT_COLUMNS,
     FEATURE_COLUMNS,
     PERSONAL_DATA,
+    VALIDATED_COLUMNS,
     Reason,
     Stage,
     rejected_schema,
@@ -171,7 +172,8 @@ def test_the_columns_are_those_of_the_contract() -> None:
     assert CONTEXT_COLUMNS == (
         "event_time", "customer_id", "country", "language", "channel", "model_id", "prompt_version",
     )  # fmt: skip
-    assert list(SCHEMA.columns) == list(FEATURE_COLUMNS) == ["interaction_id", *ANSWER_FIELDS, *CONTEXT_COLUMNS]
+    assert ("interaction_id", *ANSWER_FIELDS, *CONTEXT_COLUMNS) == FEATURE_COLUMNS
+    assert tuple(SCHEMA.columns) == VALIDATED_COLUMNS == (*FEATURE_COLUMNS, "truncated", "content_hash")
     assert list(rejected_schema.columns) == [
         "interaction_id", "source_uri", "source_line", "stage", "reason", "detail", "redrivable", "payload",
         "rejected_at",

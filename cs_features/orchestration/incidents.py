@@ -14,39 +14,8 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 
 from cs_features.errors import every_error
 from cs_features.monitoring.alerts import BLIND_AFTER, Alert
-from cs_features.orchestration.assets.feature_drift import DRIFT
-from cs_features.orchestration.checks import CHECKS
+from cs_features.orchestration.checks import advice_of, rule_of, steps_of_checks
 from cs_features.orchestration.sensors.landing import MAX_TRIES, REFUSED, RETRY_AFTER, landing_sensor
-
-_SPECS = [DRIFT, *(spec for check in CHECKS for spec in check.check_specs)]
-_RULES = {spec.name: spec.description for spec in _SPECS}
-_CHECK_STEPS = {check.node_def.name for check in CHECKS}
-
-ADVICE = {
-    "quality_floor": (
-        "Below its floor: mend the country's prompt or put the old one back. Then, and where it is unknown, "
-        "materialize extraction_quality."
-    ),
-    "schema": "Nothing was published. The check lists the rules that its rows break; mend the prompt or the rule.",
-    "conservation": (
-        "Nothing was published. If objects changed during the run, the next run is right by itself; otherwise "
-        "documents were lost or doubled: compare raw_interactions with the landing folder."
-    ),
-    "one_door": "Nothing was published. Materialize validated_features again; if it repeats, it is a defect.",
-    "rejected_share": (
-        "Look at reason and detail in rejected_records. If the feed is broken, tell its owner; if the model is, "
-        "mend the prompt and run redrive_rejected."
-    ),
-    "cost_per_interaction": "Compare its tokens with the days before: longer texts, longer prompts, or another model.",
-    "prompt_cache_hits": "Is the prompt shorter than the model caches, or did it change in the middle of the run?",
-    "copied_summaries": "Its answers are worth little: look at them, and at the model that gave them.",
-    "latency_p95": "If it lasts, lower CS_FEATURES_MAX_CONCURRENCY, or ask AWS whether the model is slow.",
-    "drift": (
-        "The check's picture shows what moved. If a prompt or model is new, compare it with make evaluate; "
-        "if the mix of languages and channels explains it, no prompt is to blame."
-    ),
-    "reconciled": "landing_sensor runs these partitions again; those that differ tomorrow too are a defect.",
-}
 
 _MINUTES = " and ".join(f"{delay.seconds // 60}" for delay in RETRY_AFTER)
 
@@ -78,11 +47,11 @@ def _prospects(run: dg.DagsterRun) -> tuple[bool, str]:
 
 def _of_check(check: dg.AssetCheckEvaluation) -> tuple[str, str]:
     """(reason, advice). Of its metadata the numbers alone: texts and tables may quote a customer."""
-    rule = check.description or _RULES.get(check.check_name) or ""
+    rule = check.description or rule_of(check.check_name)
     values = {name: value.value for name, value in check.metadata.items()}
     numbers = ", ".join(f"{name} {value:g}" for name, value in values.items() if isinstance(value, (int, float)))
     reason = f"{check.check_name} of {check.asset_key.to_user_string()}: {rule}{f' ({numbers})' if numbers else ''}"
-    return reason, ADVICE.get(check.check_name, "Open the check: its description and metadata say what it found.")
+    return reason, advice_of(check.check_name)
 
 
 def _cause(events: Sequence[dg.DagsterEvent]) -> tuple[str, str]:
@@ -93,7 +62,7 @@ def _cause(events: Sequence[dg.DagsterEvent]) -> tuple[str, str]:
         error = getattr(end.event_specific_data, "error", None) if end else None
         return "run failed", _told(error) if error else (end and end.message) or "it ended without a message"
     data = step.step_failure_data
-    kind = "check crashed" if step.step_key in _CHECK_STEPS else "run failed"
+    kind = "check crashed" if step.step_key in steps_of_checks() else "run failed"
     if data.user_failure_data and data.user_failure_data.description:
         return kind, data.user_failure_data.description
     return kind, f"{step.step_key}: {_told(data.error) if data.error else 'it ended without a message'}"

@@ -25,7 +25,7 @@ def read_features(as_of: datetime | None = None, *, group: str | None = None) ->
     """One row an interaction, as the feature group knew it at `as_of` (default: now).
 
     Point-in-time correct: no row is used that was written after `as_of`, so a model trained on the
-    frame has seen no value that was not known then. Columns are those of `validated_features`;
+    frame has seen no value that was not known then. Columns are those of a record (`schemas.FEATURE_COLUMNS`);
     `event_time` is a UTC datetime, the scores are floats. SageMaker needs up to 15 minutes to write
     a record to the offline store.
 

@@ -12,7 +12,15 @@ import pandera.errors
 import pandera.polars as pa
 import polars as pl
 
-from cs_features.schemas import FEATURE_COLUMNS, Reason, rejected_schema
+from cs_features.schemas import VALIDATED_COLUMNS, Reason, rejected_schema
+from cs_features.storage import fill_missing_columns
+
+NO_ROW = "llm_extractions has no row for it: materialize llm_extractions, then validated_features"
+OTHER_CONTENT = (
+    "llm_extractions has another content of it, or does not say which: materialize llm_extractions, then "
+    "validated_features; what is in the ledger costs no call"
+)
+_CONTENT = pl.Schema({"content_hash": pl.String})
 
 # Columns whose values are free text or point at a person: never shown outside the tables.
 _PRIVATE = ("summary", "customer_id")
@@ -67,9 +75,9 @@ def split(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(validated_features, rejected_records) of one partition."""
     accepted = raw.filter(pl.col("status") == "accepted")
-    fates = accepted.join(extractions.drop("reused", "truncated", "content_hash", strict=False), on="interaction_id", how="left")
+    fates = _matched(accepted, extractions)
     answered = fates.filter(pl.col("status_right") == "answered")
-    candidates = answered.with_columns(event_time="occurred_at").select(FEATURE_COLUMNS)
+    candidates = answered.with_columns(event_time="occurred_at").select(VALIDATED_COLUMNS)
     verdict = judge(candidates, schema)
     validated = candidates.with_row_index("row").filter(~pl.col("row").is_in(verdict.failed_rows)).drop("row")
 
@@ -86,12 +94,26 @@ def split(
             _rejects(
                 unanswered,
                 pl.col("error").fill_null(Reason.NOT_EXTRACTED.value),
-                pl.col("error_detail").fill_null("llm_extractions has no row for it"),
+                pl.col("error_detail").fill_null(
+                    pl.when(pl.col("status_right").is_null() & pl.col("extracted_before"))
+                    .then(pl.lit(OTHER_CONTENT))
+                    .otherwise(pl.lit(NO_ROW))
+                ),
             ),
             _rejects(invalid, pl.lit(Reason.INVALID_FEATURES.value), pl.Series(complaints["detail"], dtype=pl.String)),
         ]
     ).with_columns(pl.lit(rejected_at).cast(pl.Datetime("us", "UTC")).alias("rejected_at"))
     return validated, rejected_schema.validate(rejected)
+
+
+def _matched(accepted: pl.DataFrame, extractions: pl.DataFrame) -> pl.DataFrame:
+    """Each accepted row beside what was extracted from its content, and whether another content of it was extracted.
+
+    Which content a row of an older version was extracted from is not known, and not known is no match.
+    """
+    known = fill_missing_columns(extractions, _CONTENT)
+    before = accepted.with_columns(pl.col("interaction_id").is_in(known["interaction_id"]).alias("extracted_before"))
+    return before.join(known.drop("reused"), on=["interaction_id", "content_hash"], how="left")
 
 
 _STAGE_OF = {reason.value: reason.stage for reason in Reason}

@@ -31,8 +31,7 @@ from cs_features.definitions import build_defs
 from cs_features.errors import AwsRefusal
 from cs_features.local.scripted import Script
 from cs_features.monitoring.alerts import BLIND_AFTER, Alert
-from cs_features.orchestration.checks import CHECKS
-from cs_features.orchestration.incidents import ADVICE, alerts_of, blindness_of
+from cs_features.orchestration.incidents import alerts_of, blindness_of
 from cs_features.orchestration.sensors import alerts as sending
 from cs_features.orchestration.sensors.landing import MAX_TRIES, REFUSED
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
@@ -290,7 +289,7 @@ def test_a_blocking_check_that_fails_is_told_with_its_rule_its_numbers_and_what_
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`1 blocking asset check failed`: which one was known to those who opened the run."""
-    monkeypatch.setattr("cs_features.orchestration.checks.count_landed", lambda _: (7, 0))
+    monkeypatch.setattr("cs_features.orchestration.checks.conservation.count_landed", lambda _: (7, 0))
     watch.fails()
     (body,) = watch.look()
     assert watch.mailbox.subjects == ["cs-features NL 2025-03-04: blocking check failed"]
@@ -305,7 +304,7 @@ def test_a_check_that_crashed_is_not_told_as_one_that_failed(watch: Watch, monke
     def crash(_: Any) -> None:
         raise KeyError(SECRET)
 
-    monkeypatch.setattr("cs_features.orchestration.checks.count_landed", crash)
+    monkeypatch.setattr("cs_features.orchestration.checks.conservation.count_landed", crash)
     watch.fails()
     (body,) = watch.look()
     assert watch.mailbox.subjects == ["cs-features NL 2025-03-04: check crashed"]
@@ -337,11 +336,6 @@ def test_two_checks_that_fail_in_one_run_are_two_incidents() -> None:
     assert [alert.reason.split(" ")[0] for alert in told] == ["latency_p95", "of_tomorrow"]
     assert len({alert.incident for alert in told}) == 2
     assert all(alert.advice for alert in told), "a check that nobody has written advice for has some, too"
-
-
-def test_the_advice_is_for_checks_that_exist() -> None:
-    """A check was renamed, and its message said from then on what the others say."""
-    assert set(ADVICE) <= {"drift", *(spec.name for check in CHECKS for spec in check.check_specs)}
 
 
 # --- sensors that cannot look -----------------------------------------------------------------

@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from cs_features.definitions import build_defs
 from cs_features.environments import settings
 from cs_features.local.scripted import Script
 from cs_features.monitoring.conservation import Balance
@@ -135,7 +136,7 @@ def test_a_check_that_crashes_blocks_too_and_is_no_verdict(day: Lab, monkeypatch
     def crash(*_: Any) -> None:
         raise ZeroDivisionError("a bug in the check")
 
-    monkeypatch.setattr(checks, "judge", crash)
+    monkeypatch.setattr(checks.features, "judge", crash)
     run = day.process(only=GATE)
     assert not run.success
     assert "schema" not in run.checks
@@ -164,6 +165,23 @@ def test_every_check_of_every_partition_is_recorded_under_its_partition(stack: A
         for each in days
     }
     assert len(recorded) == 18
+
+
+def test_every_check_says_what_it_holds_to_and_what_to_do() -> None:
+    """A check was renamed, and its mail said from then on what the mails of all others say."""
+    graph = build_defs().resolve_asset_graph()
+    specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
+    assert all(len(checks.rule_of(spec.name)) > 20 for spec in specs)
+    advice = [checks.advice_of(spec.name) for spec in specs]
+    assert len({*advice, checks.advice_of("a check of tomorrow")}) == len(specs) + 1
+
+
+def test_two_checks_of_one_name_are_refused_when_they_are_written() -> None:
+    """Advice is found by name: the mail about the one would have told what to do about the other."""
+    before = list(checks.CHECKS)
+    with pytest.raises(ValueError, match="two checks are named drift"):
+        checks.registry.register_check("a", name="drift", rule="r", advice="a")(lambda a: dg.AssetCheckResult(True))
+    assert before == checks.CHECKS
 
 
 # --- conservation counts from S3 --------------------------------------------------------------
@@ -242,10 +260,10 @@ def test_a_summary_that_is_one_of_the_prompts_examples_is_noticed(lab_model: Any
     """A small model answers with the example that looks most like the question: true of nobody who wrote to us."""
     example = lab_model.prompts().every_example()[0].answer["summary"]
     frame = pl.DataFrame({"summary": ["A customer asks for a refund.", example, None]})
-    result = checks.copied_summaries(model=lab_model, llm_extractions=frame)
+    result = checks.extraction.copied_summaries(model=lab_model, llm_extractions=frame)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert result.metadata["copied"].value == 1
-    assert checks.copied_summaries(model=lab_model, llm_extractions=frame.head(1)).passed
+    assert checks.extraction.copied_summaries(model=lab_model, llm_extractions=frame.head(1)).passed
 
 
 def test_too_many_rejections_warn_and_let_the_good_rows_pass(lab: Lab) -> None:
@@ -264,9 +282,9 @@ def test_costs_cache_and_latency_out_of_bounds_warn_and_let_the_rows_pass(
     day: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None of the three makes a feature wrong: they are for a human to look at, in the same run."""
-    monkeypatch.setattr(checks, "MAX_COST_PER_INTERACTION_USD", 1e-9)
-    monkeypatch.setattr(checks, "MIN_CACHE_SHARE", 1.1)
-    monkeypatch.setattr(checks, "MAX_LATENCY_P95_MS", -1)
+    monkeypatch.setattr(checks.extraction, "MAX_COST_PER_INTERACTION_USD", 1e-9)
+    monkeypatch.setattr(checks.extraction, "MIN_CACHE_SHARE", 1.1)
+    monkeypatch.setattr(checks.extraction, "MAX_LATENCY_P95_MS", -1)
     run = day.process(only=["llm_extractions", *GATE])
     assert run.success
     assert "feature_store" in run.materialized
@@ -301,7 +319,7 @@ COLD = {"input_tokens": 100, "cache_write_tokens": 900}
 )
 def test_a_prompt_that_is_not_cached_is_noticed(lab_model: Any, rows: list[dict[str, Any]], passed: bool) -> None:
     """Bedrock says nothing when a prefix is too short for the cache: only the counts of tokens do."""
-    result = checks.prompt_cache_hits(model=lab_model, llm_extractions=extractions(*rows))
+    result = checks.extraction.prompt_cache_hits(model=lab_model, llm_extractions=extractions(*rows))
     assert result.passed is passed
     assert result.severity == dg.AssetCheckSeverity.WARN
 
@@ -318,11 +336,14 @@ def lab_model() -> Any:
 )
 def test_one_slow_call_in_twenty_is_no_warning_and_two_are(latencies: list[int], passed: bool) -> None:
     frame = extractions(*({"latency_ms": latency} for latency in latencies))
-    assert checks.latency_p95(llm_extractions=frame).passed is passed
+    assert checks.extraction.latency_p95(llm_extractions=frame).passed is passed
 
 
 def test_costs_are_judged_per_interaction_and_not_per_day() -> None:
     """A large country's day costs more than a small one's, which says nothing."""
     cheap = extractions(*[{"cost_usd": 0.0004}] * 1000)
     dear = extractions({"cost_usd": 0.0006})
-    assert [checks.cost_per_interaction(llm_extractions=frame).passed for frame in (cheap, dear)] == [True, False]
+    assert [checks.extraction.cost_per_interaction(llm_extractions=frame).passed for frame in (cheap, dear)] == [
+        True,
+        False,
+    ]

@@ -35,6 +35,8 @@ def row(**answer: Any) -> dict[str, Any]:
         "channel": "chat",
         "model_id": "model",
         "prompt_version": "v",
+        "truncated": False,
+        "content_hash": "hash",
         **answer,
     }
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA
 from cs_features.landing.documents import RAW_SCHEMA
-from cs_features.schemas import FEATURE_COLUMNS, Reason, rejected_schema
-from cs_features.validation.gate import judge, split
+from cs_features.schemas import VALIDATED_COLUMNS, Reason, rejected_schema
+from cs_features.validation.gate import NO_ROW, OTHER_CONTENT, judge, split
 from cs_features_tests.support.documents import id_of
 from cs_features_tests.support.features import SCHEMA, VALID, frame, row
 
@@ -60,6 +60,7 @@ def raw_row(number: int, **changes: Any) -> dict[str, Any]:
         "status": "accepted",
         "source_uri": "s3://landing/a.jsonl",
         "source_line": number + 1,
+        "content_hash": f"hash-{number}",
         "payload": f'{{"number": {number}}}',
         **changes,
     }
@@ -73,6 +74,8 @@ def extraction_row(number: int, **changes: Any) -> dict[str, Any]:
         "status": "answered",
         "model_id": "model",
         "prompt_version": "v",
+        "truncated": False,
+        "content_hash": f"hash-{number}",
         **changes,
     }
 
@@ -178,6 +181,41 @@ def test_an_id_that_is_no_uuid_or_stands_twice_does_not_become_a_feature() -> No
     assert set(rejected["reason"]) == {"invalid_features"}
 
 
+@pytest.mark.parametrize("extracted_from", ["hash-of-an-old-text", None], ids=["another content", "unknown content"])
+def test_features_of_an_old_text_are_never_those_of_a_corrected_document(extracted_from: str | None) -> None:
+    """A correction landed, its extraction failed, and the steps after it were run by hand: what was said of the
+    old text was published under the new one (fault 6). That nobody knows what a row was made from is no match."""
+    extractions = extractions_of(extraction_row(0, content_hash=extracted_from), extraction_row(1))
+    validated, rejected = split(raw_of(raw_row(0), raw_row(1), raw_row(2)), extractions, SCHEMA, NOW)
+    assert validated["interaction_id"].to_list() == [id_of(1)]
+    assert rejected.sort("source_line").select("stage", "reason", "detail", "redrivable").rows() == [
+        ("extraction", "not_extracted", OTHER_CONTENT, True),
+        ("extraction", "not_extracted", NO_ROW, True),
+    ]
+
+
+def test_extractions_of_a_version_that_did_not_say_of_which_content_match_nothing() -> None:
+    """After an update, tables of the day before were joined on the id alone."""
+    extractions = extractions_of(extraction_row(0)).drop("content_hash")
+    validated, rejected = split(raw_of(raw_row(0)), extractions, SCHEMA, NOW)
+    assert validated.is_empty()
+    assert rejected.select("reason", "detail").rows() == [("not_extracted", OTHER_CONTENT)]
+
+
+def test_a_failure_of_an_old_text_is_not_that_of_a_corrected_document() -> None:
+    """The correction was refused for the length of the text that it replaced."""
+    extractions = extractions_of(failed(0, "input_too_long") | {"content_hash": "hash-of-an-old-text"})
+    _, rejected = split(raw_of(raw_row(0)), extractions, SCHEMA, NOW)
+    assert rejected["reason"].to_list() == ["not_extracted"]
+
+
+def test_a_validated_row_says_of_which_content_it_is_and_whether_the_model_saw_all_of_it() -> None:
+    """A training job could not leave out the interactions of which the model had read a third (fault 34)."""
+    extractions = extractions_of(extraction_row(0, truncated=True), extraction_row(1))
+    validated, _ = split(raw_of(raw_row(0), raw_row(1)), extractions, SCHEMA, NOW)
+    assert validated.select("content_hash", "truncated").rows() == [("hash-0", True), ("hash-1", False)]
+
+
 def test_a_rejection_says_its_stage_and_whether_asking_again_can_help() -> None:
     """A redrive of everything asks again for documents that no model can mend."""
     raw = [raw_row(0, status="rejected", reason="malformed_json", detail=None), raw_row(1), raw_row(2)]
@@ -190,7 +228,7 @@ def test_a_rejection_says_its_stage_and_whether_asking_again_can_help() -> None:
     assert rejected.sort("source_line").select("stage", "reason", "detail", "redrivable").rows() == [
         ("landing", "malformed_json", "", False),
         ("extraction", "service_failed", "after 8 attempts", True),
-        ("extraction", "not_extracted", "llm_extractions has no row for it", True),
+        ("extraction", "not_extracted", NO_ROW, True),
     ]
     assert rejected["rejected_at"].to_list() == [NOW] * 3
 
@@ -206,7 +244,7 @@ def test_an_empty_day_gives_two_empty_tables_of_the_right_types(with_extractions
     assert (validated.height, rejected.height, full.height, some.height) == (0, 0, 1, 1)
     assert validated.schema == full.schema
     assert rejected.schema == some.schema
-    assert list(validated.columns) == list(FEATURE_COLUMNS)
+    assert list(validated.columns) == list(VALIDATED_COLUMNS)
     assert list(rejected.columns) == list(rejected_schema.columns)
 
 

@@ -7,21 +7,12 @@ import polars as pl
 
 from cs_features.monitoring import drift
 from cs_features.monitoring.distributions import COLUMNS, FEATURES, count_distributions
+from cs_features.orchestration.checks.quality import DRIFT
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import week_partitions
 from cs_features.orchestration.resources import DataBucket
 from cs_features.partitions import Partition, Week
 from cs_features.storage import Tables
-
-DRIFT = dg.AssetCheckSpec(
-    "drift",
-    asset="feature_drift",
-    partitions_def=week_partitions,
-    description=(
-        f"No feature is {drift.RELEVANT:.0%} or more away from the {drift.BASELINE_WEEKS} weeks before, beyond what "
-        f"days and weeks differ by anyway ({drift.ALPHA:.0%} false alarms, all features together)."
-    ),
-)
 
 
 @dg.asset(

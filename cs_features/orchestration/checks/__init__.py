@@ -1,0 +1,21 @@
+"""The asset checks, one file a subject; those that block stand between the gate and the store.
+
+A new check is one function under `register_check` in the file of its subject, with its limit and its advice.
+What is checked is decided in the modules that it calls. A check that crashes raises: that is an error of the
+check and must not look like bad data.
+"""
+
+from cs_features.orchestration.checks import conservation, extraction, features, inventory, quality
+from cs_features.orchestration.checks.registry import CHECKS, advice_of, rule_of, steps_of_checks
+
+__all__ = [
+    "CHECKS",
+    "advice_of",
+    "conservation",
+    "extraction",
+    "features",
+    "inventory",
+    "quality",
+    "rule_of",
+    "steps_of_checks",
+]

@@ -1,0 +1,81 @@
+"""No document is lost or doubled on its way to the two doors.
+
+The sum itself is computed in `monitoring/conservation.py`.
+"""
+
+from datetime import datetime, timezone
+from typing import cast
+
+import dagster as dg
+import polars as pl
+
+from cs_features.monitoring.conservation import Balance, changed_since, count_landed
+from cs_features.orchestration.checks.registry import register_check
+from cs_features.orchestration.partitions import partition_of
+from cs_features.orchestration.resources import Landing
+
+
+@register_check(
+    "validated_features",
+    reads=("raw_interactions", "rejected_records"),
+    blocking=True,
+    rule="Documents landed = validated + rejected + exact duplicates, the landed ones counted from S3.",
+    advice=(
+        "Nothing was published. If objects changed during the run, the next run is right by itself; otherwise "
+        "documents were lost or doubled: compare raw_interactions with the landing folder."
+    ),
+)
+def conservation(
+    context: dg.AssetCheckExecutionContext,
+    landing: Landing,
+    validated_features: pl.DataFrame,
+    raw_interactions: pl.DataFrame,
+    rejected_records: pl.DataFrame,
+) -> dg.AssetCheckResult:
+    zone = landing.zone()
+    objects = zone.list_documents(partition_of(context)).objects
+    since = changed_since(objects, raw_interactions, _listed_at(context, raw_interactions), zone)
+    landed, duplicates = count_landed(zone.read_all(item for item in objects if item.key not in since.landed))
+    balance = Balance(landed, validated_features.height, rejected_records.height, duplicates)
+    description = str(balance)
+    if since.replaced:
+        description += (
+            f"; {len(since.replaced)} objects were replaced or deleted after they were read: "
+            "the sensor asks for this partition again"
+        )
+    return dg.AssetCheckResult(
+        passed=balance.holds,
+        description=description,
+        metadata={
+            "landed": landed,
+            "validated": balance.validated,
+            "rejected": balance.rejected,
+            "exact_duplicates": duplicates,
+            "missing": balance.missing,
+            "objects_landed_since": len(since.landed),
+            "objects_replaced_since": len(since.replaced),
+        },
+    )
+
+
+def _listed_at(context: dg.AssetCheckExecutionContext, raw: pl.DataFrame) -> datetime:
+    """When the run listed the landing folder. An empty table has no row that says it, its record does."""
+    if raw.height:
+        return cast("datetime", raw["listed_at"].max())
+    filters = dg.AssetRecordsFilter(asset_key=dg.AssetKey("raw_interactions"), asset_partitions=[context.partition_key])
+    record = context.instance.fetch_materializations(filters, limit=1).records[0]
+    materialization = record.asset_materialization
+    assert materialization is not None
+    return datetime.fromtimestamp(cast("float", materialization.metadata["listed_at"].value), timezone.utc)
+
+
+@register_check(
+    "validated_features",
+    reads=("rejected_records",),
+    blocking=True,
+    rule="No interaction is both validated and rejected.",
+    advice="Nothing was published. Materialize validated_features again; if it repeats, it is a defect.",
+)
+def one_door(validated_features: pl.DataFrame, rejected_records: pl.DataFrame) -> dg.AssetCheckResult:
+    both = sorted(set(validated_features["interaction_id"]) & set(rejected_records["interaction_id"].drop_nulls()))
+    return dg.AssetCheckResult(passed=not both, metadata={"in_both": len(both), "interaction_ids": both[:20]})

@@ -1,0 +1,57 @@
+"""What comes out of the gate: rows that keep the schema, and not too few of them.
+
+The rules of a row stand in `schemas.py`, how they are applied in `validation/gate.py`.
+"""
+
+import dagster as dg
+import polars as pl
+
+from cs_features.orchestration.checks.registry import register_check
+from cs_features.orchestration.metadata import as_table
+from cs_features.orchestration.partitions import partition_of
+from cs_features.orchestration.resources import Model
+from cs_features.schemas import features_schema
+from cs_features.validation.gate import judge
+
+MAX_REJECTED_SHARE = 0.10
+
+
+@register_check(
+    "validated_features",
+    name="schema",
+    blocking=True,
+    rule="Every row keeps every rule of the pandera schema.",
+    advice="Nothing was published. The check lists the rules that its rows break; mend the prompt or the rule.",
+)
+def features_keep_schema(
+    context: dg.AssetCheckExecutionContext, model: Model, validated_features: pl.DataFrame
+) -> dg.AssetCheckResult:
+    partition = partition_of(context)
+    verdict = judge(validated_features, features_schema(model.prompts().answer_model, partition.country))
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        metadata={
+            "rows": validated_features.height,
+            "rows_failed": len(verdict.failed_rows),
+            "failure_cases": as_table(verdict.failures.head(100)),
+        },
+    )
+
+
+@register_check(
+    "rejected_records",
+    reads=("validated_features",),
+    rule=f"At most {MAX_REJECTED_SHARE:.0%} of the documents are rejected.",
+    advice=(
+        "Look at reason and detail in rejected_records. If the feed is broken, tell its owner; if the model is, "
+        "mend the prompt and run redrive_rejected."
+    ),
+)
+def rejected_share(rejected_records: pl.DataFrame, validated_features: pl.DataFrame) -> dg.AssetCheckResult:
+    documents = rejected_records.height + validated_features.height
+    share = rejected_records.height / documents if documents else 0.0
+    return dg.AssetCheckResult(
+        passed=share <= MAX_REJECTED_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"share": share, "rejected": rejected_records.height, "limit": MAX_REJECTED_SHARE},
+    )

@@ -1,0 +1,53 @@
+"""How good the model is, before anything is paid for, and what has moved since.
+
+Measuring is done in `quality/` and `monitoring/drift.py`.
+"""
+
+import dagster as dg
+import polars as pl
+
+from cs_features.monitoring import drift
+from cs_features.orchestration.checks.registry import register_check, register_spec
+from cs_features.orchestration.partitions import partition_of, week_partitions
+from cs_features.orchestration.resources import DataBucket, Model
+from cs_features.quality.floor import stands
+
+DRIFT = register_spec(
+    "drift",
+    "feature_drift",
+    partitions_def=week_partitions,
+    rule=(
+        f"No feature is {drift.RELEVANT:.0%} or more away from the {drift.BASELINE_WEEKS} weeks before, beyond what "
+        f"days and weeks differ by anyway ({drift.ALPHA:.0%} false alarms, all features together)."
+    ),
+    advice=(
+        "The check's picture shows what moved. If a prompt or model is new, compare it with make evaluate; "
+        "if the mix of languages and channels explains it, no prompt is to blame."
+    ),
+)
+
+
+@register_check(
+    "raw_interactions",
+    blocking=True,
+    rule=(
+        "The country is not known to answer the golden corpus worse than the floors in its file; "
+        "a warning where it is not known. It stands before the extraction, so that nothing is paid for."
+    ),
+    advice=(
+        "Below its floor: mend the country's prompt or put the old one back. Then, and where it is unknown, "
+        "materialize extraction_quality."
+    ),
+)
+def quality_floor(
+    context: dg.AssetCheckExecutionContext, model: Model, data: DataBucket, raw_interactions: pl.DataFrame
+) -> dg.AssetCheckResult:
+    languages = set(raw_interactions.filter(pl.col("status") == "accepted")["language"])
+    found = stands(partition_of(context).country, languages, model, data.tables())
+    return dg.AssetCheckResult(
+        passed=not found.below and not found.unmeasured,
+        # Only what is known to be bad blocks.
+        severity=dg.AssetCheckSeverity.ERROR if found.below else dg.AssetCheckSeverity.WARN,
+        description=str(found),
+        metadata={"below": found.below, "unmeasured": found.unmeasured},
+    )
