@@ -16,6 +16,7 @@ from cs_features.publishing.feature_group import record_of
 from cs_features.publishing.manifest import UNFINISHED
 from cs_features.publishing.publisher import publish
 from cs_features.publishing.reading import read_features
+from cs_features.schemas import FEATURE_COLUMNS
 from cs_features_tests.support.documents import DAY, id_of
 from cs_features_tests.support.features import frame, row
 from cs_features_tests.support.lab import Lab
@@ -115,7 +116,7 @@ class Store:
             for each in rows
         }
         assert self.online() == served
-        assert self.offline().equals(frame(*rows).sort("interaction_id"))
+        assert self.offline().equals(frame(*rows).select(FEATURE_COLUMNS).sort("interaction_id"))
         assert self.manifest is not None
         assert set(self.manifest["interaction_id"]) == set(served)
         assert UNFINISHED not in self.manifest["content_hash"]
