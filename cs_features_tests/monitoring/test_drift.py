@@ -43,7 +43,12 @@ def line(week: pl.DataFrame, baseline: pl.DataFrame) -> str:
 # --- how often it is wrong --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+def false_alarms(weeks: int, spread: float, memory: float) -> int:
+    """In how many weeks in which nothing changed something is called drifted."""
+    return sum(bool(drifted(*customers(seed, 100, spread=spread, memory=memory))) for seed in range(weeks))
+
+
+usual_days = pytest.mark.parametrize(
     ("spread", "memory"),
     [
         pytest.param(0.0, 0.0, id="every interaction for itself"),
@@ -51,15 +56,27 @@ def line(week: pl.DataFrame, baseline: pl.DataFrame) -> str:
         pytest.param(0.15, 0.5, id="days differ and resemble the day before"),
     ],
 )
-def test_a_country_in_which_nothing_changes_is_left_alone_in_99_of_100_weeks(
+
+
+@usual_days
+def test_a_country_in_which_nothing_changes_is_left_alone(
     monkeypatch: pytest.MonkeyPatch, spread: float, memory: float
 ) -> None:
     """The chi-square test called drift in every second week, because an interaction is like others of its day;
     after a month nobody opened the warnings any more."""
     monkeypatch.setattr(drift, "REARRANGEMENTS", 1_999)
-    alarms = sum(bool(drifted(*customers(seed, 100, spread=spread, memory=memory))) for seed in range(100))
-    # Of 100 weeks one is promised; more than five would come of that in one trial of 2,000.
-    assert alarms <= 5
+    # One of 100 weeks is promised. A test that is wrong as that one was finds ten of these.
+    assert false_alarms(20, spread, memory) <= 2
+
+
+@pytest.mark.slow  # a minute: how often exactly
+@usual_days
+def test_a_country_in_which_nothing_changes_is_left_alone_in_99_of_100_weeks(
+    monkeypatch: pytest.MonkeyPatch, spread: float, memory: float
+) -> None:
+    monkeypatch.setattr(drift, "REARRANGEMENTS", 1_999)
+    # More than six would come of the promise in one trial of 200.
+    assert false_alarms(200, spread, memory) <= 6
 
 
 def test_days_that_remember_each_other_for_weeks_are_no_drift(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,9 +121,8 @@ def test_weekends_that_differ_are_no_drift_of_a_week_without_one() -> None:
 
 def test_ten_points_at_2000_rows_a_week_are_found_and_said_in_one_line() -> None:
     """The new prompt took Dutch irony for anger: a tenth of the customers changed sides and no rule was broken."""
-    found = [customers(seed, spread=0.1, shares=moved(WEEK, 10)) for seed in range(10)]
-    assert sum("sentiment" in drifted(*frames) for frames in found) == 10
-    assert sum(drifted(*frames) != {"sentiment"} for frames in found) == 0
+    found = [customers(seed, spread=0.1, shares=moved(WEEK, 10)) for seed in range(4)]
+    assert [drifted(*frames) for frames in found] == [{"sentiment"}] * 4
     week, baseline = found[0]
     side = "negative" if "negative" in line(week, baseline) else "positive"
     was, now = (100 * (frame["sentiment"] == side).mean() for frame in (baseline, week))  # type: ignore[operator]

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import dagster as dg
 import polars as pl
+import pytest
 
 from cs_features.definitions import build_defs
 from cs_features.environments import Settings
@@ -77,6 +78,17 @@ class Run:
         return "\n".join(told)
 
 
+def memory_instance() -> dg.DagsterInstance:
+    """A Dagster instance in memory, without the stamp of its schema's version.
+
+    For the stamp all of Dagster's migrations are read, twice, and nobody asks for it: half of what a laboratory costs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for storage in ("runs", "event_log"):
+            patch.setattr(f"dagster._core.storage.{storage}.in_memory.stamp_alembic_rev", lambda *_: None)
+        return dg.DagsterInstance.ephemeral()
+
+
 class Lab:
     """Buckets, a feature group and definitions that no other test sees."""
 
@@ -91,7 +103,7 @@ class Lab:
         for bucket in (names["landing_bucket"], names["data_bucket"]):
             self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         self._create_group(names["feature_group"], names["data_bucket"])
-        self.instance = dg.DagsterInstance.ephemeral()
+        self.instance = memory_instance()
 
     def _create_group(self, name: str, bucket: str) -> None:
         self.sagemaker.create_feature_group(
