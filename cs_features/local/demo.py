@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from datetime import date
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ from cs_features.landing.corrections import list_notices
 from cs_features.landing.zone import PREFIX, LandingZone
 from cs_features.local.processes import ROOT, LocalProblem, dev_is_running, leave_on_sigterm, run_child, use_stack
 from cs_features.local.provision import client_factory
-from cs_features.orchestration.sensors.landing import look
+from cs_features.orchestration.sensors.landing import Window, survey_landing
+from cs_features.orchestration.sensors.landing_memory import Cursor, Request
 from cs_features.partitions import Partition
 from cs_features.services import build_services
 from cs_features.storage import Tables
@@ -73,17 +74,20 @@ def _etag(s3: Any, bucket: str, key: str) -> str | None:
     return found[0]["ETag"].strip('"') if found and found[0]["Key"] == key else None
 
 
-def wanted_runs(folders: set[str], zone: LandingZone, tables: Tables) -> dict[str, Partition]:
+def list_wanted_runs(folders: set[str], zone: LandingZone, tables: Tables) -> dict[str, Partition]:
     """How the run key begins that the sensor gives each landed partition as it is now."""
-    observed, strays = look(zone, date(2000, 1, 1), list_notices(tables))
-    if strays:
-        console.print(f"[yellow]No partition of this project, so the sensor leaves them alone: {', '.join(strays)}")
-    partitions = {key: Partition.from_key(key) for key in observed}
-    return {
-        f"{key}:{observed[key].fingerprint}": partition
-        for key, partition in partitions.items()
-        if partition.folder in folders
-    }
+    window = Window(date(2000, 1, 1), datetime.now(timezone.utc).date())
+    landscape = survey_landing(zone, window, list_notices(tables))
+    if landscape.strays:
+        console.print(
+            "[yellow]No partition of this project, so the sensor leaves them alone: " + ", ".join(landscape.strays)
+        )
+    wanted = {}
+    for key, folder in landscape.folders.items():
+        partition = Partition.from_key(key)
+        if partition.folder in folders:
+            wanted[Cursor().run_key(key, Request(fingerprint=folder.fingerprint))] = partition
+    return wanted
 
 
 def watch(runs: dict[str, Partition], instance: dg.DagsterInstance, daemon: Any, log: Path) -> dict[str, dg.DagsterRun]:
@@ -230,7 +234,7 @@ def run(options: argparse.Namespace) -> int:
         )
         uploaded, folders = land(source, None if options.all else day, client("s3"), names.landing_bucket)
         console.print(f"{uploaded} files landed in s3://{names.landing_bucket}/{PREFIX}/, {len(folders)} partitions.")
-        runs = wanted_runs(folders, zone, tables)
+        runs = list_wanted_runs(folders, zone, tables)
         instance = opened.enter_context(dg.DagsterInstance.get())
         daemon, log = None, options.state / "logs" / "daemon.log"
         if not dev_is_running(options.state):  # two daemons on one instance would launch runs twice

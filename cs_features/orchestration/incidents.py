@@ -15,7 +15,8 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 from cs_features.errors import every_error
 from cs_features.monitoring.alerts import BLIND_AFTER, Alert
 from cs_features.orchestration.checks import advice_of, rule_of, steps_of_checks
-from cs_features.orchestration.sensors.landing import MAX_TRIES, REFUSED, RETRY_AFTER, landing_sensor
+from cs_features.orchestration.sensors.landing import REFUSED, landing_sensor
+from cs_features.orchestration.sensors.landing_decision import MAX_TRIES, RETRY_AFTER
 
 _MINUTES = " and ".join(f"{delay.seconds // 60}" for delay in RETRY_AFTER)
 

@@ -10,13 +10,15 @@ import pytest
 
 from cs_features.monitoring.findings import Differences, name_documents_finding, read_differences, write_differences
 from cs_features.monitoring.reconciliation import reconcile, window
+from cs_features.orchestration.failures import passing_failure
 from cs_features.orchestration.jobs import daily_inventory
-from cs_features.orchestration.sensors.landing import RETRY_AFTER, Asked
+from cs_features.orchestration.sensors.landing_decision import RETRY_AFTER
 from cs_features.partitions import Partition
 from cs_features_tests.support.documents import document, gz, id_of, jsonl
+from cs_features_tests.support.failed_runs import fail_run
 from cs_features_tests.support.inventory import take_inventory
 from cs_features_tests.support.lab import Lab
-from cs_features_tests.support.landing_sensor import NL_24, NOW, TODAY, YESTERDAY, decided, key, partitions, seen, tick
+from cs_features_tests.support.landing_sensor import TODAY, YESTERDAY, key, partitions, tick
 
 COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
 
@@ -227,27 +229,18 @@ def test_a_folder_that_changed_is_not_run_a_second_time_for_a_finding_from_befor
 def test_a_repair_that_fails_is_asked_for_again_until_one_succeeds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bedrock was down at half past four: the repair failed, and its finding counted as dealt with."""
     monkeypatch.setattr(
-        "cs_features.orchestration.sensors.landing.RETRY_AFTER", tuple(timedelta(0) for _ in RETRY_AFTER)
+        "cs_features.orchestration.sensors.landing_decision.RETRY_AFTER", tuple(timedelta(0) for _ in RETRY_AFTER)
     )
     cursor = a_day_that_was_run(lab)
     lab.overwrite("validated_features", lambda it: it[1:], "NL", TODAY)
     take_inventory(lab)
 
-    def carried_out(data: Any, model_id: str) -> bool:
-        (request,) = data.run_requests
-        job = lab.with_settings(model_id=model_id).definitions.resolve_job_def("process_interactions")
-        return job.execute_in_process(
-            partition_key=request.partition_key,
-            instance=lab.instance,
-            tags={**request.tags, "dagster/run_key": request.run_key},
-            raise_on_error=False,
-        ).success
-
     first = tick(lab, cursor)
-    assert not carried_out(first, "eu.anthropic.claude-haiku-9")
+    (request,) = first.run_requests
+    fail_run(lab.instance, passing_failure("Bedrock was down"), {**request.tags, "dagster/run_key": request.run_key})
     second = tick(lab, first.cursor)
     assert first.run_requests[0].run_key != second.run_requests[0].run_key
-    assert carried_out(second, lab.settings.model_id)
+    process_asked(lab, second)
     assert partitions(tick(lab, second.cursor)) == []
     assert take_inventory(lab).checks["reconciled"].passed
 
@@ -265,42 +258,16 @@ def test_a_deleted_landing_folder_is_found_by_what_the_tables_still_hold(lab: La
     assert differing(lab) == {key("NL", TODAY)}
 
 
-def test_a_deleted_landing_folder_that_reconciliation_found_is_asked_for(lab: Lab) -> None:
-    """The run that should have emptied it was lost with its host: found every night, and never run again."""
+def test_a_deleted_landing_folder_that_reconciliation_found_is_told_and_never_run(lab: Lab) -> None:
+    """Fault 3: whether documents were deleted, expired or only not seen is for a person to say."""
     cursor = a_day_that_was_run(lab)
     lab.unland(f"interactions/country=NL/date={TODAY}/a.jsonl")
-    lost = tick(lab, cursor)
-    assert partitions(lost) == [key("NL", TODAY)]
     take_inventory(lab)
-    repair = tick(lab, lost.cursor)
-    assert partitions(repair) == [key("NL", TODAY)]
-    process_asked(lab, repair)
-    assert take_inventory(lab).checks["reconciled"].passed
-    assert [lab.online(id_of(n)) for n in range(3)] == [None] * 3
-    assert partitions(tick(lab, repair.cursor)) == []
-
-
-def test_a_deleted_landing_folder_is_asked_for_by_a_sensor_that_knows_nothing_of_it(lab: Lab) -> None:
-    """The sensor's cursor was reset after the folder had gone: to it, the partition had never been."""
-    a_day_that_was_run(lab)
-    lab.unland(f"interactions/country=NL/date={TODAY}/a.jsonl")
-    take_inventory(lab)
-    assert partitions(tick(lab)) == [key("NL", TODAY)]
-
-
-def test_the_run_that_empties_a_day_is_tried_again_when_it_fails() -> None:
-    """A run over a folder with documents has three tries; the one that deletes customers had one."""
-    emptied = next(iter(decided({NL_24: "a"}, {}).run.values()))
-    failures = {emptied.run_key(NL_24): NOW - RETRY_AFTER[0]}
-    again = decided({NL_24: emptied}, {}, failures=failures)
-    assert list(again.run) == [NL_24]
-    assert again.run[NL_24].run_key(NL_24) != emptied.run_key(NL_24)
-
-
-def test_a_finding_about_one_partition_asks_for_no_other() -> None:
-    asked: dict[str, str | Asked] = {NL_24: "a", "BE|2026-11-24": "b"}
-    observed = {NL_24: seen("a"), "BE|2026-11-24": seen("b")}
-    assert list(decided(asked, observed, differences=Differences("x", name_documents_finding([NL_24]))).run) == [NL_24]
+    for before in (cursor, None):
+        data = tick(lab, before)
+        assert partitions(data) == []
+        assert f"nothing was run for {key('NL', TODAY)}" in (data.skip_message or "")
+    assert all(lab.online(id_of(n)) for n in range(3))
 
 
 def test_a_finding_about_what_is_no_partition_any_more_fails_no_tick(make_lab: Callable[..., Lab]) -> None:

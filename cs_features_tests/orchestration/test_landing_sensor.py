@@ -1,188 +1,22 @@
-"""The landing sensor: `decide` by itself, then whole ticks against the bucket."""
+"""The landing sensor's ticks against a bucket: what it sees, asks for, says and remembers."""
 
 import itertools
 import time
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta, timezone
 
 import dagster as dg
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from cs_features.monitoring.findings import Differences, name_documents_finding
-from cs_features.orchestration.sensors.landing import (
-    MAX_TRIES,
-    PATIENCE,
-    RETRY_AFTER,
-    Asked,
-    Cursor,
-    Decision,
-    Observed,
-    decide,
-    landing_sensor,
-    look,
-    next_cursor,
-    observe,
-)
+from cs_features.orchestration.failures import passing_failure
+from cs_features.orchestration.sensors import landing_decision
+from cs_features.orchestration.sensors.landing import Window, fingerprint_folder, landing_sensor, survey_landing
 from cs_features.s3 import StoredObject
-from cs_features_tests.support.documents import document, jsonl
+from cs_features_tests.support.documents import document, id_of, jsonl
+from cs_features_tests.support.failed_runs import fail_blocking_check, fail_run
 from cs_features_tests.support.lab import Lab
-from cs_features_tests.support.landing_sensor import (
-    BE_24,
-    NL_23,
-    NL_24,
-    NOW,
-    QUIET,
-    TODAY,
-    YESTERDAY,
-    MakeLab,
-    decided,
-    key,
-    leave_note,
-    partitions,
-    seen,
-    tick,
-)
+from cs_features_tests.support.landing_sensor import TODAY, YESTERDAY, MakeLab, key, leave_note, partitions, tick
 
-
-def states(decision: Decision) -> dict[str, str]:
-    return {key: asked.fingerprint for key, asked in decision.run.items()}
-
-
-# --- decide -----------------------------------------------------------------------------------
-
-
-def test_a_new_folder_is_run_and_one_that_did_not_change_is_not() -> None:
-    decision = decided({NL_23: "a"}, {NL_23: seen("a"), NL_24: seen("b")})
-    assert states(decision) == {NL_24: "b"}
-    assert (decision.settling, decision.postponed, decision.given_up) == ([], [], [])
-
-
-def test_a_late_or_replaced_file_runs_its_day_again() -> None:
-    """A cursor of keys had passed that day: files that came late were never processed."""
-    assert states(decided({NL_23: "a", NL_24: "b"}, {NL_23: seen("a2"), NL_24: seen("b")})) == {NL_23: "a2"}
-
-
-def test_an_emptied_folder_is_run_once_more_and_then_left_alone() -> None:
-    """Deleted for privacy: the features must go from the store too, and once is enough."""
-    first = decided({NL_24: "a"}, {})
-    assert list(first.run) == [NL_24]
-    assert not decided({NL_24: "a", **first.run}, {}).run
-
-
-def test_a_folder_that_is_still_being_written_waits() -> None:
-    """A trickle of files became a run for each, and each run read half of the day."""
-    decision = decided({}, {NL_24: seen("a", 59.9), BE_24: seen("b", 60)})
-    assert states(decision) == {BE_24: "b"}
-    assert decision.settling == [NL_24]
-
-
-def test_a_folder_that_never_rests_is_run_when_patience_ends() -> None:
-    """A chat system lands a file every ten seconds, all day: waiting for rest, its features came at midnight."""
-    restless = {NL_24: seen("b", 1), BE_24: seen("b", 1)}
-    decision = decided({}, restless, changing_since={NL_24: NOW - PATIENCE, BE_24: NOW - PATIENCE / 2})
-    assert (states(decision), decision.settling) == ({NL_24: "b"}, [BE_24])
-
-
-def test_the_patience_begins_with_the_first_change_and_ends_with_the_run() -> None:
-    """Begun anew at each change it never ends; never ended, every change of the rest of the day is a run."""
-    cursor, moment, runs = Cursor(), NOW, []
-    for number in range(int(PATIENCE.total_seconds() * 3 / 10)):
-        moment += timedelta(seconds=10)
-        observed = {NL_24: Observed(f"state {number}", moment)}
-        decision = decide(cursor, observed, {}, Differences(), moment, QUIET, 50)
-        cursor = next_cursor(cursor, decision, moment, NOW.date())
-        runs += [moment] * bool(decision.run)
-    assert 2 <= len(runs) <= 3
-    assert all(later - earlier >= PATIENCE for earlier, later in itertools.pairwise(runs))
-
-
-def test_what_waits_is_not_marked_as_asked_for() -> None:
-    """Marked while it waited, the folder would never be run."""
-    waiting = decided({NL_24: "a"}, {NL_24: seen("b", 1)})
-    assert states(decided({NL_24: "a", **waiting.run}, {NL_24: seen("b")})) == {NL_24: "b"}
-
-
-def test_the_newest_day_goes_first_and_the_rest_is_left_for_the_next_tick() -> None:
-    """After an outage the backlog came oldest first, and today's features were late for a day."""
-    days = {f"{country}|2026-11-{day:02}": seen("x") for country in ("BE", "NL") for day in range(20, 25)}
-    decision = decided({}, days, limit=3)
-    assert list(decision.run) == ["NL|2026-11-24", "BE|2026-11-24", "NL|2026-11-23"]
-    assert len(decision.postponed) == 7
-    assert set(decided(decision.run, days, limit=50).run) == set(decision.postponed)
-
-
-def test_a_failed_run_is_asked_for_again_later_and_under_a_new_run_key_but_not_for_ever() -> None:
-    """Dagster never runs a key twice, whatever became of it: one bad hour of Bedrock lost the day for good."""
-    observed, asked, keys = {NL_24: seen("a")}, Asked(fingerprint="a"), []
-    for wait in RETRY_AFTER:
-        key = asked.run_key(NL_24)
-        keys.append(key)
-        just_failed = NOW - wait + timedelta(seconds=1)
-        assert not decided({NL_24: asked}, observed, failures={key: just_failed}).run
-        asked = decided({NL_24: asked}, observed, failures={key: NOW - wait}).run[NL_24]
-    keys.append(asked.run_key(NL_24))
-    last = decided({NL_24: asked}, observed, failures={keys[-1]: NOW - timedelta(days=1)})
-    assert (last.run, last.given_up) == ({}, [NL_24])
-    assert len(set(keys)) == MAX_TRIES
-
-
-def test_a_folder_that_changed_after_its_run_was_given_up_begins_anew() -> None:
-    """The file that broke the run was replaced: the new one deserves all its tries."""
-    given_up = Asked(fingerprint="a", tries=MAX_TRIES)
-    decision = decided({NL_24: given_up}, {NL_24: seen("b")}, failures={given_up.run_key(NL_24): NOW})
-    assert decision.run == {NL_24: Asked(fingerprint="b", change=1)}
-
-
-def test_each_change_is_asked_for_under_a_run_key_of_its_own() -> None:
-    """A file was added and deleted again: the state was the first one's, and Dagster never runs one key twice. The
-    interactions of the deleted file stayed in the store."""
-    asked, run_keys = dict[str, Asked](), []
-    for state in ("a", "b", "a", "b", "", "a"):
-        asked = decided(dict(asked), {NL_24: seen(state)} if state else {}).run
-        run_keys.append(asked[NL_24].run_key(NL_24))
-    assert run_keys[0] == f"{NL_24}:a"
-    assert len(set(run_keys)) == 6
-
-
-def test_the_failure_of_an_earlier_state_is_no_reason_to_run_the_present_one() -> None:
-    earlier = Asked(fingerprint="a").run_key(NL_24)
-    assert not decided({NL_24: "b"}, {NL_24: seen("b")}, failures={earlier: NOW - timedelta(days=1)}).run
-
-
-def test_a_difference_found_by_reconciliation_is_run_once_for_each_finding() -> None:
-    """Found every night and never run, it stays; run at every tick, it never ends."""
-    observed, first = {NL_23: seen("a"), NL_24: seen("b")}, Differences("first", name_documents_finding([NL_23]))
-    once = decided({NL_23: "a", NL_24: "b"}, observed, differences=first)
-    assert list(once.run) == [NL_23]
-    after = {NL_23: "a", NL_24: "b", **once.run}
-    assert not decided(after, observed, differences=first).run
-    again = decided(after, observed, differences=Differences("second", name_documents_finding([NL_23])))
-    keys = {Asked(fingerprint="a").run_key(NL_23)} | {each.run[NL_23].run_key(NL_23) for each in (once, again)}
-    assert len(keys) == 3
-
-
-@given(
-    st.dictionaries(st.sampled_from([NL_23, NL_24, BE_24]), st.sampled_from(["a", "b"])),
-    st.dictionaries(
-        st.sampled_from([NL_23, NL_24, BE_24]), st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 120))
-    ),
-    st.integers(1, 3),
-)
-def test_the_decision_always_comes_to_rest(
-    before: dict[str, str], found: dict[str, tuple[str, int]], limit: int
-) -> None:
-    """Repeated on a bucket at rest, the sensor asks for each change once and then for nothing."""
-    observed = {key: seen(*what) for key, what in found.items()}
-    asked: dict[str, str | Asked] = dict(before)
-    runs = []
-    for _ in range(5):
-        decision = decided(asked, {key: Observed(it.fingerprint, NOW - QUIET) for key, it in observed.items()}, limit)
-        assert len(decision.run) <= limit
-        runs += list(decision.run)
-        asked |= decision.run
-    changed = {key for key in {**before, **observed} if before.get(key) != (key in found and found[key][0])}
-    assert sorted(runs) == sorted(changed)
+NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 
 
 def landed(key: str, etag: str = "e", size: int = 1, seconds_ago: int = 0) -> StoredObject:
@@ -190,8 +24,8 @@ def landed(key: str, etag: str = "e", size: int = 1, seconds_ago: int = 0) -> St
 
 
 def test_the_fingerprint_tells_content_and_names_and_not_the_order_of_the_listing() -> None:
-    base = observe([landed("a"), landed("b", seconds_ago=9)])
-    assert observe([landed("b", seconds_ago=9), landed("a")]) == base
+    base = fingerprint_folder([landed("a"), landed("b", seconds_ago=9)])
+    assert fingerprint_folder([landed("b", seconds_ago=9), landed("a")]) == base
     assert base.last_modified == NOW
     changes = [
         [landed("a")],
@@ -199,13 +33,15 @@ def test_the_fingerprint_tells_content_and_names_and_not_the_order_of_the_listin
         [landed("a"), landed("b", "f")],
         [landed("a"), landed("b", size=2)],
     ]
-    fingerprints = {observe(objects).fingerprint for objects in changes} | {base.fingerprint}
+    fingerprints = {fingerprint_folder(objects).fingerprint for objects in changes} | {base.fingerprint}
     assert len(fingerprints) == 5
 
 
 def test_the_fingerprint_of_a_folder_that_nobody_left_a_note_for_is_the_one_it_always_had() -> None:
     """Another way to take it would run every partition of every deployment once more."""
-    assert observe([landed("interactions/country=NL/date=2026-11-24/a.json")]).fingerprint == "7b78a0ff5f03c027"
+    assert (
+        fingerprint_folder([landed("interactions/country=NL/date=2026-11-24/a.json")]).fingerprint == "7b78a0ff5f03c027"
+    )
 
 
 # --- ticks ------------------------------------------------------------------------------------
@@ -235,9 +71,10 @@ def test_strays_stop_nobody(lab: Lab) -> None:
     lab.s3.put_object(Bucket=lab.settings.landing_bucket, Key="interactions/readme.txt", Body=b"x")
     lab.s3.put_object(Bucket=lab.settings.landing_bucket, Key="elsewhere/a.jsonl", Body=b"x")
     assert partitions(tick(lab)) == [key("NL", TODAY)]
-    observed, strays = look(lab.resources["landing"].zone(), YESTERDAY)
-    assert list(observed) == [key("NL", TODAY)]
-    assert {"country=XX", "country=nl", "country=NL/date=tomorrow"} <= set(strays), "nobody would look for them"
+    landscape = survey_landing(lab.resources["landing"].zone(), Window(YESTERDAY, TODAY))
+    assert list(landscape.folders) == [key("NL", TODAY)]
+    strays = set(landscape.strays)
+    assert {"country=XX", "country=nl", "country=NL/date=tomorrow"} <= strays, "nobody would look for them"
     lab.s3.delete_object(Bucket=lab.settings.landing_bucket, Key=f"interactions/country=NL/date={TODAY}/a.jsonl")
     assert "country=XX" in (tick(lab).skip_message or ""), "and nobody reads logs"
 
@@ -283,20 +120,6 @@ def test_going_back_to_an_earlier_content_is_asked_for_under_a_new_run_key(lab: 
         run_keys += [request.run_key for request in data.run_requests]
         time.sleep(1.1)  # S3 dates objects in whole seconds
     assert len(set(run_keys)) == 3
-
-
-def test_a_folder_emptied_for_the_second_time_is_asked_for_under_a_new_run_key(lab: Lab) -> None:
-    """The second deletion was swallowed, and deleted customers stayed in the feature store."""
-    run_keys, cursor = [], None
-    for content in (b"first", None, b"other", None):
-        if content:
-            landed_key = lab.land("NL", TODAY, "a.jsonl", content)
-        else:
-            lab.unland(landed_key)
-        data = tick(lab, cursor)
-        cursor = data.cursor
-        run_keys += [request.run_key for request in data.run_requests]
-    assert len(set(run_keys)) == 4
 
 
 def test_a_note_of_another_partition_is_a_change_of_the_one_it_is_for(lab: Lab) -> None:
@@ -387,19 +210,205 @@ def test_a_backlog_is_asked_for_in_portions_and_to_its_end(make_lab: MakeLab) ->
     assert list(itertools.chain(*portions)) == [key(*each) for each in wanted]
 
 
-def test_a_deleted_file_changes_its_day_and_the_last_one_empties_it(lab: Lab) -> None:
+def test_a_deleted_file_changes_its_day(lab: Lab) -> None:
     """Documents deleted for privacy must leave the feature store without anybody asking twice."""
     keys = [lab.land("NL", TODAY, name, b"x") for name in ("a.jsonl", "b.jsonl")]
     first = tick(lab)
-    told: list[Any] = []
-    cursor = first.cursor
-    for landed_key in keys:
-        lab.unland(landed_key)
+    lab.unland(keys[0])
+    second = tick(lab, first.cursor)
+    assert partitions(second) == [key("NL", TODAY)]
+    assert partitions(tick(lab, second.cursor)) == []
+
+
+# --- suddenly empty ---------------------------------------------------------------------------
+
+
+def said_today(number: int, country: str = "NL") -> bytes:
+    return jsonl([document(number, country=country, occurred_at=f"{TODAY}T00:00:00Z")])
+
+
+def test_a_folder_emptied_while_its_features_are_served_is_told_and_not_run(lab: Lab) -> None:
+    """Fault 3: objects expired after thirty days with the window at thirty-five, and every day left the store."""
+    landed_key = lab.land("NL", TODAY, "a.jsonl", said_today(1))
+    cursor = tick(lab).cursor
+    assert lab.process("NL", TODAY).success
+    lab.unland(landed_key)
+    for _ in range(3):
         data = tick(lab, cursor)
         cursor = data.cursor
-        told.append(partitions(data))
-    assert told == [[key("NL", TODAY)], [key("NL", TODAY)]]
-    assert partitions(tick(lab, cursor)) == []
+        assert partitions(data) == []
+        assert f"documents are gone and features still served, so nothing was run for {key('NL', TODAY)}" in (
+            data.skip_message or ""
+        )
+    assert lab.online(id_of(1)) is not None
+
+    lab.land("BE", TODAY, "a.jsonl", said_today(2, "BE"))
+    data = tick(lab, cursor)
+    assert partitions(data) == [key("BE", TODAY)], "one country's empty folder stops no other"
+    assert key("NL", TODAY) in data.cursor, "and is not forgotten by a tick that runs something"
+
+
+def test_a_folder_emptied_before_anything_was_published_of_it_is_no_incident(lab: Lab) -> None:
+    """A file landed by mistake and taken away at once: nothing is served, and there is nothing to decide."""
+    landed_key = lab.land("NL", TODAY, "a.jsonl", b"x")
+    first = tick(lab)
+    lab.unland(landed_key)
+    data = tick(lab, first.cursor)
+    assert partitions(data) == []
+    assert "gone" not in (data.skip_message or "")
+    assert key("NL", TODAY) not in data.cursor
+
+
+def test_an_emptied_folder_is_told_until_its_records_were_withdrawn_by_a_person(lab: Lab) -> None:
+    """Told for ever, nobody would have believed that the erasure had been done."""
+    landed_key = lab.land("NL", TODAY, "a.jsonl", said_today(1))
+    cursor = tick(lab).cursor
+    assert lab.process("NL", TODAY).success
+    lab.unland(landed_key)
+    emptied = tick(lab, cursor)
+    assert "gone" in (emptied.skip_message or "")
+    lab.overwrite("feature_store", lambda it: it.clear(), "NL", TODAY)
+    data = tick(lab, emptied.cursor)
+    assert "gone" not in (data.skip_message or "")
+    assert key("NL", TODAY) not in data.cursor
+
+
+def test_another_landing_bucket_starts_a_new_memory_and_empties_nothing(lab: Lab, make_lab: MakeLab) -> None:
+    """Fault 3: the variable named another, empty bucket; every partition was run, green, and 0 records were left."""
+    lab.land("NL", TODAY, "a.jsonl", said_today(1))
+    cursor = tick(lab).cursor
+    assert lab.process("NL", TODAY).success
+    swapped = lab.with_settings(landing_bucket=make_lab().settings.landing_bucket)
+    data = tick(swapped, cursor)
+    assert partitions(data) == []
+    assert "The cursor is about the bucket" in (data.skip_message or "")
+    assert partitions(tick(swapped, data.cursor)) == []
+    back = tick(lab, data.cursor)
+    assert partitions(back) == [key("NL", TODAY)], "what the other bucket left is made good"
+
+
+def test_an_unreadable_cursor_fails_no_tick(lab: Lab) -> None:
+    """A cursor cut off in the database raised at each tick, and nothing was processed until somebody reset it."""
+    lab.land("NL", TODAY, "a.jsonl", b"x")
+    data = tick(lab, tick(lab).cursor[:-5])
+    assert partitions(data) == [key("NL", TODAY)]
+    assert partitions(tick(lab, data.cursor)) == []
+
+
+# --- what a run is told -----------------------------------------------------------------------
+
+
+def test_a_run_asked_for_by_a_landing_does_not_ask_again_what_was_answered(lab: Lab) -> None:
+    """Fault 36: the prompt was edited, one late document landed, and the whole day was paid for again."""
+    lab.land("NL", TODAY, "a.jsonl", said_today(1))
+    (request,) = tick(lab).run_requests
+    assert request.run_config["ops"]["llm_extractions"] == {"config": {"reextract": False}}
+    assert request.tags["cs_features/reason"] == "new documents"
+    assert carry_out(lab, request).success
+
+
+def tags_of(request: dg.RunRequest) -> dict[str, str]:
+    """As the daemon tags the run that it makes of a request."""
+    return {**request.tags, "dagster/run_key": request.run_key or ""}
+
+
+def carry_out(lab: Lab, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+    """What the daemon does with a request."""
+    return lab.definitions.resolve_job_def("process_interactions").execute_in_process(
+        partition_key=request.partition_key,
+        run_config=request.run_config,
+        tags=tags_of(request),
+        instance=lab.instance,
+        raise_on_error=False,
+    )
+
+
+# --- after a failure --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may be tried again is tried again in the next tick."""
+    monkeypatch.setattr(landing_decision, "RETRY_AFTER", (timedelta(0), timedelta(0), timedelta(0)))
+
+
+def fail_once(lab: Lab, **settings: object) -> str:
+    """A landed partition whose run failed under `settings`; returns the cursor."""
+    lab.land("NL", TODAY, "a.jsonl", said_today(1))
+    data = tick(lab)
+    assert not carry_out(lab.with_settings(**settings), data.run_requests[0]).success
+    return str(data.cursor)
+
+
+def test_a_lost_run_counts_as_failed_and_is_asked_for_again(lab: Lab, at_once: None) -> None:
+    """Fault 19: all of Dagster was killed in the middle of a run; run monitoring ends it without any step's failure."""
+    lab.land("NL", TODAY, "a.jsonl", said_today(1))
+    data = tick(lab)
+    (request,) = data.run_requests
+    job = lab.definitions.resolve_job_def("process_interactions")
+    run = lab.instance.create_run_for_job(
+        job,
+        run_config=request.run_config,
+        tags=tags_of(request),
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    assert partitions(tick(lab, data.cursor)) == [], "it may still live"
+    lab.instance.report_run_failed(run, "Detected run worker status UNKNOWN. Marking run as failed.")
+    again = tick(lab, data.cursor)
+    assert partitions(again) == [key("NL", TODAY)]
+    assert again.run_requests[0].run_key != request.run_key
+    assert again.run_requests[0].tags["cs_features/reason"] == "failed before"
+
+
+def test_a_run_that_somebody_stopped_is_left_alone(lab: Lab, at_once: None) -> None:
+    """He stopped it because of its cost, and thirty seconds later it ran again."""
+    lab.land("NL", TODAY, "a.jsonl", said_today(1))
+    data = tick(lab)
+    (request,) = data.run_requests
+    job = lab.definitions.resolve_job_def("process_interactions")
+    run = lab.instance.create_run_for_job(job, run_config=request.run_config, tags=tags_of(request))
+    lab.instance.report_run_canceling(run)
+    lab.instance.report_run_canceled(run)
+    after = tick(lab, data.cursor)
+    assert partitions(after) == []
+    assert f"failed and not tried again: {key('NL', TODAY)}" in (after.skip_message or "")
+
+
+def test_a_model_that_does_not_exist_is_not_tried_again(lab: Lab, at_once: None) -> None:
+    """Faults 48 and 49: a model that does not exist was run three times for each partition."""
+    data = tick(lab, fail_once(lab, model_id="eu.anthropic.claude-haiku-9"))
+    assert partitions(data) == []
+    assert "not tried again" in (data.skip_message or "")
+
+
+def test_a_blocking_check_is_not_tried_again_until_something_lands(lab: Lab, at_once: None) -> None:
+    """Fault 49: a day that breaks a rule breaks it again: two more runs, two more mails."""
+    lab.land("NL", TODAY, "a.jsonl", said_today(1))
+    data = tick(lab)
+    fail_blocking_check(lab.instance, tags_of(data.run_requests[0]))
+    assert partitions(tick(lab, data.cursor)) == []
+    lab.land("NL", TODAY, "b.jsonl", said_today(2))
+    assert partitions(tick(lab, data.cursor)) == [key("NL", TODAY)]
+
+
+def test_an_outage_is_tried_again_and_the_run_of_a_week_does_not_hide_it(lab: Lab, at_once: None) -> None:
+    """Fault 12: the week's key was that of its Monday, watch_drift ran, and the failed Monday was never tried again."""
+    lab.land("NL", TODAY, "a.jsonl", said_today(1))
+    data = tick(lab)
+    fail_run(lab.instance, passing_failure("Bedrock was down"), tags_of(data.run_requests[0]))
+    drift = lab.definitions.resolve_job_def("watch_drift")
+    week = {"dagster/partition": key("NL", TODAY), "dagster/partition/week": str(TODAY)}
+    lab.instance.create_run_for_job(drift, tags=week, status=dg.DagsterRunStatus.SUCCESS)
+    assert partitions(tick(lab, data.cursor)) == [key("NL", TODAY)]
+
+
+def test_a_partition_that_somebody_has_run_since_is_not_run_again(lab: Lab, at_once: None) -> None:
+    """He had mended and run it by hand, and the sensor ran it once more beside him."""
+    lab.land("NL", TODAY, "a.jsonl", said_today(1))
+    data = tick(lab)
+    fail_run(lab.instance, passing_failure("Bedrock was down"), tags_of(data.run_requests[0]))
+    assert lab.process("NL", TODAY).success
+    assert partitions(tick(lab, data.cursor)) == []
 
 
 def test_the_sensor_runs_without_being_switched_on() -> None:

@@ -1,60 +1,39 @@
-"""Decisions of the landing sensor by themselves, and whole ticks of it. What lands, and what a run makes of it, is
-the test's."""
+"""Ticks of `landing_sensor` as the daemon evaluates them, on a laboratory, and short names for what they ask for."""
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
+from unittest.mock import patch
 
 import dagster as dg
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from cs_features.monitoring.findings import Differences
-from cs_features.orchestration.sensors.landing import (
-    Asked,
-    Cursor,
-    Decision,
-    Observed,
-    decide,
-    landing_sensor,
-)
+from cs_features.orchestration.sensors.landing import landing_sensor
 from cs_features.partitions import Partition
 from cs_features_tests.support.lab import Lab
 
-NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
-QUIET = timedelta(seconds=60)
-NL_23, NL_24, BE_24 = "NL|2026-11-23", "NL|2026-11-24", "BE|2026-11-24"
 MakeLab = Callable[..., Lab]
-
-
-def seen(fingerprint: str, seconds_ago: float = 3600) -> Observed:
-    return Observed(fingerprint, NOW - timedelta(seconds=seconds_ago))
-
-
-def decided(
-    asked: dict[str, str | Asked],
-    observed: dict[str, Observed],
-    limit: int = 50,
-    changing_since: dict[str, datetime] | None = None,
-    failures: dict[str, datetime] | None = None,
-    differences: Differences | None = None,
-) -> Decision:
-    before = {key: Asked(fingerprint=what) if isinstance(what, str) else what for key, what in asked.items()}
-    cursor = Cursor(asked=before, changing_since=changing_since or {})
-    return decide(cursor, observed, failures or {}, differences or Differences(), NOW, QUIET, limit)
-
-
 TODAY = datetime.now(timezone.utc).date()
 YESTERDAY = TODAY - timedelta(days=1)
+END_OF_TODAY = datetime.combine(TODAY, time.max, timezone.utc)
+
+
+def tell_time() -> datetime:
+    """The time of the sensor: it stays on the day on which the tests began, also after midnight."""
+    return min(datetime.now(timezone.utc), END_OF_TODAY)
 
 
 def key(country: str, day: date) -> str:
-    return str(Partition(country, day).key)
+    return Partition(country, day).key
 
 
 def tick(lab: Lab, cursor: str | None = None) -> SensorExecutionData:
     """What the daemon gets: partition keys validated, as in production."""
-    with dg.build_sensor_context(
-        instance=lab.instance, cursor=cursor, definitions=lab.definitions, resources=lab.resources
-    ) as context:
+    with (
+        patch("cs_features.orchestration.sensors.landing.utc_now", tell_time),
+        dg.build_sensor_context(
+            instance=lab.instance, cursor=cursor, definitions=lab.definitions, resources=lab.resources
+        ) as context,
+    ):
         return landing_sensor.evaluate_tick(context)
 
 

@@ -1,212 +1,218 @@
 """`landing_sensor`: which partitions changed in the landing bucket, and which of them to run now.
 
-Level-triggered: it compares what is there with what was last asked for, and keeps no cursor of keys,
-so late, replaced, deleted and out-of-order files are all seen, and so are the notes that partitions leave
-each other (`superseding.py`). `decide` is pure; the sensor gathers its inputs and wraps its answer.
+Level-triggered: it compares what is there with what was last asked for, and keeps no cursor of keys, so late,
+replaced and out-of-order files are all seen, and so are the notices that partitions leave each other
+(`landing/corrections.py`). Here: what it looks at and what it says. Not here: what it decides
+(`landing_decision.py`) and remembers (`landing_memory.py`).
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
 import dagster as dg
-from pydantic import BaseModel
 
 from cs_features.errors import AwsRefusal
 from cs_features.landing.corrections import list_notices
 from cs_features.landing.zone import LandingZone, is_document_file
-from cs_features.monitoring.findings import Differences, read_differences
+from cs_features.monitoring.findings import read_differences
+from cs_features.orchestration.failures import read_cause
 from cs_features.orchestration.jobs import process_interactions
 from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
+from cs_features.orchestration.sensors.landing_decision import (
+    Decision,
+    Failed,
+    Folder,
+    Limits,
+    Observed,
+    Reason,
+    decide_runs,
+)
+from cs_features.orchestration.sensors.landing_memory import Cursor, Request, read_cursor
 from cs_features.partitions import Partition
 from cs_features.s3 import StoredObject
+from cs_features.storage import Tables
 
-EMPTY = "empty"
 REFUSED = "AWS refused. "  # how the tick begins that could not look; alerts count them
-# A folder that never rests is run all the same when it has been changing for so long.
-PATIENCE = timedelta(minutes=5)
-# How often a run is asked for in all, and how long after the first and the second failure.
-MAX_TRIES = 3
-RETRY_AFTER = (timedelta(minutes=5), timedelta(minutes=30))
+REASON_TAG = "cs_features/reason"
+SHOWN = 20  # names in one message
+FAILURES_SINCE = timedelta(days=2)
+# Runs of a country's day have this tag; runs of a week, whose keys look the same, do not.
+DAY_TAG = "dagster/partition/date"
+CAUSES_ARE_IN = {
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.RUN_FAILURE,
+    dg.DagsterEventType.RUN_CANCELING,
+}
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 @dataclass(frozen=True)
-class Observed:
-    """One partition's folder and notes now: a fingerprint of (key, ETag, size, time), and when they last changed."""
+class Window:
+    """The days that the sensor looks at, both included, of the countries that the project knows."""
 
-    fingerprint: str
-    last_modified: datetime
+    since: date
+    today: date
 
+    def find_partition(self, country: str, folder: str) -> Partition | None:
+        """The partition of a folder `date=YYYY-MM-DD`; None for any other, and for a day that is none yet."""
+        try:
+            partition = Partition(country, date.fromisoformat(folder.removeprefix("date=")))
+        except ValueError:
+            return None
+        is_a_day = folder == f"date={partition.date.isoformat()}"
+        return partition if is_a_day and self.holds(partition.key) else None
 
-class Asked(BaseModel):
-    """What was last asked for a partition: the state of its folder, how often, and why again."""
-
-    fingerprint: str
-    tries: int = 1
-    reconciled: str = ""  # the reconciliation that found it differing
-    change: int = 0  # how often it had changed before; a state comes back when a file that was added is deleted
-
-    def run_key(self, partition: str) -> str:
-        """Dagster never runs one key twice, so each reason to run again is part of it."""
-        key = f"{partition}:{self.fingerprint}"
-        if self.change:
-            key += f":{self.change}"
-        if self.reconciled:
-            key += f":{self.reconciled}"
-        return key if self.tries == 1 else f"{key}:try{self.tries}"
-
-
-class Cursor(BaseModel):
-    """The sensor's memory, of the window's partitions alone: some 100 bytes each."""
-
-    asked: dict[str, Asked] = {}
-    changing_since: dict[str, datetime] = {}
+    def holds(self, key: str) -> bool:
+        # One request for an unknown partition would fail the whole tick, and every tick after it.
+        if not interaction_partitions.has_partition_key(key):
+            return False
+        return self.since <= Partition.from_key(key).date <= self.today
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Partitions to run now, those still changing, those left for the next tick, those given up."""
+class Landscape:
+    """What the landing bucket holds: each partition's folder by its key, and the folders that are of no partition."""
 
-    run: dict[str, Asked]
-    settling: list[str]
-    postponed: list[str]
-    given_up: list[str]
+    folders: Mapping[str, Folder]
+    strays: list[str]
 
 
-def decide(
-    cursor: Cursor,
-    observed: Mapping[str, Observed],
-    failures: Mapping[str, datetime],
-    differences: Differences,
-    now: datetime,
-    quiet: timedelta,
-    limit: int,
-) -> Decision:
-    """Compare what was asked for with what is there.
-
-    A changed partition whose newest file is younger than `quiet` waits, so that a trickle of files becomes
-    a run every few minutes; after `PATIENCE` it waits no longer. A folder that was emptied is run once
-    more. `failures` are the run keys that failed, with when; such a run is asked for again, a limited
-    number of times. A partition that reconciliation found differing is run once for that finding.
-    Newest days go first.
-    """
-    ready: dict[str, Asked] = {}
-    settling, given_up = [], []
-    for key in observed.keys() | cursor.asked.keys() | differences.partitions:
-        before, found = cursor.asked.get(key), observed.get(key)
-        change = before.change + 1 if before else 0
-        if found is not None and (before is None or before.fingerprint != found.fingerprint):
-            changing_for = now - cursor.changing_since.get(key, now)
-            if now - found.last_modified < quiet and changing_for < PATIENCE:
-                settling.append(key)
-                continue
-            asked: Asked | None = Asked(fingerprint=found.fingerprint, change=change)
-        elif found is None and (before is None or not before.fingerprint.startswith(EMPTY)):
-            asked = Asked(fingerprint=f"{EMPTY}-{before.fingerprint}" if before else EMPTY, change=change)
-        else:
-            assert before is not None
-            asked = _again(before, failures.get(before.run_key(key)), now)
-            if asked is before:
-                given_up.append(key)
-                asked = None
-        # A run for any other reason mends what was found, too.
-        finding = differences.found_by if key in differences.partitions else ""
-        if asked is not None and asked.tries == 1:
-            ready[key] = asked.model_copy(update={"reconciled": finding})
-        elif finding and before is not None and before.reconciled != finding:
-            ready[key] = before.model_copy(update={"tries": 1, "reconciled": finding})
-        elif asked is not None:
-            ready[key] = asked
-    order = sorted(ready, key=lambda key: (Partition.from_key(key).date, key), reverse=True)
-    return Decision(
-        run={key: ready[key] for key in order[:limit]},
-        settling=sorted(settling),
-        postponed=order[limit:],
-        given_up=sorted(given_up),
-    )
-
-
-def _again(before: Asked, failed_at: datetime | None, now: datetime) -> Asked | None:
-    """The next try of a run that failed, None when it is not time for one, `before` itself to give up."""
-    if failed_at is None:
-        return None
-    if before.tries >= MAX_TRIES:
-        return before
-    return (
-        before.model_copy(update={"tries": before.tries + 1})
-        if now - failed_at >= RETRY_AFTER[before.tries - 1]
-        else None
-    )
-
-
-def next_cursor(cursor: Cursor, decision: Decision, now: datetime, since: date) -> Cursor:
-    """What to remember: what was asked for by now, and since when the others have been changing."""
-    asked = {key: value for key, value in cursor.asked.items() if Partition.from_key(key).date >= since}
-    changing = {key: cursor.changing_since.get(key, now) for key in decision.settling}
-    return Cursor(asked=asked | decision.run, changing_since=changing)
-
-
-def observe(objects: list[StoredObject]) -> Observed:
+def fingerprint_folder(objects: Sequence[StoredObject]) -> Folder:
+    """What a folder and the notices for it are now; any change of them is another fingerprint."""
     # With the time, a file that is replaced and put back is a change again: Dagster never runs a key twice.
     lines = sorted(f"{item.key}\t{item.etag}\t{item.size}\t{item.last_modified.timestamp()}" for item in objects)
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return Observed(digest[:16], max(item.last_modified for item in objects))
+    return Folder(digest[:16], max(item.last_modified for item in objects))
 
 
-def look(
-    zone: LandingZone, since: date, notes: Mapping[str, list[StoredObject]] | None = None
-) -> tuple[dict[str, Observed], list[str]]:
-    """Every partition of the window that holds documents, and the stray folders that are none.
+def survey_landing(
+    zone: LandingZone, window: Window, notices: Mapping[str, Sequence[StoredObject]] | None = None
+) -> Landscape:
+    """Every partition of the window that holds documents, and the stray folders.
 
-    `notes` are those that other partitions left, by folder: each is a change of its partition, as a file is.
+    `notices` are those that other partitions left, by folder: each is a change of its partition, as a file is.
     """
     known = set(interaction_partitions.get_partitions_def_for_dimension("country").get_partition_keys())
     strays = [f"country={country}" for country in zone.list_country_folders() if country not in known]
-    observed = {}
+    folders = {}
     for country in sorted(known):
-        by_folder: dict[str, list[StoredObject]] = {}
-        for item in zone.list_folder(f"country={country}", start_after_date=since).objects:
-            if is_document_file(item):
-                by_folder.setdefault(item.key.split("/")[2], []).append(item)
-        for folder, found in by_folder.items():
-            partition = partition_of(country, folder)
+        for folder, objects in group_by_folder(zone, country, window.since).items():
+            partition = window.find_partition(country, folder)
             if partition is None:
                 strays.append(f"country={country}/{folder}")
             else:
-                observed[str(partition.key)] = observe(found + (notes or {}).get(partition.folder, []))
-    return observed, strays
+                found = [*objects, *(notices or {}).get(partition.folder, [])]
+                folders[partition.key] = fingerprint_folder(found)
+    return Landscape(folders, sorted(strays))
 
 
-def partition_of(country: str, folder: str) -> Partition | None:
-    """The partition of a folder `date=YYYY-MM-DD`; None for any other, and for a day that is none yet."""
-    try:
-        partition = Partition(country, date.fromisoformat(folder.removeprefix("date=")))
-    except ValueError:
-        return None
-    # One request for an unknown partition would fail the whole tick, and every tick after it.
-    known = folder == f"date={partition.date.isoformat()}" and interaction_partitions.has_partition_key(partition.key)
-    return partition if known else None
+def group_by_folder(zone: LandingZone, country: str, since: date) -> dict[str, list[StoredObject]]:
+    """The document files of a country by the folder below it."""
+    by_folder: dict[str, list[StoredObject]] = {}
+    for item in zone.list_folder(f"country={country}", start_after_date=since).objects:
+        if is_document_file(item):
+            by_folder.setdefault(item.key.split("/")[2], []).append(item)
+    return by_folder
 
 
-def _failures(instance: dg.DagsterInstance, asked: Iterable[str], now: datetime) -> dict[str, datetime]:
-    """Run keys of recent runs that failed, unless the same partition has run since."""
+def find_failures(instance: dg.DagsterInstance, cursor: Cursor, now: datetime) -> dict[str, Failed]:
+    """Partitions whose latest run is the one last asked for, and failed or was stopped."""
     filters = dg.RunsFilter(
         job_name=process_interactions.name,
-        statuses=[dg.DagsterRunStatus.FAILURE],
-        updated_after=now - timedelta(days=2),
+        statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
+        updated_after=now - FAILURES_SINCE,
     )
-    wanted, found = set(asked), {}
+    wanted = {cursor.run_key(key, request): key for key, request in cursor.asked.items()}
+    found = {}
     for record in instance.get_run_records(filters=filters, limit=500):
-        tags = record.dagster_run.tags
-        key = tags.get("dagster/run_key")
-        if key not in wanted or record.end_time is None:
+        run, run_key = record.dagster_run, record.dagster_run.tags.get("dagster/run_key", "")
+        if run_key not in wanted or record.end_time is None or not is_latest_run(instance, run):
             continue
-        same_partition = dg.RunsFilter(tags={"dagster/partition": tags.get("dagster/partition", "")})
-        if instance.get_runs(filters=same_partition, limit=1)[0].run_id == record.dagster_run.run_id:
-            found[key] = datetime.fromtimestamp(record.end_time, timezone.utc)
+        cause = read_cause(run.status, list_events(instance, run.run_id))
+        found[wanted[run_key]] = Failed(run_key, datetime.fromtimestamp(record.end_time, timezone.utc), cause)
     return found
+
+
+def list_events(instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEvent]:
+    """Events of a run that its end may be explained by."""
+    records = instance.get_records_for_run(run_id, of_type=CAUSES_ARE_IN).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    return [event for event in events if event is not None]
+
+
+def is_latest_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether its partition has not been run since, by whatever job or hand."""
+    tags = {name: run.tags[name] for name in ("dagster/partition", DAY_TAG) if name in run.tags}
+    latest = instance.get_runs(filters=dg.RunsFilter(tags=tags), limit=1)
+    return latest[0].run_id == run.run_id
+
+
+def find_emptied(keys: Collection[str], before: Mapping[str, str], tables: Tables) -> dict[str, str]:
+    """Of partitions without documents those that are served, with the ETag of the manifest that says so.
+
+    A manifest is read once and again only after somebody has run the partition.
+    """
+    manifests = list_manifests(tables) if keys else {}
+    emptied = {}
+    for key in keys:
+        partition = Partition.from_key(key)
+        manifest = manifests.get(partition.folder)
+        if manifest is None:
+            continue
+        if before.get(key) == manifest.etag or tables.height("feature_store", partition):
+            emptied[key] = manifest.etag
+    return emptied
+
+
+def list_manifests(tables: Tables) -> dict[str, StoredObject]:
+    """The manifest of each partition that was ever published, by folder."""
+    found = tables.bucket.list_objects("feature_store/country=").objects
+    manifests = [item for item in found if item.name == "data.parquet"]
+    return {item.key.split("/", 1)[1].rsplit("/", 1)[0]: item for item in manifests}
+
+
+def configure_run(request: Request) -> dict[str, object]:
+    """The run's configuration: what landed is asked, what was answered before another prompt is not asked again."""
+    ops: dict[str, object] = {"llm_extractions": {"config": {"reextract": False}}}
+    if request.verify_online:
+        ops["feature_store"] = {"config": {"verify_online": True}}
+    return {"ops": ops}
+
+
+def make_run_request(cursor: Cursor, key: str, request: Request, reason: Reason) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=cursor.run_key(key, request),
+        partition_key=key,
+        run_config=configure_run(request),
+        tags={REASON_TAG: reason.value},
+    )
+
+
+def name_some(names: Collection[str]) -> str:
+    shown = ", ".join(sorted(names)[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
+
+
+def describe_tick(decision: Decision, landscape: Landscape, emptied: Collection[str], window: Window) -> list[str]:
+    """What somebody who looks at the tick should read, the most urgent first."""
+    lines = []
+    if emptied:
+        lines.append(f"documents are gone and features still served, so nothing was run for {name_some(emptied)}")
+    if decision.given_up:
+        lines.append(f"failed and not tried again: {name_some(decision.given_up)}")
+    if landscape.strays:
+        lines.append(f"not partitions of this project: {name_some(landscape.strays)}")
+    if decision.settling:
+        lines.append(f"still changing: {name_some(decision.settling)}")
+    elif not decision.runs:
+        lines.append(f"{len(landscape.folders)} partitions with documents since {window.since}, none changed")
+    return lines
 
 
 @dg.sensor(
@@ -218,36 +224,34 @@ def _failures(instance: dg.DagsterInstance, asked: Iterable[str], now: datetime)
 def landing_sensor(
     context: dg.SensorEvaluationContext, landing: Landing, data: DataBucket
 ) -> dg.SensorResult | dg.SkipReason:
-    cursor = Cursor.model_validate_json(context.cursor) if context.cursor else Cursor()
-    now = datetime.now(timezone.utc)
-    since = now.date() - timedelta(days=landing.window_days)
-
-    def in_window(key: str) -> bool:
-        return interaction_partitions.has_partition_key(key) and Partition.from_key(key).date >= since
-
+    now = utc_now()
+    window = Window(now.date() - timedelta(days=landing.window_days), now.date())
+    recalled = read_cursor(context.cursor, landing.bucket, now)
+    cursor = recalled.cursor.keep_partitions(window.holds)
+    tables = data.tables()
     try:
-        observed, strays = look(landing.zone(), since, list_notices(data.tables()))
-        differences = read_differences(data.tables()).select_partitions(in_window)
+        landscape = survey_landing(landing.zone(), window, list_notices(tables))
+        differences = read_differences(tables).select_partitions(window.holds)
+        observed = Observed(now, landscape.folders, find_failures(context.instance, cursor, now), differences)
+        limits = Limits(timedelta(seconds=landing.quiet_seconds), landing.max_requests)
+        decision = decide_runs(cursor, observed, limits)
+        emptied = find_emptied(decision.emptied, cursor.emptied, tables)
     except AwsRefusal as error:
         # A failed listing is not an empty bucket: the cursor stays.
         return dg.SkipReason(f"{REFUSED}{error}")
-    if strays:
-        context.log.warning(f"Not partitions of this project, left alone: {', '.join(sorted(strays)[:20])}")
-    asked_of = {key: asked for key, asked in cursor.asked.items() if in_window(key)}
-    cursor = cursor.model_copy(update={"asked": asked_of})
-    failures = _failures(context.instance, (asked.run_key(key) for key, asked in asked_of.items()), now)
-    quiet = timedelta(seconds=landing.quiet_seconds)
-    decision = decide(cursor, observed, failures, differences, now, quiet, landing.max_requests)
-    if decision.given_up:
-        context.log.warning(f"Failed {MAX_TRIES} times, run them by hand: {', '.join(decision.given_up[:20])}")
-    requests = [dg.RunRequest(run_key=asked.run_key(key), partition_key=key) for key, asked in decision.run.items()]
-    skip = f"{len(observed)} partitions with documents since {since}, none changed"
-    if decision.settling:
-        skip = f"still changing: {', '.join(decision.settling[:20])}"
-    if strays:
-        skip += f"; not partitions of this project: {', '.join(sorted(strays)[:20])}"
+    lines = describe_tick(decision, landscape, emptied, window)
+    if recalled.warning:
+        context.log.warning(recalled.warning)
+        lines.insert(0, recalled.warning)
+    if emptied or decision.given_up or landscape.strays:
+        context.log.warning("; ".join(lines))
+    forgotten = set(decision.emptied) - set(emptied)
+    remembered = cursor.keep_partitions(lambda key: key not in forgotten)
+    remembered = remembered.remember_decision(decision.runs, decision.settling, now)
     return dg.SensorResult(
-        run_requests=requests,
-        skip_reason=None if requests else skip,
-        cursor=next_cursor(cursor, decision, now, since).model_dump_json(exclude_defaults=True),
+        run_requests=[
+            make_run_request(cursor, key, request, decision.reasons[key]) for key, request in decision.runs.items()
+        ],
+        skip_reason=None if decision.runs else "; ".join(lines),
+        cursor=remembered.model_copy(update={"emptied": emptied}).model_dump_json(exclude_defaults=True),
     )
