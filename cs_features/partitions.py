@@ -15,7 +15,7 @@ from pathlib import Path
 from cs_features.errors import ConfigurationError
 
 
-def countries_in(prompts: Path) -> list[str]:
+def list_countries(prompts: Path) -> list[str]:
     """ISO 3166 alpha-2 codes of the country files, sorted.
 
     Raises:
@@ -34,15 +34,16 @@ def monday_of(day: date) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def locales_in(prompts: Path) -> list[str]:
-    """Locales such as nl-BE that the golden corpus has items of, sorted by country."""
+def list_locales(prompts: Path) -> list[str]:
+    """Locales such as nl-BE that the golden corpus has items of, sorted by country; of countries that have a file."""
     found = set()
     for path in (prompts / "golden").glob("*.jsonl"):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().splitlines():
             with suppress(ValueError, KeyError, TypeError):  # `make lint` names a broken line, the code location loads
                 item = json.loads(line)
-                found.add((item["country"], item["language"]))
-    return [f"{language}-{country}" for country, language in sorted(found)]
+                found.add((str(item["country"]), str(item["language"])))
+    countries = set(list_countries(prompts))
+    return [f"{language}-{country}" for country, language in sorted(found) if country in countries]
 
 
 @dataclass(frozen=True, order=True)

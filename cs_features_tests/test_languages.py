@@ -23,7 +23,7 @@ def test_at_least_95_of_100_golden_items_are_detected_among_their_countrys_langu
     right: Counter[str] = Counter()
     items = load_golden(PROMPTS, PROMPTS_READ)
     for item in items:
-        found = detect_language(customers_words(item.interaction()), PROMPTS_READ.countries[item.country].languages)
+        found = detect_language(customers_words(item.as_interaction()), PROMPTS_READ.countries[item.country].languages)
         right[item.language] += found == item.language
     assert sum(right.values()) / len(items) >= 0.95
     of_each = Counter(item.language for item in items)

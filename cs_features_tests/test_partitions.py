@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cs_features.errors import ConfigurationError
 from cs_features.extraction.prompts import load_prompts
 from cs_features.orchestration.partitions import interaction_partitions, partitions_for, week_partitions, weeks_for
-from cs_features.partitions import Partition, Week, countries_in, monday_of
+from cs_features.partitions import Partition, Week, list_countries, monday_of
 from cs_features_tests.support.lab import PROMPTS, REPOSITORY
 
 some_partitions = st.builds(
@@ -68,7 +68,7 @@ def test_a_day_begins_at_midnight_utc_for_every_country() -> None:
 
 def test_the_countries_are_those_that_the_prompts_have() -> None:
     """A country with a partition and no prompt fails every run; one with a prompt and no partition never has any."""
-    assert countries_in(PROMPTS) == sorted(load_prompts(PROMPTS).countries) == ["BE", "ES", "FR", "NL", "PL"]
+    assert list_countries(PROMPTS) == sorted(load_prompts(PROMPTS).countries) == ["BE", "ES", "FR", "NL", "PL"]
 
 
 def test_a_new_country_is_one_new_file_and_nothing_else(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ print(json.dumps({
 def test_a_folder_without_countries_names_the_variable_to_set(tmp_path: Path) -> None:
     """An image without its prompts folder failed to load with an empty list of partitions and no word why."""
     with pytest.raises(ConfigurationError, match="CS_FEATURES_PROMPTS_DIR"):
-        countries_in(tmp_path)
+        list_countries(tmp_path)
 
 
 # --- weeks ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from cs_features.errors import CsFeaturesError
 from cs_features.extraction.session import Session
 from cs_features.quality.calibration import fits_of, with_calibration
 from cs_features.quality.golden import load_golden
-from cs_features.quality.golden_run import answers_of
+from cs_features.quality.golden_run import ask_golden_items
 from cs_features.services import build_services
 
 
@@ -31,7 +31,7 @@ def main() -> int:
         def progress(session: Session, total: int) -> None:
             print(f"\r{len(session.outcomes)} of {total} answered", end="", file=sys.stderr, flush=True)
 
-        answers = answers_of(items, model, services.data, progress, as_said=True)
+        answers = ask_golden_items(items, model, services.data, progress, as_said=True)
         print(f"\n{answers.calls} calls, ${answers.cost_usd:.4f}", file=sys.stderr)
         for (country,), group in sorted(answers.frame.group_by("country"), key=lambda pair: str(pair[0])):
             fits = fits_of(group)

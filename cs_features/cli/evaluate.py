@@ -21,9 +21,9 @@ from cs_features.errors import CsFeaturesError, PromptError, RequestError
 from cs_features.extraction.models import CAPABILITIES
 from cs_features.extraction.session import Session
 from cs_features.quality.comparison import FALSE_BETTER, WORSE_BY_CHANCE, compare
-from cs_features.quality.evaluation import confusion, quality
+from cs_features.quality.evaluation import count_confusions, measure_quality
 from cs_features.quality.golden import GoldenItem, load_golden
-from cs_features.quality.golden_run import Answers, Asked, answers_of, ask
+from cs_features.quality.golden_run import Answers, Asked, ask_golden_items, ask_labelled
 from cs_features.quality.labelled import FIELDS, agreement, labelled_frame, load_labelled
 from cs_features.schemas import CATEGORICAL, SCORES
 from cs_features.services import DataBucket, Model, build_services
@@ -59,27 +59,27 @@ _TABLES = (
 
 def main(arguments: list[str] | None = None) -> int:
     """0; 3 with `--gate` when anything is worse; 1 with a sentence on stderr when it cannot be done."""
-    options = _options(arguments)
+    options = _parse_options(arguments)
     try:
         services = build_services(settings())
         model, data = services.model, services.data
         with pl.Config(**_PRINTED):
             if options.labelled:
-                _labelled(options.labelled, options.limit, model, data)
+                _print_agreement(options.labelled, options.limit, model, data)
                 return 0
-            items = _items(model, options.language)
-            candidate = _candidate(model, options)
-            in_use = _in_use(items, model, data, options.confusion)
+            items = _choose_items(model, options.language)
+            candidate = _build_candidate(model, options)
+            in_use = _measure_in_use(items, model, data, options.confusion)
             if candidate is None:
                 return 0
-            is_worse = _compared(in_use, items, candidate, data)
+            is_worse = _compare_candidate(in_use, items, candidate, data)
             return WORSE if options.gate and is_worse else 0
     except CsFeaturesError as error:
         print(error, file=sys.stderr)
         return 1
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
+def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make evaluate",
         description=(__doc__ or "").splitlines()[0],
@@ -113,7 +113,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _items(model: Model, languages: list[str] | None) -> list[GoldenItem]:
+def _choose_items(model: Model, languages: list[str] | None) -> list[GoldenItem]:
     corpus = load_golden(model.prompts_dir, model.prompts())
     unknown = sorted(set(languages or ()) - {item.language for item in corpus})
     if unknown or not corpus:
@@ -121,7 +121,7 @@ def _items(model: Model, languages: list[str] | None) -> list[GoldenItem]:
     return [item for item in corpus if not languages or item.language in languages]
 
 
-def _candidate(model: Model, options: argparse.Namespace) -> Model | None:
+def _build_candidate(model: Model, options: argparse.Namespace) -> Model | None:
     if not options.candidate and not options.candidate_model:
         return None
     candidate = replace(
@@ -136,40 +136,40 @@ def _candidate(model: Model, options: argparse.Namespace) -> Model | None:
     return candidate
 
 
-def _in_use(items: list[GoldenItem], model: Model, data: DataBucket, matrices: list[str]) -> pl.DataFrame:
+def _measure_in_use(items: list[GoldenItem], model: Model, data: DataBucket, matrices: list[str]) -> pl.DataFrame:
     """Ask, print how good it is, and return the answers."""
-    answers = _paid(answers_of(items, model, data, _progress)).frame
+    answers = _print_paid(ask_golden_items(items, model, data, _print_progress)).frame
     print(f"In use: {model.model_id}, {model.prompts_dir}. In brackets: 95 % intervals.")
-    measured = pl.concat([quality(answers, ("language",)), quality(answers, ())])
+    measured = pl.concat([measure_quality(answers, ("language",)), measure_quality(answers, ())])
     for title, columns in _TABLES:
-        print(f"\n{title}\n{_table(measured, columns)}")
+        print(f"\n{title}\n{_build_table(measured, columns)}")
     for name in matrices:
         for (language,), group in sorted(answers.group_by("language"), key=lambda pair: str(pair[0])):
-            print(f"\n{name}, {language}: labels in rows, answers in columns\n{confusion(group, name)}")
-        print(f"\n{name}, all: labels in rows, answers in columns\n{confusion(answers, name)}")
+            print(f"\n{name}, {language}: labels in rows, answers in columns\n{count_confusions(group, name)}")
+        print(f"\n{name}, all: labels in rows, answers in columns\n{count_confusions(answers, name)}")
     return answers
 
 
-def _table(measured: pl.DataFrame, columns: Mapping[tuple[str, str], str]) -> pl.DataFrame:
+def _build_table(measured: pl.DataFrame, columns: Mapping[tuple[str, str], str]) -> pl.DataFrame:
     cells: dict[str, dict[str, str]] = {}
     for row in measured.iter_rows(named=True):
         if (column := columns.get((row["field"], row["measure"]))) is not None:
-            cells.setdefault(row["language"], {})[column] = _cell(row["value"], row["low"], row["high"])
+            cells.setdefault(row["language"], {})[column] = _format_cell(row["value"], row["low"], row["high"])
     return pl.DataFrame([{"language": language, **told} for language, told in cells.items()]).select(
         "language", *columns.values()
     )
 
 
-def _cell(value: float | None, low: float | None, high: float | None) -> str:
+def _format_cell(value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
         return "-"
     shown = f"{value:.2f}" if value <= 1 else f"{value:.0f}"
     return shown if low is None else f"{shown} ({low:.2f}-{high:.2f})"
 
 
-def _compared(in_use: pl.DataFrame, items: list[GoldenItem], candidate: Model, data: DataBucket) -> bool:
+def _compare_candidate(in_use: pl.DataFrame, items: list[GoldenItem], candidate: Model, data: DataBucket) -> bool:
     """Ask the candidate, print the comparison, and return whether it is worse in anything."""
-    found = compare(in_use, _paid(answers_of(items, candidate, data, _progress)).frame)
+    found = compare(in_use, _print_paid(ask_golden_items(items, candidate, data, _print_progress)).frame)
     print(f"\nCandidate: {candidate.model_id}, {candidate.prompts_dir}. A difference above zero is in its favour.")
     print(pl.DataFrame([vars(each) for each in found], infer_schema_length=None))
     counted = Counter(each.verdict for each in found)
@@ -181,26 +181,26 @@ def _compared(in_use: pl.DataFrame, items: list[GoldenItem], candidate: Model, d
     return counted["worse"] > 0
 
 
-def _labelled(folder: Path, limit: int | None, model: Model, data: DataBucket) -> None:
+def _print_agreement(folder: Path, limit: int | None, model: Model, data: DataBucket) -> None:
     items, left_out = load_labelled(folder, limit)
     interactions = {str(item.interaction.interaction_id): item.interaction for item in items}
-    asked = _paid(ask(interactions, model, data, "labelled", _progress))
+    asked = _print_paid(ask_labelled(interactions, model, data, "labelled", _print_progress))
     frame = labelled_frame(items, asked.answers)
     print(f"{model.model_id}, {model.prompts_dir}, against the sources' own labels in {folder}")
     print(agreement(frame))
     for name in FIELDS:
         known = frame.filter(pl.col(f"{name}_label").is_not_null())
         if known.height:
-            print(f"\n{name}: labels in rows, answers in columns\n{confusion(known, name)}")
+            print(f"\n{name}: labels in rows, answers in columns\n{count_confusions(known, name)}")
     for reason, count in left_out.most_common():
         print(f"left out {count}: {reason}")
 
 
-def _progress(session: Session, total: int) -> None:
+def _print_progress(session: Session, total: int) -> None:
     print(f"\r{len(session.outcomes)} of {total} answered", end="", file=sys.stderr, flush=True)
 
 
-def _paid(done: Done) -> Done:
+def _print_paid(done: Done) -> Done:
     print(f"\n{done.calls} calls, ${done.cost_usd:.4f}", file=sys.stderr)
     return done
 

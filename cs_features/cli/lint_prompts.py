@@ -4,23 +4,28 @@ import sys
 from pathlib import Path
 
 from cs_features.environments import settings
-from cs_features.errors import PromptError
-from cs_features.extraction.prompts import load_prompts
-from cs_features.quality.golden import load_golden
-from cs_features.quality.leaks import leaks
+from cs_features.errors import CsFeaturesError
+from cs_features.extraction.prompts import check_countries, load_prompts
+from cs_features.quality.golden import read_golden
+from cs_features.quality.leaks import find_leaks
 
 
 def main(folder: Path | None = None) -> int:
-    folder = folder or settings().prompts_dir
     try:
+        folder = folder or settings().prompts_dir
         prompts = load_prompts(folder)
-        items = load_golden(folder, prompts)
-    except PromptError as error:
+    except CsFeaturesError as error:
         print(error, file=sys.stderr)
         return 1
-    problems = leaks(prompts, items, folder)
-    print("\n".join(problems) or f"{len(prompts.every_example())} examples and {len(items)} golden items are valid")
-    return 1 if problems else 0
+    corpus = read_golden(folder, prompts)
+    problems = check_countries(prompts)
+    problems += [problem.told for problem in corpus.problems]
+    problems += find_leaks(prompts, corpus, folder)
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
+        return 1
+    print(f"{len(prompts.list_examples())} examples and {len(corpus.items)} golden items are valid")
+    return 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import polars as pl
 
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
-from cs_features.partitions import countries_in
+from cs_features.partitions import list_countries
 from cs_features.planning.quote import as_frame, partitions_between, quotes
 from cs_features.services import build_services
 
@@ -16,7 +16,7 @@ from cs_features.services import build_services
 def main() -> int:
     description = (__doc__ or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m cs_features.cli.quote", description=description)
-    every = countries_in(settings().prompts_dir)
+    every = list_countries(settings().prompts_dir)
     parser.add_argument("--country", nargs="*", default=every, choices=every, help="default: all")
     parser.add_argument("--first", type=date.fromisoformat, required=True, help="YYYY-MM-DD")
     parser.add_argument("--last", type=date.fromisoformat, help="YYYY-MM-DD; default: the first day alone")

@@ -7,21 +7,21 @@ import yaml
 from pydantic import ValidationError
 
 
-def each_told(error: ValidationError) -> list[str]:
+def describe_errors(error: ValidationError) -> list[str]:
     """`field: what is wrong` of each problem."""
     return [f"{'.'.join(map(str, each['loc'])) or 'answer'}: {each['msg']}" for each in error.errors()]
 
 
-def told(path: Path, error: ValidationError, text: str, first_line: int) -> list[str]:
+def locate_errors(path: Path, error: ValidationError, text: str, first_line: int) -> list[str]:
     """A line each problem of a YAML text, with the line where its value stands."""
     root = yaml.compose(text)
     return [
         f"{path}:{first_line + _line_of(root, problem['loc'])}: {what}"
-        for problem, what in zip(error.errors(), each_told(error), strict=True)
+        for problem, what in zip(error.errors(), describe_errors(error), strict=True)
     ]
 
 
-def repeated_keys(path: Path, text: str, first_line: int) -> list[str]:
+def find_repeated_keys(path: Path, text: str, first_line: int) -> list[str]:
     """A line each key that a YAML mapping holds twice: YAML takes the last one and says nothing."""
     root = yaml.compose(text)
     keys = [key for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
@@ -33,7 +33,7 @@ def repeated_keys(path: Path, text: str, first_line: int) -> list[str]:
     ]
 
 
-def told_of_yaml(path: Path, error: yaml.YAMLError, first_line: int) -> str:
+def locate_yaml_error(path: Path, error: yaml.YAMLError, first_line: int) -> str:
     """What a YAML text breaks, with its line."""
     mark = getattr(error, "problem_mark", None)
     return f"{path}:{first_line + (mark.line if mark else 0)}: {getattr(error, 'problem', None) or error}"

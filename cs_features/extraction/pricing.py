@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import genai_prices
-
 from cs_features.errors import UnknownPriceError
 from cs_features.extraction.models import ModelCapabilities
 
@@ -54,6 +52,8 @@ def price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
             )
             / 1_000_000
         )
+
+    import genai_prices  # here: the usage of calls is counted where no price is asked for
 
     try:
         listed = genai_prices.calc_price(genai_prices.Usage(input_tokens=1), model.model_id, provider_id="aws")

@@ -1,30 +1,28 @@
 """The files in `prompts/` that reach the model, read and checked: instructions, taxonomy, a file a country.
 
-Everything that can be wrong in them is an error with file and line, and all errors are told at once. How
-they become a request is `prompting.py`'s. Whether an example leaks from the golden corpus is `lint_prompts`'s.
+A country's file that cannot be used stops its own country and no other. How the files become a request is
+`prompting.py`'s. Whether an example leaks from the golden corpus is told by `quality/leaks.py`.
 """
 
-import itertools
-import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cs_features.errors import PromptError
-from cs_features.extraction.examples import Example, ExampleError, examples_in
-from cs_features.extraction.file_errors import each_told, repeated_keys, told, told_of_yaml
+from cs_features.extraction.country_files import CountryFile, check_examples, read_country_file, read_text
+from cs_features.extraction.examples import Example
+from cs_features.extraction.file_errors import locate_errors, locate_yaml_error
 from cs_features.hashing import content_hash
-from cs_features.languages import ISO_639_1
-from cs_features.schemas import Channel, Extraction, extraction_model
+from cs_features.schemas import Extraction, extraction_model
 
 TOOL_NAME = "record_features"
 TAXONOMY_PLACEHOLDER = "{{taxonomy}}"
-SECTIONS = ("Languages and register", "Tone and calibration", "Examples")
 
 
 class TaxonomyEntry(BaseModel):
@@ -53,96 +51,46 @@ class Taxonomy(BaseModel):
         return entries
 
     def as_text(self) -> str:
-        def bullets(entries: list[TaxonomyEntry]) -> str:
-            return "\n".join(f"- `{entry.id}`: {entry.description}" for entry in entries)
-
-        return f"Topics (primary_topic):\n{bullets(self.topics)}\n\nIntents (intent):\n{bullets(self.intents)}"
+        topics, intents = _list_entries(self.topics), _list_entries(self.intents)
+        return f"Topics (primary_topic):\n{topics}\n\nIntents (intent):\n{intents}"
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
+def _list_entries(entries: list[TaxonomyEntry]) -> str:
+    return "\n".join(f"- `{entry.id}`: {entry.description}" for entry in entries)
 
 
-class Floors(BaseModel):
-    """The shares of right answers on the golden corpus below which a country publishes nothing."""
+class CountryFiles(dict[str, CountryFile]):
+    """The usable files by country; asking for any other says what is wrong with it.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sentiment: Share
-    primary_topic: Share
-    intent: Share
-    resolution_status: Share
-
-
-class ScoreCalibration(BaseModel):
-    """How to read one score of one model: `knots` are (what it says, what that means), linear in between.
-
-    `threshold` is, after the correction, from where an interaction counts as urgent, or up to where its
-    customer counts as dissatisfied.
+    Raises:
+        PromptError: on `[country]`, with the file, the lines and what is wrong there, or that there is no file.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    def __init__(self, files: Mapping[str, CountryFile], problems: Mapping[str, str], folder: Path) -> None:
+        super().__init__(files)
+        self.problems = dict(problems)
+        self._folder = folder
 
-    threshold: Share
-    knots: tuple[tuple[Share, Share], ...] = Field(min_length=2)
-
-    @field_validator("knots")
-    @classmethod
-    def is_monotone(cls, knots: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-        if any(a[0] >= b[0] or a[1] > b[1] for a, b in itertools.pairwise(knots)):
-            raise ValueError("knots must rise: a correction may never turn the order of two scores around")
-        return knots
-
-
-class ModelCalibration(BaseModel):
-    """The corrections of one model in one country, as `make calibrate` fits them on the golden corpus."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    urgency_score: ScoreCalibration | None = None
-    csat_indicator: ScoreCalibration | None = None
-
-
-class CountryFile(BaseModel):
-    """`prompts/countries/{CC}.md`: front matter, and the body that the model reads."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    country: str = Field(pattern=r"^[A-Z]{2}$")
-    name: str
-    languages: list[str] = Field(min_length=1)
-    floors: Floors
-    calibration: dict[str, ModelCalibration] = Field(default_factory=dict)
-    body: str = Field(min_length=1)
-    examples: tuple[Example, ...] = ()
-
-    @field_validator("languages")
-    @classmethod
-    def are_languages(cls, languages: list[str]) -> list[str]:
-        unknown = [code for code in languages if code not in ISO_639_1]
-        if unknown:
-            raise ValueError(f"{', '.join(unknown)} is no ISO 639-1 code")
-        return languages
-
-    @field_validator("country")
-    @classmethod
-    def names_its_file(cls, country: str, info: ValidationInfo) -> str:
-        if info.context and country != info.context["stem"]:
-            raise ValueError(f"the file is {info.context['stem']}.md; its name must be the country's code")
-        return country
+    def __missing__(self, country: str) -> CountryFile:
+        missing = (
+            f"{self._folder / country}.md does not exist: put it back, or `make new-country COUNTRY={country}`; "
+            "if the country is gone for good, reload the definitions in Dagster"
+        )
+        raise PromptError(self.problems.get(country, missing))
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """Everything under `prompts/` that reaches the model, checked."""
+    """Everything under `prompts/` that reaches the model, checked. `countries` has the files that can be used."""
 
     instructions: str
     taxonomy: Taxonomy
-    countries: dict[str, CountryFile]
+    countries: CountryFiles
     examples: tuple[Example, ...] = field(default=())  # those of the instructions
 
     @cached_property
     def answer_model(self) -> type[Extraction]:
-        return _answer_model(self.taxonomy)
+        return _build_answer_model(self.taxonomy)
 
     @cached_property
     def tool(self) -> dict[str, Any]:
@@ -177,26 +125,35 @@ class Prompts:
         """What features that are asked for and corrected now are made with; the floors change no feature."""
         return self.applied_version(country, self.asked_version(country))
 
-    def every_example(self) -> list[Example]:
+    def list_examples(self) -> list[Example]:
         """The worked examples of the instructions and of every country."""
-        return [*self.examples, *(example for file in self.countries.values() for example in file.examples)]
+        examples = list(self.examples)
+        for file in self.countries.values():
+            examples += file.examples
+        return examples
 
 
-def _answer_model(taxonomy: Taxonomy) -> type[Extraction]:
+def _build_answer_model(taxonomy: Taxonomy) -> type[Extraction]:
     return extraction_model([entry.id for entry in taxonomy.topics], [entry.id for entry in taxonomy.intents])
 
 
 def load_prompts(folder: Path) -> Prompts:
     """Read and check `instructions.md`, `taxonomy.yaml` and `countries/*.md`.
 
+    What is wrong with one country's file is told when that country is asked for; `check_countries` tells all.
+
     Raises:
-        PromptError: a line each problem, with file, line and what is wrong; for a missing file, the
-            variable to set.
+        PromptError: what every country needs cannot be used; a line each problem, with file, line and what is wrong.
     """
-    return _load_prompts(folder, _states_of_files(folder))
+    return _load_prompts(folder, _read_file_states(folder))
 
 
-def _states_of_files(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def check_countries(prompts: Prompts) -> list[str]:
+    """What is wrong with the countries' files, a line each problem."""
+    return "\n".join(prompts.countries.problems.values()).splitlines()
+
+
+def _read_file_states(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """Name, time and size of every file that counts: equal as long as nobody has written any of them."""
     files = [folder / "instructions.md", folder / "taxonomy.yaml", *sorted((folder / "countries").glob("*.md"))]
     states = [(str(path), path.stat()) for path in files if path.exists()]
@@ -206,108 +163,37 @@ def _states_of_files(folder: Path) -> tuple[tuple[str, int, int], ...]:
 @lru_cache(maxsize=4)
 def _load_prompts(folder: Path, _states: tuple[tuple[str, int, int], ...]) -> Prompts:
     # A run asks for its prompts in every step; reading and checking them took a quarter of a small run.
-    taxonomy = _taxonomy(folder / "taxonomy.yaml")  # without it no example can be judged
-    answers = _answer_model(taxonomy)
-    problems: list[str] = []
-    instructions_path = folder / "instructions.md"
-    instructions = _text_of(instructions_path)
+    taxonomy = _read_taxonomy(folder / "taxonomy.yaml")  # without it no example can be judged
+    answers = _build_answer_model(taxonomy)
+    path = folder / "instructions.md"
+    instructions = read_text(path)
+    examples, problems = check_examples(path, instructions, 1, answers)
     if instructions.count(TAXONOMY_PLACEHOLDER) != 1:
-        problems.append(f"{instructions_path}:1: must hold {TAXONOMY_PLACEHOLDER} exactly once")
-    countries: dict[str, CountryFile] = {}
-    for path in sorted((folder / "countries").glob("[A-Z][A-Z].md")):
-        try:
-            countries[path.stem] = _country_file(path, answers)
-        except PromptError as error:
-            problems.append(str(error))
-    if not countries and not problems:
+        problems.append(f"{path}:1: must hold {TAXONOMY_PLACEHOLDER} exactly once")
+    countries = _read_country_files(folder / "countries", answers)
+    if not countries and not countries.problems:
         problems.append(f"{folder / 'countries'} holds no file such as NL.md; see CS_FEATURES_PROMPTS_DIR")
-    examples, wrong = _examples(instructions_path, instructions, 1, answers)
-    if problems or wrong:
-        raise PromptError("\n".join([*problems, *wrong]))
+    if problems:
+        raise PromptError("\n".join(problems))
     return Prompts(instructions.replace(TAXONOMY_PLACEHOLDER, taxonomy.as_text()), taxonomy, countries, examples)
 
 
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise PromptError(f"{path} does not exist; set CS_FEATURES_PROMPTS_DIR to the folder of prompts") from None
+def _read_country_files(folder: Path, answers: type[Extraction]) -> CountryFiles:
+    files: dict[str, CountryFile] = {}
+    problems: dict[str, str] = {}
+    for path in sorted(folder.glob("[A-Z][A-Z].md")):
+        try:
+            files[path.stem] = read_country_file(path, answers)
+        except PromptError as error:
+            problems[path.stem] = str(error)
+    return CountryFiles(files, problems, folder)
 
 
-def _taxonomy(path: Path) -> Taxonomy:
-    text = _text_of(path)
+def _read_taxonomy(path: Path) -> Taxonomy:
+    text = read_text(path)
     try:
         return Taxonomy.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
-        raise PromptError(told_of_yaml(path, error, 1)) from None
+        raise PromptError(locate_yaml_error(path, error, 1)) from None
     except ValidationError as error:
-        raise PromptError("\n".join(told(path, error, text, 1))) from None
-
-
-def _country_file(path: Path, answers: type[Extraction]) -> CountryFile:
-    text = _text_of(path)
-    match = re.fullmatch(r"---\n(.*?)\n---\n(.*)", text, flags=re.DOTALL)
-    if match is None:
-        raise PromptError(f"{path}:1: must begin with front matter between two lines of ---")
-    front, body = match[1], match[2].strip()
-    first_line = text[: match.start(2)].count("\n") + 1
-    examples, problems = _examples(path, match[2], first_line, answers)
-    problems += _sections(path, match[2], first_line)
-    try:
-        fields = yaml.safe_load(front)
-        problems += repeated_keys(path, front, 2)
-        if not isinstance(fields, dict):
-            raise PromptError(f"{path}:2: the front matter must be `key: value` lines")
-        file = CountryFile.model_validate({**fields, "body": body, "examples": examples}, context={"stem": path.stem})
-    except yaml.YAMLError as error:
-        problems.append(told_of_yaml(path, error, 2))
-    except ValidationError as error:
-        problems += told(path, error, front, 2)
-    else:
-        problems += [
-            f"{path}:{example.line}: an example in {example.language} for {example.country} does not belong to "
-            f"{file.country}, whose languages are {', '.join(file.languages)}"
-            for example in examples
-            if example.country != file.country or example.language not in file.languages
-        ]
-    if problems:
-        raise PromptError("\n".join(problems))
-    return file
-
-
-def _sections(path: Path, body: str, first_line: int) -> list[str]:
-    found = [(match[1].strip(), body[: match.start()].count("\n")) for match in re.finditer(r"^## (.*)$", body, re.M)]
-    last_line = first_line + body.rstrip().count("\n")
-    missing = [
-        f"{path}:{last_line}: the section `## {name}` is missing" for name in SECTIONS if name not in dict(found)
-    ]
-    strange = [
-        f"{path}:{first_line + line}: `## {name}` is no section; they are {', '.join(SECTIONS)}"
-        for name, line in found
-        if name not in SECTIONS
-    ]
-    return missing + strange
-
-
-def _examples(
-    path: Path, text: str, first_line: int, answers: type[Extraction]
-) -> tuple[tuple[Example, ...], list[str]]:
-    """The worked examples of a file, and what is wrong with them."""
-    examples: list[Example] = []
-    problems: list[str] = []
-    for found in examples_in(text, first_line):
-        if isinstance(found, ExampleError):
-            problems.append(f"{path}:{found.line}: {found.problem}")
-            continue
-        if found.channel not in get_args(Channel):
-            problems.append(
-                f"{path}:{found.line}: {found.channel!r} is no channel; they are {', '.join(get_args(Channel))}"
-            )
-        try:
-            answers.model_validate(found.answer)
-        except ValidationError as error:
-            problems += [f"{path}:{found.answer_line}: the example's {what}" for what in each_told(error)]
-        examples.append(found)
-    if not examples and not problems:
-        problems.append(f"{path}:{first_line}: has no worked example")
-    return tuple(examples), problems
+        raise PromptError("\n".join(locate_errors(path, error, text, 1))) from None

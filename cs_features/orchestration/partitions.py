@@ -10,7 +10,7 @@ from datetime import date
 import dagster as dg
 
 from cs_features.environments import settings
-from cs_features.partitions import Partition, Week, countries_in, locales_in, monday_of
+from cs_features.partitions import Partition, Week, list_countries, list_locales, monday_of
 
 
 def partitions_for(countries: Sequence[str], first: date) -> dg.MultiPartitionsDefinition:
@@ -37,12 +37,12 @@ def weeks_for(countries: Sequence[str], first: date) -> dg.MultiPartitionsDefini
 
 
 _settings = settings()
-_countries = countries_in(_settings.prompts_dir)
+_countries = list_countries(_settings.prompts_dir)
 
 interaction_partitions = partitions_for(_countries, _settings.first_date)
 week_partitions = weeks_for(_countries, _settings.first_date)
 country_partitions = dg.StaticPartitionsDefinition(_countries)
-locale_partitions = dg.StaticPartitionsDefinition(locales_in(_settings.prompts_dir))
+locale_partitions = dg.StaticPartitionsDefinition(list_locales(_settings.prompts_dir))
 
 
 def partition_of(

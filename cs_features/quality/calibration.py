@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cs_features.extraction.prompts import CountryFile, ModelCalibration, ScoreCalibration
+from cs_features.extraction.country_files import CountryFile, ModelCalibration, ScoreCalibration
 from cs_features.schemas import SCORES
 from cs_features.validation.calibration import DECIMALS, DISSATISFIED_TO, URGENT_FROM, Knots, apply
 

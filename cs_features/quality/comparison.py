@@ -45,7 +45,7 @@ class Comparison:
 
 
 def compare(in_use: pl.DataFrame, candidate: pl.DataFrame) -> list[Comparison]:
-    """Compare the answers of two prompts or models (`answers_frame`) to the same items.
+    """Compare the answers of two prompts or models (`build_answers_frame`) to the same items.
 
     Every measure in every language, and in all of them together where there are several: the latter has
     the power that 15 or 30 items lack.

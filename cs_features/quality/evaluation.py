@@ -92,7 +92,7 @@ def mean_interval(values: pl.Series, least: float = -1.0) -> Interval:
     return max(least, float(found.low)), min(1.0, float(found.high))
 
 
-def answers_frame(
+def build_answers_frame(
     items: Iterable[GoldenItem], answers: Mapping[str, Mapping[str, Any] | None], examples: frozenset[str]
 ) -> pl.DataFrame:
     """A row an item, answered or not: an item without an answer has nulls and counts as wrong.
@@ -121,7 +121,7 @@ def answers_frame(
     return pl.DataFrame(rows, schema=ANSWERS_SCHEMA)
 
 
-def quality(answers: pl.DataFrame, by: tuple[str, ...] = ("country", "language")) -> pl.DataFrame:
+def measure_quality(answers: pl.DataFrame, by: tuple[str, ...] = ("country", "language")) -> pl.DataFrame:
     """A row a group, field and measure; `by` names the columns that make the groups, () for all items in one.
 
     `low` and `high` are the ends of a 95 % interval, null where there is none: calibration error and median
@@ -203,7 +203,7 @@ def calibration_error(pairs: pl.DataFrame) -> float | None:
     return float((distance["distance"] * distance["items"]).sum()) / pairs.height
 
 
-def confusion(answers: pl.DataFrame, name: str) -> pl.DataFrame:
+def count_confusions(answers: pl.DataFrame, name: str) -> pl.DataFrame:
     """Labels as rows, answers as columns, both sorted, counts; `none` is an item without an answer."""
     return (
         answers.select(label=f"{name}_label", answer=pl.col(name).fill_null("none"))

@@ -1,10 +1,13 @@
 """The golden corpus, `prompts/golden/{language}.jsonl`: labelled interactions, checked when they are read.
 
-A wrong item is an error with its file and line, and all errors are told at once. Nothing is asked and nothing
-is scored here. What the corpus can and cannot show stands in `prompts/golden/README.md`.
+A wrong item is an error with its file and line, all told at once, and stops its own locale. Nothing is asked and
+nothing is scored here. What the corpus can and cannot show stands in `prompts/golden/README.md`.
 """
 
+import itertools
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +16,9 @@ from uuid import NAMESPACE_URL, uuid5
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cs_features.errors import PromptError
-from cs_features.extraction.file_errors import each_told
+from cs_features.extraction.file_errors import describe_errors
 from cs_features.extraction.prompts import Prompts
+from cs_features.partitions import Locale
 from cs_features.schemas import Channel, Interaction, Turn
 
 LABELS = ("sentiment", "primary_topic", "intent", "resolution_status", "urgency_score", "csat_indicator")
@@ -45,13 +49,14 @@ class GoldenItem(BaseModel):
 
     @field_validator("facts")
     @classmethod
-    def are_in_lower_case(cls, facts: list[Fact]) -> list[Fact]:
-        if upper := [expression for fact in facts for expression in fact if expression != expression.lower()]:
-            raise ValueError(f"{upper[0]!r} is never found: summaries are searched in lower case")
+    def check_lower_case(cls, facts: list[Fact]) -> list[Fact]:
+        for expression in itertools.chain.from_iterable(facts):
+            if expression != expression.lower():
+                raise ValueError(f"{expression!r} is never found: summaries are searched in lower case")
         return facts
 
     @model_validator(mode="after")
-    def labels_come_from_the_labellings(self) -> "GoldenItem":
+    def check_labellings(self) -> "GoldenItem":
         first, second = self.labellings
         if (first == second) != (self.reconciled is None):
             raise ValueError("reconciled must be null where the labellings are identical, and say why where not")
@@ -59,7 +64,7 @@ class GoldenItem(BaseModel):
             raise ValueError("labels differ from the labellings, which agree")
         return self
 
-    def interaction(self) -> Interaction:
+    def as_interaction(self) -> Interaction:
         """The item as a landing document, which is what the engine extracts."""
         return Interaction(
             interaction_id=uuid5(NAMESPACE_URL, f"golden/{self.id}"),
@@ -71,15 +76,51 @@ class GoldenItem(BaseModel):
         )
 
 
-def load_golden(folder: Path, prompts: Prompts) -> list[GoldenItem]:
-    """Every item of the corpus in `folder` (the one that holds `golden/`), in the order of files and lines.
+@dataclass(frozen=True)
+class GoldenProblem:
+    """What is wrong with one line; `country` is None where the line does not even say that."""
 
-    Raises:
-        PromptError: a line for each thing that is wrong, with its file, its line and what it is.
-    """
-    items: list[GoldenItem] = []
-    problems: list[str] = []
-    places: dict[str, str] = {}
+    language: str
+    country: str | None
+    told: str
+
+
+@dataclass(frozen=True)
+class GoldenCorpus:
+    """The items that can be used, in the order of files and lines; what is wrong with others; `file:line` by id."""
+
+    items: list[GoldenItem]
+    problems: list[GoldenProblem]
+    places: dict[str, str]
+
+    def require_all(self) -> list[GoldenItem]:
+        """Every item.
+
+        Raises:
+            PromptError: a line for each thing that is wrong, with its file, its line and what it is.
+        """
+        _refuse(self.problems)
+        return self.items
+
+    def require_locale(self, locale: Locale) -> list[GoldenItem]:
+        """The items of one locale; what is wrong with those of others does not matter.
+
+        Raises:
+            PromptError: as `require_all`, for this locale's lines and for those that name no country.
+        """
+        countries = (locale.country, None)
+        _refuse([each for each in self.problems if each.language == locale.language and each.country in countries])
+        return [item for item in self.items if (item.country, item.language) == (locale.country, locale.language)]
+
+
+def _refuse(problems: list[GoldenProblem]) -> None:
+    if problems:
+        raise PromptError("\n".join(each.told for each in problems))
+
+
+def read_golden(folder: Path, prompts: Prompts) -> GoldenCorpus:
+    """The corpus in `folder` (the one that holds `golden/`); an item is judged by the taxonomy of `prompts`."""
+    corpus = GoldenCorpus([], [], {})
     for path in sorted((folder / "golden").glob("*.jsonl")):
         # Bytes: splitlines() of a str also splits at U+2028 and others that a text may hold.
         for number, line in enumerate(path.read_bytes().splitlines(), start=1):
@@ -87,16 +128,38 @@ def load_golden(folder: Path, prompts: Prompts) -> list[GoldenItem]:
             try:
                 item = GoldenItem.model_validate_json(line)
             except ValidationError as error:
-                problems += [f"{place}: {_readable(what)}" for what in each_told(error)]
+                country = _guess_country(line)
+                corpus.problems.extend(
+                    GoldenProblem(path.stem, country, f"{place}: {_readable(what)}") for what in describe_errors(error)
+                )
                 continue
-            problems += [f"{place}: {what}" for what in _problems(item, path.stem, prompts)]
-            if item.id in places:
-                problems.append(f"{place}: id {item.id} is taken, {places[item.id]} has it")
-            places[item.id] = place
-            items.append(item)
-    if problems:
-        raise PromptError("\n".join(problems))
-    return items
+            told = list(_find_problems(item, path.stem, prompts))
+            if item.id in corpus.places:
+                told.append(f"id {item.id} is taken, {corpus.places[item.id]} has it")
+            corpus.places[item.id] = place
+            corpus.problems.extend(GoldenProblem(path.stem, item.country, f"{place}: {what}") for what in told)
+            if not told:
+                corpus.items.append(item)
+    return corpus
+
+
+def load_golden(folder: Path, prompts: Prompts) -> list[GoldenItem]:
+    """Every item of the corpus in `folder`.
+
+    Raises:
+        PromptError: as `GoldenCorpus.require_all`.
+    """
+    return read_golden(folder, prompts).require_all()
+
+
+def _guess_country(line: bytes) -> str | None:
+    """The country of a line that is no item."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    country = entry.get("country") if isinstance(entry, dict) else None
+    return country if isinstance(country, str) else None
 
 
 def _readable(what: str) -> str:
@@ -104,10 +167,10 @@ def _readable(what: str) -> str:
     return what.removeprefix("answer: ")
 
 
-def _problems(item: GoldenItem, language: str, prompts: Prompts) -> Iterator[str]:
+def _find_problems(item: GoldenItem, language: str, prompts: Prompts) -> Iterator[str]:
     if item.language != language:
         yield f"language {item.language} does not belong in this file"
-    if item.country not in prompts.countries:
+    if item.country not in prompts.countries and item.country not in prompts.countries.problems:
         yield f"there is no country file for {item.country}"
     named = {"labels": item.labels, "labellings.0": item.labellings[0], "labellings.1": item.labellings[1]}
     for name, labels in named.items():
@@ -118,7 +181,7 @@ def _problems(item: GoldenItem, language: str, prompts: Prompts) -> Iterator[str
             # A label is an answer: the same rules hold.
             answer = prompts.answer_model.model_validate({"summary": "-", **labels})
         except ValidationError as error:
-            yield from (f"{name}.{what}" for what in each_told(error))
+            yield from (f"{name}.{what}" for what in describe_errors(error))
             continue
         if (answer.sentiment == "negative" and answer.csat_indicator > 0.4) or (
             answer.sentiment == "positive" and answer.csat_indicator < 0.6

@@ -4,44 +4,58 @@ Shared by `make evaluate`, the asset `extraction_quality` and `make calibrate`: 
 nothing the second time. What the answers are worth is `evaluation.py`'s.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from cs_features.errors import PromptError, RunStopper
+from cs_features.errors import RequestRefused, Unavailable
+from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
+from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.session import Session, extract
 from cs_features.languages import UNDETERMINED
-from cs_features.quality.evaluation import answers_frame
+from cs_features.quality.evaluation import build_answers_frame
 from cs_features.quality.golden import GoldenItem
 from cs_features.schemas import Interaction, Reason
 from cs_features.services import DataBucket, Model
 from cs_features.validation.calibration import corrected
+
+# What the model did say, and wrongly. Every other failure is no answer: it says nothing of the model's quality.
+WRONG_ANSWERS = frozenset({Reason.INVALID_ANSWER, Reason.ANSWER_CUT_OFF})
+# Asked again each time, because what was no answer then may be one now.
+NO_ANSWERS = frozenset(reason for reason in Reason if reason.stage == "extraction") - WRONG_ANSWERS
+MAX_UNANSWERED_SHARE = 0.10
 
 Progress = Callable[[Session, int], None]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Answers by name, None where there is none; and what this run asked and paid (US dollars) for them."""
+    """Answers by name, None for one that keeps no rule; names without any answer are `unanswered` and not here.
+
+    `calls` and `cost_usd` (US dollars) are what this run asked and paid.
+    """
 
     answers: dict[str, dict[str, Any] | None]
+    unanswered: dict[str, Reason]
     calls: int
     cost_usd: float
 
 
 @dataclass(frozen=True)
 class Answers:
-    """A row an item, as `answers_frame` makes it; and what this run asked and paid (US dollars) for it."""
+    """A row an item with an answer, as `build_answers_frame` makes it; `unanswered` items, calls and US dollars."""
 
     frame: pl.DataFrame
+    unanswered: int
     calls: int
     cost_usd: float
 
 
-def answers_of(
+def ask_golden_items(
     items: list[GoldenItem], model: Model, data: DataBucket, progress: Progress, *, as_said: bool = False
 ) -> Answers:
     """Bring every golden item to an answer; `progress` is told the session and how many requests there are.
@@ -49,50 +63,77 @@ def answers_of(
     The scores are those that count, corrected as the country's file says; `as_said`: as the model said them.
 
     Raises:
-        RunStopper: with every answer so far in the ledger; also when the service failed some calls for good.
-        PromptError: the prompts have no file for an item's country.
+        PromptError: an item's country has no usable file.
+        RequestRefused: too few items have an answer; says why.
+        Unavailable: the service failed some calls for good.
+        RunStopper: with every answer so far in the ledger.
     """
     prompts = model.prompts()
-    asked = ask({item.id: item.interaction() for item in items}, model, data, "golden", progress)
-    examples = frozenset(example.answer["summary"] for example in prompts.every_example())
-    frame = answers_frame(items, asked.answers, examples)
+    asked = ask_labelled({item.id: item.as_interaction() for item in items}, model, data, "golden", progress)
+    examples = frozenset(example.answer["summary"] for example in prompts.list_examples())
+    answered = [item for item in items if item.id in asked.answers]
+    frame = build_answers_frame(answered, asked.answers, examples)
     if not as_said:
-        parts = frame.partition_by("country", as_dict=True).items()
-        frame = pl.concat(
-            corrected(part, prompts.countries[str(country)].calibration.get(model.model_id))
-            for (country,), part in parts
-        )
-    return Answers(frame, asked.calls, asked.cost_usd)
+        frame = _correct_scores(frame, prompts, model.model_id)
+    return Answers(frame, len(asked.unanswered), asked.calls, asked.cost_usd)
 
 
-def ask(
+def _correct_scores(frame: pl.DataFrame, prompts: Prompts, model_id: str) -> pl.DataFrame:
+    parts = frame.partition_by("country", as_dict=True)
+    corrected_parts = [
+        corrected(part, prompts.countries[str(country)].calibration.get(model_id)) for (country,), part in parts.items()
+    ]
+    return pl.concat([frame.clear(), *corrected_parts])
+
+
+def ask_labelled(
     interactions: Mapping[str, Interaction], model: Model, data: DataBucket, corpus: str, progress: Progress
 ) -> Asked:
     """Bring interactions, each under a name, to their answers; `corpus` names the folder in the ledger.
 
-    Raises: as `answers_of` does.
+    Raises: as `ask_golden_items` does.
     """
     prompts, capabilities = model.prompts(), model.capabilities()
-    if missing := sorted({each.country for each in interactions.values()} - prompts.countries.keys()):
-        raise PromptError(f"{model.prompts_dir} has no countries/{missing[0]}.md, and there are items from there")
     requests: dict[str, ConverseRequest] = {}
-    keys = {}
+    keys: dict[str, str] = {}
     for name, interaction in interactions.items():
         request, _ = build_request(prompts, capabilities, interaction, interaction.language or UNDETERMINED)
         keys[name] = request_hash(request)
         requests[keys[name]] = request
-    folder = f"{corpus}/{model.model_id}"
-    with data.ledger(folder) as ledger:
+    with data.ledger(f"{corpus}/{model.model_id}") as ledger:
         session = extract(
             requests,
             ledger,
             model.extractor(prompts),
             model.max_concurrency,
             lambda session: progress(session, len(requests)),
+            redrive=NO_ANSWERS,
         )
         ledger.compact()
-    down = sum(outcome.error is Reason.SERVICE_FAILED for outcome in session.outcomes.values())
-    if down:  # an outage would be measured as bad quality
-        raise RunStopper(f"Bedrock failed {down} of {len(requests)} calls for good. The others are kept; ask again")
-    answers = {name: session.outcomes[key].answer for name, key in keys.items()}
-    return Asked(answers, len(session.asked), session.cost_usd)
+    outcomes = {name: session.outcomes[key] for name, key in keys.items()}
+    unanswered = find_unanswered(outcomes)
+    _require_answers(unanswered, len(outcomes))
+    answers = {name: outcome.answer for name, outcome in outcomes.items() if name not in unanswered}
+    return Asked(answers, unanswered, len(session.asked), session.cost_usd)
+
+
+def find_unanswered(outcomes: Mapping[str, Outcome]) -> dict[str, Reason]:
+    """Names without an answer, right or wrong, and why."""
+    return {
+        name: outcome.error
+        for name, outcome in outcomes.items()
+        if outcome.error and outcome.error not in WRONG_ANSWERS
+    }
+
+
+def _require_answers(unanswered: Mapping[str, Reason], asked: int) -> None:
+    """An outage or an account that may not use the model would be measured as bad quality."""
+    counts = Counter(unanswered.values())
+    if down := counts[Reason.SERVICE_FAILED]:
+        raise Unavailable(f"Bedrock failed {down} of {asked} calls for good. The answers are kept; ask again")
+    if len(unanswered) > MAX_UNANSWERED_SHARE * asked:
+        reasons = ", ".join(f"{reason.value} {count} ({reason.meaning})" for reason, count in counts.most_common())
+        raise RequestRefused(
+            f"{len(unanswered)} of {asked} labelled items have no answer: {reasons}. Nothing was measured. The answers "
+            "are kept, and the others are asked again next time: mend the account or the prompt first"
+        )

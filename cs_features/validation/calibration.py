@@ -6,7 +6,7 @@ How they are fitted is `quality/calibration.py`'s. Pure functions.
 import numpy as np
 import polars as pl
 
-from cs_features.extraction.prompts import ModelCalibration
+from cs_features.extraction.country_files import ModelCalibration
 from cs_features.schemas import SCORES
 
 # What the instructions' anchors call pressing, and dissatisfied: midway between 0.5 and 0.7, and 0.3 and 0.5.

@@ -15,7 +15,7 @@ from cs_features.local.bench.quality import PlantedAnswerer, ask_draw, figures_o
 from cs_features.local.converse import ConverseRequest, Reply
 from cs_features.local.scripted import Script, sha256
 from cs_features.quality.golden import GoldenItem, load_golden
-from cs_features.quality.golden_run import answers_of
+from cs_features.quality.golden_run import ask_golden_items
 from cs_features_tests.support.desk import DEFAULT, PROMPTS_READ
 from cs_features_tests.support.lab import HAIKU_4_5, PROMPTS, AwsAndModel, Lab
 from cs_features_tests.support.labelled import REVIEWS, folder_of
@@ -225,7 +225,7 @@ def test_labelled_texts_of_a_country_without_prompts_are_told(
     (candidate / "countries" / "PL.md").unlink()
     monkeypatch.setenv("CS_FEATURES_PROMPTS_DIR", str(candidate))
     assert shell.run("--labelled", folder_of(tmp_path, REVIEWS)) == (1, 0)
-    assert "no countries/PL.md" in shell.errors
+    assert "countries/PL.md does not exist" in shell.errors
 
 
 def test_scores_are_evaluated_as_they_count_and_fitted_as_they_were_said(
@@ -239,8 +239,8 @@ def test_scores_are_evaluated_as_they_count_and_fitted_as_they_were_said(
     lab = make_lab(prompts_dir=candidate)
     lab.stack.answerer.script = Script(labels=right(DUTCH))
     model, data = lab.resources["model"], lab.resources["data"]
-    counted = answers_of(DUTCH, model, data, lambda *_: None)
-    as_said = answers_of(DUTCH, model, data, lambda *_: None, as_said=True)
+    counted = ask_golden_items(DUTCH, model, data, lambda *_: None)
+    as_said = ask_golden_items(DUTCH, model, data, lambda *_: None, as_said=True)
     assert (counted.calls, as_said.calls) == (len(DUTCH), 0)
     assert as_said.frame["urgency_score"].to_list() == [item.labels["urgency_score"] for item in DUTCH]
     corrected = dict(counted.frame.select("id", "urgency_score").iter_rows())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cs_features.cli.lint_prompts import main
-from cs_features.quality.leaks import shared_words
+from cs_features.quality.leaks import find_shared_words
 from cs_features_tests.support.lab import PROMPTS
 
 
@@ -130,13 +130,15 @@ def test_a_golden_item_that_repeats_an_example_is_named_with_both_places(
     lines[3] = json.dumps(item, ensure_ascii=False)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert main(folder) == 1
-    told = capsys.readouterr().out
+    told = capsys.readouterr().err
     country = folder / "countries" / "NL.md"
     assert f"{path}:4: {item['id']} says" in told
     assert f"{country}:{line_of(country, '<interaction')}" in told
 
 
 def test_letter_formulas_and_four_words_are_no_leak() -> None:
-    assert shared_words("Sehr geehrte Damen und Herren, es ist so.", "Sehr geehrte Damen und Herren, nein.") is None
-    assert shared_words("one two three four", "one two three four five") is None
-    assert shared_words("one two three four five", "zero one two three four five") == "one two three four five"
+    assert (
+        find_shared_words("Sehr geehrte Damen und Herren, es ist so.", "Sehr geehrte Damen und Herren, nein.") is None
+    )
+    assert find_shared_words("one two three four", "one two three four five") is None
+    assert find_shared_words("one two three four five", "zero one two three four five") == "one two three four five"

@@ -286,7 +286,7 @@ def test_a_prompt_file_that_cannot_be_used_is_named_with_what_is_wrong(
     """A prompt is edited by people who do not read tracebacks."""
     edit(prompts / file, old, new)
     with pytest.raises(PromptError) as error:
-        load_prompts(prompts)
+        load_prompts(prompts).countries["NL"]
     assert str(prompts / file) in str(error.value)
     assert told in str(error.value)
 

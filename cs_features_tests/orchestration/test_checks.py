@@ -258,7 +258,7 @@ def test_the_checks_that_warn_do_not_warn_about_a_good_day_and_never_block(lab: 
 
 def test_a_summary_that_is_one_of_the_prompts_examples_is_noticed(lab_model: Any) -> None:
     """A small model answers with the example that looks most like the question: true of nobody who wrote to us."""
-    example = lab_model.prompts().every_example()[0].answer["summary"]
+    example = lab_model.prompts().list_examples()[0].answer["summary"]
     frame = pl.DataFrame({"summary": ["A customer asks for a refund.", example, None]})
     result = checks.extraction.copied_summaries(model=lab_model, llm_extractions=frame)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)

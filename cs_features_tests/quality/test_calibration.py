@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.extraction.prompts import ModelCalibration, ScoreCalibration, load_prompts
+from cs_features.extraction.country_files import ModelCalibration, ScoreCalibration
+from cs_features.extraction.prompts import load_prompts
 from cs_features.quality.calibration import Fit, fit, fits_of, isotonic, with_calibration
 from cs_features.validation.calibration import DISSATISFIED_TO, URGENT_FROM, apply, corrected, thresholds
 from cs_features_tests.support.documents import DAY, document, jsonl

@@ -12,12 +12,12 @@ from scipy.stats import binomtest, spearmanr
 
 from cs_features.quality.evaluation import (
     QUALITY_SCHEMA,
-    answers_frame,
+    build_answers_frame,
     calibration_error,
-    confusion,
+    count_confusions,
     macro_f1,
     mean_interval,
-    quality,
+    measure_quality,
     wilson,
 )
 from cs_features.quality.golden import GoldenItem
@@ -33,7 +33,7 @@ def answers(items: list[GoldenItem], **changes: dict[str, Any] | None) -> pl.Dat
     for identifier, change in changes.items():
         key = identifier.replace("_", "-")
         given[key] = None if change is None else {**given[key], **change}  # type: ignore[assignment]
-    return answers_frame(items, given, frozenset())
+    return build_answers_frame(items, given, frozenset())
 
 
 def golden(*numbers: int, **changes: Any) -> list[GoldenItem]:
@@ -66,7 +66,7 @@ def test_known_intervals_of_a_share() -> None:
 
 def test_an_item_without_an_answer_counts_as_wrong_in_every_field() -> None:
     """A prompt that failed on the hard items scored higher than one that answered them: they were left out."""
-    measured = quality(answers(golden(1, 2, 3, 4), nl_004=None))
+    measured = measure_quality(answers(golden(1, 2, 3, 4), nl_004=None))
     for field in CATEGORICAL:
         assert (value(measured, field, "accuracy"), value(measured, field, "accuracy", "items")) == (0.75, 4)
     for measure in ("english", "supported", "length"):
@@ -87,7 +87,7 @@ def test_macro_f1_of_a_hand_made_case() -> None:
 def test_macro_f1_sees_what_accuracy_hides() -> None:
     """A prompt that calls everything neutral is right in half the corpus."""
     items = golden(1, 2, 3) + golden(4, labels={"sentiment": "negative", "csat_indicator": 0.2})
-    measured = quality(answers(items, nl_004={"sentiment": "neutral"}))
+    measured = measure_quality(answers(items, nl_004={"sentiment": "neutral"}))
     assert value(measured, "sentiment", "accuracy") == 0.75
     assert value(measured, "sentiment", "macro_f1") == pytest.approx((6 / 7 + 0) / 2)
 
@@ -96,7 +96,7 @@ def test_the_interval_of_macro_f1_is_wilsons_at_the_effective_sample_size() -> N
     """Labels with 8, 1 and 1 items carry as much as 4.2 evenly spread; a bootstrap has no doubt about 10 of 10."""
     other = {"sentiment": "negative", "csat_indicator": 0.2}
     items = golden(*range(8)) + golden(8, labels=other) + golden(9, labels={"sentiment": "positive"})
-    measured = quality(answers(items))
+    measured = measure_quality(answers(items))
     effective = 3**2 / (1 / 8 + 1 + 1)
     assert value(measured, "sentiment", "macro_f1") == 1
     assert value(measured, "sentiment", "macro_f1", "low") == pytest.approx(wilson(effective, effective)[0])
@@ -117,7 +117,7 @@ def test_the_interval_of_macro_f1_covers_what_was_planted() -> None:
             right, false = (1 - rate) * there, rate / 7 * (15 - there)
             f1.append(2 * right / (there + right + false))
         frame = frame_of(sentiment=said, sentiment_label=list(labels))
-        measured = quality(frame, ())
+        measured = measure_quality(frame, ())
         low, high = (value(measured, "sentiment", "macro_f1", end) for end in ("low", "high"))
         draws, hits = draws + 1, hits + (low <= sum(f1) / len(f1) <= high)
     assert hits / draws > 0.92
@@ -128,7 +128,7 @@ def test_rank_correlation_is_scipys_and_its_interval_bonett_and_wrights() -> Non
     rng = random.Random(5)
     labels = [round(rng.random(), 2) for _ in range(30)]
     said = [round(min(1, max(0, label + rng.gauss(0, 0.2))), 1) for label in labels]
-    measured = quality(frame_of(urgency_score=said, urgency_score_label=labels), ())
+    measured = measure_quality(frame_of(urgency_score=said, urgency_score_label=labels), ())
     rho = spearmanr(said, labels).statistic
     spread = 1.959964 * math.sqrt((1 + rho**2 / 2) / 27)
     assert value(measured, "urgency_score", "spearman") == pytest.approx(rho)
@@ -151,7 +151,7 @@ def test_what_so_few_items_cannot_tell_is_null_and_not_zero(
     said: list[float | None], labels: list[float], known: bool
 ) -> None:
     """A correlation of 0.0 for a language with two items was read as "urgency is random in Ukrainian"."""
-    measured = quality(frame_of(urgency_score=said, urgency_score_label=labels), ())
+    measured = measure_quality(frame_of(urgency_score=said, urgency_score_label=labels), ())
     assert (value(measured, "urgency_score", "spearman") is not None) == known
     assert value(measured, "urgency_score", "spearman", "low") is None
     assert value(measured, "urgency_score", "spearman", "high") is None
@@ -174,7 +174,7 @@ def test_a_mean_has_an_interval_where_its_values_vary() -> None:
     assert mean_interval(pl.Series([0.1, 0.2, 0.3]), least=0.0)[0] == 0  # no error is below zero
     assert mean_interval(pl.Series([0.5])) == (None, None)
     assert mean_interval(pl.Series([0.0, 0.0, 0.0])) == (None, None)
-    measured = quality(frame_of(csat_indicator=[0.5, 0.5, 0.9], csat_indicator_label=[0.5] * 3), ())
+    measured = measure_quality(frame_of(csat_indicator=[0.5, 0.5, 0.9], csat_indicator_label=[0.5] * 3), ())
     assert value(measured, "csat_indicator", "mean_absolute_error") == pytest.approx(0.4 / 3)
     assert value(measured, "csat_indicator", "mean_absolute_error", "low") == 0
 
@@ -182,17 +182,19 @@ def test_a_mean_has_an_interval_where_its_values_vary() -> None:
 def test_summaries_are_measured_by_length_as_the_prompt_asks_for_it() -> None:
     """Summaries came out too terse, and nobody saw it before the churn model was trained on them."""
     short, long = "Customer asks.", "Customer asks. " * 13
-    measured = quality(answers(golden(1, 2, 3, 4), nl_002={"summary": short}, nl_003={"summary": long}, nl_004=None))
+    measured = measure_quality(
+        answers(golden(1, 2, 3, 4), nl_002={"summary": short}, nl_003={"summary": long}, nl_004=None)
+    )
     assert value(measured, "summary", "length") == 0.25
     assert value(measured, "summary", "median_length") == len(SUMMARY)
     assert value(measured, "summary", "median_length", "items") == 3
-    nothing = quality(answers(golden(1), nl_001=None))
+    nothing = measure_quality(answers(golden(1), nl_001=None))
     assert value(nothing, "summary", "median_length") is None
 
 
 def test_a_summary_counts_for_its_facts_when_it_states_all_of_them() -> None:
     """One fact of two told is the summary that was too terse."""
-    measured = quality(answers(golden(1, 2), nl_002={"summary": SUMMARY.replace("parcel", "thing")}))
+    measured = measure_quality(answers(golden(1, 2), nl_002={"summary": SUMMARY.replace("parcel", "thing")}))
     assert value(measured, "summary", "all_facts") == 0.5
 
 
@@ -200,13 +202,13 @@ def test_a_summary_copied_from_an_example_is_unsupported() -> None:
     """The small model answers half the corpus with the prompt's first example, in fluent English."""
     items = golden(1)
     given = {items[0].id: {"summary": SUMMARY, **LABELS}}
-    assert answers_frame(items, given, frozenset())["summary_supported"].to_list() == [True]
-    assert answers_frame(items, given, frozenset({SUMMARY.upper()}))["summary_supported"].to_list() == [False]
+    assert build_answers_frame(items, given, frozenset())["summary_supported"].to_list() == [True]
+    assert build_answers_frame(items, given, frozenset({SUMMARY.upper()}))["summary_supported"].to_list() == [False]
 
 
 def test_a_summary_with_an_amount_that_nobody_named_is_unsupported() -> None:
     """It reads as well as a true one, and is worse than none."""
-    measured = quality(answers(golden(1, 2), nl_002={"summary": f"{SUMMARY} It was 350 euros."}))
+    measured = measure_quality(answers(golden(1, 2), nl_002={"summary": f"{SUMMARY} It was 350 euros."}))
     assert value(measured, "summary", "supported") == 0.5
 
 
@@ -219,7 +221,7 @@ def test_quality_is_grouped_as_asked_and_complete_in_each_group() -> None:
         (("language",), {("all", "nl"), ("all", "de")}),
         ((), {("all", "all")}),
     ):
-        measured = quality(frame, by)
+        measured = measure_quality(frame, by)
         assert measured.schema == QUALITY_SCHEMA
         assert set(measured.select("country", "language").iter_rows()) == groups
         rows = measured.group_by("country", "language").len()["len"]
@@ -231,7 +233,7 @@ def test_quality_is_grouped_as_asked_and_complete_in_each_group() -> None:
 def test_a_confusion_matrix_counts_every_item_once(pairs: list[tuple[str, str | None]]) -> None:
     """Items without an answer fell out of the matrix, and its rows no longer added up to the labels."""
     labels, said = zip(*pairs, strict=True)
-    matrix = confusion(frame_of(intent=list(said), intent_label=list(labels)), "intent")
+    matrix = count_confusions(frame_of(intent=list(said), intent_label=list(labels)), "intent")
     assert matrix["label"].to_list() == sorted(set(labels))
     assert matrix.columns == ["label", *sorted({each or "none" for each in said})]
     for row in matrix.iter_rows(named=True):

@@ -166,8 +166,8 @@ def test_every_label_value_of_the_taxonomy_occurs_in_the_shipped_corpus() -> Non
 def test_an_item_becomes_the_interaction_that_a_landing_document_would() -> None:
     """Asked in another shape than real documents, the corpus would measure another prompt."""
     golden = GoldenItem.model_validate(item(1))
-    interaction = golden.interaction()
+    interaction = golden.as_interaction()
     assert (interaction.country, interaction.language, interaction.channel) == ("NL", "nl", "chat")
     assert interaction.utterances == golden.turns
-    assert interaction.interaction_id == GoldenItem.model_validate(item(1)).interaction().interaction_id
-    assert interaction.interaction_id != GoldenItem.model_validate(item(2)).interaction().interaction_id
+    assert interaction.interaction_id == GoldenItem.model_validate(item(1)).as_interaction().interaction_id
+    assert interaction.interaction_id != GoldenItem.model_validate(item(2)).as_interaction().interaction_id

@@ -40,7 +40,7 @@ def test_what_the_text_lacks_is_found_and_what_it_has_is_not(summary: str, text:
 
 def test_no_worked_example_of_the_prompts_is_called_ungrounded_foreign_or_unfit() -> None:
     """They are what the model is told to write like: a rule that they break would be the rule's fault."""
-    examples = PROMPTS_READ.every_example()
+    examples = PROMPTS_READ.list_examples()
     assert len(examples) > 10
     for example in examples:
         summary = example.answer["summary"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import polars as pl
 import pytest
 
 from cs_features.environments import Settings
+from cs_features.extraction.country_files import Floors
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompting import build_request
-from cs_features.extraction.prompts import Floors, load_prompts
+from cs_features.extraction.prompts import load_prompts
 from cs_features.local.scripted import Script
 from cs_features.quality.evaluation import QUALITY_SCHEMA, wilson
-from cs_features.quality.floor import standing
+from cs_features.quality.floor import judge_quality
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.lab import PROMPTS, Lab
@@ -46,39 +48,52 @@ def measured(right: int, items: int, model_id: str = "m", prompt_version: str = 
 
 
 def test_quality_that_is_surely_below_its_floor_is_told_with_interval_and_floor() -> None:
-    found = standing({"nl": measured(5, 30)}, FLOORS, {"nl"}, "m", "v")
+    found = judge_quality({"nl": measured(5, 30)}, FLOORS, {"nl"}, "m", "v")
     assert "nl sentiment 0.17 (0.07-0.34), floor 0.70" in found.below
     assert found.unmeasured == []
 
 
 def test_quality_that_may_be_at_its_floor_blocks_nothing() -> None:
     """Nineteen of thirty is 0.63, but 0.46 to 0.78: a floor of 0.70 is not known to be missed."""
-    assert standing({"nl": measured(19, 30)}, FLOORS, {"nl"}, "m", "v").below == []
+    assert judge_quality({"nl": measured(19, 30)}, FLOORS, {"nl"}, "m", "v").below == []
 
 
 def test_many_languages_that_are_each_too_few_are_judged_together() -> None:
     """Five items of each of six languages: none is known to be bad alone, thirty are."""
     tables = {language: measured(2, 5) for language in ("nl", "en", "de", "tr", "ar", "pl")}
-    found = standing(tables, FLOORS, set(tables), "m", "v")
+    found = judge_quality(tables, FLOORS, set(tables), "m", "v")
     assert {told.split()[0] for told in found.below} == {"all"}
 
 
 def test_a_language_that_does_not_occur_in_the_partition_does_not_block_it() -> None:
     tables = {"nl": measured(29, 30), "tr": measured(1, 9)}
-    assert standing(tables, FLOORS, {"nl"}, "m", "v").below == []
-    assert all(told.startswith("tr ") for told in standing(tables, FLOORS, {"nl", "tr"}, "m", "v").below)
+    assert judge_quality(tables, FLOORS, {"nl"}, "m", "v").below == []
+    assert all(told.startswith("tr ") for told in judge_quality(tables, FLOORS, {"nl", "tr"}, "m", "v").below)
 
 
 @pytest.mark.parametrize("other", [{"model_id": "another"}, {"prompt_version": "another"}])
 def test_what_was_measured_with_another_prompt_or_model_is_unknown(other: dict[str, str]) -> None:
     """Last month's prompt was bad; this one nobody has measured: neither blocked nor approved."""
-    found = standing({"nl": measured(1, 30, **other)}, FLOORS, {"nl"}, "m", "v")
+    found = judge_quality({"nl": measured(1, 30, **other)}, FLOORS, {"nl"}, "m", "v")
     assert (found.below, found.unmeasured) == ([], ["nl"])
 
 
-def test_a_language_without_golden_items_is_not_asked_to_be_measured() -> None:
-    """A warning that nobody can act on is noise."""
-    assert standing({"nl": measured(29, 30)}, FLOORS, {"nl", "fy"}, "m", "v").unmeasured == []
+def test_a_language_without_golden_items_is_unknown_and_the_advice_is_to_write_some() -> None:
+    """A new country passed as if it were known; to measure it is no advice where there is nothing (fault 42)."""
+    found = judge_quality({"nl": measured(29, 30)}, FLOORS, {"nl", "fy"}, "m", "v")
+    assert (found.unmeasured, found.without_items, found.suffices) == ([], ["fy"], False)
+    assert "materialize" not in str(found)
+    assert "golden items" in str(found)
+
+
+def test_a_country_without_any_golden_item_is_unknown() -> None:
+    """The same with nothing measured at all."""
+    assert judge_quality({}, FLOORS, {"de", "da"}, "m", "v").without_items == ["da", "de"]
+
+
+def test_a_text_in_no_language_asks_for_no_golden_items() -> None:
+    """ "!!! 123" is in no language, and a warning that nobody can act on is noise."""
+    assert judge_quality({"nl": measured(29, 30)}, FLOORS, {"nl", "xx"}, "m", "v").suffices
 
 
 # --- through Dagster --------------------------------------------------------------------------
@@ -92,7 +107,7 @@ def answers(items: list[GoldenItem], wrong: bool) -> Script:
         if wrong:
             answer["sentiment"] = "positive" if item.labels["sentiment"] != "positive" else "negative"
         request, _ = build_request(
-            PROMPTS_READ, capabilities_of(Settings().model_id), item.interaction(), item.language
+            PROMPTS_READ, capabilities_of(Settings().model_id), item.as_interaction(), item.language
         )
         text = request["messages"][0]["content"][0]["text"]
         labels[hashlib.sha256(text.encode()).hexdigest()] = answer
@@ -148,6 +163,34 @@ def test_measuring_an_unchanged_prompt_again_asks_nothing(lab: Lab) -> None:
     assert first["calls"] == first["items"] == 9
     assert second["calls"] == 0
     assert second["sentiment_accuracy"] == first["sentiment_accuracy"]
+
+
+def quality_tables(lab: Lab) -> int:
+    return int(lab.s3.list_objects_v2(Bucket=lab.settings.data_bucket, Prefix="extraction_quality/")["KeyCount"])
+
+
+def test_an_account_that_may_not_ask_measures_nothing_and_after_the_mend_all_is_asked_and_right(lab: Lab) -> None:
+    """Refusals were kept and measured as accuracy 0.00, which blocked the country as known to be bad; the advised
+    way out, to measure again, made 0 calls (fault 39)."""
+    lab.stack.answerer.script = Script(poison="interaction")
+    with pytest.raises(dg.Failure):
+        measure(lab, "tr-NL")
+    assert quality_tables(lab) == 0
+    lab.stack.answerer.script = answers(GOLDEN, wrong=False)
+    mended = measure(lab, "tr-NL")
+    assert (mended["items"], mended["unanswered"], mended["sentiment_accuracy"]) == (9, 0, 1.0)
+
+
+def test_one_refused_item_is_not_measured_and_asked_again_the_next_time(lab: Lab) -> None:
+    """A guardrail declines one text: it is no wrong answer, and the others say how good the prompt is (fault 39)."""
+    poison = next(item for item in GOLDEN if item.id.startswith("nl-") and item.country == "NL")
+    script = answers(GOLDEN, wrong=False)
+    lab.stack.answerer.script = replace(script, poison=poison.turns[-1].text)
+    first = measure(lab, "nl-NL")
+    assert (first["items"], first["unanswered"], first["sentiment_accuracy"]) == (15, 1, 1.0)
+    lab.stack.answerer.script = script
+    second = measure(lab, "nl-NL")
+    assert (second["items"], second["unanswered"], second["calls"]) == (16, 0, 1)
 
 
 def test_an_outage_measures_nothing_rather_than_bad_quality(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

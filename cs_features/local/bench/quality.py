@@ -32,7 +32,7 @@ from cs_features.local.stack import LocalStack
 from cs_features.quality import evaluation
 from cs_features.quality.comparison import compare
 from cs_features.quality.golden import GoldenItem, load_golden
-from cs_features.quality.golden_run import answers_of
+from cs_features.quality.golden_run import ask_golden_items
 from cs_features.schemas import CATEGORICAL, SCORES
 from cs_features.services import DataBucket, Model, build_services
 
@@ -108,10 +108,10 @@ def ask_draw(number: int, items: list[GoldenItem], model: Model, data: DataBucke
     for side in (IN_USE, CANDIDATE):
         with TemporaryDirectory(prefix="cs-features-draw-") as folder:
             prompts = _mark_prompts(model.prompts_dir, Path(folder) / "prompts", number, side)
-            asked = answers_of(items, replace(model, prompts_dir=prompts), data, lambda *_: None)
+            asked = ask_golden_items(items, replace(model, prompts_dir=prompts), data, lambda *_: None)
         frames[side], calls = asked.frame, calls + asked.calls
     intervals = []
-    for row in evaluation.quality(frames[IN_USE], ("language",)).iter_rows(named=True):
+    for row in evaluation.measure_quality(frames[IN_USE], ("language",)).iter_rows(named=True):
         if row["measure"] in ("accuracy", "macro_f1"):
             labels = [item.labels[row["field"]] for item in items if item.language == row["language"]]
             values = len(_enum_values(model.prompts(), row["field"]))
@@ -194,7 +194,7 @@ class PlantedAnswerer(ScriptedAnswerer):
 
 
 def user_text(prompts: Prompts, model_id: str, item: GoldenItem) -> str:
-    request, _ = build_request(prompts, capabilities_of(model_id), item.interaction(), item.language)
+    request, _ = build_request(prompts, capabilities_of(model_id), item.as_interaction(), item.language)
     text: str = request["messages"][0]["content"][0]["text"]
     return text
 

@@ -3,17 +3,18 @@
 import dagster as dg
 import polars as pl
 
-from cs_features.errors import RunStopper
+from cs_features.errors import CsFeaturesError, RequestError, Unavailable
 from cs_features.extraction.session import Session
 from cs_features.orchestration.assets.country_prompts import of_the_locale
+from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import locale_partitions
 from cs_features.orchestration.plots import draw_confusion
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Locale
-from cs_features.quality.evaluation import confusion, quality
-from cs_features.quality.golden import load_golden
-from cs_features.quality.golden_run import answers_of
+from cs_features.quality.evaluation import count_confusions, measure_quality
+from cs_features.quality.golden import read_golden
+from cs_features.quality.golden_run import Answers, Progress, ask_golden_items
 from cs_features.schemas import CATEGORICAL
 
 
@@ -26,38 +27,48 @@ from cs_features.schemas import CATEGORICAL
 )
 def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: DataBucket) -> dg.MaterializeResult[None]:
     locale = Locale.from_key(context.partition_key)
-    prompts = model.prompts()
-    corpus = load_golden(model.prompts_dir, prompts)
-    items = [item for item in corpus if (item.country, item.language) == (locale.country, locale.language)]
 
-    def progress(session: Session, total: int) -> None:
+    def log_progress(session: Session, total: int) -> None:
         if len(session.outcomes) in (1, total):
             context.log.info(f"{locale}: {len(session.outcomes)} of {total} items answered")
 
     try:
-        answers = answers_of(items, model, data, progress)
-    except RunStopper as error:
-        raise dg.Failure(f"{locale}: {error}", allow_retries=False) from None
-    measured = quality(answers.frame).with_columns(
-        model_id=pl.lit(model.model_id), prompt_version=pl.lit(prompts.version(locale.country))
+        answers = _ask_locale(locale, model, data, log_progress)
+        version = model.prompts().version(locale.country)
+    except Unavailable as error:
+        raise passing_failure(f"{locale}: {error}") from None
+    except CsFeaturesError as error:
+        raise lasting_failure(f"{locale}: {error}") from None
+    measured = measure_quality(answers.frame).with_columns(
+        model_id=pl.lit(model.model_id), prompt_version=pl.lit(version)
     )
     tables = data.tables()
     tables.write("extraction_quality", locale, measured)
+    items = answers.frame.height
     shares = measured.filter(pl.col("measure").is_in(["accuracy", "all_facts", "supported"]))
+    pictures = {
+        f"confusion_{name}": dg.MetadataValue.md(
+            draw_confusion(count_confusions(answers.frame, name), f"{name}, {locale}, {items} items")
+        )
+        for name in CATEGORICAL
+    }
     return dg.MaterializeResult(
         metadata={
             "dagster/uri": tables.uri("extraction_quality", locale),
-            "items": len(items),
+            "items": items,
+            "unanswered": answers.unanswered,
             "calls": answers.calls,
             "cost_usd": answers.cost_usd,
-            "prompt_version": prompts.version(locale.country),
+            "prompt_version": version,
             "quality": as_table(measured),
             **{f"{row['field']}_{row['measure']}": float(row["value"]) for row in shares.iter_rows(named=True)},
-            **{
-                f"confusion_{name}": dg.MetadataValue.md(
-                    draw_confusion(confusion(answers.frame, name), f"{name}, {locale}, {len(items)} items")
-                )
-                for name in CATEGORICAL
-            },
+            **pictures,
         }
     )
+
+
+def _ask_locale(locale: Locale, model: Model, data: DataBucket, progress: Progress) -> Answers:
+    items = read_golden(model.prompts_dir, model.prompts()).require_locale(locale)
+    if not items:
+        raise RequestError(f"{model.prompts_dir}/golden/{locale.language}.jsonl has no items of {locale.country}")
+    return ask_golden_items(items, model, data, progress)

@@ -12,7 +12,7 @@ from cs_features.orchestration.partitions import interaction_partitions, partiti
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.publishing.feature_group import require_group
 from cs_features.publishing.publisher import publish
-from cs_features.quality.floor import stands
+from cs_features.quality.floor import read_known_quality
 from cs_features.schemas import features_schema
 from cs_features.validation.gate import judge
 
@@ -56,7 +56,7 @@ def feature_store(
             allow_retries=False,
         )
     tables = data.tables()
-    quality = stands(partition.country, set(validated_features["language"]), model, tables)
+    quality = read_known_quality(partition.country, set(validated_features["language"]), model, tables)
     if quality.below:
         raise dg.Failure(f"{partition}: nothing was published. {quality}", allow_retries=False)
     try:

@@ -55,7 +55,7 @@ def prompt_cache_hits(model: Model, llm_extractions: pl.DataFrame) -> dg.AssetCh
     advice="Its answers are worth little: look at them, and at the model that gave them.",
 )
 def copied_summaries(model: Model, llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
-    examples = [example.answer["summary"] for example in model.prompts().every_example()]
+    examples = [example.answer["summary"] for example in model.prompts().list_examples()]
     copied = llm_extractions.filter(pl.col("summary").is_in(examples)).height
     return dg.AssetCheckResult(
         passed=copied == 0,

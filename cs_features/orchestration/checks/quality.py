@@ -10,7 +10,7 @@ from cs_features.monitoring import drift
 from cs_features.orchestration.checks.registry import register_check, register_spec
 from cs_features.orchestration.partitions import partition_of, week_partitions
 from cs_features.orchestration.resources import DataBucket, Model
-from cs_features.quality.floor import stands
+from cs_features.quality.floor import read_known_quality
 
 DRIFT = register_spec(
     "drift",
@@ -35,19 +35,19 @@ DRIFT = register_spec(
         "a warning where it is not known. It stands before the extraction, so that nothing is paid for."
     ),
     advice=(
-        "Below its floor: mend the country's prompt or put the old one back. Then, and where it is unknown, "
-        "materialize extraction_quality."
+        "Below its floor: mend the country's prompt or put the old one back, and materialize extraction_quality. "
+        "Unknown: materialize extraction_quality. Without golden items: write some (prompts/golden/README.md)."
     ),
 )
 def quality_floor(
     context: dg.AssetCheckExecutionContext, model: Model, data: DataBucket, raw_interactions: pl.DataFrame
 ) -> dg.AssetCheckResult:
     languages = set(raw_interactions.filter(pl.col("status") == "accepted")["language"])
-    found = stands(partition_of(context).country, languages, model, data.tables())
+    found = read_known_quality(partition_of(context).country, languages, model, data.tables())
     return dg.AssetCheckResult(
-        passed=not found.below and not found.unmeasured,
+        passed=found.suffices,
         # Only what is known to be bad blocks.
         severity=dg.AssetCheckSeverity.ERROR if found.below else dg.AssetCheckSeverity.WARN,
         description=str(found),
-        metadata={"below": found.below, "unmeasured": found.unmeasured},
+        metadata={"below": found.below, "unmeasured": [*found.unmeasured, *found.without_items]},
     )
