@@ -8,6 +8,7 @@
     │   └── UnknownPriceError    a model whose list price nobody knows
     ├── RequestError             what was asked for cannot be meant, or is not there
     ├── AwsRefusal               AWS did not do what was asked
+    │   └── ObjectUnreadable     one object of a bucket; the others can be read
     ├── PublishingFailed         some records could not be written or read
     └── CallFailed               a call to Bedrock without an answer
         ├── Throttled            429: ask again, later
@@ -52,6 +53,14 @@ class RequestError(CsFeaturesError):
 
 class AwsRefusal(CsFeaturesError):
     """AWS did not do what was asked; the message says what to set, create or allow."""
+
+
+class ObjectUnreadable(AwsRefusal):
+    """One object cannot be read: its permission, key or storage class, or a body that breaks off each time."""
+
+    def __init__(self, uri: str, why: str) -> None:
+        super().__init__(f"{uri}: {why}")
+        self.why = why
 
 
 class PublishingFailed(CsFeaturesError):

@@ -4,6 +4,7 @@ What lies where is decided by who asks: `landing/zone.py`, `storage.py`, `extrac
 a prefix or a format.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,12 +13,25 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
+from urllib3.exceptions import HTTPError
 
 from cs_features.aws import explained
-from cs_features.errors import AwsRefusal
+from cs_features.errors import AwsRefusal, ObjectUnreadable
 
 DELETED_AT_ONCE = 1_000  # DeleteObjects' limit
+PAUSES = (0.2, 1.0, 3.0)  # seconds before a broken body is asked for again
+
+# What reading a body may raise: botocore wraps some of urllib3's errors, and leaves some as they are.
+_BROKEN_BODY = (HTTPClientError, IncompleteReadError, FlexibleChecksumError, HTTPError, OSError)
+_ABOUT_THE_OBJECT = frozenset({"AccessDenied", "AllAccessDisabled", "InvalidObjectState", "InvalidRequest"})
+# Some of them are 403s as well.
+_ABOUT_THE_CALLER = frozenset(
+    """
+    AccountProblem AuthorizationHeaderMalformed ExpiredToken InvalidAccessKeyId InvalidPayer InvalidSecurity
+    InvalidToken KMS.ThrottlingException NotSignedUp RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch
+    """.split()  # noqa: SIM905
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +79,15 @@ class Bucket:
         with self._explained():
             for page in self._pages(Prefix=prefix, StartAfter=start_after):
                 listed_at = listed_at or _server_time(page)
-                objects += [
-                    StoredObject(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
-                    for item in page.get("Contents", [])
-                ]
+                objects += _objects_of(page)
         assert listed_at is not None, "S3 answers a listing with at least one page"
         return Listing(self.name, objects, listed_at)
+
+    def iterate_objects(self, prefix: str) -> Iterator[StoredObject]:
+        """The objects of `list_objects` a page at a time, for a prefix that may hold millions."""
+        with self._explained():
+            for page in self._pages(Prefix=prefix):
+                yield from _objects_of(page)
 
     def list_folders(self, prefix: str) -> list[str]:
         """The folders directly below `prefix`, as full prefixes that end with a slash."""
@@ -84,15 +101,34 @@ class Bucket:
         return None if found is None else found[1]
 
     def read(self, key: str) -> tuple[StoredObject, bytes] | None:
-        """The object as it is now, with its bytes; None when there is none."""
+        """The object as it is now, with its bytes; None when there is none.
+
+        Raises:
+            ObjectUnreadable: AWS refuses this object, or its body broke off as often as it was asked for.
+            AwsRefusal: AWS refuses whoever asks, or does not answer.
+        """
+        for pause in PAUSES:
+            try:
+                return self._read_once(key)
+            except _BROKEN_BODY:  # botocore has retried what came before the body, and does not retry this
+                time.sleep(pause)
+        try:
+            return self._read_once(key)
+        except _BROKEN_BODY as error:
+            why = f"its body broke off {len(PAUSES) + 1} times ({type(error).__name__}): upload it again"
+            raise ObjectUnreadable(self.uri(key), why) from error
+
+    def _read_once(self, key: str) -> tuple[StoredObject, bytes] | None:
         with self._explained():
             try:
                 response = self.client.get_object(Bucket=self.name, Key=key)
             except ClientError as error:
                 if is_missing(error):
                     return None
+                if concerns_one_object(error):
+                    raise ObjectUnreadable(self.uri(key), explain_refused_object(error)) from error
                 raise
-            body = response["Body"].read()
+        body = response["Body"].read()
         return StoredObject(key, response["ETag"].strip('"'), len(body), response["LastModified"]), body
 
     def put(self, key: str, body: bytes) -> None:
@@ -125,9 +161,37 @@ class Bucket:
         return explained(f"Bucket {self.name}", self._setting)
 
 
+def _objects_of(page: dict[str, Any]) -> list[StoredObject]:
+    return [
+        StoredObject(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
+        for item in page.get("Contents", [])
+    ]
+
+
 def is_missing(error: ClientError) -> bool:
     """Whether an object is not there (a missing bucket is another matter)."""
-    return error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404")
+    return _code_of(error) in ("NoSuchKey", "404")
+
+
+def concerns_one_object(error: ClientError) -> bool:
+    """Whether a refused GET is about the object alone, and not about the account, the bucket or the moment."""
+    code = _code_of(error)
+    if code in _ABOUT_THE_CALLER:
+        return False
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status == 403 or code in _ABOUT_THE_OBJECT or code.startswith("KMS.")
+
+
+def explain_refused_object(error: ClientError) -> str:
+    """What AWS says of an object that it does not give, and what to do."""
+    code, message = _code_of(error), error.response.get("Error", {}).get("Message", "")
+    if code == "InvalidObjectState":
+        return f"{code}: it is archived: restore it, or keep what lands out of archive storage classes"
+    return f"{code}: allow s3:GetObject on it, and kms:Decrypt with its key; AWS says: {message}"[:500]
+
+
+def _code_of(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def _server_time(page: dict[str, Any]) -> datetime:

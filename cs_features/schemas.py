@@ -47,6 +47,7 @@ class Reason(str, Enum):
         return member
 
     # The file or line cannot be read.
+    UNREADABLE_OBJECT = "unreadable_object", "landing", False, "AWS does not give the object, or its body breaks off"
     UNSUPPORTED_FILE = "unsupported_file", "landing", False, "the file's name ends in nothing that is read"
     TRUNCATED_GZIP = "truncated_gzip", "landing", False, "the file ends in the middle; the lines before are documents"
     CORRUPT_GZIP = "corrupt_gzip", "landing", False, "the file is damaged, and nothing in it can be trusted"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cs_features.extraction.prompts import load_prompts
-from cs_features.landing.documents import customers_words
+from cs_features.landing.reading import join_customers_words
 from cs_features.languages import UNDETERMINED, detect_language
 from cs_features.quality.golden import load_golden
 from cs_features.schemas import Interaction
@@ -23,7 +23,8 @@ def test_at_least_95_of_100_golden_items_are_detected_among_their_countrys_langu
     right: Counter[str] = Counter()
     items = load_golden(PROMPTS, PROMPTS_READ)
     for item in items:
-        found = detect_language(customers_words(item.as_interaction()), PROMPTS_READ.countries[item.country].languages)
+        words = join_customers_words(item.as_interaction())
+        found = detect_language(words, PROMPTS_READ.countries[item.country].languages)
         right[item.language] += found == item.language
     assert sum(right.values()) / len(items) >= 0.95
     of_each = Counter(item.language for item in items)
@@ -40,7 +41,7 @@ def test_at_least_95_of_100_real_polish_and_english_texts_are_detected() -> None
             languages = PROMPTS_READ.countries[interaction.country].languages
             of_each[interaction.language] += 1
             right[interaction.language] += (
-                detect_language(customers_words(interaction), languages) == interaction.language
+                detect_language(join_customers_words(interaction), languages) == interaction.language
             )
     assert of_each.keys() == {"pl", "en"}
     assert all(right[language] >= 0.95 * count for language, count in of_each.items())
@@ -62,11 +63,11 @@ def test_the_customers_own_words_count_and_not_the_agents() -> None:
         {"speaker": "customer", "text": "Merhaba, paketim nerede acaba, üç gündür bekliyorum"},
         {"speaker": "agent", "text": "Goedemiddag, ik kijk het even voor u na, een ogenblik geduld alstublieft. " * 3},
     ]
-    words = customers_words(Interaction.model_validate(document(turns=turns)))
+    words = join_customers_words(Interaction.model_validate(document(turns=turns)))
     assert "Goedemiddag" not in words
     assert detect_language(words, PROMPTS_READ.countries["NL"].languages) == "tr"
     silent = document(turns=[{"speaker": "agent", "text": "Goedemiddag, is daar nog iemand?"}])
-    assert "Goedemiddag" in customers_words(Interaction.model_validate(silent))
+    assert "Goedemiddag" in join_customers_words(Interaction.model_validate(silent))
 
 
 def test_a_stated_language_stays_and_the_disagreement_is_recorded(lab: Lab) -> None:

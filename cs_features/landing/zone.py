@@ -1,23 +1,73 @@
-"""The landing bucket as S3 shows it: folders, objects, bytes, and when S3 says so.
+"""The landing bucket as S3 shows it: which keys hold whose documents, what is listed, what can be read and what not.
 
-What the bytes mean is decided in `documents.py`, and which folder is a partition by who asks.
+What the bytes mean is decided in `files.py` and `documents.py`, and which days and countries are partitions by who
+asks. Only what is listed counts: a key that is in no partition's folder is `Misfiled`, never invisible.
 """
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
+from enum import Enum
+from typing import NamedTuple
 
+from cs_features.errors import ObjectUnreadable
+from cs_features.landing.files import Unread, refuse_unread
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket, Listing, StoredObject
+from cs_features.schemas import Reason
 
 PREFIX = "interactions"
 READERS = 16
+# Of objects that are read ahead of what is being split: sixteen large ones together would be gigabytes.
+MAX_BYTES_AHEAD = 32 * 1024 * 1024
+
+
+class Misfiled(str, Enum):
+    """Why a key belongs to no partition."""
+
+    OUTSIDE = "not under interactions/"
+    NO_COUNTRY = "not in a folder country=CC, with the country in capitals"
+    NO_DATE = "not in a folder date=YYYY-MM-DD below its country's"
+    HIDDEN = "in a folder or under a name that begins with _ or ., where no documents are looked for"
+
+
+class LandedFile(NamedTuple):
+    """An object as it was when it was read, with its bytes; or as it was listed, and why it was not read."""
+
+    source: StoredObject
+    content: bytes | Unread
+
+
+def classify_key(key: str) -> Partition | Misfiled:
+    """Whose documents an object holds by its key alone; the country and the day need not be a partition's yet."""
+    if is_hidden(key):
+        return Misfiled.HIDDEN
+    prefix, _, below = key.partition("/")
+    if prefix != PREFIX:
+        return Misfiled.OUTSIDE
+    country, _, below = below.partition("/")
+    code = country.removeprefix("country=")
+    if country == code or len(code) != 2 or not (code.isascii() and code.isalpha() and code.isupper()):
+        return Misfiled.NO_COUNTRY
+    day, slash, _ = below.partition("/")
+    try:
+        partition = Partition.from_folder(f"{country}/{day}")
+    except ValueError:
+        return Misfiled.NO_DATE
+    # Python reads more spellings of a date than a folder may have.
+    return partition if slash and partition.folder == f"{country}/{day}" else Misfiled.NO_DATE
+
+
+def is_hidden(key: str) -> bool:
+    """Whether any element of the key begins with _ or .: markers, and what a writer has not committed."""
+    return any(element.startswith(("_", ".")) for element in key.split("/"))
 
 
 def is_document_file(item: StoredObject) -> bool:
-    """Zero-byte objects and names that begin with _ or . (markers, folders) hold no documents."""
-    return item.size > 0 and item.name != "" and item.name[0] not in "_."
+    """Hidden and temporary files, zero bytes and folders' own objects hold no documents."""
+    return item.size > 0 and item.name != "" and not is_hidden(item.key)
 
 
 class LandingZone:
@@ -49,8 +99,54 @@ class LandingZone:
         folders = self.bucket.list_folders(f"{PREFIX}/")
         return sorted(folder.rstrip("/").rsplit("/", 1)[-1].removeprefix("country=") for folder in folders)
 
-    def read_all(self, objects: Iterable[StoredObject]) -> Iterator[tuple[StoredObject, bytes]]:
-        """Each object as it is now; one that was deleted since it was listed is left out."""
+    def list_other_prefixes(self) -> list[str]:
+        """The folders beside `interactions/`: a feed that writes to one of them is misfiled as a whole."""
+        return [folder for folder in self.bucket.list_folders("") if folder != f"{PREFIX}/"]
+
+    def iterate_everything(self) -> Iterator[StoredObject]:
+        """All that lies under `interactions/`, whatever its folder, in the order of keys."""
+        return self.bucket.iterate_objects(f"{PREFIX}/")
+
+    def read_files(self, objects: Iterable[StoredObject]) -> Iterator[LandedFile]:
+        """Each object as it is now, or why it was not read, in the order given; deleted ones are left out.
+
+        Raises:
+            AwsRefusal: when whoever asks is refused, or S3 does not answer; one object's own refusal is its content.
+        """
+        ahead: deque[_ReadAhead] = deque()
         with ThreadPoolExecutor(READERS, thread_name_prefix="landing") as pool:
-            keys = [item.key for item in objects]
-            yield from (read for read in pool.map(self.bucket.read, keys) if read is not None)
+            for item in objects:
+                size = 0 if refuse_unread(item.key, item.size) else item.size
+                while ahead and not _has_room(ahead, size):
+                    yield from ahead.popleft().files()
+                ahead.append(_ReadAhead(size, pool.submit(self._read_file, item)))
+            while ahead:
+                yield from ahead.popleft().files()
+
+    def _read_file(self, item: StoredObject) -> LandedFile | None:
+        """None for an object that was deleted since it was listed."""
+        refusal = refuse_unread(item.key, item.size)
+        if refusal is not None:
+            return LandedFile(item, refusal)
+        try:
+            found = self.bucket.read(item.key)
+        except ObjectUnreadable as error:
+            return LandedFile(item, Unread(Reason.UNREADABLE_OBJECT, error.why))
+        return None if found is None else LandedFile(*found)
+
+
+class _ReadAhead(NamedTuple):
+    """A file on its way, and the bytes it may take."""
+
+    size: int
+    reading: "Future[LandedFile | None]"
+
+    def files(self) -> Iterator[LandedFile]:
+        """The file, unless it was deleted meanwhile."""
+        file = self.reading.result()
+        if file is not None:
+            yield file
+
+
+def _has_room(ahead: Collection[_ReadAhead], size: int) -> bool:
+    return len(ahead) < READERS and size + sum(each.size for each in ahead) <= MAX_BYTES_AHEAD

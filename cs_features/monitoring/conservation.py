@@ -5,15 +5,19 @@ the reader in `landing.py` but the notion of when two documents are the same. Pu
 """
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 import polars as pl
 
-from cs_features.landing.documents import MAX_FILE_BYTES, MAX_FILE_LINES, identity_of
-from cs_features.landing.zone import LandingZone
+from cs_features.landing.documents import identity_of
+from cs_features.landing.files import MAX_FILE_BYTES, MAX_FILE_LINES, Unread
+from cs_features.landing.zone import LandedFile, LandingZone
 from cs_features.s3 import StoredObject
+
+NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,18 @@ def changed_since(
     return ChangedSince(frozenset(landed), frozenset(replaced))
 
 
-def count_landed(files: Iterable[tuple[StoredObject, bytes]]) -> tuple[int, int]:
-    """(documents, exact duplicates among them) of the files of one partition."""
+def count_landed(files: Iterable[LandedFile], taken_over: Mapping[str, Sequence[str]] = NOTHING) -> tuple[int, int]:
+    """(documents, exact duplicates among them) of the files of one partition.
+
+    A file that cannot be read counts as one, and with it the payloads that the run took over in its place
+    (`landing/earlier.py`), by its key.
+    """
     documents, seen, duplicates = 0, set(), 0
-    for landed, body in files:
-        found, cut = _documents(landed.key, body)
+    for landed, content in files:
+        if isinstance(content, Unread):
+            found, cut = [payload.encode() for payload in taken_over.get(landed.key, ())], 1
+        else:
+            found, cut = _documents(landed.key, content)
         documents += len(found) + cut
         for identity in filter(None, map(identity_of, found)):
             duplicates += identity in seen

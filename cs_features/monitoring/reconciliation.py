@@ -11,6 +11,7 @@ from datetime import date
 import polars as pl
 
 from cs_features.landing.corrections import find_superseded_ids, read_document_ids
+from cs_features.landing.earlier import find_taken_over, recall_reading
 from cs_features.landing.zone import LandingZone, is_document_file
 from cs_features.monitoring.conservation import Balance, count_landed
 from cs_features.monitoring.findings import FindingKind
@@ -22,7 +23,9 @@ DIFFERS = (pl.col("missing") != 0) | (pl.col("superseded_elsewhere") != 0)
 
 def balance_of(partition: Partition, zone: LandingZone, tables: Tables) -> Balance:
     """Both sides of the law for one partition; a table that was never written counts as empty."""
-    landed, duplicates = count_landed(zone.read_all(zone.list_documents(partition).objects))
+    earlier = recall_reading(tables.read("raw_interactions", partition))
+    files = zone.read_files(zone.list_documents(partition).objects)
+    landed, duplicates = count_landed(files, find_taken_over(earlier.raw))
     held = {name: tables.height(name, partition) for name in ("validated_features", "rejected_records")}
     return Balance(landed, held["validated_features"], held["rejected_records"], duplicates)
 

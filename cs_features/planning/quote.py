@@ -17,7 +17,7 @@ from cs_features.extraction.pricing import TokenUsage, price_list
 from cs_features.extraction.prompting import ConverseRequest, prefix_tokens
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.table import plan
-from cs_features.landing.documents import read_partition
+from cs_features.landing.reading import read_partition
 from cs_features.partitions import Partition
 from cs_features.services import DataBucket, Landing, Model
 

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompts import load_prompts
 from cs_features.extraction.table import plan
-from cs_features.landing import documents as landing
+from cs_features.landing.documents import read_document
+from cs_features.landing.files import MAX_FILE_BYTES, split_file
+from cs_features.schemas import Reason
 from cs_features_tests.support.bad_documents import (
     FILES,
     LINES,
@@ -32,7 +34,7 @@ from cs_features_tests.support.bad_documents import (
 )
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.lab import PROMPTS, Lab
-from cs_features_tests.support.landing import outcomes, read
+from cs_features_tests.support.landing import PARTITION, outcomes, read
 
 PROMPTS_READ = load_prompts(PROMPTS)
 HAIKU = capabilities_of("eu.anthropic.claude-haiku-5-5")
@@ -51,9 +53,9 @@ def test_the_corpus_is_as_large_as_it_is_said_to_be() -> None:
     assert sum(map(len, LINES.values())) == len(KINDS) > 250
     assert len(FILES) > 30
     used = {*LINES, *(outcome for _, _, found in FILES.values() for outcome in found)}
-    of_landing = {reason.value for reason in landing.Reason if reason.stage == "landing"}
+    of_landing = {reason.value for reason in Reason if reason.stage == "landing"}
     # Of the others in `test_landing.py` and `test_superseding.py`: they need a second document.
-    assert of_landing - used <= {"file_too_large", "duplicate_id", "superseded"}
+    assert of_landing - used <= {"file_too_large", "duplicate_id", "superseded", "unreadable_object"}
 
 
 # --- one kind at a time -----------------------------------------------------------------------
@@ -106,19 +108,20 @@ def test_no_kind_takes_long() -> None:
     for name, (body, _) in KINDS.items():
         content = body_of(body)
         started = time.thread_time()
-        landing.read_document(landing.Piece(1, content), "NL", DAY)
+        for piece in split_file("a.jsonl", content):
+            read_document(piece, PARTITION)
         assert time.thread_time() - started < 1.5, name
 
 
 # --- bombs ------------------------------------------------------------------------------------
 
 BOMBS: dict[str, tuple[Body, str]] = {
-    "one line": (lambda: bomb(landing.MAX_FILE_BYTES + MIB), "file_too_large"),
-    "one line just within the limit": (lambda: bomb(landing.MAX_FILE_BYTES - MIB), "document_too_large"),
+    "one line": (lambda: bomb(MAX_FILE_BYTES + MIB), "file_too_large"),
+    "one line just within the limit": (lambda: bomb(MAX_FILE_BYTES - MIB), "document_too_large"),
     "nothing but line ends": (lambda: bomb(32 * MIB, b"\n"), "file_too_large"),
     "millions of tiny documents": (lambda: bomb(4 * MIB, b"1\n"), "file_too_large"),
-    "one bomb behind the other": (lambda: bomb(landing.MAX_FILE_BYTES // 2) * 3, "file_too_large"),
-    "cut off": (lambda: bomb(landing.MAX_FILE_BYTES * 2)[:-1_000], "file_too_large"),
+    "one bomb behind the other": (lambda: bomb(MAX_FILE_BYTES // 2) * 3, "file_too_large"),
+    "cut off": (lambda: bomb(MAX_FILE_BYTES * 2)[:-1_000], "file_too_large"),
 }
 
 
@@ -133,7 +136,7 @@ def test_a_bomb_at_the_real_limit_is_one_rejected_document(kind: str) -> None:
 
 def test_as_many_lines_as_are_allowed_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit that is off by one rejects a whole file for its last line."""
-    for module in ("landing.documents", "monitoring.conservation"):
+    for module in ("landing.files", "monitoring.conservation"):
         monkeypatch.setattr(f"cs_features.{module}.MAX_FILE_LINES", 3)
     three = jsonl([document(1), document(2), document(3)])
     for name, body in (("a.jsonl", three), ("a.jsonl.gz", gz(three)), ("a.jsonl.gz", gz(three + b"x")[:-9])):

@@ -8,7 +8,7 @@ reader: were the two to disagree, good partitions would be blocked, or lost docu
 
 import json
 import zlib
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 import polars as pl
@@ -16,10 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.landing.documents import MAX_DOCUMENT_BYTES, raw_frame, rows_of
-from cs_features.s3 import StoredObject
+from cs_features.landing.files import KEPT_BYTES
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
-from cs_features_tests.support.landing import NOON, ZONE, one, outcomes, read
+from cs_features_tests.support.landing import landed_file, one, outcomes, read, read_again
 
 
 def encoded(**changes: Any) -> bytes:
@@ -71,8 +70,8 @@ def test_no_detail_quotes_the_customer() -> None:
 
 def test_a_document_that_is_too_large_keeps_the_beginning_of_its_payload() -> None:
     """A 3 MB mail thread with attachments in base64 would be carried through every table."""
-    row = one(read(("a.json", encoded(turns=says("x" * 3_000_000)))))
-    assert len(row["payload"]) == MAX_DOCUMENT_BYTES
+    row = one(read(("a.jsonl", encoded(turns=says("x" * 3_000_000)))))
+    assert len(row["payload"]) == KEPT_BYTES
     assert row["payload"].startswith('{"interaction_id"')
 
 
@@ -112,8 +111,8 @@ def test_a_json_file_is_one_document_however_many_lines_it_has() -> None:
 def test_a_file_of_another_kind_is_rejected_and_not_passed_over(name: str) -> None:
     """A changed extension once looked like a day without interactions."""
     row = one(read((name, jsonl([document()]))))
-    assert row["reason"] == "unsupported_file"
-    assert id_of(1) in row["payload"]
+    assert (row["reason"], row["payload"]) == ("unsupported_file", "")
+    assert row["source_uri"].endswith(f"/{name}")
 
 
 def test_a_gzip_file_of_several_members_is_read_to_its_end() -> None:
@@ -304,10 +303,6 @@ def test_every_id_has_at_most_one_owner_and_is_never_on_both_sides(files: list[t
 @given(st.lists(some_documents, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_the_order_in_which_s3_answers_decides_nothing(lines: list[bytes], random: Any) -> None:
     """Sixteen threads read the files: the winner of an id must not be whoever came first that day."""
-    landed = [
-        (StoredObject(f"interactions/country=NL/date={DAY}/{n}.json", "e", 1, NOON + timedelta(minutes=n)), line)
-        for n, line in enumerate(lines)
-    ]
+    landed = [landed_file(f"{minute}.json", line, minute) for minute, line in enumerate(lines)]
     shuffled = random.sample(landed, len(landed))
-    frames = [raw_frame(rows_of(files, ZONE, "NL", DAY), NOON) for files in (landed, shuffled)]
-    assert frames[0].equals(frames[1])
+    assert read_again(*landed).equals(read_again(*shuffled))

@@ -5,28 +5,35 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.landing.documents import raw_frame, rows_of
-from cs_features.landing.zone import LandingZone
+from cs_features.landing.earlier import EarlierReading
+from cs_features.landing.files import Unread
+from cs_features.landing.reading import make_raw_table, read_rows
+from cs_features.landing.zone import LandedFile
 from cs_features.monitoring.conservation import count_landed
-from cs_features.s3 import Bucket, StoredObject
+from cs_features.partitions import Partition
+from cs_features.s3 import StoredObject
 from cs_features_tests.support.documents import DAY
 
-ZONE = LandingZone(Bucket(None, "landing", "CS_FEATURES_LANDING_BUCKET"))
+PARTITION = Partition("NL", DAY)
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
+
+
+def landed_file(name: str, content: bytes | Unread, minute: int = 0) -> LandedFile:
+    """A file as it is read when it landed so many minutes after noon."""
+    key = f"interactions/{PARTITION.folder}/{name}"
+    size = 1 if isinstance(content, Unread) else len(content)
+    return LandedFile(StoredObject(key, f"etag-{minute}", size, NOON + timedelta(minutes=minute)), content)
+
+
+def read_again(*files: LandedFile, earlier: EarlierReading | None = None) -> pl.DataFrame:
+    """`raw_interactions` of files, of a partition that was read before."""
+    return make_raw_table(read_rows(files, "landing", PARTITION, earlier or EarlierReading()), NOON)
 
 
 def read(*files: tuple[str, bytes]) -> pl.DataFrame:
     """`raw_interactions` of files that landed a minute apart, compared with the independent count."""
-    landed = [
-        (
-            StoredObject(
-                f"interactions/country=NL/date={DAY}/{name}", f"etag-{n}", len(body), NOON + timedelta(minutes=n)
-            ),
-            body,
-        )
-        for n, (name, body) in enumerate(files)
-    ]
-    frame = raw_frame(rows_of(landed, ZONE, "NL", DAY), NOON)
+    landed = [landed_file(name, body, minute) for minute, (name, body) in enumerate(files)]
+    frame = read_again(*landed)
     assert count_landed(landed) == (frame.height, frame.filter(status="duplicate").height)
     return frame
 

@@ -4,8 +4,9 @@ import dagster as dg
 import polars as pl
 
 from cs_features.landing.corrections import resolve_owners
-from cs_features.landing.documents import read_partition
+from cs_features.landing.earlier import recall_reading
 from cs_features.landing.listings import save_listing
+from cs_features.landing.reading import read_partition
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
@@ -26,7 +27,8 @@ def raw_interactions(
     zone, tables = landing.zone(), data.tables()
     listing = zone.list_documents(partition)
     save_listing(tables.bucket, partition, listing)
-    frame = read_partition(zone, partition, listing, languages)
+    earlier = recall_reading(tables.read("raw_interactions", partition))
+    frame = read_partition(zone, partition, listing, languages, earlier)
     frame = resolve_owners(frame, partition, tables, landing.window_days)
     objects = frame["source_uri"].n_unique()
     disagreeing = frame.filter(pl.col("language_detected") != pl.col("language"))

@@ -9,6 +9,7 @@ from typing import cast
 import dagster as dg
 import polars as pl
 
+from cs_features.landing.earlier import find_taken_over
 from cs_features.monitoring.conservation import Balance, changed_since, count_landed
 from cs_features.orchestration.checks.registry import register_check
 from cs_features.orchestration.partitions import partition_of
@@ -35,7 +36,8 @@ def conservation(
     zone = landing.zone()
     objects = zone.list_documents(partition_of(context)).objects
     since = changed_since(objects, raw_interactions, _listed_at(context, raw_interactions), zone)
-    landed, duplicates = count_landed(zone.read_all(item for item in objects if item.key not in since.landed))
+    files = zone.read_files(item for item in objects if item.key not in since.landed)
+    landed, duplicates = count_landed(files, find_taken_over(raw_interactions))
     balance = Balance(landed, validated_features.height, rejected_records.height, duplicates)
     description = str(balance)
     if since.replaced:
