@@ -163,9 +163,10 @@ def test_all_kinds_together_in_one_partition_go_through_the_whole_chain(lab: Lab
     def landed(number: int, suffix: str, body: bytes) -> None:
         lab.land("NL", DAY, f"{number:03}{suffix}", body)
 
-    for number, (reason, kinds) in enumerate(LINES.items()):
+    batches = [(reason, batch) for reason, kinds in LINES.items() for batch in batches_of(list(kinds.values()), 10)]
+    for number, (reason, bodies) in enumerate(batches):
         lines = [made()]
-        for place, body in enumerate(kinds.values(), start=1):
+        for place, body in enumerate(bodies, start=1):
             lines += [body_of(body), made()]
             expected[uri_of(number, ".jsonl"), 2 * place] = reason
         landed(number, ".jsonl", b"\n".join(lines))
@@ -190,6 +191,11 @@ def test_all_kinds_together_in_one_partition_go_through_the_whole_chain(lab: Lab
     assert validated >= good
     assert len(validated) == len(good) + accepted_in_files + len(ODD_LINES)
     assert in_online_store(lab, validated) == validated
+
+
+def batches_of(bodies: list[Body], size: int) -> list[list[Body]]:
+    """Files of so many documents: more than ten of ten megabytes are too large for one."""
+    return [bodies[start : start + size] for start in range(0, len(bodies), size)]
 
 
 def in_online_store(lab: Lab, identifiers: set[str]) -> set[str]:
