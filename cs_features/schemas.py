@@ -26,6 +26,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from cs_features.timestamps import spell_out_timestamp
+
 Channel = Literal["chat", "email", "phone", "social", "review", "other"]
 Speaker = Literal["customer", "agent", "system"]
 Stage = Literal["landing", "extraction", "validation"]
@@ -80,13 +82,14 @@ class Reason(str, Enum):
 # --- the landing document ---------------------------------------------------------------------
 
 
-def _is_iso_text(value: Any) -> Any:
+def _spell_out(value: Any) -> str:
     # pydantic reads numbers as Unix times; the contract says ISO 8601 text.
     if not isinstance(value, str):
         raise PydanticCustomError("string_type", "must be ISO 8601 text with an offset")
-    if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]", value):
+    spelled = spell_out_timestamp(value)
+    if spelled is None:
         raise PydanticCustomError("datetime_parsing", "must be ISO 8601 with date, time and offset")
-    return value
+    return spelled
 
 
 def _is_plausible(moment: datetime) -> datetime:
@@ -135,7 +138,7 @@ class Interaction(BaseModel):
 
     interaction_id: Annotated[UUID, Field(strict=False), AfterValidator(_identifies)]
     occurred_at: Annotated[
-        AwareDatetime, Field(strict=False), BeforeValidator(_is_iso_text), AfterValidator(_is_plausible)
+        AwareDatetime, Field(strict=False), BeforeValidator(_spell_out), AfterValidator(_is_plausible)
     ]
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
     channel: Channel

@@ -274,6 +274,13 @@ LINES: dict[str, dict[str, Body]] = {
         "a time in words": at("yesterday"),
         "a time as e-mail has it": at("Tue, 04 Mar 2025 09:30:00 +0100"),
         "a time as the British write it": at("04/03/2025 09:30"),
+        "a time with a space before its offset": at("2025-03-04 09:30:00 +01:00"),
+        "a time with an offset of one digit": at("2025-03-04 09:30:00+1"),
+        "a time with an offset of three digits": at("2025-03-04T09:30:00+010"),
+        "a time with two offsets": at("2025-03-04T09:30:00Z+00"),
+        "a time with a sign and no offset": at("2025-03-04T09:30:00+"),
+        "a time with a comma and no fraction": at("2025-03-04T09:30:00,Z"),
+        "a time with an offset of 99 hours and no minutes": at("2025-03-04T09:30:00+99"),
         "seconds since 1970 in quotes": at("1741077000"),
         "a negative year": at("-2025-03-04T09:30:00Z"),
         "year 0": at("0000-03-04T09:30:00Z"),
@@ -408,6 +415,13 @@ ODD_LINES: dict[str, bytes] = {
     "small letters in a time": at("2025-03-04t09:30:00z"),
     "an offset without a colon": at("2025-03-04T09:30:00+0100"),
     "an offset of minus zero": at("2025-03-04T09:30:00-00:00"),
+    "a time as DuckDB writes it": at("2025-03-04 09:30:00.442+00"),
+    "a time as Postgres writes it": at("2025-03-04 11:30:00+02"),
+    "a time as Postgres writes it in India": at("2025-03-04 15:00:00.1+05:30"),
+    "hours alone in an offset behind a T": at("2025-03-04T09:30-03"),
+    "a comma before the fraction": at("2025-03-04T09:30:00,442Z"),
+    "a minus sign that is no hyphen": at("2025-03-04T09:30:00\u221203:00"),
+    "twenty digits of a fraction": at("2025-03-04T23:59:59.99999999999999999999Z"),
 }  # fmt: skip
 
 
