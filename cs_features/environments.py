@@ -41,7 +41,13 @@ class Settings(BaseModel):
     )
     tokens_per_minute: float | None = Field(None, gt=0, description="the same for tokens, as Bedrock counts them")
     max_concurrency: int = Field(32, ge=1, le=512, description="calls in flight in one run")
-    max_cost_usd: float = Field(25.0, ge=0, description="budget of one run; past it no new call starts")
+    max_cost_usd: float = Field(
+        25.0, ge=0, description="budget in US dollars of a partition a UTC day, over all its runs"
+    )
+    # A year's 1.3 million interactions cost some $260, an ordinary day $0.70: a day's cap lets a backfill of two
+    # months through and stops a loop at the second full budget; a month's lets a whole year be extracted anew, once.
+    max_cost_usd_per_day: float = Field(50.0, ge=0, description="cap in US dollars of a UTC day, over all runs")
+    max_cost_usd_per_month: float = Field(500.0, ge=0, description="cap in US dollars of a UTC month, over all runs")
     prompts_dir: Path = Field(PROMPTS_OF_THE_PROJECT, description="folder of the prompts")
     # A few months: a UI that opens on years of empty days shows nothing.
     first_date: date = Field(date(2026, 9, 1), description="first day that is a partition: when your data begin")

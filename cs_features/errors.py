@@ -17,6 +17,7 @@
         │   └── InputTooLong
         ├── AnswerUnreadable     an answer that cannot be taken apart
         └── RunStopper           every call of the run would fail in the same way
+            └── Outage           and asking again later may help
 
 Commands catch the root and nothing wider; alerts relay the words of these errors and of no others. A defect is
 none of them: it is shown as what it is.
@@ -80,7 +81,14 @@ class Unavailable(CallFailed):
 
 
 class RequestRefused(CallFailed):
-    """400: this request will never be answered as it is."""
+    """400: this request will never be answered as it is.
+
+    `said` is AWS's message, which may quote the interaction: it is shown only where AWS says the same of several.
+    """
+
+    def __init__(self, message: str, *, said: str = "") -> None:
+        super().__init__(message)
+        self.said = said
 
 
 class InputTooLong(RequestRefused):
@@ -93,6 +101,10 @@ class AnswerUnreadable(CallFailed):
 
 class RunStopper(CallFailed):
     """Every call of the run would fail in the same way; the message says what to do."""
+
+
+class Outage(RunStopper):
+    """The service answers nothing at present; nothing is wrong with the account or the requests."""
 
 
 def every_error() -> list[type[CsFeaturesError]]:

@@ -4,21 +4,23 @@ A service makes clients and nothing else; what is done with them stands in the m
 them to assets and sensors as resources (`orchestration/resources.py`); commands build them with `build_services`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from cs_features import aws
 from cs_features.environments import Settings
 from cs_features.extraction.bedrock import bedrock_client, converse
-from cs_features.extraction.brakes import Budget
 from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.host import host_folder
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.models import ModelCapabilities, capabilities_of
+from cs_features.extraction.pricing import TokenUsage, price_list
 from cs_features.extraction.prompts import Prompts, load_prompts
 from cs_features.extraction.quota import Limiter
+from cs_features.extraction.spending import Limits, SharedBudget
 from cs_features.landing.zone import LandingZone
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
@@ -66,6 +68,9 @@ class DataBucket:
         """Of a partition, or of a corpus that is asked beside them."""
         return Ledger(data_bucket(self.name), folder)
 
+    def bucket(self) -> Bucket:
+        return data_bucket(self.name)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
@@ -77,32 +82,39 @@ class Model:
     requests_per_minute: float | None
     tokens_per_minute: float | None
     max_cost_usd: float
+    max_cost_usd_per_day: float
+    max_cost_usd_per_month: float
 
     def capabilities(self) -> ModelCapabilities:
         return capabilities_of(self.model_id)
+
+    def limits(self) -> Limits:
+        return Limits(self.max_cost_usd, self.max_cost_usd_per_day, self.max_cost_usd_per_month)
 
     def prompts(self) -> Prompts:
         # At each use, so that an edited prompt counts from the next run on; unchanged files are not read again.
         return load_prompts(self.prompts_dir)
 
-    def extractor(self, prompts: Prompts) -> Extractor:
-        """What one run asks with; its budget begins at zero."""
-        # genai-prices: a run that asks nothing needs no prices.
-        from cs_features.extraction.pricing import price_list
-
+    def extractor(self, prompts: Prompts, data: DataBucket, folder: str) -> Extractor:
+        """What one run asks with; `folder` is the partition, or the corpus, whose budget it spends."""
         capabilities = self.capabilities()
-        client = bedrock_client(self.max_concurrency, capabilities.timeout_seconds)
+
+        # Made at the first call: a run that asks nothing needs neither.
+        @cache
+        def client_and_price() -> tuple[Any, Callable[[TokenUsage], float]]:
+            return bedrock_client(self.max_concurrency, capabilities.timeout_seconds), price_list(capabilities)
+
         return Extractor(
-            call=lambda request: converse(client, request),
+            call=lambda request: converse(client_and_price()[0], request),
             answer_model=prompts.answer_model,
-            price=price_list(capabilities),
+            price=lambda usage: client_and_price()[1](usage),
             limiter=Limiter(
                 host_folder() / "quota" / self.model_id,
                 requests_per_minute=self.requests_per_minute,
                 tokens_per_minute=self.tokens_per_minute,
                 burndown=capabilities.burndown,
             ),
-            budget=Budget(self.max_cost_usd),
+            budget=SharedBudget(data.bucket(), folder, self.limits()),
             estimate=TokenEstimate(capabilities.tokens_per_character),
         )
 
@@ -162,6 +174,8 @@ def build_services(settings: Settings) -> Services:
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
             max_cost_usd=settings.max_cost_usd,
+            max_cost_usd_per_day=settings.max_cost_usd_per_day,
+            max_cost_usd_per_month=settings.max_cost_usd_per_month,
         ),
         feature_group=FeatureGroup(name=settings.feature_group, max_withdrawn_share=settings.max_withdrawn_share),
         alerts=Alerts(topic_arn=settings.alerts_topic_arn or "", ui_url=settings.ui_url),

@@ -25,6 +25,8 @@ DEFAULTS = {
     "tokens_per_minute": None,
     "max_concurrency": 32,
     "max_cost_usd": 25.0,
+    "max_cost_usd_per_day": 50.0,
+    "max_cost_usd_per_month": 500.0,
     "prompts_dir": REPOSITORY / "prompts",
 }
 
@@ -45,6 +47,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ("CS_FEATURES_TOKENS_PER_MINUTE", "1e6", "tokens_per_minute", 1_000_000.0),
         ("CS_FEATURES_MAX_CONCURRENCY", "8", "max_concurrency", 8),
         ("CS_FEATURES_MAX_COST_USD", "0", "max_cost_usd", 0.0),
+        ("CS_FEATURES_MAX_COST_USD_PER_DAY", "7", "max_cost_usd_per_day", 7.0),
+        ("CS_FEATURES_MAX_COST_USD_PER_MONTH", "70", "max_cost_usd_per_month", 70.0),
         ("CS_FEATURES_PROMPTS_DIR", "/srv/prompts", "prompts_dir", Path("/srv/prompts")),
         ("CS_FEATURES_LANDING_WINDOW_DAYS", "3", "landing_window_days", 3),
         ("CS_FEATURES_LANDING_QUIET_SECONDS", "0", "landing_quiet_seconds", 0),

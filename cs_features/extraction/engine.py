@@ -16,9 +16,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cs_features.errors import AnswerUnreadable, InputTooLong, RequestRefused, Throttled, Unavailable
+from cs_features.errors import AnswerUnreadable, CallFailed, InputTooLong, RequestRefused, Throttled, Unavailable
 from cs_features.extraction.bedrock import Reply
-from cs_features.extraction.brakes import Breaker, Budget
+from cs_features.extraction.brakes import Breaker, Budget, RefusalBrake
+from cs_features.extraction.call_errors import Ending, classify_stop
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest, repair_request
 from cs_features.extraction.quota import Limiter
@@ -57,6 +58,19 @@ class Outcome:
     def answered(self) -> bool:
         return self.answer is not None
 
+    def add_bill_of(self, other: "Outcome") -> "Outcome":
+        """This outcome, with what another asking of the same request has cost added to its bill."""
+        return replace(
+            self,
+            usage=self.usage + other.usage,
+            cost_usd=self.cost_usd + other.cost_usd,
+            attempts=self.attempts + other.attempts,
+        )
+
+    def without_bill(self) -> "Outcome":
+        """The same for a second ledger: what was paid is on the bill of the first."""
+        return replace(self, usage=TokenUsage(), cost_usd=0.0, attempts=0)
+
 
 class TokenEstimate:
     """How many tokens a request will have: a first estimate, then what the replies of this run teach."""
@@ -88,6 +102,7 @@ class Extractor:
     budget: Budget
     estimate: TokenEstimate
     breaker: Breaker = field(default_factory=Breaker)
+    refusals: RefusalBrake = field(default_factory=RefusalBrake)
     sleep: Callable[[float], None] = time.sleep
 
     def ask(self, request_hash: str, request: ConverseRequest) -> Outcome:
@@ -97,20 +112,23 @@ class Extractor:
             RunStopper: no request of this run would be answered, or none may be asked any more.
         """
         so_far, asking = Outcome(request_hash), request  # what the calls have cost and said so far
-        try:
-            for _ in range(MAX_ASKED):
+        for _ in range(MAX_ASKED):
+            try:
                 reply, so_far = self._call(asking, so_far)
-                so_far, complaint = self._judge(reply, so_far)
-                if complaint is None:
-                    break
-                # One repair with the validator's words; after that, or without a tool use to repair, afresh.
-                if reply.tool_use is not None and asking is request:
-                    asking = repair_request(request, reply.tool_use, complaint)
-                else:
-                    asking = request
-            return so_far
-        except _GaveUp as error:
-            return replace(error.so_far, answer=None, error=error.reason, detail=error.detail)
+            except _GaveUp as error:
+                so_far = replace(error.so_far, answer=None, error=error.reason, detail=str(error.cause))
+                if not isinstance(error.cause, RequestRefused):
+                    return so_far
+                if asking is request:
+                    self.refusals.refused(error.cause)
+                    return so_far
+                asking = request  # it is our repair that was refused, and not the question
+                continue
+            so_far, complaint = self._judge(reply, so_far)
+            if complaint is None:
+                return so_far
+            asking = request if asking is not request else _ask_better(request, reply, complaint)
+        return so_far
 
     def _call(self, request: ConverseRequest, so_far: Outcome) -> tuple[Reply, Outcome]:
         """One answered call, retried by class of error, and the outcome so far with its bill added."""
@@ -122,6 +140,7 @@ class Extractor:
             try:
                 self.budget.check()
                 self.breaker.check()
+                self.refusals.check()
                 so_far = replace(so_far, attempts=so_far.attempts + 1)
                 reply = self.call(request)
                 usage = reply.usage
@@ -129,22 +148,23 @@ class Extractor:
                 self.limiter.throttled()
                 throttled += 1
                 if throttled == MAX_THROTTLED:
-                    raise _GaveUp(so_far, Reason.SERVICE_FAILED, f"{error} {throttled} times") from None
+                    raise _GaveUp(so_far, Reason.SERVICE_FAILED, Throttled(f"{error} {throttled} times")) from None
                 self._back_off(throttled)
             except Unavailable as error:
                 self.breaker.failed(error)
                 unavailable += 1
                 if unavailable == MAX_UNAVAILABLE:
-                    raise _GaveUp(so_far, Reason.SERVICE_FAILED, f"{error} {unavailable} times") from None
+                    raise _GaveUp(so_far, Reason.SERVICE_FAILED, Unavailable(f"{error} {unavailable} times")) from None
                 self._back_off(unavailable)
             except AnswerUnreadable as error:
-                raise _GaveUp(so_far, Reason.INVALID_ANSWER, str(error)) from None
+                raise _GaveUp(so_far, Reason.INVALID_ANSWER, error) from None
             except InputTooLong as error:
-                raise _GaveUp(so_far, Reason.INPUT_TOO_LONG, str(error)) from None
+                raise _GaveUp(so_far, Reason.INPUT_TOO_LONG, error) from None
             except RequestRefused as error:
-                raise _GaveUp(so_far, Reason.REQUEST_REFUSED, str(error)) from None
+                raise _GaveUp(so_far, Reason.REQUEST_REFUSED, error) from None
             else:
                 self.breaker.succeeded()
+                self.refusals.answered()
                 self.estimate.learn(request, reply.usage)
                 cost_usd = self.price(reply.usage)
                 self.budget.spend(cost_usd)
@@ -167,13 +187,18 @@ class Extractor:
         def failed(reason: Reason, detail: str, raw: str | None = None) -> Outcome:
             return replace(so_far, answer=None, raw_answer=raw, error=reason, detail=detail)
 
-        if reply.stop_reason == "max_tokens":
-            return failed(Reason.ANSWER_CUT_OFF, "the answer reached maxTokens"), None
+        ending = classify_stop(reply.stop_reason)
+        if ending is Ending.CUT_OFF:
+            return failed(Reason.ANSWER_CUT_OFF, ending.value), None
+        if ending is Ending.TOO_LONG:
+            return failed(Reason.INPUT_TOO_LONG, ending.value), None
+        if ending is Ending.WITHHELD:
+            return failed(Reason.MODEL_REFUSED, f"stop reason {reply.stop_reason[:40]}"), None
+        if ending is Ending.MALFORMED:
+            return failed(Reason.INVALID_ANSWER, ending.value), ending.value
         if reply.tool_use is None:
-            if reply.stop_reason in ("tool_use", "end_turn", "stop_sequence"):
-                complaint = "the answer does not use the tool"
-                return failed(Reason.INVALID_ANSWER, complaint), complaint
-            return failed(Reason.MODEL_REFUSED, f"stop reason {reply.stop_reason}"), None
+            complaint = "the answer does not use the tool"
+            return failed(Reason.INVALID_ANSWER, complaint), complaint
         raw = json.dumps(reply.tool_use.get("input"))  # ASCII: an answer may hold half a surrogate pair
         if len(raw) > MAX_ANSWER_CHARACTERS:
             return failed(Reason.INVALID_ANSWER, f"the answer has {len(raw)} characters"), None
@@ -188,11 +213,18 @@ class Extractor:
 class _GaveUp(Exception):
     """A request that gets no answer, with what it has cost."""
 
-    def __init__(self, so_far: Outcome, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
+    def __init__(self, so_far: Outcome, reason: Reason, cause: CallFailed) -> None:
+        super().__init__(reason.value)
         self.so_far = so_far
         self.reason = reason
-        self.detail = detail
+        self.cause = cause
+
+
+def _ask_better(request: ConverseRequest, reply: Reply, complaint: str) -> ConverseRequest:
+    """A repair with the validator's words, or the question afresh where the answer cannot be sent back."""
+    if reply.tool_use is None or classify_stop(reply.stop_reason) is Ending.MALFORMED:
+        return request
+    return repair_request(request, reply.tool_use, complaint) or request
 
 
 def _complaint(error: ValidationError) -> str:

@@ -1,30 +1,30 @@
 """The ledger: what was asked and answered, so that nothing is ever paid for twice.
 
 One folder a partition, `s3://{data bucket}/ledger/country={CC}/date={YYYY-MM-DD}/`, of append-only
-objects, a line an outcome, keyed by the hash of the request. An outcome is written to a local journal
-the moment it is there and shipped to S3 about once a second: a killed process loses the calls in
+objects, a line an asking (`ledger_lines.py`), keyed by the hash of the request. An outcome is written to a local
+journal the moment it is there and shipped to S3 about once a second: a killed process loses the calls in
 flight and nothing else, a lost host a second more. It is a ledger and no cache: no entry expires, and no
 operational setting is part of its key. No call is made here.
 """
 
 import fcntl
-import json
 import logging
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import astuple
 from datetime import datetime, timezone
 from pathlib import Path
+from types import TracebackType
 from typing import IO
 
 from typing_extensions import Self
 
 from cs_features.errors import AwsRefusal
+from cs_features.extraction.brakes import are_own_faults
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.host import host_folder
-from cs_features.extraction.pricing import TokenUsage
+from cs_features.extraction.ledger_lines import PASSING, Askings, format_line, is_whole
 from cs_features.s3 import Bucket
 from cs_features.schemas import Reason
 
@@ -33,65 +33,12 @@ logger = logging.getLogger(__name__)
 SHIP_SECONDS = 1.0
 COMPACT_ABOVE = 50  # objects
 
-# What passes by itself is asked again by the next run; everything else is an answer of a kind.
-NOT_KEPT = frozenset({Reason.SERVICE_FAILED})
-
-
-def line_of(outcome: Outcome) -> bytes:
-    """One ledger line, newline included."""
-    entry = {
-        "request": outcome.request_hash,
-        "answer": outcome.answer,
-        "raw": outcome.raw_answer,
-        "error": outcome.error.value if outcome.error else None,
-        "detail": outcome.detail,
-        "tokens": astuple(outcome.usage),
-        "cost_usd": outcome.cost_usd,
-        "latency_ms": outcome.latency_ms,
-        "attempts": outcome.attempts,
-    }
-    return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
-
-
-def outcome_of(line: bytes) -> Outcome | None:
-    """The outcome of a ledger line; None for a line that a kill has torn."""
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return Outcome(
-        request_hash=entry["request"],
-        answer=entry["answer"],
-        raw_answer=entry["raw"],
-        error=Reason(entry["error"])  # type: ignore[call-arg]
-        if entry["error"]
-        else None,
-        detail=entry["detail"],
-        usage=TokenUsage(*entry["tokens"]),
-        cost_usd=entry["cost_usd"],
-        latency_ms=entry["latency_ms"],
-        attempts=entry["attempts"],
-    )
-
-
-def merged(lines: Iterable[bytes]) -> dict[str, Outcome]:
-    """Outcomes by request: an answer beats a failure, and the later of two equals stands."""
-    found: dict[str, Outcome] = {}
-    for line in lines:
-        outcome = outcome_of(line)
-        if outcome is None:
-            continue
-        known = found.get(outcome.request_hash)
-        if known is None or outcome.answered or not known.answered:
-            found[outcome.request_hash] = outcome
-    return found
-
 
 class Ledger:
     """One partition's ledger, open for a run. Several runs may hold it at once, on any host.
 
-    `known` are the outcomes that were there when it was opened; `record` adds one and is safe to call
-    from many threads. Leaving the context ships what is left, also when the run fails.
+    `known` are the outcomes that were there when it was opened, and those that came since; `record` adds one and is
+    safe to call from many threads. Leaving the context ships what is left, also when the run fails.
     """
 
     def __init__(self, bucket: Bucket, folder: str, journals: Path | None = None) -> None:
@@ -99,72 +46,118 @@ class Ledger:
         self._prefix = f"ledger/{folder}/"
         self._journals = (journals or host_folder() / "journals") / bucket.name / folder
         self._lock = threading.Lock()
+        self._askings = Askings()
         self._pending: list[bytes] = []
+        self._refusals: list[Outcome] = []
+        self._replies = 0
         self._closing = threading.Event()
+        self._shipping_error: BaseException | None = None
         self._read: set[str] = set()
-        self.known: dict[str, Outcome] = {}
+
+    @property
+    def known(self) -> dict[str, Outcome]:
+        return self._askings.known
 
     def __enter__(self) -> Self:
         self._journals.mkdir(parents=True, exist_ok=True, mode=0o700)
-        recovered = list(self._recover())
-        self.known = merged([*self._read_all(), *recovered])
+        recovered = list(self._recover_journals())
+        self._askings = Askings([*self._read_all(), *recovered])
         if len(self._read) > COMPACT_ABOVE:
             self.compact()  # what many killed runs have left; each restart would read it all
         self._journal_path = self._journals / f"{uuid.uuid4().hex}.jsonl"
-        self._journal = _held(self._journal_path)
-        self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+        self._journal = _open_locked(self._journal_path)
+        self._thread = threading.Thread(target=self._exchange_until_closed, name="ledger", daemon=True)
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and are_own_faults(len(self._refusals), self._replies):
+            for refusal in self._refusals:
+                self._write(refusal)
         self._closing.set()
         self._thread.join()
         with self._journal:
             self._ship()
             # Only now are all its lines in S3; if shipping raised, the next run recovers them.
             self._journal_path.unlink()
+        if kind is None:
+            self._check_shipping()
 
     def read(self) -> dict[str, Outcome]:
         """What S3 holds now, for readers that are no run and record nothing."""
-        return merged(self._read_all())
+        return Askings(self._read_all()).known
 
-    def record(self, outcome: Outcome) -> None:
-        """Keep an outcome. When this returns, a kill of the process no longer loses it."""
-        if outcome.error in NOT_KEPT:
-            return
-        line = line_of(outcome)
+    def record(self, outcome: Outcome) -> Outcome:
+        """Keep an outcome; returns it with all that was ever paid for its request.
+
+        When this returns, a kill of the process no longer loses it. Of what the service has failed only the bill is
+        kept. Refusals that cost nothing are kept when the run ends well and other interactions were answered: until
+        then they may be the account's fault, and would be believed by every later run.
+        """
+        earlier = self._askings.totals.get(outcome.request_hash)
+        if outcome.usage.prompt_tokens:
+            self._replies += 1
+        if outcome.error is Reason.REQUEST_REFUSED and not outcome.cost_usd:
+            self._refusals.append(outcome)
+        elif outcome.error not in PASSING or outcome.cost_usd:
+            self._write(outcome)
+        self._check_shipping()
+        return outcome if earlier is None else outcome.add_bill_of(earlier)
+
+    def _write(self, outcome: Outcome) -> None:
+        line = format_line(outcome)
         with self._lock:
             self._journal.write(line)
             self._journal.flush()
             self._pending.append(line)
-
-    def _learn(self, outcomes: dict[str, Outcome]) -> None:
-        for key, outcome in outcomes.items():
-            if key not in self.known or outcome.answered or not self.known[key].answered:
-                self.known[key] = outcome
+            self._askings.add(line)
 
     def compact(self) -> None:
-        """Merge the objects of finished runs into one. What another run adds meanwhile is left alone."""
-        self._ship()
-        keys = self._list()
-        if len(keys) <= 1:
-            return
-        bodies = [self._bucket.get(key) for key in keys]
-        if None in bodies:
-            return  # another run is compacting
-        outcomes = merged(line for body in bodies for line in (body or b"").splitlines())
-        self._put("compact", [line_of(outcome) for outcome in outcomes.values()])
-        self._bucket.delete(keys)
+        """Merge the objects of finished runs into one. What another run adds meanwhile is left alone.
 
-    def _work(self) -> None:
+        Objects are deleted only while another one that holds all their lines is there. Where S3 refuses to delete,
+        nothing more is written: each later run would add a copy of everything.
+        """
+        try:
+            self._ship()
+            bodies = {key: self._bucket.get(key) for key in self._list_keys()}
+            if None in bodies.values():
+                return  # another run is compacting
+            lines = {key: set(Askings((body or b"").splitlines())) for key, body in bodies.items()}
+            largest = max(lines, key=lambda key: (len(lines[key]), key), default=None)
+            copied = [key for key in lines if largest and key != largest and lines[key] <= lines[largest]]
+            self._bucket.delete(copied)
+            left = [key for key in lines if key not in copied]
+            if len(left) > 1:
+                merged = Askings(line for key in left for line in (bodies[key] or b"").splitlines())
+                self._put("compact", [line + b"\n" for line in merged])
+                self._bucket.delete(left)
+        except AwsRefusal as error:
+            logger.warning("Ledger not compacted, nothing is lost: %s", error)
+
+    def _exchange_until_closed(self) -> None:
         """Ship what was recorded and learn what other runs of the partition have shipped."""
-        while not self._closing.wait(SHIP_SECONDS):
-            try:
-                self._ship()
-                self._learn(merged(self._read_new()))
-            except AwsRefusal as error:
-                # The journal has the lines; the next round, or the end of the run, ships them.
-                logger.warning("Ledger not shipped, trying again: %s", error)
+        try:
+            while not self._closing.wait(SHIP_SECONDS):
+                try:
+                    self._ship()
+                    self._learn(self._read_new())
+                except AwsRefusal as error:
+                    # The journal has the lines; the next round, or the end of the run, ships them.
+                    logger.warning("Ledger not shipped, trying again: %s", error)
+        except BaseException as error:
+            self._shipping_error = error  # told by the next `record`, in a thread that the run listens to
+
+    def _check_shipping(self) -> None:
+        if self._shipping_error is not None:
+            raise RuntimeError("the thread that ships the ledger has died") from self._shipping_error
+
+    def _learn(self, lines: Iterable[bytes]) -> None:
+        with self._lock:
+            for line in lines:
+                self._askings.add(line)
 
     def _ship(self) -> None:
         with self._lock:
@@ -178,15 +171,15 @@ class Ledger:
                 self._pending = lines + self._pending
             raise
 
-    def _recover(self) -> Iterator[bytes]:
+    def _recover_journals(self) -> Iterator[bytes]:
         """Lines that killed runs on this host had no time to ship; they are shipped now."""
         for path in sorted(self._journals.glob("*.jsonl")):
             with suppress(FileNotFoundError, BlockingIOError), path.open("rb+") as journal:
                 # A journal that can be locked has no living owner.
                 fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                lines = [line for line in journal if outcome_of(line) is not None]
+                lines = [line.rstrip(b"\n") for line in journal if is_whole(line)]
                 if lines:
-                    self._put("part", [line if line.endswith(b"\n") else line + b"\n" for line in lines])
+                    self._put("part", [line + b"\n" for line in lines])
                 path.unlink(missing_ok=True)
                 yield from lines
 
@@ -196,14 +189,14 @@ class Ledger:
         self._bucket.put(key, b"".join(lines))
         self._read.add(key)
 
-    def _list(self) -> list[str]:
+    def _list_keys(self) -> list[str]:
         return [item.key for item in self._bucket.list_objects(self._prefix).objects]
 
     def _read_all(self) -> list[bytes]:
         """Every line. A compaction elsewhere may delete what was listed: then its successor is listed."""
         while True:
             lines: list[bytes] = []
-            keys = self._list()
+            keys = self._list_keys()
             bodies = [self._bucket.get(key) for key in keys]
             if None not in bodies:
                 self._read.update(keys)
@@ -212,13 +205,13 @@ class Ledger:
                 return lines
 
     def _read_new(self) -> list[bytes]:
-        keys = [key for key in self._list() if key not in self._read]
+        keys = [key for key in self._list_keys() if key not in self._read]
         bodies = [self._bucket.get(key) for key in keys]
         self._read.update(keys)
         return [line for body in bodies if body is not None for line in body.splitlines()]
 
 
-def _held(path: Path) -> IO[bytes]:
+def _open_locked(path: Path) -> IO[bytes]:
     """A journal that says, by its lock, that its owner lives. It gets its name when it is locked, not before."""
     unnamed = path.with_suffix(".new")
     file = unnamed.open("ab")

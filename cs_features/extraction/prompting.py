@@ -18,6 +18,8 @@ from cs_features.schemas import Interaction, Turn
 # small value buys throughput; the room above is for long summaries and generous tokenizers.
 MAX_OUTPUT_TOKENS = 450
 
+TOOL_USE_ID = r"[a-zA-Z0-9_.:-]{1,64}"  # as Converse takes them back
+
 ConverseRequest = dict[str, Any]
 
 
@@ -85,20 +87,33 @@ def build_request(
     return request, truncated
 
 
-def repair_request(request: ConverseRequest, tool_use: dict[str, Any], complaint: str) -> ConverseRequest:
-    """The same request, continued with the invalid answer and what the validator says of it."""
-    # An answer may come without any input, but may not be sent back without.
-    said = {**tool_use, "input": tool_use.get("input") or {}}
-    answer = {"role": "assistant", "content": [{"toolUse": said}]}
+def repair_request(request: ConverseRequest, tool_use: dict[str, Any], complaint: str) -> ConverseRequest | None:
+    """The same request, continued with the invalid answer and what the validator says of it.
+
+    None where Bedrock would refuse the conversation: it takes back a use of our tool whose input is a JSON object.
+    """
+    identifier, said = str(tool_use.get("toolUseId", "")), tool_use.get("input")
+    if tool_use.get("name") != TOOL_NAME or not re.fullmatch(TOOL_USE_ID, identifier) or not _is_sendable(said):
+        return None
+    answer = {"toolUse": {"toolUseId": identifier, "name": TOOL_NAME, "input": said}}
     verdict = {
-        "toolUseId": tool_use["toolUseId"],
+        "toolUseId": identifier,
         "content": [{"text": f"Invalid: {complaint}. Record all seven features again, within the schema."}],
         "status": "error",
     }
-    return {
-        **request,
-        "messages": [*request["messages"], answer, {"role": "user", "content": [{"toolResult": verdict}]}],
-    }
+    turns = [{"role": "assistant", "content": [answer]}, {"role": "user", "content": [{"toolResult": verdict}]}]
+    return {**request, "messages": [*request["messages"], *turns]}
+
+
+def _is_sendable(tool_input: Any) -> bool:
+    """Whether it is an object that JSON and UTF-8 can carry: no NaN, no half of a surrogate pair."""
+    if not isinstance(tool_input, dict):
+        return False
+    try:
+        json.dumps(tool_input, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:
+        return False
+    return True
 
 
 def request_hash(request: ConverseRequest) -> str:

@@ -1,6 +1,6 @@
 """One run over one set of requests: what the ledger has is taken from it, the rest is asked and kept.
 
-Everything that asks the model goes through here: the partition's run, a redrive, an evaluation.
+Everything that asks the model and keeps its answers goes through here: the partition's run, a redrive, an evaluation.
 """
 
 import random
@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from cs_features.errors import Outage
 from cs_features.extraction.engine import Extractor, Outcome, fan_out
 from cs_features.extraction.ledger import Ledger
+from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.schemas import Reason
 
@@ -21,20 +23,40 @@ MIN_SERVICE_FAILED = 5
 
 @dataclass
 class Session:
-    """Outcomes by request, and which of them this run has asked for itself."""
+    """Outcomes by request, each with all that was ever paid for it; and what this run has asked and paid itself."""
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
+    asked: dict[str, Outcome] = field(default_factory=dict)
 
     @property
     def cost_usd(self) -> float:
         """What this run has paid."""
-        # `asked` grows in other threads, ahead of `outcomes`, which grows in this one.
-        return sum(outcome.cost_usd for key, outcome in self.outcomes.items() if key in self.asked)
+        # A copy, because `asked` grows in other threads.
+        return sum((outcome.cost_usd for outcome in list(self.asked.values())), 0.0)
+
+    @property
+    def calls(self) -> int:
+        """HTTP calls that this run has made."""
+        return sum(outcome.attempts for outcome in list(self.asked.values()))
+
+    @property
+    def usage(self) -> TokenUsage:
+        """Tokens that this run has paid."""
+        return sum((outcome.usage for outcome in list(self.asked.values())), TokenUsage())
 
     @property
     def failed(self) -> int:
         return sum(not outcome.answered for outcome in self.outcomes.values())
+
+    def check_service(self) -> None:
+        """Raises Outage when the service, and not single interactions, has failed what this run asked."""
+        down = sum(outcome.error is Reason.SERVICE_FAILED for outcome in self.asked.values())
+        many = down >= MIN_SERVICE_FAILED and down > MAX_SERVICE_FAILED_SHARE * len(self.outcomes)
+        if many or (down and down == len(self.asked)):
+            raise Outage(
+                f"Bedrock failed {down} of {len(self.asked)} calls for good. Every answer is kept; "
+                "run the partition again for the rest"
+            )
 
 
 def extract(
@@ -73,14 +95,16 @@ def extract(
         if usable(key):
             return ledger.known[key]
         outcome = extractor.ask(key, request)
-        ledger.record(outcome)
-        session.asked.add(key)
-        return outcome
+        session.asked[key] = outcome
+        return ledger.record(outcome)
 
     missing = [(key, request) for key, request in requests.items() if key not in session.outcomes]
     # Two runs of one partition at once then meet as late as possible, and share what they pay for.
     random.shuffle(missing)
-    for outcome in fan_out(missing, ask, concurrency):
-        session.outcomes[outcome.request_hash] = outcome
-        progress(session)
+    try:
+        for outcome in fan_out(missing, ask, concurrency):
+            session.outcomes[outcome.request_hash] = outcome
+            progress(session)
+    finally:
+        extractor.budget.save()
     return session

@@ -3,7 +3,9 @@
 Pure functions of frames. No call, no S3, no Dagster.
 """
 
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -44,6 +46,9 @@ EXTRACTIONS_SCHEMA = pl.Schema(
 )
 
 
+BILL = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "cost_usd", "attempts")
+
+
 @dataclass(frozen=True, slots=True)
 class Needed:
     """The call that one interaction needs; `content_hash` is that of its row in `raw_interactions`."""
@@ -71,43 +76,77 @@ def plan(
 
 
 def extractions_frame(
-    needed: list[Needed], outcomes: dict[str, Outcome], already_paid: set[str], model_id: str, prompt_version: str
+    needed: Sequence[Needed],
+    outcomes: Mapping[str, Outcome],
+    asked: Container[str],
+    model_id: str,
+    prompt_version: str,
+    billed: Collection[str] = (),
 ) -> pl.DataFrame:
     """The `llm_extractions` table, a row for each of `needed` that has an outcome.
 
-    Tokens, cost, latency and attempts stand on the first row of a call; rows that share its answer
-    say `reused`, and so do rows answered by an earlier run (`already_paid`), with what it cost then.
-    Hence the bill of this run is the sum of `cost_usd` over rows that are not `reused`.
+    Tokens, cost and attempts of a request stand on one of its rows, with all that was ever paid for it; the other
+    rows that share its answer have none, and neither has any row of a request in `billed`. So the columns add up to
+    what the answers have cost. `reused` says which rows this run did not pay for: it `asked` other requests.
     """
-    rows, seen = [], set(already_paid)
+    rows, seen = [], set(billed)
     for item in needed:
         outcome = outcomes.get(item.request_hash)
         if outcome is None:
             continue
-        shared = item.request_hash in seen and item.request_hash not in already_paid
-        usage = outcome.usage
-        rows.append(
-            {
-                "interaction_id": item.interaction_id,
-                **(outcome.answer or dict.fromkeys(ANSWER_FIELDS)),
-                "status": "answered" if outcome.answered else "failed",
-                "request_hash": item.request_hash,
-                "model_id": model_id,
-                "prompt_version": prompt_version,
-                "input_tokens": 0 if shared else usage.input_tokens,
-                "cache_read_tokens": 0 if shared else usage.cache_read_tokens,
-                "cache_write_tokens": 0 if shared else usage.cache_write_tokens,
-                "output_tokens": 0 if shared else usage.output_tokens,
-                "cost_usd": 0.0 if shared else outcome.cost_usd,
-                "latency_ms": outcome.latency_ms,
-                "attempts": 0 if shared else outcome.attempts,
-                "error": outcome.error.value if outcome.error else None,
-                "error_detail": outcome.detail,
-                "answer": outcome.raw_answer,
-                "truncated": item.truncated,
-                "reused": item.request_hash in seen,
-                "content_hash": item.content_hash,
-            }
-        )
+        first = item.request_hash not in seen
         seen.add(item.request_hash)
+        billed_outcome = outcome if first else outcome.without_bill()
+        paid_now = first and item.request_hash in asked
+        rows.append(_row_of(item, billed_outcome, model_id, prompt_version, reused=not paid_now))
     return pl.DataFrame(rows, schema=EXTRACTIONS_SCHEMA)
+
+
+def _row_of(item: Needed, outcome: Outcome, model_id: str, prompt_version: str, *, reused: bool) -> dict[str, Any]:
+    return {
+        "interaction_id": item.interaction_id,
+        **(outcome.answer or dict.fromkeys(ANSWER_FIELDS)),
+        "status": "answered" if outcome.answered else "failed",
+        "request_hash": item.request_hash,
+        "model_id": model_id,
+        "prompt_version": prompt_version,
+        "input_tokens": outcome.usage.input_tokens,
+        "cache_read_tokens": outcome.usage.cache_read_tokens,
+        "cache_write_tokens": outcome.usage.cache_write_tokens,
+        "output_tokens": outcome.usage.output_tokens,
+        "cost_usd": outcome.cost_usd,
+        "latency_ms": outcome.latency_ms,
+        "attempts": outcome.attempts,
+        "error": outcome.error.value if outcome.error else None,
+        "error_detail": outcome.detail,
+        "answer": outcome.raw_answer,
+        "truncated": item.truncated,
+        "reused": reused,
+        "content_hash": item.content_hash,
+    }
+
+
+def keep_answered(previous: pl.DataFrame | None, raw: pl.DataFrame) -> pl.DataFrame:
+    """The answered rows of an earlier `llm_extractions` whose document is accepted today with the same content.
+
+    As they are, with the prompt and the model that made them. A bill whose row is gone moves to another row of the
+    same request. Tables of earlier versions lack columns; rows that do not say their content are of none.
+    """
+    if previous is None:
+        return EXTRACTIONS_SCHEMA.to_frame()
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in EXTRACTIONS_SCHEMA.items() if name not in previous]
+    table = previous.with_columns(missing).select(EXTRACTIONS_SCHEMA.names()).cast(EXTRACTIONS_SCHEMA)
+    totals = table.with_columns(pl.col(BILL).sum().over("request_hash"))
+    accepted = raw.filter(pl.col("status") == "accepted").select("interaction_id", "content_hash")
+    kept = totals.filter(pl.col("status") == "answered").join(
+        accepted, on=["interaction_id", "content_hash"], how="semi", maintain_order="left"
+    )
+    first = pl.col("request_hash").is_first_distinct()
+    bill = [pl.when(first).then(pl.col(name)).otherwise(0).cast(EXTRACTIONS_SCHEMA[name]).alias(name) for name in BILL]
+    return kept.with_columns(*bill, pl.lit(True).alias("reused"))
+
+
+def sort_as(raw: pl.DataFrame, extractions: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `extractions` in the order in which `raw` accepts their documents."""
+    accepted = raw.filter(pl.col("status") == "accepted").select("interaction_id")
+    return accepted.join(extractions, on="interaction_id", how="inner", maintain_order="left")

@@ -104,7 +104,7 @@ def ask_labelled(
         session = extract(
             requests,
             ledger,
-            model.extractor(prompts),
+            model.extractor(prompts, data, folder),
             model.max_concurrency,
             lambda session: progress(session, len(requests)),
             redrive=NO_ANSWERS,

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -230,9 +231,11 @@ def test_an_answer_in_prose_is_asked_for_afresh_because_there_is_nothing_to_repa
 def test_every_kind_of_malformed_answer_can_be_repaired(tmp_path: Path, kind: str) -> None:
     """DocETL drops a row whose answer does not parse; a tool input that is a string crashed the repair itself."""
 
+    malformed = SimpleNamespace(script=Script(malformed_rate=1.0, malformed_kinds=(kind,)))
+
     class OnceMalformed(ScriptedAnswerer):
         async def answer(self, request: wire.ConverseRequest) -> wire.Reply:
-            self.script = Script(malformed_rate=float(len(request.messages) == 1), malformed_kinds=(kind,))
+            self.script, malformed.script = malformed.script, Script()
             return await super().answer(request)
 
     with serving(OnceMalformed()) as endpoint:
@@ -242,13 +245,25 @@ def test_every_kind_of_malformed_answer_can_be_repaired(tmp_path: Path, kind: st
     assert outcome.attempts == 2
 
 
-def test_a_repair_that_the_service_refuses_keeps_the_bill_of_the_first_call(tmp_path: Path) -> None:
-    """The first call is paid for, whatever becomes of the second."""
-    with serving(Desk({"x": [reply(WRONG), REFUSED]})):
+def test_a_repair_that_the_service_refuses_is_followed_by_the_question_afresh(tmp_path: Path) -> None:
+    """The README promised it, and the row was rejected as if the interaction were at fault (fault 29)."""
+    desk = Desk({"x": [reply(WRONG), REFUSED]})
+    with serving(desk):
+        outcome = ask(tmp_path)
+    assert outcome.answer == GOOD
+    assert [len(request.messages) for request in desk.asked] == [1, 3, 1]
+    assert outcome.cost_usd == pytest.approx(2 * PRICE(ONE_CALL))
+    assert outcome.attempts == 3
+
+
+def test_a_question_that_is_refused_after_its_repair_was_is_refused_with_its_bill(tmp_path: Path) -> None:
+    """The first call is paid for, whatever becomes of the others; and one fresh call is enough."""
+    desk = Desk({"x": [reply(WRONG), REFUSED, REFUSED, reply()]})
+    with serving(desk):
         outcome = ask(tmp_path)
     assert (outcome.answer, outcome.error) == (None, Reason.REQUEST_REFUSED)
     assert outcome.cost_usd == pytest.approx(PRICE(ONE_CALL))
-    assert outcome.attempts == 2
+    assert len(desk.asked) == outcome.attempts == 3
 
 
 def test_a_summary_with_personal_data_is_repaired_and_the_complaint_does_not_repeat_it(tmp_path: Path) -> None:

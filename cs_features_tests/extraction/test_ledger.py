@@ -12,45 +12,30 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 import pytest
-from botocore.exceptions import ClientError
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
-from cs_features.errors import RunStopper
+from cs_features.errors import AwsRefusal, RunStopper
 from cs_features.extraction import ledger as ledger_module
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.engine import Outcome
-from cs_features.extraction.ledger import Ledger, line_of, merged, outcome_of
-from cs_features.extraction.pricing import TokenUsage
+from cs_features.extraction.ledger import Ledger
+from cs_features.extraction.ledger_lines import Askings, format_line
 from cs_features.extraction.session import extract
 from cs_features.local.scripted import Script
-from cs_features.s3 import Bucket
 from cs_features.schemas import Reason
 from cs_features_tests.support.desk import GOOD, extractor_in, key_of, requests_of, wait_until
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.lab import PROMPTS, REPOSITORY, AwsAndModel, Lab
-from cs_features_tests.support.memory_s3 import MemoryS3
+from cs_features_tests.support.ledgers import FOLDER, ONE_CALL, Refusing, answered, failed, objects_of, opened
 
-FOLDER = "country=NL/date=2025-03-04"
-ONE_CALL = TokenUsage(input_tokens=100, cache_read_tokens=2_000, cache_write_tokens=10, output_tokens=50)
 EXTRACT = ["raw_interactions", "llm_extractions"]
 FAST = {"requests_per_minute": 60_000}  # a stated quota: no test waits for one to be found
-
-
-@pytest.fixture
-def bucket(stack: AwsAndModel) -> Iterator[str]:
-    name = f"ledger-{os.urandom(6).hex()}"
-    boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    yield name
-    stack.answerer.script = Script()
 
 
 @pytest.fixture
@@ -76,24 +61,6 @@ class Billed:
     @property
     def in_flight(self) -> bool:
         return stats()["requests"] - self._before["requests"] != self.calls
-
-
-def answered(number: int | str, text: str = "") -> Outcome:
-    answer = {**GOOD, "summary": text or f"Summary {number}."}
-    return Outcome(str(number), answer=answer, usage=ONE_CALL, cost_usd=0.001, latency_ms=7, attempts=1)
-
-
-def failed(number: int | str, reason: Reason = Reason.INVALID_ANSWER) -> Outcome:
-    return Outcome(str(number), error=reason, detail="d", usage=ONE_CALL, cost_usd=0.001, attempts=2)
-
-
-def objects_of(bucket: str) -> list[str]:
-    found = boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix="ledger/").get("Contents", [])
-    return [item["Key"] for item in found]
-
-
-def opened(bucket: str, journals: Path, s3: Any = None) -> Ledger:
-    return Ledger(Bucket(s3 or boto3.client("s3"), bucket, "CS_FEATURES_DATA_BUCKET"), FOLDER, journals)
 
 
 def ask_all(bucket: str, folder: Path, *numbers: int | str, **changes: Any) -> dict[str, Outcome]:
@@ -233,7 +200,7 @@ def test_a_redrive_asks_again_for_the_reasons_it_names_and_for_nothing_else(buck
         reasons = frozenset({Reason.MODEL_REFUSED})
         session = extract(requests, ledger, extractor_in(tmp_path), 4, lambda session: None, reasons)
     assert billed.calls == 1
-    assert session.asked == {refused}
+    assert set(session.asked) == {refused}
     assert session.outcomes[refused].answered
     assert session.outcomes[cut].error is Reason.ANSWER_CUT_OFF
     assert opened(bucket, tmp_path).read()[refused].answered, "the failure came back at the next run"
@@ -259,6 +226,7 @@ from cs_features.extraction.bedrock import bedrock_client, converse
 from cs_features.extraction.brakes import Budget
 from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.ledger import Ledger
+from cs_features.extraction.ledger_lines import Askings, format_line
 from cs_features.extraction.quota import Limiter
 from cs_features.extraction.session import extract
 from cs_features.s3 import Bucket
@@ -307,23 +275,6 @@ def test_a_run_that_is_killed_pays_again_for_what_was_in_flight_and_for_nothing_
     assert billed.calls == before
 
 
-class Refusing:
-    """S3 as a boto3 client has it, except that it refuses what `refuses` says."""
-
-    def __init__(self, refuses: Callable[[str], bool]) -> None:
-        self._s3 = boto3.client("s3")
-        self._refuses = refuses
-
-    def __getattr__(self, operation: str) -> Any:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if self._refuses(operation):
-                response = {"Error": {"Code": "SlowDown", "Message": "Please reduce your request rate."}}
-                raise ClientError(response, operation)  # type: ignore[arg-type]
-            return getattr(self._s3, operation)(*args, **kwargs)
-
-        return call
-
-
 def test_while_s3_refuses_nothing_is_lost_and_it_is_shipped_when_s3_is_back(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,7 +315,7 @@ def test_a_run_that_ends_while_s3_refuses_is_shipped_by_the_next_one_on_the_host
             down.set()
             ledger.record(answered("journaled"))
 
-    with pytest.raises(ClientError):
+    with pytest.raises(AwsRefusal):
         a_run()
     with opened(bucket, tmp_path / "another host") as elsewhere:
         assert set(elsewhere.known) == {"shipped"}
@@ -379,7 +330,7 @@ def test_a_torn_last_line_of_a_journal_is_ignored(bucket: str, tmp_path: Path, t
     """A kill in the middle of a write: a reader that insisted on JSON never opened the partition again."""
     journal = tmp_path / bucket / FOLDER / "dead.jsonl"
     journal.parent.mkdir(parents=True)
-    journal.write_bytes(line_of(answered("whole")) + line_of(answered("torn"))[:-1][:torn])
+    journal.write_bytes(format_line(answered("whole")) + format_line(answered("torn"))[:-1][:torn])
     with opened(bucket, tmp_path) as ledger:
         assert ledger.known == {"whole": answered("whole")}
         ledger.record(answered("next"))
@@ -398,7 +349,7 @@ def test_the_journal_of_a_running_run_is_left_to_it(
         with opened(bucket, tmp_path) as other:
             assert other.known == {}
             assert journal.exists()
-        assert journal.read_bytes() == line_of(answered("one"))
+        assert Askings(journal.read_bytes().splitlines()).known == {"one": answered("one")}
     assert set(opened(bucket, tmp_path).read()) == {"one"}
 
 
@@ -420,7 +371,8 @@ def test_two_runs_that_start_at_the_same_moment_keep_their_journals(
     with opened(bucket, tmp_path) as ledger:
         assert not meanwhile
         ledger.record(answered("one"))
-        assert [path.read_bytes() for path in tmp_path.rglob("*.jsonl")] == [line_of(answered("one"))]
+        (journal,) = tmp_path.rglob("*.jsonl")
+        assert Askings(journal.read_bytes().splitlines()).known == {"one": answered("one")}
     assert set(opened(bucket, tmp_path).read()) == {"one"}
 
 
@@ -496,68 +448,7 @@ def test_an_answer_that_is_known_is_not_replaced_by_another_runs_failure(
         assert one.known["x"].answered
 
 
-# --- lines ------------------------------------------------------------------------------------
-
-texts = st.text(max_size=40)
-outcomes = st.builds(
-    Outcome,
-    request_hash=st.sampled_from("abcdef"),
-    answer=st.none() | st.fixed_dictionaries({"summary": texts, "urgency_score": st.floats(0, 1)}),
-    raw_answer=st.none() | texts,
-    error=st.none() | st.sampled_from(sorted(set(Reason) - {Reason.SERVICE_FAILED})),
-    detail=st.none() | texts,
-    usage=st.builds(TokenUsage, *[st.integers(0, 10**6)] * 4),
-    cost_usd=st.floats(0, 10),
-    latency_ms=st.integers(0, 10**6),
-    attempts=st.integers(0, 60),
-)
-
-
-@given(outcomes)
-def test_an_outcome_reads_back_as_it_was_written(outcome: Outcome) -> None:
-    """Line ends, lone surrogates and U+2028 in a summary must neither split a line nor fail the writing of it."""
-    line = line_of(outcome)
-    assert line.endswith(b"\n")
-    assert len(line.splitlines()) == 1
-    assert outcome_of(line) == outcome
-
-
-@given(outcomes, st.data())
-def test_no_beginning_of_a_line_reads_as_an_outcome(outcome: Outcome, data: st.DataObject) -> None:
-    """A torn line that parsed would be an answer with half its features."""
-    line = line_of(outcome)
-    assert outcome_of(line[: data.draw(st.integers(0, len(line) - 2))]) is None
-
-
-@given(st.lists(outcomes, max_size=20), st.randoms(use_true_random=False))
-def test_what_is_answered_does_not_depend_on_the_order_of_lines(found: list[Outcome], random: Any) -> None:
-    """Parts of two hosts have no order: a failure that came later in the listing hid a paid answer."""
-    lines = [line_of(outcome) for outcome in found]
-    shuffled = random.sample(lines, len(lines))
-    one, other = merged(lines), merged(shuffled)
-    assert {key for key, outcome in one.items() if outcome.answered} == {
-        key for key, outcome in other.items() if outcome.answered
-    }
-    assert set(one) == set(other) == {outcome.request_hash for outcome in found}
-
-
-@given(st.lists(outcomes, max_size=20))
-def test_an_answer_beats_a_failure_and_the_later_of_two_equals_stands(found: list[Outcome]) -> None:
-    """A redrive that failed after a success must not undo it; one that succeeded must count."""
-    expected = {}
-    for outcome in found:
-        same = [other for other in found if other.request_hash == outcome.request_hash]
-        answers = [other for other in same if other.answered]
-        expected[outcome.request_hash] = (answers or same)[-1]
-    assert merged(line_of(outcome) for outcome in found) == expected
-
-
-@given(st.lists(outcomes, max_size=20), st.integers(0, 20))
-def test_merging_a_part_first_changes_nothing(found: list[Outcome], cut: int) -> None:
-    """This is what compaction relies on."""
-    lines = [line_of(outcome) for outcome in found]
-    compacted = [line_of(outcome) for outcome in merged(lines[:cut]).values()]
-    assert merged([*compacted, *lines[cut:]]) == merged(lines)
+# --- what is kept of a refusal, and of an outage ------------------------------------------------
 
 
 def test_what_the_service_failed_is_not_kept(bucket: str, tmp_path: Path) -> None:
@@ -569,93 +460,101 @@ def test_what_the_service_failed_is_not_kept(bucket: str, tmp_path: Path) -> Non
     assert kept == {reason.value for reason in Reason} - {Reason.SERVICE_FAILED.value}
 
 
-# --- compaction -------------------------------------------------------------------------------
+def refused(number: int | str) -> Outcome:
+    return Outcome(str(number), error=Reason.REQUEST_REFUSED, detail="ValidationException", attempts=1)
 
 
-def test_compaction_leaves_one_object_with_everything_in_it(bucket: str, tmp_path: Path) -> None:
-    """A part a second is 3,600 objects an hour, each one a GET for every later run."""
-    for number in range(4):
-        with opened(bucket, tmp_path) as ledger:
-            ledger.record(answered(number))
-            ledger.record(failed("x"))
-    before = opened(bucket, tmp_path).read()
-    assert len(objects_of(bucket)) == 4
-    with opened(bucket, tmp_path) as ledger:
-        ledger.compact()
-        assert len(objects_of(bucket)) == 1
-        ledger.compact()
-    assert len(objects_of(bucket)) == 1
-    assert opened(bucket, tmp_path).read() == before
-    assert len(before) == 5
-
-
-steps = st.tuples(
-    st.integers(1, 12),  # S3 requests of whoever is at work before this step cuts in
-    st.integers(0, 2),  # whose step it is
-    st.sampled_from(["record", "record", "record", "compact", "compact", "reopen"]),
-    outcomes,
+@pytest.mark.parametrize(
+    ("answers", "refusals", "kept"),
+    [(0, 1, 0), (0, 4, 0), (1, 1, 1), (1, 4, 4), (20, 5, 0), (95, 5, 5), (60, 40, 0)],
 )
-
-
-@hypothesis_settings(max_examples=150)
-@given(st.lists(steps, min_size=4, max_size=25))
-def test_no_order_of_appends_compactions_and_openings_of_three_runs_loses_an_outcome(
-    tmp_path_factory: pytest.TempPathFactory, script: list[tuple[int, int, str, Outcome]]
+def test_refusals_are_kept_once_other_interactions_are_answered_beside_them(
+    bucket: str, tmp_path: Path, answers: int, refusals: int, kept: int
 ) -> None:
-    """Deleting what another run has just replaced, or listing in the moment between its write and its delete: each
-    interleaving of S3 requests is possible between hosts, and each lost answer is paid for again."""
-    recorded: list[Outcome] = []
-    busy: set[int] = set()
-    todo = list(script)
-    left = 0
+    """Refusals of a restricted account stayed in the ledger: after it was mended a rerun made no call (fault 1). One
+    poison row among good ones must not be asked again at every rerun."""
+    with opened(bucket, tmp_path) as ledger:
+        for number in range(refusals):
+            ledger.record(refused(f"refused {number}"))
+        for number in range(answers):
+            ledger.record(answered(number))
+    found = opened(bucket, tmp_path).read()
+    assert sum(outcome.error is Reason.REQUEST_REFUSED for outcome in found.values()) == kept
+    assert sum(outcome.answered for outcome in found.values()) == answers
 
-    def next_step() -> None:
-        nonlocal left
-        _, who, what, outcome = todo.pop(0)
-        left = todo[0][0] if todo else 0
-        busy.add(who)
-        if what == "record":
-            runs[who].record(outcome)
-            recorded.append(outcome)
-        elif what == "compact":
-            runs[who].compact()
-        else:
-            runs[who].__exit__(None, None, None)
-            there = merged(line for body in s3.objects.values() for line in body.splitlines())
-            runs[who] = made(who).__enter__()
-            assert {key for key, each in there.items() if each.answered} <= {
-                key for key, each in runs[who].known.items() if each.answered
-            }
-            assert set(there) <= set(runs[who].known)
-        busy.discard(who)
 
-    def meanwhile() -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0 and todo and todo[0][1] not in busy and busy:
-            next_step()
+def test_a_run_that_is_stopped_keeps_no_refusal(bucket: str, tmp_path: Path) -> None:
+    """What stopped it may be what they came from."""
 
-    folder = tmp_path_factory.mktemp("ledgers")
-    s3 = MemoryS3()
+    def stopped() -> None:
+        with opened(bucket, tmp_path) as ledger:
+            ledger.record(answered(1))
+            ledger.record(refused(2))
+            raise RunStopper("the account is refused")
 
-    def made(who: int) -> Ledger:
-        return Ledger(Bucket(s3, "bucket", "X"), FOLDER, folder / str(who))
+    with pytest.raises(RunStopper):
+        stopped()
+    assert set(opened(bucket, tmp_path).read()) == {"1"}
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger_module, "SHIP_SECONDS", 3_600)  # the background thread keeps out of it
-        runs = [made(who).__enter__() for who in range(3)]
-        s3.before_call = meanwhile
-        while todo:
-            next_step()
-        s3.before_call = lambda: None
-        for run in runs:
-            run.__exit__(None, None, None)
-        found = made(9).read()
-        with made(9) as last:
-            last.compact()
-        assert made(9).read() == found
-    assert len(s3.objects) <= 1
-    assert set(found) == {outcome.request_hash for outcome in recorded}
-    for key, outcome in found.items():
-        same = [each for each in recorded if each.request_hash == key]
-        assert outcome in ([each for each in same if each.answered] or same)
+
+def test_a_refusal_that_follows_a_paid_answer_is_kept_because_it_has_a_bill(bucket: str, tmp_path: Path) -> None:
+    """The answer that was paid before it proves that the account is served."""
+    with opened(bucket, tmp_path) as ledger:
+        ledger.record(failed("paid", Reason.REQUEST_REFUSED))
+    assert set(opened(bucket, tmp_path).read()) == {"paid"}
+
+
+# --- the thread that ships ----------------------------------------------------------------------
+
+
+def test_a_shipping_thread_that_dies_is_told_by_the_next_record_and_nothing_is_lost(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died of a line that it could not read, and the run went on for hours without shipping (fault 8)."""
+    monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 0.01)
+
+    def dies(_: Ledger) -> list[bytes]:
+        raise ValueError("a defect")
+
+    def a_run() -> None:
+        with opened(bucket, tmp_path) as ledger:
+            ledger.record(answered("before"))
+            monkeypatch.setattr(Ledger, "_read_new", dies)
+            wait_until(lambda: not ledger._thread.is_alive())
+            ledger.record(answered("after"))
+
+    with pytest.raises(RuntimeError, match="ships the ledger has died") as caught:
+        a_run()
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert set(opened(bucket, tmp_path).read()) == {"before", "after"}
+
+
+def test_a_shipping_thread_that_dies_after_the_last_record_fails_the_run_too(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A green run hides the defect until a longer one meets it."""
+    monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 0.01)
+    monkeypatch.setattr(Ledger, "_ship", lambda ledger: 1 / 0)
+    ledger = opened(bucket, tmp_path)
+
+    def a_run() -> None:
+        with ledger:
+            wait_until(lambda: not ledger._thread.is_alive())
+            monkeypatch.undo()
+
+    with pytest.raises(RuntimeError, match="ships the ledger has died"):
+        a_run()
+
+
+@pytest.mark.parametrize("line", [b'{"request":"y","answer":null,"error":"a_reason_of_tomorrow"}', b"\xff\xfe", b"[]"])
+def test_a_line_that_another_run_ships_and_this_one_cannot_read_does_not_stop_it(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    """Two versions during a deployment: the older run's thread died unnoticed (fault 8)."""
+    monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 0.01)
+    with opened(bucket, tmp_path) as ledger:
+        body = line + b"\n" + format_line(answered("theirs"))
+        boto3.client("s3").put_object(Bucket=bucket, Key=f"ledger/{FOLDER}/part-9-theirs.jsonl", Body=body)
+        wait_until(lambda: "theirs" in ledger.known)
+        ledger.record(answered("ours"))
+    assert set(opened(bucket, tmp_path).read()) == {"ours", "theirs"}

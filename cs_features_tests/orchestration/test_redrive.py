@@ -66,7 +66,7 @@ def test_a_redrive_asks_for_the_redrivable_rejects_alone_and_brings_them_to_the_
     paid = lab.table("llm_extractions").filter(reused=False)
     assert sorted(paid["interaction_id"]) == sorted(map(id_of, (3, 4, 5)))
     assert paid["cost_usd"].min() > 0
-    assert run.metadata("llm_extractions")["cost_usd"] == pytest.approx(paid["cost_usd"].sum())
+    assert 0 < run.metadata("llm_extractions")["cost_usd"] < paid["cost_usd"].sum(), "the failures before cost, too"
 
     assert sorted(lab.table("validated_features")["interaction_id"]) == sorted(map(id_of, (1, 2, 3, 4, 5)))
     assert reasons(lab) == ["malformed_json"], "no redrive can read what is no JSON"

@@ -68,6 +68,9 @@ class Work:
     needed: list[Needed]
     requests: dict[str, ConverseRequest]
 
+    def extractor(self) -> Extractor:
+        return self.model.extractor(self.prompts, self.data, self.partition.folder)
+
 
 def work_on(country: str, documents: Iterable[Mapping[str, Any]], day: date = DAY) -> Work:
     """`table.plan` without its frame: polars starts threads, and a process that is to fork may have none."""

@@ -51,7 +51,7 @@ def measure_cpu(quick: bool, say: Say) -> list[Figure]:
 def ask_with_engine(country: str, count: int) -> float:
     """In a client process: CPU seconds of the engine with its ledger and limiter."""
     work = work_on(country, [make_document(number, country) for number in range(count)])
-    extractor = work.model.extractor(work.prompts)
+    extractor = work.extractor()
     before = _cpu_seconds()
     session = run_extraction(work, extractor)
     spent = _cpu_seconds() - before

@@ -141,11 +141,11 @@ class Notes:
 
 def _live_once(work: Work, notes: Notes) -> None:
     """One life: what `llm_extractions` does, from the ledger to the table."""
-    session = run_extraction(work, notes.watch_calls(work.model.extractor(work.prompts)))
+    session = run_extraction(work, notes.watch_calls(work.extractor()))
     frame = extractions_frame(
         work.needed,
         session.outcomes,
-        set(session.outcomes) - session.asked,
+        session.asked,
         work.model.model_id,
         work.prompts.version(COUNTRY),
     )

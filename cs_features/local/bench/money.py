@@ -103,5 +103,5 @@ def usage_of_calls(path: str) -> list[list[int]]:
     """In a client process: the four token counts of each English chat of a landed file, through the engine."""
     country, day = (part.split("=")[1] for part in Path(path).parts[-3:-1])
     work = work_on(country, _english_chats(Path(path)), date.fromisoformat(day))
-    session = run_extraction(work, work.model.extractor(work.prompts))
+    session = run_extraction(work, work.extractor())
     return [list(astuple(outcome.usage)) for outcome in session.outcomes.values() if outcome.answered]

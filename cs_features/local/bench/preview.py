@@ -268,7 +268,7 @@ def _rerun_partitions(model: Model, data: DataBucket, countries: list[str]) -> d
     prompts, totals = model.prompts(), Counter[str]()
     cost = 0.0
     features: Features = {}
-    extractor = model.extractor(prompts)
+    extractor = model.extractor(prompts, data, "preview")
     for partition in partitions_of(countries):
         raw = data.tables().read("raw_interactions", partition)
         assert raw is not None

@@ -106,7 +106,7 @@ def ask_with_engine(country: str, count: int) -> dict[str, Any]:
     """In a client process: a partition through our engine, with its ledger."""
     work = work_on(country, [make_document(number, country) for number in range(count)])
     asked = FirstAsked()
-    session = run_extraction(work, asked.watch_calls(work.model.extractor(work.prompts)))
+    session = run_extraction(work, asked.watch_calls(work.extractor()))
     return _client_result(list(asked.moments.values()), len(session.outcomes) - session.failed, session.failed)
 
 

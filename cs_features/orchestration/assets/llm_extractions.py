@@ -6,11 +6,14 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from cs_features.errors import RunStopper
+from cs_features.errors import AwsRefusal, Outage, RunStopper
+from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompting import prefix_tokens
-from cs_features.extraction.session import MAX_SERVICE_FAILED_SHARE, MIN_SERVICE_FAILED, Session, extract
-from cs_features.extraction.table import extractions_frame, plan
+from cs_features.extraction.prompts import Prompts
+from cs_features.extraction.session import Session, extract
+from cs_features.extraction.table import extractions_frame, keep_answered, plan, sort_as
 from cs_features.orchestration.assets.country_prompts import of_the_partition
+from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Partition
@@ -20,7 +23,7 @@ PROGRESS_SECONDS = 10
 
 
 class ExtractionConfig(dg.Config):
-    """Which failed interactions to ask again; by default none, because their answers are in the ledger."""
+    """What to ask although there is an answer: failed interactions, and those that another prompt has answered."""
 
     redrive: list[str] = Field(
         default_factory=list, description="reasons such as invalid_answer, or all for every redrivable reason"
@@ -38,11 +41,12 @@ class ExtractionConfig(dg.Config):
         redrivable = {reason.value: reason for reason in Reason if reason.redrivable}
         unknown = set(self.redrive) - set(redrivable) - {"all"}
         if unknown:
-            raise dg.Failure(
-                f"redrive names {', '.join(sorted(unknown))}; redrivable reasons are {', '.join(redrivable)}, or all",
-                allow_retries=False,
+            raise lasting_failure(
+                f"redrive names {', '.join(sorted(unknown))}; redrivable reasons are {', '.join(redrivable)}, or all"
             )
-        return frozenset(redrivable.values() if "all" in self.redrive else map(redrivable.__getitem__, self.redrive))
+        if "all" in self.redrive:
+            return frozenset(redrivable.values())
+        return frozenset(redrivable[name] for name in self.redrive)
 
 
 @dg.asset(
@@ -60,68 +64,76 @@ def llm_extractions(
     raw_interactions: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = partition_of(context)
-    prompts = model.prompts()
-    capabilities = model.capabilities()
-    needed, requests = plan(raw_interactions, prompts, capabilities)
-    shared, minimum = prefix_tokens(prompts, partition.country, capabilities), capabilities.cache_minimum_tokens
-    if minimum is None or shared < minimum:
-        context.log.warning(
-            f"{model.model_id} will cache nothing: it takes prefixes of {minimum or 'no'} tokens and more, and the "
-            f"prompt of {partition.country} has about {shared}. Every call pays its whole prompt"
-        )
+    prompts, capabilities = model.prompts(), model.capabilities()
+    _warn_of_useless_cache(context, prompts, partition.country, capabilities)
+    previous = None if config.reextract else data.tables().read("llm_extractions", partition)
+    kept = keep_answered(previous, raw_interactions)
+    to_ask = raw_interactions.filter(~pl.col("interaction_id").is_in(kept["interaction_id"].to_list()))
+    needed, requests = plan(to_ask, prompts, capabilities)
     last_report = time.monotonic()
 
-    def progress(session: Session) -> None:
+    def report(session: Session) -> None:
         nonlocal last_report
         if time.monotonic() - last_report > PROGRESS_SECONDS:
             last_report = time.monotonic()
-            context.log.info(_progress(partition, session, len(requests)))
+            context.log.info(_describe_progress(partition, session, len(requests)))
 
     try:
         with data.ledger(partition.folder) as ledger:
             failed_before = sum(key in ledger.known and not ledger.known[key].answered for key in requests)
-            session = extract(
-                requests, ledger, model.extractor(prompts), model.max_concurrency, progress, config.reasons()
-            )
+            extractor = model.extractor(prompts, data, partition.folder)
+            session = extract(requests, ledger, extractor, model.max_concurrency, report, config.reasons())
             ledger.compact()
+        session.check_service()
+    except (Outage, AwsRefusal) as error:
+        raise passing_failure(f"{partition}: {error}") from None
     except RunStopper as error:
-        raise dg.Failure(f"{partition}: {error}", allow_retries=False) from None
-    context.log.info(_progress(partition, session, len(requests)))
-    down = sum(outcome.error is Reason.SERVICE_FAILED for outcome in session.outcomes.values())
-    if down >= MIN_SERVICE_FAILED and down > MAX_SERVICE_FAILED_SHARE * len(requests):
-        raise dg.Failure(
-            f"{partition}: Bedrock failed {down} of {len(requests)} calls for good. Every answer is kept; "
-            "run the partition again for the rest"
+        raise lasting_failure(f"{partition}: {error}") from None
+    context.log.info(_describe_progress(partition, session, len(requests)))
+    asked_version = prompts.asked_version(partition.country)
+    billed = kept["request_hash"].to_list()
+    made = extractions_frame(needed, session.outcomes, session.asked, model.model_id, asked_version, billed)
+    frame = sort_as(raw_interactions, pl.concat([kept, made]))
+    counts = {"kept": kept.height, "failed_before": failed_before, "failed_after": session.failed}
+    return dg.MaterializeResult(value=frame, metadata={**_describe_bill(session), **_describe_rows(frame), **counts})
+
+
+def _warn_of_useless_cache(
+    context: dg.AssetExecutionContext, prompts: Prompts, country: str, model: ModelCapabilities
+) -> None:
+    shared, minimum = prefix_tokens(prompts, country, model), model.cache_minimum_tokens
+    if minimum is None or shared < minimum:
+        context.log.warning(
+            f"{model.model_id} will cache nothing: it takes prefixes of {minimum or 'no'} tokens and more, and the "
+            f"prompt of {country} has about {shared}. Every call pays its whole prompt"
         )
-    already_paid = set(session.outcomes) - session.asked
-    frame = extractions_frame(
-        needed, session.outcomes, already_paid, model.model_id, prompts.asked_version(partition.country)
-    )
-    before_and_after = {"failed_before": failed_before, "failed_after": session.failed}
-    return dg.MaterializeResult(value=frame, metadata={**_metadata(frame), **before_and_after})
 
 
-def _progress(partition: Partition, session: Session, total: int) -> str:
+def _describe_progress(partition: Partition, session: Session, total: int) -> str:
     return (
         f"{partition}: {len(session.outcomes)} of {total} calls done, {len(session.outcomes) - len(session.asked)} "
         f"of them from the ledger, {session.failed} failed, ${session.cost_usd:.4f}"
     )
 
 
-def _metadata(frame: pl.DataFrame) -> dict[str, dg.MetadataValue]:
-    paid = frame.filter(~pl.col("reused"))
-    prompt_tokens = sum(int(paid[name].sum()) for name in ("input_tokens", "cache_read_tokens", "cache_write_tokens"))
+def _describe_bill(session: Session) -> dict[str, dg.MetadataValue]:
+    """What this run has paid, whatever its rows have cost before."""
+    usage = session.usage
+    cache_share = usage.cache_read_tokens / usage.prompt_tokens if usage.prompt_tokens else 0.0
+    return {
+        "calls": dg.MetadataValue.int(session.calls),
+        "cost_usd": dg.MetadataValue.float(session.cost_usd),
+        "input_tokens": dg.MetadataValue.int(usage.input_tokens),
+        "cache_read_tokens": dg.MetadataValue.int(usage.cache_read_tokens),
+        "cache_write_tokens": dg.MetadataValue.int(usage.cache_write_tokens),
+        "output_tokens": dg.MetadataValue.int(usage.output_tokens),
+        "cache_share": dg.MetadataValue.float(cache_share),
+    }
+
+
+def _describe_rows(frame: pl.DataFrame) -> dict[str, dg.MetadataValue]:
     return {
         "interactions": dg.MetadataValue.int(frame.height),
         "answered": dg.MetadataValue.int(frame.filter(pl.col("status") == "answered").height),
-        "calls": dg.MetadataValue.int(int(paid["attempts"].sum())),
-        "cost_usd": dg.MetadataValue.float(float(paid["cost_usd"].sum())),
-        "input_tokens": dg.MetadataValue.int(int(paid["input_tokens"].sum())),
-        "cache_read_tokens": dg.MetadataValue.int(int(paid["cache_read_tokens"].sum())),
-        "cache_write_tokens": dg.MetadataValue.int(int(paid["cache_write_tokens"].sum())),
-        "output_tokens": dg.MetadataValue.int(int(paid["output_tokens"].sum())),
-        "cache_share": dg.MetadataValue.float(
-            float(paid["cache_read_tokens"].sum()) / prompt_tokens if prompt_tokens else 0.0
-        ),
         "truncated": dg.MetadataValue.int(int(frame["truncated"].sum())),
     }

@@ -87,14 +87,17 @@ def preview(
     if dry_run:
         say(f"A full rerun needs {_told(price_of_rerun(prepared, data, prepared.known))}. Dry run: nothing was asked.")
         return None
-    extractor = prepared.model.extractor(prepared.candidate)
-    session = ask(prepared, data, extractor, progress)
-    found = _concluded(prepared, session, price_of_rerun(prepared, data, session.outcomes))
-    for line in _after(prepared, session, found, noise):
-        say(line)
-    if not noise:
-        return found
-    again = ask_again(prepared, extractor)
+    extractor = prepared.model.extractor(prepared.candidate, data, "preview")
+    try:
+        session = ask(prepared, data, extractor, progress)
+        found = _concluded(prepared, session, price_of_rerun(prepared, data, session.outcomes))
+        for line in _after(prepared, session, found, noise):
+            say(line)
+        if not noise:
+            return found
+        again = ask_again(prepared, extractor)
+    finally:
+        extractor.budget.save()
     say(f"Asking again with the prompt in use cost ${extractor.budget.spent_usd - session.cost_usd:.4f}.")
     return replace(found, noise=again)
 
@@ -164,7 +167,11 @@ def ask(prepared: Prepared, data: DataBucket, extractor: Extractor, progress: Pr
 
 
 def _asked(
-    requests: Requests, homes: Mapping[str, list[Ledger]], extractor: Extractor, asked: set[str], concurrency: int
+    requests: Requests,
+    homes: Mapping[str, list[Ledger]],
+    extractor: Extractor,
+    asked: dict[str, Outcome],
+    concurrency: int,
 ) -> Iterator[Outcome]:
     """Outcomes as they come, each recorded in every partition that has the text; `asked` learns what was paid."""
 
@@ -173,10 +180,13 @@ def _asked(
             if key in ledger.known:  # paid since it was read, or by a preview that was killed
                 return ledger.known[key]
         outcome = extractor.ask(key, request)
-        for ledger in homes[key]:
-            ledger.record(outcome)
-        asked.add(key)
-        return outcome
+        asked[key] = outcome
+        # One partition carries the bill: the sums of all partitions are what was paid.
+        first, *others = homes[key]
+        total = first.record(outcome)
+        for ledger in others:
+            ledger.record(outcome.without_bill())
+        return total
 
     return fan_out(requests.items(), ask_one, concurrency)
 
@@ -214,7 +224,7 @@ def _concluded(prepared: Prepared, session: Session, price: dict[str, Any]) -> P
         directions=directions(sizes, pairs),
         noise=None,
         price=price,
-        calls=sum(session.outcomes[key].attempts for key in session.asked),
+        calls=session.calls,
         cost_usd=session.cost_usd,
         share_of_rerun=session.cost_usd / rerun if rerun else 0.0,
     )

@@ -1,0 +1,227 @@
+"""What runs have spent, in the data bucket: so that a budget outlives the run, and a day and a month have a cap.
+
+An object a run and UTC day, `spending/date={day}/{partition's folder}/{run}-{US dollars}.json`: the amount stands in
+the name, so that one listing tells a day's spending and no object is ever read. A run replaces its object as it spends.
+Days that are over are summed up in `spending/month={month}/{day}-{US dollars}.json`, the month's spending through that
+day: a listing holds a day or two, however long the project has run.
+
+Belongs here: the record and the caps that it fills. What a spent cap does is `brakes.py`'s. Runs that spend at the same
+time see each other's spending after EXCHANGE_SECONDS: together they may pass a cap by what they spend in that time and
+by what is in flight.
+"""
+
+import logging
+import re
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+
+from cs_features.errors import AwsRefusal
+from cs_features.extraction.brakes import Budget, Cap
+from cs_features.s3 import Bucket
+
+logger = logging.getLogger(__name__)
+
+EXCHANGE_SECONDS = 5.0
+# A day is summed up so long after its end: the last amounts of its runs have been written by then.
+CLOSING_TIME = timedelta(hours=1)
+
+_OF_RUN = re.compile(
+    r"spending/date=(?P<day>\d{4}-\d\d-\d\d)/(?P<folder>.+)/(?P<run>[0-9a-f]{32})-(?P<usd>\d+\.\d{9})\.json"
+)
+_OF_MONTH = re.compile(r"spending/month=\d{4}-\d\d/(?P<day>\d{4}-\d\d-\d\d)-(?P<usd>\d+\.\d{9})\.json")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """US dollars that may be spent on a partition a UTC day, and on everything a UTC day and month."""
+
+    partition: float
+    day: float
+    month: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one run has spent on one UTC day."""
+
+    day: date
+    folder: str
+    run: str
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """US dollars, of a partition and of everything."""
+
+    partition: float
+    day: float
+    month: float
+
+
+def parse_key(key: str) -> Spent | None:
+    """None for a key that is none of ours."""
+    found = _OF_RUN.fullmatch(key)
+    if found is None:
+        return None
+    return Spent(date.fromisoformat(found["day"]), found["folder"], found["run"], float(found["usd"]))
+
+
+def format_key(spent: Spent) -> str:
+    return f"spending/date={spent.day}/{spent.folder}/{spent.run}-{spent.usd:.9f}.json"
+
+
+def latest_of_each_run(found: Iterable[Spent]) -> list[Spent]:
+    """A run that was killed while it replaced its object has two: what it has spent only grows."""
+    largest: dict[tuple[date, str, str], Spent] = {}
+    for each in found:
+        run = each.day, each.folder, each.run
+        if run not in largest or each.usd > largest[run].usd:
+            largest[run] = each
+    return list(largest.values())
+
+
+def read_totals(bucket: Bucket, folder: str, now: datetime) -> Totals:
+    """What all runs have spent by now, in the UTC day and month of `now`.
+
+    Raises:
+        AwsRefusal: the data bucket cannot be listed.
+    """
+    today = now.date()
+    closed_through, month = _read_closed_days(bucket, today)
+    # "~" comes after everything that a key of that day goes on with.
+    start_after = f"spending/date={closed_through}~" if closed_through else ""
+    listed = bucket.list_objects(f"spending/date={today:%Y-%m}-", start_after).objects
+    parsed = (parse_key(item.key) for item in listed)
+    spent = latest_of_each_run(each for each in parsed if each is not None)
+    last_closed = (now - CLOSING_TIME).date() - timedelta(days=1)
+    newly_closed = [each.usd for each in spent if each.day <= last_closed]
+    if newly_closed and last_closed.month == today.month:
+        key = f"spending/month={today:%Y-%m}/{last_closed}-{month + sum(newly_closed):.9f}.json"
+        bucket.put(key, b"{}")
+    of_today = [each for each in spent if each.day == today]
+    return Totals(
+        partition=sum(each.usd for each in of_today if each.folder == folder),
+        day=sum(each.usd for each in of_today),
+        month=month + sum(each.usd for each in spent),
+    )
+
+
+def _read_closed_days(bucket: Bucket, today: date) -> tuple[date | None, float]:
+    """Through which day of the month spending is summed up, and the sum."""
+    listed = bucket.list_objects(f"spending/month={today:%Y-%m}/").objects
+    found = [match for item in listed if (match := _OF_MONTH.fullmatch(item.key))]
+    sums = [(date.fromisoformat(match["day"]), float(match["usd"])) for match in found]
+    return max(sums, default=(None, 0.0))
+
+
+class SharedBudget(Budget):
+    """The budget of a run that counts what others have spent, and tells them what this one has."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        folder: str,
+        limits: Limits,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(limits.partition)
+        self._bucket = bucket
+        self._folder = folder
+        self._limits = limits
+        self._now = now
+        self._clock = clock
+        self._run = uuid.uuid4().hex
+        self._own: defaultdict[date, float] = defaultdict(float)
+        self._saved: dict[date, Spent] = {}
+        self._exchanging = threading.Lock()
+        self._exchanged_at: float | None = None
+
+    def spend(self, cost_usd: float) -> None:
+        with self._lock:
+            self.spent_usd += cost_usd
+            self._own[self._now().date()] += cost_usd
+
+    def check(self) -> None:
+        """Raises RunStopper once a cap is reached, and AwsRefusal when nobody can tell what was spent."""
+        self._exchange_if_due()
+        super().check()
+
+    def save(self) -> None:
+        """Write what this run has spent; S3's refusal is logged, because the run's answers matter more."""
+        try:
+            with self._exchanging:
+                self._write_own()
+        except AwsRefusal as error:
+            logger.warning("Spending not written, the caps count too little: %s", error)
+
+    def _exchange_if_due(self) -> None:
+        if not self._is_due():
+            return
+        # The first time everybody waits for the totals; later on one thread fetches them and the others go on.
+        if not self._exchanging.acquire(blocking=self._exchanged_at is None):
+            return
+        try:
+            if self._is_due():
+                self._exchange()
+        finally:
+            self._exchanging.release()
+
+    def _exchange(self) -> None:
+        try:
+            self._write_own()
+            self._set_caps(read_totals(self._bucket, self._folder, self._now()))
+        except AwsRefusal as error:
+            if self._exchanged_at is None:
+                raise
+            logger.warning("Spending not exchanged, trying again: %s", error)
+        self._exchanged_at = self._clock()
+
+    def _is_due(self) -> bool:
+        return self._exchanged_at is None or self._clock() - self._exchanged_at >= EXCHANGE_SECONDS
+
+    def _set_caps(self, totals: Totals) -> None:
+        # The totals have what this run has written, and `check` adds all that it has spent.
+        written = sum(each.usd for each in self._saved.values())
+        self.caps = [
+            Cap(
+                "CS_FEATURES_MAX_COST_USD",
+                self._limits.partition,
+                "this partition's runs of today (UTC)",
+                totals.partition - written,
+            ),
+            Cap("CS_FEATURES_MAX_COST_USD_PER_DAY", self._limits.day, "all runs of today (UTC)", totals.day - written),
+            Cap(
+                "CS_FEATURES_MAX_COST_USD_PER_MONTH",
+                self._limits.month,
+                "all runs of this month (UTC)",
+                totals.month - written,
+            ),
+        ]
+
+    def _write_own(self) -> None:
+        with self._lock:
+            own = dict(self._own)
+        for day, usd in own.items():
+            before = self._saved.get(day)
+            if not usd or (before is not None and before.usd == usd):
+                continue
+            spent = Spent(day, self._folder, self._run, usd)
+            self._bucket.put(format_key(spent), b"{}")
+            self._saved[day] = spent
+            if before is not None:
+                self._delete(format_key(before))
+
+    def _delete(self, key: str) -> None:
+        try:
+            self._bucket.delete([key])
+        except AwsRefusal as error:
+            # Harmless: of a run's objects the largest counts.
+            logger.warning("An earlier amount of this run stays in the data bucket: %s", error)
