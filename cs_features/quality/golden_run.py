@@ -100,7 +100,8 @@ def ask_labelled(
         request, _ = build_request(prompts, capabilities, interaction, interaction.language or UNDETERMINED)
         keys[name] = request_hash(request)
         requests[keys[name]] = request
-    with data.ledger(f"{corpus}/{model.model_id}") as ledger:
+    folder = f"{corpus}/{model.model_id}"
+    with data.ledger(folder) as ledger:
         session = extract(
             requests,
             ledger,
