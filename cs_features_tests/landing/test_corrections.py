@@ -275,7 +275,7 @@ def test_claims_and_notes_hold_no_text_of_any_customer(desk: Desk) -> None:
     assert claims.schema == IDS_SCHEMA
     assert claims["superseded_by"].to_list() == [f"{desk.uri(correction)} line 1"]
     for item in (item for found in list_notices(tables).values() for item in found):
-        body = lab.s3.get_object(Bucket=tables.bucket, Key=item.key)["Body"].read()
+        body = lab.s3.get_object(Bucket=tables.bucket.name, Key=item.key)["Body"].read()
         assert set(json.loads(body)) == {id_of(1)}
     assert "secret" not in desk.rejected(NL)[0][1]
 
@@ -341,7 +341,7 @@ def test_a_note_that_was_lost_is_found_by_reconciliation(desk: Desk) -> None:
     desk.run(BE)
     lab, tables = desk.lab, desk.lab.resources["data"].tables()
     for item in list_notices(tables)[NL.folder]:
-        lab.s3.delete_object(Bucket=tables.bucket, Key=item.key)
+        lab.s3.delete_object(Bucket=tables.bucket.name, Key=item.key)
     assert desk.tick() == []
 
     run = take_inventory(lab)
