@@ -1,5 +1,6 @@
-"""Which language a text is in, by an offline library, among the languages its country expects."""
+"""Which language a text is in, by an offline library: a customer's among those its country expects, or English."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -16,6 +17,42 @@ ISO_639_1 = frozenset(
     sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
     """.split()  # noqa: SIM905
 )
+
+# What a summary may be in by mistake: the languages that customers write, as far as they are in Latin letters.
+_BESIDE_ENGLISH = ("nl", "fr", "de", "es", "pl", "it", "pt", "ca", "tr", "ro", "eu")
+# Words that only English has among them. Where every fifth word is one, the library need not be asked: its models
+# take a second to load.
+_ENGLISH_WORDS = frozenset(
+    """
+    about after again and another answered asks because been booked but cancel cannot charged complains complaint
+    customer customers declined did does for from gets given guest has have her his how it its later out partly
+    pending praises refund reports request resolved says sent she still that the their there they this to too two
+    unhappy up wait wants were when where which who will with without wrong
+    """.split()  # noqa: SIM905
+)
+_ENOUGH_WORDS = 0.2
+# Measured on 216 English summaries with foreign names, and 144 in 21 other languages: of those that the words do not
+# tell and that are long enough, the least English had 0.19, the most English of the others 0.17.
+_ENOUGH_CONFIDENCE = 0.18
+_ENOUGH_LETTERS = 20  # below that nothing can be told
+_ENOUGH_CHARACTERS = 400  # no summary is longer, and the library's time grows with the text
+
+
+@lru_cache(maxsize=8192)  # the gate, its check and the publication judge the same summaries
+def is_english(text: str) -> bool:
+    """Whether a text is in English, or too short to tell; names in other languages do not make it foreign."""
+    text = text[:_ENOUGH_CHARACTERS]
+    letters = [character for character in text if character.isalpha()]
+    if 2 * sum(map(str.isascii, letters)) < len(letters):
+        return False
+    if len(letters) < _ENOUGH_LETTERS:
+        return True
+    words = re.findall(r"[a-z']+", text.lower())
+    if sum(word in _ENGLISH_WORDS for word in words) >= _ENOUGH_WORDS * len(words):
+        return True
+    detector = _detector(("en", *_BESIDE_ENGLISH))
+    assert detector is not None
+    return detector.compute_language_confidence(text, Language.ENGLISH) >= _ENOUGH_CONFIDENCE
 
 
 @lru_cache(maxsize=32)

@@ -5,7 +5,6 @@ tool's schema, and the pandera schema of `validated_features` is generated from 
 for which a document is rejected are the `Reason` table. No I/O and no Dagster.
 """
 
-import re
 import unicodedata
 from datetime import datetime, timezone
 from enum import Enum
@@ -26,6 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from cs_features.summary_rules import SUMMARY_RULES, SummaryRule, broken_rule
 from cs_features.timestamps import spell_out_timestamp
 
 Channel = Literal["chat", "email", "phone", "social", "review", "other"]
@@ -205,24 +205,11 @@ def reason_of(errors: list[Any]) -> tuple[Reason, str]:
 
 # --- the model's answer -----------------------------------------------------------------------
 
-# Mail addresses, IBANs and runs of seven or more digits (phone, card and order numbers): what a
-# summary must not carry and a pattern can tell. Names are the prompt's job.
-# Read by Python's engine and by polars': they differ on \w, \d and \b, so the classes are spelled out.
-_DIGIT = "[0-9\u0660-\u0669\u06f0-\u06f9]"  # Arabic customers' digits too
-PERSONAL_DATA = (
-    r"[A-Za-z0-9_.+-]@[A-Za-z0-9_-]+\.[A-Za-z0-9_]"
-    r"|[A-Z]{2}[0-9]{2}(?:[ ]?[A-Z0-9]{4}){3}"
-    rf"|{_DIGIT}(?:[ ().-]{{0,2}}{_DIGIT}){{6}}"
-)
 
-
-def _storable(summary: str) -> str:
-    if re.search(PERSONAL_DATA, summary):
-        raise PydanticCustomError("personal_data", "carries a mail address, an account or a long number")
-    try:
-        summary.encode()
-    except UnicodeEncodeError:
-        raise PydanticCustomError("encoding", "carries half of a surrogate pair, which is no character") from None
+def _keeps_the_rules(summary: str) -> str:
+    rule = broken_rule(summary)
+    if rule is not None:
+        raise PydanticCustomError(rule.name, rule.complaint)
     return summary
 
 
@@ -231,7 +218,7 @@ class Extraction(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    summary: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
+    summary: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_keeps_the_rules)]
     sentiment: Literal["positive", "neutral", "negative"]
     primary_topic: str
     intent: str
@@ -278,15 +265,18 @@ def _column_of(rule: dict[str, Any]) -> pa.Column:
     return pa.Column(pl.String, checks)
 
 
+def _check_of(rule: SummaryRule) -> pa.Check:
+    # The very function that judges the answer: polars' patterns are not Python's.
+    def kept(data: pa.PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(pl.col(data.key).map_elements(rule.keeps, return_dtype=pl.Boolean))
+
+    return pa.Check(kept, name=rule.name)
+
+
 def features_schema(model: type[Extraction], country: str) -> pa.DataFrameSchema:
     """Schema of `validated_features` for one country, a row an interaction."""
     answer = {name: _column_of(rule) for name, rule in model.model_json_schema()["properties"].items()}
-    answer["summary"].checks.append(
-        pa.Check(
-            lambda data: data.lazyframe.select(~pl.col(data.key).str.contains(PERSONAL_DATA)),
-            name="no_personal_data",
-        )
-    )
+    answer["summary"].checks += [_check_of(rule) for rule in SUMMARY_RULES]
     return pa.DataFrameSchema(
         {
             "interaction_id": pa.Column(pl.String, pa.Check.str_matches(_UUID), unique=True),

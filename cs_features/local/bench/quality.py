@@ -157,7 +157,7 @@ def planted_answer(number: int, side: str, item: GoldenItem, prompts: Prompts) -
     rate = rate_of(number, side, item.language)
     answer: dict[str, Any] = {"summary": "Customer wants this: " + ", ".join(fact[0] for fact in item.facts)}
     if rng.random() < rate:
-        answer["summary"] = "Klant vraagt iets en krijgt geen antwoord."
+        answer["summary"] = "Customer asks something and gets no answer."
     for name in CATEGORICAL:
         wrong = [value for value in _enum_values(prompts, name) if value != item.labels[name]]
         answer[name] = rng.choice(wrong) if rng.random() < rate else item.labels[name]
