@@ -1,52 +1,115 @@
 """What is told to whoever listens behind the SNS topic, and when two alerts are the same incident.
 
-A message says what happened, where and when, what to do about it, and links to where that is done. No text of
-an interaction is in it. Pure: which events of Dagster become an alert stands in `orchestration/incidents.py`.
+One incident is one check or one cause in one country: how many partitions it hits, which languages, numbers and ids
+its sentence names make no difference. No text of an interaction is in a message. Pure: which events of Dagster
+become an alert stands in `orchestration/incidents.py`, what was delivered in `outbox.py`.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from enum import Enum
 
-# One message for one reason in this time: an outage fails every partition of the day.
+from pydantic import BaseModel, ConfigDict
+
+# One message for one incident in this time: an outage fails every partition of the day.
 SILENCE = timedelta(minutes=60)
-# A sensor that could not look for so long is an incident of its own: no run fails of it.
-BLIND_AFTER = timedelta(minutes=15)
+# What is told of a state that lasts, such as an emptied folder, is told again once a day.
+SILENCE_OF_STATES = timedelta(days=1)
+ALL_COUNTRIES = "all countries"
+SHOWN = 20  # partitions in one message
+TITLE_LENGTH = 60
+
+_PARTITION = r"\b[A-Z]{2} \d{4}-\d{2}-\d{2}\b"
+_LAST_STRAW = r"\(last: .*?\)"
+_IDENTIFIER = r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{12,}\b"
 
 
-@dataclass(frozen=True)
-class Alert:
-    """Something that somebody has to act on. `reason` and `advice` are in our own words: they leave the region."""
+class Severity(str, Enum):
+    """Whether something failed, or went through and should be looked at."""
 
-    kind: str
+    ERROR = "ERROR"
+    WARNING = "WARNING"
+
+
+class Alert(BaseModel):
+    """Something that somebody has to act on, in our own words: they leave the region.
+
+    `title` is the check or the cause. `meaning` says what follows for what is served. `partitions` are written as
+    "NL 2026-11-24".
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    severity: Severity
+    title: str
     reason: str
+    meaning: str
     advice: str
     link: str
     at: datetime
-    where: str = "all partitions"
+    country: str = ALL_COUNTRIES
+    partitions: tuple[str, ...] = ()
+    silence: timedelta = SILENCE
 
     @property
     def incident(self) -> str:
-        """What makes two alerts the same: the reason without its partition, ids, numbers and last straw."""
-        plain = re.sub(
-            r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[A-Z]{2} \d{4}-\d{2}-\d{2}\b|[\d.]+|\(last: .*?\)",
-            "",
-            self.reason,
-        )
-        return f"{self.kind}: {' '.join(plain.split())}"[:200]
+        """What two alerts have in common that are told once."""
+        return f"{self.severity.value} {identify_cause(self.title)} {self.country}"[:200]
 
     @property
     def subject(self) -> str:
         """SNS takes less than 100 characters, no line breaks and no control characters."""
-        plain = re.sub(r"[^ -~]+", "?", f"cs-features {self.where}: {self.kind}")
-        return plain[:99]
+        text = f"cs-features {self.severity.value}: {self.title}, {self.country}"
+        return re.sub(r"[^ -~]+", "?", text)[:99]
 
     @property
     def body(self) -> str:
-        text = (
-            f"{self.reason[:4_000]}\n\nWhat to do: {self.advice}\n\n"
-            f"Where: {self.where}\nWhen: {self.at:%Y-%m-%d %H:%M} UTC\nOpen: {self.link}\n\n"
-            f"The same reason is not told again for {SILENCE.seconds // 60} minutes, whatever partition it hits."
-        )
+        lines = [
+            f"{self.reason[:4_000]}\n",
+            f"What it means: {self.meaning}",
+            f"What to do: {self.advice}\n",
+            *([f"Partitions: {name_partitions(self.partitions)}"] if self.partitions else []),
+            f"When: {self.at:%Y-%m-%d %H:%M} UTC",
+            f"Open: {self.link}\n",
+            f"The same is not told again for {describe_duration(self.silence)}; what it hits meanwhile is summed up.",
+        ]
         # What cannot be sent would be refused for ever, and every alert behind it would wait.
-        return re.sub(r"[\ud800-\udfff\x00-\x08\x0b-\x1f]", "?", text)
+        return re.sub(r"[\ud800-\udfff\x00-\x08\x0b-\x1f]", "?", "\n".join(lines))
+
+
+def name_cause(sentence: str) -> str:
+    """What a failure's sentence is about: its first clause, without the partition before it."""
+    without_partition = re.sub(rf"^{_PARTITION}: ", "", sentence.strip())
+    first_clause = re.split(r"[.:;,]\s|\n", without_partition, maxsplit=1)[0]
+    return first_clause.rstrip(".:;,")[:TITLE_LENGTH] or "failed without a message"
+
+
+def identify_cause(title: str) -> str:
+    """The words of a title that are the same each time.
+
+    Partitions, ids, numbers and the last straw in brackets differ; so do languages and countries, two letters each,
+    and how many of them there are.
+    """
+    plain = re.sub(f"{_IDENTIFIER}|{_PARTITION}|{_LAST_STRAW}", " ", title)
+    words = re.findall(r"[^\W\d_]{3,}", plain)
+    return " ".join(word for word in words if word != "and")
+
+
+def name_partitions(partitions: Sequence[str]) -> str:
+    shown = ", ".join(partitions[:SHOWN])
+    left = len(partitions) - SHOWN
+    return f"{shown} and {left} more" if left > 0 else shown
+
+
+def summarize_held(latest: Alert, partitions: Iterable[str], since: datetime) -> Alert:
+    """One alert for the partitions that an incident has hit while it was not to be told."""
+    held = tuple(sorted(partitions))
+    many = f"{len(held)} more partitions" if len(held) > 1 else "1 more partition"
+    reason = f"{many} of {latest.country} for the same reason since {since:%H:%M} UTC. The latest: {latest.reason}"
+    return latest.model_copy(update={"reason": reason, "partitions": held})
+
+
+def describe_duration(duration: timedelta) -> str:
+    minutes = int(duration.total_seconds() // 60)
+    return f"{minutes} minutes" if minutes <= 120 else f"{minutes // 60} hours"

@@ -1,109 +1,196 @@
 """`alert_sensor`: one message an incident to the SNS topic, and none is lost.
 
-Dagster's own run-status sensors move on when a reaction to a run fails: one publish that SNS refuses, and the
-alert is gone. This one moves on when SNS has taken the message, so that its cursor is the outbox. A process
-that is killed in between tells the same once more. The same incident is not told again for a while, however
-many partitions it hits. What is told is decided in `alerts.py`.
+Dagster's own run-status sensors move on when a reaction to a run fails: one publish that SNS refuses, and the alert
+is gone. This one moves on when SNS has taken the message, so that its cursor is the outbox. A process that is killed
+in between tells the same once more. Here: what it looks at, and SNS. Not here: what is told (`incidents.py`,
+`conditions.py`) and what was (`monitoring/outbox.py`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from cs_features import aws
-from cs_features.errors import AwsRefusal
-from cs_features.monitoring.alerts import BLIND_AFTER, SILENCE, Alert
-from cs_features.orchestration.incidents import alerts_of, blindness_of
+from cs_features.monitoring.alerts import Alert, Severity
+from cs_features.monitoring.outbox import Outbox, Pending, Progress, deliver_pending
+from cs_features.orchestration import conditions
+from cs_features.orchestration.incidents import EndedRun, list_alerts
 from cs_features.orchestration.resources import Alerts
+from cs_features.orchestration.sensors.landing import landing_sensor
+from cs_features.orchestration.sensors.landing_memory import parse_cursor
 
 # While its transaction is open an event cannot be seen, and one with a larger id can: a young one waits.
 SETTLE = timedelta(seconds=5)
-# Two publishes at their slowest still end within the minute that Dagster gives a tick.
-MESSAGES_A_TICK = 2
 EVENTS_A_TICK = 100
 FINISHED: tuple[Any, ...] = (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS)
-TELLING = {
+WHAT_RUNS_TELL = {
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
     dg.DagsterEventType.RUN_FAILURE,
 }
 
 
-class Cursor(BaseModel):
-    """The sensor's memory: the last event of each kind that was dealt with, and which incidents were told when."""
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+class Memory(BaseModel):
+    """The sensor's cursor: the last event of each kind that was dealt with, and what was delivered."""
 
     seen: dict[str, int]
-    told: dict[str, datetime] = {}
+    outbox: Outbox = Outbox()
 
 
-def publish(alerts: Alerts, alert: Alert) -> None:
+@dataclass(frozen=True)
+class Recalled:
+    """A memory to go on with, and what is to be told where it had to be begun anew."""
+
+    memory: Memory
+    pending: Sequence[Pending] = ()
+
+
+@dataclass(frozen=True)
+class Look:
+    """One tick's look at Dagster's instance."""
+
+    context: dg.SensorEvaluationContext
+    ui_url: str
+    now: datetime
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        return self.context.instance
+
+
+def publish_alert(alerts: Alerts, alert: Alert) -> None:
     """Raises AwsRefusal when SNS did not take it."""
     with aws.explained("Alerts topic", "CS_FEATURES_ALERTS_TOPIC_ARN"):
         alerts.client().publish(TopicArn=alerts.topic_arn, Subject=alert.subject, Message=alert.body)
 
 
-def _is_ours(origin: Any, context: dg.SensorEvaluationContext) -> bool:
+# --- what is pending --------------------------------------------------------------------------
+
+
+def list_pending(look: Look, seen: Mapping[str, int]) -> list[Pending]:
+    """States that last, then every run that ended after `seen`, in order."""
+    states = [*list_blind_sensors(look), *list_emptied_folders(look), *list_stuck(look)]
+    return [*([Pending(states)] if states else []), *list_ended_runs(look, seen)]
+
+
+def list_blind_sensors(look: Look) -> Iterator[Alert]:
+    since = (look.now - conditions.BLIND_AFTER - timedelta(minutes=5)).timestamp()
+    for state in list_sensors(look):
+        if state.instigator_name == alert_sensor.name:
+            continue
+        ticks = look.instance.get_ticks(state.instigator_origin_id, state.selector_id, after=since)
+        if alert := conditions.describe_blindness(state.instigator_name, ticks, link_to_sensor(look, state)):
+            yield alert
+
+
+def list_emptied_folders(look: Look) -> Iterator[Alert]:
+    for state in list_sensors(look):
+        if state.instigator_name != landing_sensor.name or state.instigator_data is None:
+            continue
+        if cursor := parse_cursor(state.instigator_data.cursor or ""):
+            yield from conditions.describe_emptied(cursor, link_to_sensor(look, state), look.now)
+
+
+def list_stuck(look: Look) -> Iterator[Alert]:
+    """Runs that wait for too long, and daemons that have stopped."""
+    waiting = look.instance.get_run_records(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]), limit=EVENTS_A_TICK, ascending=True
+    )
+    since = [datetime.fromtimestamp(record.create_timestamp.timestamp(), timezone.utc) for record in waiting]
+    statuses = look.instance.get_daemon_statuses()
+    found = (
+        conditions.describe_queue(since, f"{look.ui_url}/runs/queued", look.now),
+        conditions.describe_daemons(statuses, f"{look.ui_url}/deployment/daemons", look.now),
+    )
+    yield from (alert for alert in found if alert)
+
+
+def list_sensors(look: Look) -> list[Any]:
+    """The states of this code location's sensors that are switched on."""
+    return [
+        state
+        for state in look.instance.all_instigator_state()
+        if state.instigator_type.value == "SENSOR" and state.is_running and is_ours(state.origin, look.context)
+    ]
+
+
+def link_to_sensor(look: Look, state: Any) -> str:
+    location = state.origin.repository_origin.code_location_origin.location_name
+    return f"{look.ui_url}/locations/{location}/sensors/{state.instigator_name}"
+
+
+def is_ours(origin: Any, context: dg.SensorEvaluationContext) -> bool:
     """Whether a run or a sensor is of this code location; outside of a daemon none has one."""
     here = context.code_location_origin
     there = origin.repository_origin.code_location_origin if origin else None
     return here is None or there is None or here.location_name == there.location_name
 
 
-def _blind_sensors(context: dg.SensorEvaluationContext, ui_url: str, now: datetime) -> Iterator[Alert]:
-    since = (now - BLIND_AFTER - timedelta(minutes=5)).timestamp()
-    for state in context.instance.all_instigator_state():
-        name, watched = state.instigator_name, state.instigator_type.value == "SENSOR" and state.is_running
-        if not watched or name == alert_sensor.name or not _is_ours(state.origin, context):
-            continue
-        ticks = context.instance.get_ticks(state.instigator_origin_id, state.selector_id, after=since)
-        location = state.origin.repository_origin.code_location_origin.location_name
-        if alert := blindness_of(name, ticks, f"{ui_url}/locations/{location}/sensors/{name}"):
-            yield alert
-
-
-def _finished_runs(
-    context: dg.SensorEvaluationContext, seen: Mapping[str, int], now: datetime
-) -> Iterator[tuple[str, dg.EventLogRecord]]:
-    """(kind, event) of runs that ended after `seen`, the failed ones first, each oldest first."""
+def list_ended_runs(look: Look, seen: Mapping[str, int]) -> Iterator[Pending]:
+    """Runs that ended after `seen`, the failed ones first, each oldest first; what each leaves dealt with."""
+    settled = (look.now - SETTLE).timestamp()
     for kind in FINISHED:
         wanted = dg.RunStatusChangeRecordsFilter(kind, after_storage_id=seen[kind.value])
-        found = context.instance.fetch_run_status_changes(wanted, limit=EVENTS_A_TICK, ascending=True)
-        for record in takewhile(lambda it: it.timestamp <= (now - SETTLE).timestamp(), found.records):
-            yield kind.value, record
+        found = look.instance.fetch_run_status_changes(wanted, limit=EVENTS_A_TICK, ascending=True)
+        for record in takewhile(lambda it: it.timestamp <= settled, found.records):
+            seen = {**seen, kind.value: record.storage_id}
+            yield Pending(describe_run(look, record), seen)
 
 
-def _alerts_of(run: dg.DagsterRun, records: Sequence[dg.EventLogRecord], link: str, ended: float) -> list[Alert]:
-    at = datetime.fromtimestamp(ended, timezone.utc)
+def describe_run(look: Look, record: dg.EventLogRecord) -> list[Alert]:
+    run = look.instance.get_run_by_id(record.run_id)
+    if run is None or not is_ours(run.remote_job_origin, look.context):
+        return []
+    entries = look.instance.get_records_for_run(run.run_id, of_type=WHAT_RUNS_TELL).records
+    at = datetime.fromtimestamp(record.timestamp, timezone.utc)
+    link = f"{look.ui_url}/runs/{run.run_id}"
     try:
-        return alerts_of(run, [record.event_log_entry for record in records], link, at)
+        return list_alerts(EndedRun(run, [entry.event_log_entry for entry in entries], link, at))
     except Exception as error:  # a defect of ours may not hold up every alert behind this one
-        return [Alert("run not understood", f"{type(error).__name__} in alerts.py", "Open the run.", link, at)]
+        return [describe_defect(f"a run was not understood: {type(error).__name__} in incidents.py", link, at)]
 
 
-def _news(
-    context: dg.SensorEvaluationContext, seen: Mapping[str, int], ui_url: str, now: datetime
-) -> Iterator[tuple[Alert | None, Mapping[str, int]]]:
-    """Alerts in order, each with what counts as seen once it is dealt with."""
-    for alert in _blind_sensors(context, ui_url, now):
-        yield alert, seen
-    for kind, end in _finished_runs(context, seen, now):
-        run, found = context.instance.get_run_by_id(end.run_id), []
-        if run is not None and _is_ours(run.remote_job_origin, context):
-            records = context.instance.get_records_for_run(run.run_id, of_type=TELLING).records
-            found = _alerts_of(run, records, f"{ui_url}/runs/{run.run_id}", end.timestamp)
-        for alert in found:
-            yield alert, seen
-        seen = {**seen, kind: end.storage_id}
-        yield None, seen
+def describe_defect(reason: str, link: str, at: datetime) -> Alert:
+    return Alert(
+        severity=Severity.ERROR,
+        title="alert_sensor failed",
+        reason=reason,
+        meaning="Something that should have been told in full is told in this message only.",
+        advice="Open it, and report the defect.",
+        link=link,
+        at=at,
+    )
 
 
-def _from_now_on(instance: dg.DagsterInstance) -> Cursor:
+# --- the sensor -------------------------------------------------------------------------------
+
+
+def read_memory(context: dg.SensorEvaluationContext, look: Look) -> Recalled:
+    """The cursor. A new deployment begins with what happens from now on; an unreadable cursor does so and says it."""
+    fresh = Memory(seen=find_latest_events(look.instance))
+    if not context.cursor:
+        return Recalled(fresh)
+    try:
+        memory = Memory.model_validate_json(context.cursor)
+        return Recalled(memory.model_copy(update={"seen": {**fresh.seen, **memory.seen}}))
+    except ValidationError:
+        reason = "The cursor of alert_sensor cannot be read; what ended before this message may not have been told."
+        return Recalled(fresh, [Pending([describe_defect(reason, f"{look.ui_url}/runs", look.now)])])
+
+
+def find_latest_events(instance: dg.DagsterInstance) -> dict[str, int]:
     latest = {kind.value: instance.fetch_run_status_changes(kind, limit=1).records for kind in FINISHED}
-    return Cursor(seen={kind: records[0].storage_id if records else 0 for kind, records in latest.items()})
+    return {kind: records[0].storage_id if records else 0 for kind, records in latest.items()}
 
 
 @dg.sensor(
@@ -112,28 +199,18 @@ def _from_now_on(instance: dg.DagsterInstance) -> Cursor:
     description="One message for each reason for which runs or checks fail, or a sensor cannot look.",
 )
 def alert_sensor(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SensorResult:
-    before = Cursor.model_validate_json(context.cursor) if context.cursor else _from_now_on(context.instance)
-    now = datetime.now(timezone.utc)
-    seen: Mapping[str, int] = before.seen
-    told = {incident: at for incident, at in before.told.items() if now - at < SILENCE}
-    sent = 0
-    outcome = ""
-    for alert, then_seen in _news(context, seen, alerts.ui_url, now):
-        if alert and alert.incident not in told:
-            if sent == MESSAGES_A_TICK:
-                outcome = "; more in the next tick"
-                break
-            try:
-                publish(alerts, alert)
-            except AwsRefusal as refusal:
-                if sent == 0 and seen == before.seen and context.cursor:
-                    raise  # nothing to remember: a failed tick is seen best
-                outcome = f"; the next one was refused and waits: {refusal}"
-                break
-            told[alert.incident] = now
-            sent += 1
-        seen = then_seen
-    return dg.SensorResult(
-        skip_reason=f"{sent} messages sent{outcome}",
-        cursor=Cursor(seen=dict(seen), told=told).model_dump_json(),
-    )
+    look = Look(context, alerts.ui_url, utc_now())
+    recalled = read_memory(context, look)
+    before = recalled.memory
+    pending = [*recalled.pending, *list_pending(look, before.seen)]
+    progress = deliver_pending(pending, Progress(before.outbox, before.seen), partial(publish_alert, alerts), look.now)
+    after = Memory(seen=dict(progress.position), outbox=progress.outbox)
+    if progress.refusal and context.cursor and after == before:
+        raise progress.refusal  # nothing to remember: a failed tick is seen best
+    return dg.SensorResult(skip_reason=describe_progress(progress), cursor=after.model_dump_json(exclude_defaults=True))
+
+
+def describe_progress(progress: Progress) -> str:
+    if progress.refusal:
+        return f"{progress.sent} messages sent; the next one was refused and waits: {progress.refusal}"
+    return f"{progress.sent} messages sent" + ("; more in the next tick" if progress.is_full else "")

@@ -70,14 +70,21 @@ class Recalled:
     warning: str = ""
 
 
+def parse_cursor(text: str) -> Cursor | None:
+    """The cursor, whatever bucket it is about; None when it cannot be read."""
+    try:
+        return Cursor.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
 def read_cursor(text: str | None, bucket: str, now: datetime) -> Recalled:
     """The memory about `bucket`. A cursor of before buckets were named is taken to be about it."""
     fresh = Cursor(bucket=bucket, began=f"{now:%Y%m%dT%H%M%S}")
     if not text:
         return Recalled(Cursor(bucket=bucket))
-    try:
-        cursor = Cursor.model_validate_json(text)
-    except ValidationError:
+    cursor = parse_cursor(text)
+    if cursor is None:
         return Recalled(fresh, "The cursor cannot be read: a fresh start, every partition of the window is run once")
     if cursor.bucket not in ("", bucket):
         return Recalled(
@@ -86,3 +93,10 @@ def read_cursor(text: str | None, bucket: str, now: datetime) -> Recalled:
             "What is not in the new bucket is not taken for deleted",
         )
     return Recalled(cursor.model_copy(update={"bucket": bucket}))
+
+
+def read_tries(run_key: str) -> int:
+    """Which try a run was, from its key."""
+    last = run_key.rsplit(":", 1)[-1]
+    number = last.removeprefix("try")
+    return int(number) if last.startswith("try") and number.isdecimal() else 1
