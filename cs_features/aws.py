@@ -19,7 +19,7 @@ from botocore.exceptions import (
 )
 
 from cs_features.environments import aws_region
-from cs_features.errors import AwsRefusal
+from cs_features.errors import AwsRefusal, SettingsError
 
 _CODES = {
     "NoSuchBucket": "the bucket does not exist: create it, or set {setting} to one that does",
@@ -39,13 +39,13 @@ def client(service: str, **config: Any) -> Any:
     """A boto3 client with the standard retry mode, which backs off on throttles and 5xx.
 
     Raises:
-        AwsRefusal: when no region is set.
+        SettingsError: when no region is set.
     """
     settings: dict[str, Any] = {"retries": {"mode": "standard", "total_max_attempts": 6}, **config}
     try:
         return boto3.client(service, region_name=aws_region(), config=Config(**settings))
     except NoRegionError:
-        raise AwsRefusal("No AWS region: set AWS_REGION, for example eu-central-1") from None
+        raise SettingsError("No AWS region: set AWS_REGION, for example eu-central-1") from None
 
 
 @contextmanager

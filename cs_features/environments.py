@@ -5,11 +5,14 @@ region and endpoints are boto3's own variables and are read by boto3.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cs_features.errors import SettingsError
 
@@ -17,15 +20,33 @@ PREFIX = "CS_FEATURES_"
 PROMPTS_OF_THE_PROJECT = Path(__file__).resolve().parent.parent / "prompts"
 
 
+# docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, general purpose buckets
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_RESERVED_BUCKET = re.compile(r"(xn--|sthree-|amzn-s3-demo-).*|.*(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)")
+_IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
+
+
+def check_bucket_name(name: str) -> str:
+    """The name, if S3 takes it; ValueError says what a bucket's name is."""
+    if "/" in name or ":" in name:
+        raise ValueError("is an address; give the bucket's name alone, such as cs-data")
+    if not _BUCKET.fullmatch(name) or ".." in name or _IP_ADDRESS.fullmatch(name):
+        raise ValueError("S3 takes 3 to 63 lower-case letters, digits, dots and dashes, with letters or digits outside")
+    if _RESERVED_BUCKET.fullmatch(name):
+        raise ValueError("S3 keeps this beginning or ending for itself")
+    return name
+
+
+BucketName = Annotated[str, AfterValidator(check_bucket_name)]
+
+
 class Settings(BaseModel):
     """The contract's settings; each field is the variable `CS_FEATURES_{FIELD}`, its description the docs' words."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    landing_bucket: str = Field(
-        "cs-landing", min_length=3, max_length=63, description="bucket that interactions land in"
-    )
-    data_bucket: str = Field("cs-data", min_length=3, max_length=63, description="bucket of the tables and the ledger")
+    landing_bucket: BucketName = Field("cs-landing", description="bucket that interactions land in")
+    data_bucket: BucketName = Field("cs-data", description="bucket of the tables and the ledger")
     feature_group: str = Field(
         "cs-interaction-features",
         pattern=r"^[a-zA-Z0-9]([-_]*[a-zA-Z0-9]){0,63}$",
@@ -86,11 +107,20 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     try:
         return Settings.model_validate({key.removeprefix(PREFIX).lower(): value for key, value in given.items()})
     except ValidationError as error:
-        lines = [
-            f"{PREFIX}{str(problem['loc'][0]).upper()}={problem['input']!r}: {problem['msg']}"
-            for problem in error.errors()
-        ]
+        lines = [_describe_problem(dict(problem)) for problem in error.errors()]
         raise SettingsError("Wrong settings. " + "; ".join(lines)) from None
+
+
+def _describe_problem(problem: Mapping[str, Any]) -> str:
+    field = str(problem["loc"][0])
+    variable = f"{PREFIX}{field.upper()}"
+    if problem["type"] != "extra_forbidden":
+        return f"{variable}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+    similar = get_close_matches(field, Settings.model_fields, n=1)
+    if similar:
+        return f"{variable} is no setting: did you mean {PREFIX}{similar[0].upper()}?"
+    names = ", ".join(f"{PREFIX}{name.upper()}" for name in Settings.model_fields)
+    return f"{variable} is no setting; they are {names}"
 
 
 def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:

@@ -159,6 +159,12 @@ class Services:
 
 
 def build_services(settings: Settings) -> Services:
+    """The services of these settings.
+
+    Raises:
+        UnknownModelError: before anything runs, where the model is not one that can be asked and priced.
+    """
+    capabilities_of(settings.model_id)
     return Services(
         landing=Landing(
             bucket=settings.landing_bucket,

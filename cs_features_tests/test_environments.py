@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from cs_features import aws
 from cs_features.environments import settings
-from cs_features.errors import SettingsError
+from cs_features.errors import SettingsError, UnknownModelError
 from cs_features.orchestration.resources import build_resources
 from cs_features.services import build_services
 from cs_features_tests.support.lab import REPOSITORY
@@ -124,8 +125,47 @@ def test_all_wrong_values_are_told_at_once() -> None:
 
 def test_a_variable_that_does_not_exist_is_refused() -> None:
     """A misspelt CS_FEATURES_MAX_COST left the budget at its default while everybody thought it was five dollars."""
-    with pytest.raises(SettingsError, match="CS_FEATURES_MAX_COST="):
+    with pytest.raises(SettingsError, match=r"MAX_COST is no setting: did you mean CS_FEATURES_MAX_COST_USD\?"):
         settings({"CS_FEATURES_MAX_COST": "5"})
+
+
+def test_a_misspelt_variable_is_told_what_could_be_meant_and_a_strange_one_what_there_is() -> None:
+    """ "Extra inputs are not permitted" sends people to the documentation of pydantic (fault 48)."""
+    with pytest.raises(SettingsError, match=r"did you mean CS_FEATURES_DATA_BUCKET\?"):
+        settings({"CS_FEATURES_DATA_BUKET": "cs-data"})
+    with pytest.raises(SettingsError, match=r"XYZZY is no setting; they are CS_FEATURES_LANDING_BUCKET, "):
+        settings({"CS_FEATURES_XYZZY": "1"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["s3://cs-data", "cs-data/", "arn:aws:s3:::cs-data", "CS-Data", "cs_data", "ab", "x" * 64, "-cs-data", "cs-data.",
+     "cs..data", "192.168.0.1", "xn--data", "data--ol-s3", "data-s3alias"],
+)  # fmt: skip
+def test_a_bucket_name_that_s3_refuses_is_refused_first(name: str) -> None:
+    """`s3://` in a bucket's name was launched 24 times before AWS had said no as often (fault 48)."""
+    with pytest.raises(SettingsError, match="CS_FEATURES_DATA_BUCKET"):
+        settings({"CS_FEATURES_DATA_BUCKET": name})
+
+
+@pytest.mark.parametrize("name", ["abc", "x" * 63, "my.bucket-1", "1-bucket", "cs-data-eu-central-1-123456789012"])
+def test_a_bucket_name_that_s3_takes_is_taken(name: str) -> None:
+    assert settings({"CS_FEATURES_DATA_BUCKET": name}).data_bucket == name
+
+
+def test_an_unknown_model_is_refused_before_anything_runs() -> None:
+    """Twenty-four doomed runs were launched for a typing error (fault 48)."""
+    with pytest.raises(UnknownModelError, match=r"'eu\.anthropic\.claude-haiku-5' .*Known models: eu\.amazon"):
+        build_services(settings({"CS_FEATURES_MODEL_ID": "eu.anthropic.claude-haiku-5"}))
+
+
+def test_a_missing_region_is_a_setting_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore says "You must specify a region", and not where."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    with pytest.raises(SettingsError, match="set AWS_REGION"):
+        aws.client("s3")
 
 
 def test_an_empty_variable_is_an_unset_one() -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from cs_features.cli.failures import report_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError, PromptError, RequestError
 from cs_features.extraction.models import CAPABILITIES
@@ -58,7 +59,8 @@ _TABLES = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0; 3 with `--gate` when anything is worse; 1 with a sentence on stderr when it cannot be done."""
+    """0; 3 with `--gate` when anything is worse; 2 when the request, a file or a setting is wrong, 1 when AWS or the
+    model refuses, each with a sentence on stderr."""
     options = _parse_options(arguments)
     try:
         services = build_services(settings())
@@ -75,15 +77,14 @@ def main(arguments: list[str] | None = None) -> int:
             is_worse = _compare_candidate(in_use, items, candidate, data)
             return WORSE if options.gate and is_worse else 0
     except CsFeaturesError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return report_failure(error)
 
 
 def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make evaluate",
         description=(__doc__ or "").splitlines()[0],
-        epilog=f"Exit code: 0; 1 when it cannot be done; {WORSE} with --gate when anything is worse (make makes it 2).",
+        epilog=f"Exit code: 0; 1 or 2 when it cannot be done; {WORSE} with --gate when anything is worse.",
     )
     parser.add_argument("--language", nargs="+", metavar="CODE", help="default: every language of the golden corpus")
     parser.add_argument(

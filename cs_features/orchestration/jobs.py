@@ -1,14 +1,16 @@
 """The jobs: the whole chain for one partition, its redrive, the inventories, quotes and previews; and the schedule."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
-from cs_features.errors import CsFeaturesError
+from cs_features.errors import ConfigurationError, CsFeaturesError, RequestError, Unavailable
+from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import (
+    FIRST_DATE,
     country_partitions,
     interaction_partitions,
     locale_partitions,
@@ -16,10 +18,12 @@ from cs_features.orchestration.partitions import (
 )
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.partitions import Week, monday_of
+from cs_features.planning.history import list_stale_partitions, quote_landed_documents
 from cs_features.planning.preview.changes import as_shown
 from cs_features.planning.preview.plan import Scope
-from cs_features.planning.preview.run import preview
-from cs_features.planning.quote import as_frame, partitions_between, quotes
+from cs_features.planning.preview.run import preview_candidate
+from cs_features.planning.quote import Queue, build_quote_frame, estimate_wall_minutes, list_partitions
+from cs_features.planning.requests import Calendar, parse_day, require_countries
 
 CHAIN = dg.AssetSelection.assets(
     "raw_interactions", "llm_extractions", "validated_features", "rejected_records", "feature_store"
@@ -100,6 +104,7 @@ class QuoteConfig(dg.Config):
     first: str
     last: str
     countries: list[str] = Field(default_factory=list)
+    stale_only: bool = Field(False, description="only what another prompt or model than those in use has made")
 
 
 @dg.op(out=dg.Out(dg.Nothing))
@@ -107,11 +112,23 @@ def quote_partitions(
     context: dg.OpExecutionContext, config: QuoteConfig, landing: Landing, data: DataBucket, model: Model
 ) -> None:
     """Count the calls that the ledger cannot save, and price them; the result is this step's metadata."""
-    every = interaction_partitions.get_partitions_def_for_dimension("country").get_partition_keys()
-    first, last = date.fromisoformat(config.first), date.fromisoformat(config.last)
-    frame = as_frame(quotes(partitions_between(config.countries or every, first, last), landing, data, model))
+    try:
+        first, last = parse_day(config.first), parse_day(config.last)
+        Calendar.since(FIRST_DATE).require_days(first, last)
+        countries = require_countries(config.countries, country_partitions.get_partition_keys())
+        partitions = list_partitions(countries, first, last)
+        if config.stale_only:
+            partitions = list_stale_partitions(partitions, data, model)
+        quotes = quote_landed_documents(partitions, landing, data, model)
+    except (ConfigurationError, RequestError) as error:
+        raise lasting_failure(str(error)) from None
+    wall_minutes = estimate_wall_minutes(quotes, Queue(count_runs_at_once(context.instance)), model)
+    frame = build_quote_frame(quotes, wall_minutes)
     total = frame.tail(1).to_dicts()[0]
-    context.log.info(f"{total['calls']} calls, ${total['cost_usd']:.4f}, {total['minutes']:.1f} minutes")
+    context.log.info(
+        f"{len(quotes)} runs, {total['calls']} calls, ${total['cost_usd']:.4f}, {wall_minutes:.1f} minutes until the "
+        "last run has ended"
+    )
     context.add_output_metadata(
         {
             "calls": total["calls"],
@@ -120,6 +137,13 @@ def quote_partitions(
             "quote": as_table(frame),
         }
     )
+
+
+def count_runs_at_once(instance: dg.DagsterInstance) -> int:
+    """How many runs the instance lets go at the same time; where it has no queue, as many as the quote assumes."""
+    queue = instance.get_concurrency_config().run_queue_config
+    limit = queue.max_concurrent_runs if queue else None
+    return limit if limit is not None and limit > 0 else Queue.runs_at_once
 
 
 @dg.job(executor_def=dg.in_process_executor, description="What partitions would cost, with no model call.")
@@ -139,27 +163,39 @@ class PreviewConfig(dg.Config):
     noise: bool = Field(False, description="also ask a quarter of the sample again with the prompt in use")
     dry_run: bool = Field(False, description="only say what the sample and the rerun cost")
 
-    def scope(self) -> Scope:
-        first, last = (date.fromisoformat(day) if day else None for day in (self.first, self.last))
+    def build_scope(self) -> Scope:
+        """Raises:
+        RequestError: days that cannot be meant.
+        """
+        first, last = (parse_day(day) if day else None for day in (self.first, self.last))
+        Calendar.since(FIRST_DATE).require_days(first, last)
         return Scope(self.countries, first, last, self.sample)
 
 
 @dg.op(out=dg.Out(dg.Nothing))
 def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: DataBucket, model: Model) -> None:
     """Ask a sample with the candidate and say what changes; the result is this step's metadata."""
-    told: list[str] = []
+    sentences: list[str] = []
 
-    def say(line: str) -> None:
-        told.append(line)
+    def log_sentence(line: str) -> None:
+        sentences.append(line)
         context.log.info(line)
 
     try:
-        found = preview(
-            Path(config.candidate), model, data, config.scope(), dry_run=config.dry_run, noise=config.noise, say=say
+        found = preview_candidate(
+            Path(config.candidate),
+            model,
+            data,
+            config.build_scope(),
+            dry_run=config.dry_run,
+            noise=config.noise,
+            say=log_sentence,
         )
+    except Unavailable as error:
+        raise passing_failure(str(error)) from None
     except CsFeaturesError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
-    metadata: dict[str, dg.MetadataValue] = {"told": dg.MetadataValue.md("\n\n".join(told))}
+        raise lasting_failure(str(error)) from None
+    metadata: dict[str, dg.MetadataValue] = {"told": dg.MetadataValue.md("\n\n".join(sentences))}
     if found is not None:
         metadata |= {
             "changes_in_percent": as_table(as_shown(found.changes)),

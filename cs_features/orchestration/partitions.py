@@ -37,10 +37,11 @@ def weeks_for(countries: Sequence[str], first: date) -> dg.MultiPartitionsDefini
 
 
 _settings = settings()
+FIRST_DATE = _settings.first_date
 _countries = list_countries(_settings.prompts_dir)
 
-interaction_partitions = partitions_for(_countries, _settings.first_date)
-week_partitions = weeks_for(_countries, _settings.first_date)
+interaction_partitions = partitions_for(_countries, FIRST_DATE)
+week_partitions = weeks_for(_countries, FIRST_DATE)
 country_partitions = dg.StaticPartitionsDefinition(_countries)
 locale_partitions = dg.StaticPartitionsDefinition(list_locales(_settings.prompts_dir))
 

@@ -1,12 +1,12 @@
-"""What a run would cost, before it is run: calls still needed, tokens, dollars and minutes. Asks no model.
+"""What runs would cost, before they are run: calls still needed, tokens, dollars and minutes. Pure arithmetic.
 
-`python -m cs_features.cli.quote` on the command line, the job `quote` in Dagster. The arithmetic is
-pure; what it knows of a model's tokens it has learned from the partitions that were extracted before.
+What is there to quote and what was learned before is read in `history.py`. No model is asked.
 """
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -16,22 +16,31 @@ from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.pricing import TokenUsage, price_list
 from cs_features.extraction.prompting import ConverseRequest, prefix_tokens
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.table import plan
-from cs_features.landing.reading import read_partition
 from cs_features.partitions import Partition
-from cs_features.services import DataBucket, Landing, Model
+from cs_features.services import Model
 
-HISTORY_DAYS = 14
-ENOUGH_CALLS = 500
 MIN_HISTORY_CALLS = 20
+CALLS_SCHEMA = pl.Schema(dict.fromkeys(("characters", "prompt_tokens", "output_tokens", "latency_ms"), pl.Int64()))
+
+
+@dataclass(frozen=True)
+class Queue:
+    """How runs wait for each other.
+
+    Measured on two cores with two runs at once, as the local `dagster.yaml` has it: a backfill of a month took 17
+    minutes where its calls took 1.1, so some 12 s of each run went into starting a process and reporting its steps.
+    """
+
+    runs_at_once: int = 2
+    seconds_a_run: float = 12.0
 
 
 @dataclass(frozen=True)
 class Habits:
     """What calls for one country have been like: prompt tokens = `prefix` + `per_character` x characters.
 
-    Characters are those of the interaction's own text. `calls` is how many calls this was learned from;
-    0 means that nothing was, and the model's stated rates stand in.
+    Characters are those of the interaction's own text. `calls` is how many calls this was learned from, of which
+    `days`; 0 means that nothing was, and the model's stated rates are used.
     """
 
     prefix: float
@@ -39,11 +48,16 @@ class Habits:
     output: float
     latency_ms: float
     calls: int
+    days: str = ""
 
 
 @dataclass(frozen=True)
 class Quote:
-    """The quote of one partition. Tokens are sums over the calls still needed; cost is in US dollars."""
+    """The quote of one partition. Tokens are sums over the calls still needed; cost is in US dollars.
+
+    `minutes` are those of the calls; how long runs wait for each other is `estimate_wall_minutes`'s. `learned_from`
+    are the days whose calls it was learned from, empty where nothing was.
+    """
 
     partition: str
     interactions: int
@@ -56,14 +70,15 @@ class Quote:
     cost_usd: float
     minutes: float
     learned_from_calls: int
+    learned_from: str
 
 
-def own_text(request: ConverseRequest) -> int:
+def count_own_characters(request: ConverseRequest) -> int:
     """Characters of the interaction itself, the part of the prompt that no other call shares."""
     return sum(len(block["text"]) for block in request["messages"][0]["content"])
 
 
-def learn(calls: pl.DataFrame) -> Habits | None:
+def learn_habits(calls: pl.DataFrame, days: str = "") -> Habits | None:
     """Least squares over past calls with columns characters, prompt_tokens, output_tokens, latency_ms."""
     if calls.height < MIN_HISTORY_CALLS:
         return None
@@ -77,10 +92,11 @@ def learn(calls: pl.DataFrame) -> Habits | None:
         output=float(calls["output_tokens"].sum()) / calls.height,
         latency_ms=float(calls["latency_ms"].sum()) / calls.height,
         calls=calls.height,
+        days=days,
     )
 
 
-def assumed(prompts: Prompts, country: str, model: ModelCapabilities) -> Habits:
+def assume_habits(prompts: Prompts, country: str, model: ModelCapabilities) -> Habits:
     """Before anything was extracted: the model's stated tokens a character, and a typical answer."""
     return Habits(
         prefix=prefix_tokens(prompts, country, model),
@@ -91,7 +107,7 @@ def assumed(prompts: Prompts, country: str, model: ModelCapabilities) -> Habits:
     )
 
 
-def quote_of(
+def quote_requests(
     partition: str,
     interactions: int,
     requests: dict[str, ConverseRequest],
@@ -107,7 +123,7 @@ def quote_of(
     cached = model.cache_minimum_tokens is not None and habits.prefix >= model.cache_minimum_tokens
     total, cost = TokenUsage(), 0.0
     for number, request in enumerate(needed):
-        own, prefix = round(habits.per_character * own_text(request)), round(habits.prefix)
+        own, prefix = round(habits.per_character * count_own_characters(request)), round(habits.prefix)
         usage = TokenUsage(
             input_tokens=own if cached else own + prefix,
             cache_read_tokens=prefix if cached and number > 0 else 0,
@@ -126,12 +142,13 @@ def quote_of(
         cache_write_tokens=total.cache_write_tokens,
         output_tokens=total.output_tokens,
         cost_usd=cost,
-        minutes=_minutes(len(needed), total, habits, model, limits),
+        minutes=_estimate_minutes(len(needed), total, habits, model, limits),
         learned_from_calls=habits.calls,
+        learned_from=habits.days,
     )
 
 
-def _minutes(calls: int, total: TokenUsage, habits: Habits, model: ModelCapabilities, limits: Model) -> float:
+def _estimate_minutes(calls: int, total: TokenUsage, habits: Habits, model: ModelCapabilities, limits: Model) -> float:
     """The slowest of what limits a run: calls in flight, requests a minute, tokens a minute."""
     times = [calls * habits.latency_ms / limits.max_concurrency / 60_000]
     if limits.requests_per_minute:
@@ -142,66 +159,42 @@ def _minutes(calls: int, total: TokenUsage, habits: Habits, model: ModelCapabili
     return max(times)
 
 
-def paid_calls(requests: dict[str, ConverseRequest], outcomes: dict[str, Outcome]) -> pl.DataFrame:
-    """Requests that were answered at the first attempt, as `learn` wants them."""
-    rows = [
-        (own_text(requests[key]), outcome.usage.prompt_tokens, outcome.usage.output_tokens, outcome.latency_ms)
-        for key, outcome in outcomes.items()
-        if key in requests and outcome.answered and outcome.attempts == 1
-    ]
-    return pl.DataFrame(rows, schema=_CALLS, orient="row")
+def select_paid_calls(requests: dict[str, ConverseRequest], outcomes: dict[str, Outcome]) -> pl.DataFrame:
+    """Requests that were answered at the first attempt, as `learn_habits` wants them."""
+    rows = []
+    for key, outcome in outcomes.items():
+        if key in requests and outcome.answered and outcome.attempts == 1:
+            usage = outcome.usage
+            own = count_own_characters(requests[key])
+            rows.append((own, usage.prompt_tokens, usage.output_tokens, outcome.latency_ms))
+    return pl.DataFrame(rows, schema=CALLS_SCHEMA, orient="row")
 
 
-_CALLS = dict.fromkeys(("characters", "prompt_tokens", "output_tokens", "latency_ms"), pl.Int64())
+def estimate_wall_minutes(quotes: Sequence[Quote], queue: Queue, limits: Model) -> float:
+    """Minutes until the last of the runs has ended: each starts as soon as one before it has made room.
+
+    The quota is one for all runs of a host, so that together they take at least what it allows.
+    """
+    free_at = [0.0] * queue.runs_at_once
+    for quote in quotes:
+        begin = heapq.heappop(free_at)
+        heapq.heappush(free_at, begin + queue.seconds_a_run / 60 + quote.minutes)
+    calls = sum(quote.calls for quote in quotes)
+    shortest = calls / limits.requests_per_minute if limits.requests_per_minute else 0.0
+    return max(shortest, *free_at)
 
 
-def quotes(partitions: Sequence[Partition], landing: Landing, data: DataBucket, model: Model) -> list[Quote]:
-    """Quote each partition from what the landing bucket and the ledger hold now."""
-    prompts, capabilities, zone = model.prompts(), model.capabilities(), landing.zone()
-
-    def planned(partition: Partition) -> tuple[int, dict[str, ConverseRequest]]:
-        languages = prompts.countries[partition.country].languages
-        raw = read_partition(zone, partition, zone.list_documents(partition), languages)
-        needed, requests = plan(raw, prompts, capabilities)
-        return len(needed), requests
-
-    def ledger(partition: Partition) -> dict[str, Outcome]:
-        return data.ledger(partition.folder).read()
-
-    def past(partition: Partition) -> pl.DataFrame:
-        """The calls of the partition itself, if it is half done, and of the days before it."""
-        found: list[pl.DataFrame] = []
-        for back in range(HISTORY_DAYS):
-            earlier = Partition(partition.country, partition.date - timedelta(days=back))
-            outcomes = ledger(earlier)
-            if outcomes:
-                found.append(paid_calls(planned(earlier)[1], outcomes))
-            if sum(frame.height for frame in found) >= ENOUGH_CALLS:
-                break
-        return pl.concat(found) if found else pl.DataFrame(schema=_CALLS)
-
-    result = []
-    for partition in partitions:
-        interactions, requests = planned(partition)
-        if not requests:
-            continue
-        habits = learn(past(partition)) or assumed(prompts, partition.country, capabilities)
-        known = ledger(partition)
-        result.append(quote_of(str(partition), interactions, requests, known, habits, capabilities, model))
-    return result
-
-
-def partitions_between(countries: Sequence[str], first: date, last: date) -> list[Partition]:
-    """Every partition of `countries` from `first` to `last`, both included; days to come are none yet."""
-    last = min(last, datetime.now(timezone.utc).date())
-    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    return [Partition(country, day) for country in countries for day in days]
-
-
-def as_frame(found: Sequence[Quote]) -> pl.DataFrame:
-    """A row a quote, and the sum of all as the last."""
+def build_quote_frame(quotes: Sequence[Quote], wall_minutes: float) -> pl.DataFrame:
+    """A row a quote, and the sum of all as the last; its `minutes` are those until the last run has ended."""
     types = {str: pl.String(), int: pl.Int64(), float: pl.Float64()}
     schema = {field.name: types[field.type] for field in fields(Quote)}  # type: ignore[index]
-    frame = pl.DataFrame([asdict(quote) for quote in found], schema=schema)
-    total: dict[str, Any] = {name: frame[name].sum() for name in frame.columns if name != "partition"}
-    return pl.concat([frame, pl.DataFrame([{"partition": "all", **total}], schema=schema)])
+    frame = pl.DataFrame([asdict(quote) for quote in quotes], schema=schema)
+    total: dict[str, Any] = {name: frame[name].sum() for name, kind in frame.schema.items() if kind != pl.String}
+    last = {**total, "partition": "all", "learned_from": "", "minutes": wall_minutes}
+    return pl.concat([frame, pl.DataFrame([last], schema=schema)])
+
+
+def list_partitions(countries: Sequence[str], first: date, last: date) -> list[Partition]:
+    """Every partition of `countries` from `first` to `last`, both included."""
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return [Partition(country, day) for country in countries for day in days]

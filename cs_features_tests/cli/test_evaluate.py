@@ -144,10 +144,10 @@ def test_a_candidate_that_cannot_give_the_labels_is_told_before_it_is_asked(shel
     taxonomy.write_text(taxonomy.read_text(encoding="utf-8").replace("id: fraud_security", "id: fraud"), "utf-8")
     for path in [candidate / "instructions.md", *(candidate / "countries").glob("*.md")]:
         path.write_text(path.read_text(encoding="utf-8").replace("fraud_security", "fraud"), encoding="utf-8")
-    assert shell.run("--language", "it", "--candidate", candidate) == (1, 0)
+    assert shell.run("--language", "it", "--candidate", candidate) == (2, 0)
     assert re.search(r"golden/\w\w\.jsonl:\d+: labels\.primary_topic", shell.errors)
     (candidate / "countries" / "FR.md").unlink()
-    assert shell.run("--language", "it", "--candidate", candidate) == (1, 0)
+    assert shell.run("--language", "it", "--candidate", candidate) == (2, 0)
     assert "no country file for FR" in shell.errors
 
 
@@ -196,10 +196,10 @@ def test_options_that_make_no_sense_together_are_refused(
 
 def test_a_language_without_items_is_told(shell: Shell, candidate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A typing error in LANGUAGES ended in a division by zero."""
-    assert shell.run("--language", "it", "sv") == (1, 0)
+    assert shell.run("--language", "it", "sv") == (2, 0)
     assert "no items in sv" in shell.errors
     monkeypatch.setenv("CS_FEATURES_PROMPTS_DIR", str(candidate))
-    assert shell.run() == (1, 0)
+    assert shell.run() == (2, 0)
     assert "no items in any language" in shell.errors
 
 
@@ -214,7 +214,7 @@ def test_labelled_texts_are_asked_once_and_a_larger_sample_asks_the_difference(s
     assert "left out 10: PolEmo: ambivalent, which has no equivalent" in shell.printed
     assert "Tekst" not in shell.printed + shell.errors
     assert shell.ledgers() == Counter({f"ledger/labelled/{DEFAULT.model_id}": 1})
-    assert shell.run("--labelled", tmp_path / "nowhere") == (1, 0)
+    assert shell.run("--labelled", tmp_path / "nowhere") == (2, 0)
     assert "labels.jsonl does not exist" in shell.errors
 
 
@@ -224,7 +224,7 @@ def test_labelled_texts_of_a_country_without_prompts_are_told(
     """The corpus of a country that is not served yet ended in a KeyError."""
     (candidate / "countries" / "PL.md").unlink()
     monkeypatch.setenv("CS_FEATURES_PROMPTS_DIR", str(candidate))
-    assert shell.run("--labelled", folder_of(tmp_path, REVIEWS)) == (1, 0)
+    assert shell.run("--labelled", folder_of(tmp_path, REVIEWS)) == (2, 0)
     assert "countries/PL.md does not exist" in shell.errors
 
 

@@ -24,7 +24,7 @@ from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import EVERY_VALUE, as_shown, changed, directions, estimates, sizes_of
 from cs_features.planning.preview.plan import MAX_SAMPLE, Scope, sample_size
-from cs_features.planning.preview.run import Preview, pairs_of, preview
+from cs_features.planning.preview.run import Preview, pairs_of, preview_candidate
 from cs_features.planning.preview.sampling import LEAST, Stratum, allocate, draw, share
 from cs_features.schemas import ANSWER_FIELDS, Reason
 from cs_features_tests.support.desk import GOOD
@@ -343,7 +343,7 @@ def preview_in(
 ) -> tuple[Preview | None, list[str]]:
     told: list[str] = []
     resources = lab.resources
-    found = preview(
+    found = preview_candidate(
         folder, resources["model"], resources["data"], Scope(**scope), dry_run=dry_run, noise=noise, say=told.append
     )
     return found, told
@@ -431,7 +431,7 @@ def test_the_price_of_the_sample_is_said_before_the_first_call(held: Lab, candid
     """Ctrl-C is of use before the money is gone."""
     resources, calls_then = held.resources, []
     before = model_calls()
-    preview(
+    preview_candidate(
         candidate("NL"),
         resources["model"],
         resources["data"],
@@ -637,7 +637,7 @@ def test_a_candidate_that_cannot_be_used_is_named_before_any_call(
     else:
         (folder / "countries" / "BE.md").write_text("no front matter")
     before = model_calls()
-    assert command(held, monkeypatch, "--candidate", str(folder)) == 1
+    assert command(held, monkeypatch, "--candidate", str(folder)) == 2
     told = capsys.readouterr()
     assert str(folder) in told.err
     assert "Traceback" not in told.err
@@ -652,7 +652,7 @@ def test_a_country_that_has_no_prompt_in_use_is_an_error_and_not_a_traceback(
     folder = candidate("NL")
     german = (folder / "countries" / "NL.md").read_text().replace("country: NL", "country: DE")
     (folder / "countries" / "DE.md").write_text(german.replace('country="NL"', 'country="DE"'))
-    assert command(held, monkeypatch, "--candidate", str(folder), "--country", "DE", "NL") == 1
+    assert command(held, monkeypatch, "--candidate", str(folder), "--country", "DE", "NL") == 2
     assert capsys.readouterr().err == f"{PROMPTS / 'countries' / 'DE'}.md does not exist\n"
 
 

@@ -29,8 +29,7 @@ from cs_features.local.bench.figures import Figure, Say, as_percent, at_least, a
 from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import EVERY_VALUE
 from cs_features.planning.preview.plan import Scope
-from cs_features.planning.preview.run import Preview
-from cs_features.planning.preview.run import preview as preview_of
+from cs_features.planning.preview.run import Preview, preview_candidate
 from cs_features.schemas import ANSWER_FIELDS, CATEGORICAL, SCORES
 from cs_features.services import DataBucket, Model, build_services
 from cs_features.storage import Tables
@@ -184,7 +183,7 @@ def _preview_change(number: int) -> dict[str, Any]:
     before = _plant_features(data.tables(), model.prompts(), chance)
     with tempfile.TemporaryDirectory() as name:
         folder = _write_candidate(Path(name) / "prompts", countries, number)
-        found = preview_of(folder, model, data, Scope(), dry_run=False, noise=False, say=lambda line: None)
+        found = preview_candidate(folder, model, data, Scope(), dry_run=False, noise=False, say=lambda line: None)
         assert found is not None, "the candidate differs"
         rerun = _rerun_partitions(replace(model, prompts_dir=folder), data, countries)
     return {

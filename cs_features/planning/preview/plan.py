@@ -1,6 +1,6 @@
 """Before any call: the features in use, the sample, and what it costs. Reads the tables and ledgers, asks nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -16,7 +16,18 @@ from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan
 from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import sizes_of
 from cs_features.planning.preview.sampling import allocate, draw
-from cs_features.planning.quote import Habits, Quote, as_frame, assumed, learn, paid_calls, quote_of
+from cs_features.planning.quote import (
+    Habits,
+    Queue,
+    Quote,
+    assume_habits,
+    build_quote_frame,
+    estimate_wall_minutes,
+    learn_habits,
+    quote_requests,
+    select_paid_calls,
+)
+from cs_features.planning.requests import require_countries
 from cs_features.schemas import ANSWER_FIELDS
 from cs_features.services import DataBucket, Model
 from cs_features.storage import Tables
@@ -92,15 +103,8 @@ def prepare(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Pr
     """
     other = replace(model, prompts_dir=candidate)
     before, after = model.prompts(), other.prompts()
-    countries = list(scope.countries) or sorted(before.countries)
-    folders = ((model.prompts_dir, before), (candidate, after))
-    if lost := [
-        f"{folder / 'countries' / country}.md does not exist"
-        for folder, prompts in folders
-        for country in countries
-        if country not in prompts.countries
-    ]:
-        raise PromptError("\n".join(lost))
+    countries = require_countries(scope.countries, [*before.countries, *after.countries])
+    _require_files(countries, (before, after))
     tables = data.tables()
     held = _partitions(tables, countries, scope)
     same = [country for country in countries if before.version(country) == after.version(country)]
@@ -125,6 +129,18 @@ def prepare(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Pr
         if key in requests[partition]
     }
     return Prepared(other, before, after, same, partitions, population, sample, raw, requests, known)
+
+
+def _require_files(countries: Sequence[str], both: Sequence[Prompts]) -> None:
+    problems = []
+    for prompts in both:
+        for country in countries:
+            try:
+                prompts.countries[country]
+            except PromptError as error:
+                problems.append(str(error))
+    if problems:
+        raise PromptError("\n".join(problems))
 
 
 # --- the sample -------------------------------------------------------------------------------
@@ -209,12 +225,12 @@ def _features_in_use(tables: Tables, partition: Partition) -> pl.DataFrame:
 
 
 def price_of_sample(prepared: Prepared) -> dict[str, Any]:
-    """What the sample costs beyond the ledgers; the sum as in `quote.as_frame`."""
+    """What the sample costs beyond the ledgers; the sum as in `quote.build_quote_frame`."""
     quotes = []
     for country in prepared.countries:
         requests = of_country(prepared.requests, country)
         quotes.append(_quote(prepared, country, requests, prepared.known, _habits(prepared, country, {})))
-    return _summed(quotes)
+    return _sum_quotes(quotes, sum(quote.minutes for quote in quotes))
 
 
 def price_of_rerun(prepared: Prepared, data: DataBucket, outcomes: Outcomes) -> dict[str, Any]:
@@ -226,17 +242,17 @@ def price_of_rerun(prepared: Prepared, data: DataBucket, outcomes: Outcomes) -> 
         _, requests = plan(raw, prepared.candidate, prepared.model.capabilities())
         known, of_its_country = paid(data, partition), habits[partition.country]
         quotes.append(_quote(prepared, str(partition), requests, known, of_its_country))
-    return _summed(quotes)
+    return _sum_quotes(quotes, estimate_wall_minutes(quotes, Queue(), prepared.model))
 
 
 def _habits(prepared: Prepared, country: str, outcomes: Outcomes) -> Habits:
-    calls = paid_calls(of_country(prepared.requests, country), dict(outcomes))
-    return learn(calls) or assumed(prepared.candidate, country, prepared.model.capabilities())
+    calls = select_paid_calls(of_country(prepared.requests, country), dict(outcomes))
+    return learn_habits(calls) or assume_habits(prepared.candidate, country, prepared.model.capabilities())
 
 
 def _quote(prepared: Prepared, name: str, requests: Requests, known: Outcomes, habits: Habits) -> Quote:
-    return quote_of(name, len(requests), requests, known, habits, prepared.model.capabilities(), prepared.model)
+    return quote_requests(name, len(requests), requests, known, habits, prepared.model.capabilities(), prepared.model)
 
 
-def _summed(quotes: Iterable[Quote]) -> dict[str, Any]:
-    return as_frame(list(quotes)).to_dicts()[-1]
+def _sum_quotes(quotes: Sequence[Quote], wall_minutes: float) -> dict[str, Any]:
+    return build_quote_frame(quotes, wall_minutes).to_dicts()[-1]

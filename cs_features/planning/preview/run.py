@@ -47,7 +47,7 @@ class Preview:
     """What the sample says.
 
     `changes` and `noise` are of `changes.estimates`, `directions` of `changes.directions`. `price` is what a full
-    rerun costs beyond the ledgers, the sum as in `quote.as_frame`; `calls` and `cost_usd` are what this preview
+    rerun costs beyond the ledgers, the sum of `quote.build_quote_frame`; `calls` and `cost_usd` are what this preview
     itself has paid, `share_of_rerun` the part of it that went to the candidate, of a rerun without any preview.
     """
 
@@ -60,7 +60,7 @@ class Preview:
     share_of_rerun: float
 
 
-def preview(
+def preview_candidate(
     candidate: Path,
     model: Model,
     data: DataBucket,

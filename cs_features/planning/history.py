@@ -1,0 +1,124 @@
+"""What a quote is made from: the documents that landed, what the ledger has of them, and what calls have been like.
+
+Reads the buckets and asks no model; the arithmetic is `quote.py`'s.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from cs_features.errors import RequestError
+from cs_features.extraction.table import plan
+from cs_features.landing.reading import read_partition
+from cs_features.partitions import Partition
+from cs_features.planning.quote import (
+    CALLS_SCHEMA,
+    Habits,
+    Quote,
+    assume_habits,
+    count_own_characters,
+    learn_habits,
+    quote_requests,
+    select_paid_calls,
+)
+from cs_features.services import DataBucket, Landing, Model
+from cs_features.storage import Tables
+
+ENOUGH_CALLS = 500
+MAX_DAYS = 14  # tables to read for one partition
+
+
+def quote_landed_documents(
+    partitions: Sequence[Partition], landing: Landing, data: DataBucket, model: Model
+) -> list[Quote]:
+    """Quote each partition from what the landing bucket and the ledger hold now; one without documents has none.
+
+    Raises:
+        PromptError: a country has no usable file.
+        AwsRefusal: a bucket cannot be read.
+    """
+    history = History(data, model)
+    prompts, capabilities, zone = model.prompts(), model.capabilities(), landing.zone()
+    quotes = []
+    for partition in partitions:
+        languages = prompts.countries[partition.country].languages
+        raw = read_partition(zone, partition, zone.list_documents(partition), languages)
+        needed, requests = plan(raw, prompts, capabilities)
+        if not requests:
+            continue
+        known = data.ledger(partition.folder).read()
+        habits = history.learn_habits(partition, select_paid_calls(requests, known))
+        quotes.append(quote_requests(str(partition), len(needed), requests, known, habits, capabilities, model))
+    return quotes
+
+
+class History:
+    """What calls for a country have been like, from the days that hold extractions; each is read once."""
+
+    def __init__(self, data: DataBucket, model: Model) -> None:
+        self._tables = data.tables()
+        self._model = model
+        self._held = self._tables.partitions("llm_extractions")
+        self._read: dict[Partition, pl.DataFrame] = {}
+
+    def learn_habits(self, partition: Partition, own_calls: pl.DataFrame) -> Habits:
+        """From the partition's own calls, if it is half done, and from the days nearest to it, before or after."""
+        found, days = [own_calls], [partition] if own_calls.height else []
+        for other in self._list_nearest(partition):
+            if sum(frame.height for frame in found) >= ENOUGH_CALLS:
+                break
+            found.append(self._read_calls(other))
+            days.append(other)
+        span = f"{min(days).date} to {max(days).date}" if days else ""
+        learned = learn_habits(pl.concat(found), span)
+        return learned or assume_habits(self._model.prompts(), partition.country, self._model.capabilities())
+
+    def _list_nearest(self, partition: Partition) -> list[Partition]:
+        others = [each for each in self._held if each.country == partition.country and each != partition]
+        return sorted(others, key=lambda other: abs((other.date - partition.date).days))[:MAX_DAYS]
+
+    def _read_calls(self, partition: Partition) -> pl.DataFrame:
+        if partition not in self._read:
+            self._read[partition] = read_calls(partition, self._tables, self._model)
+        return self._read[partition]
+
+
+def read_calls(partition: Partition, tables: Tables, model: Model) -> pl.DataFrame:
+    """The calls of a day that the model in use answered at the first attempt, with whatever prompt it had then."""
+    raw = tables.read("raw_interactions", partition)
+    extractions = tables.read("llm_extractions", partition)
+    if raw is None or extractions is None:
+        return CALLS_SCHEMA.to_frame()
+    needed, requests = plan(raw, model.prompts(), model.capabilities())
+    characters = {each.interaction_id: count_own_characters(requests[each.request_hash]) for each in needed}
+    return (
+        extractions.with_columns(
+            prompt_tokens=pl.sum_horizontal("input_tokens", "cache_read_tokens", "cache_write_tokens"),
+            characters=pl.col("interaction_id").replace_strict(characters, default=None, return_dtype=pl.Int64),
+        )
+        .filter(
+            pl.col("status") == "answered",
+            pl.col("model_id") == model.model_id,
+            pl.col("attempts") == 1,
+            pl.col("prompt_tokens") > 0,
+            pl.col("characters").is_not_null(),
+        )
+        .select(CALLS_SCHEMA.names())
+    )
+
+
+def list_stale_partitions(partitions: Iterable[Partition], data: DataBucket, model: Model) -> list[Partition]:
+    """Those whose features were not all made with the prompt and model in use. What was never made is not stale."""
+    tables = data.tables()
+    held = set(tables.partitions("validated_features"))
+    return [each for each in partitions if each in held and _is_stale(each, tables, model)]
+
+
+def _is_stale(partition: Partition, tables: Tables, model: Model) -> bool:
+    frame = tables.read("validated_features", partition)
+    if frame is None:
+        raise RequestError(f"validated_features of {partition} was deleted while it was read: ask again")
+    current = (pl.col("prompt_version") == model.prompts().version(partition.country)) & (
+        pl.col("model_id") == model.model_id
+    )
+    return not frame.select(current.all()).item()
