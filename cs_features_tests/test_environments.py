@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from cs_features import aws
@@ -155,7 +156,7 @@ def test_a_bucket_name_that_s3_takes_is_taken(name: str) -> None:
 
 def test_an_unknown_model_is_refused_before_anything_runs() -> None:
     """Twenty-four doomed runs were launched for a typing error (fault 48)."""
-    with pytest.raises(UnknownModelError, match=r"'eu\.anthropic\.claude-haiku-5' .*Known models: eu\.amazon"):
+    with pytest.raises(UnknownModelError, match=r"'eu\.anthropic\.claude-haiku-5'.*Known models: eu\.amazon"):
         build_services(settings({"CS_FEATURES_MODEL_ID": "eu.anthropic.claude-haiku-5"}))
 
 
@@ -164,6 +165,7 @@ def test_a_missing_region_is_a_setting_to_set(monkeypatch: pytest.MonkeyPatch) -
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     with pytest.raises(SettingsError, match="set AWS_REGION"):
         aws.client("s3")
 

@@ -125,6 +125,10 @@ class Prompts:
         """What features that are asked for and corrected now are made with; the floors change no feature."""
         return self.applied_version(country, self.asked_version(country))
 
+    def list_countries(self) -> set[str]:
+        """The countries that have a file, whether it can be used or not."""
+        return self.countries.keys() | self.countries.problems.keys()
+
     def list_examples(self) -> list[Example]:
         """The worked examples of the instructions and of every country."""
         examples = list(self.examples)

@@ -103,7 +103,8 @@ def prepare(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Pr
     """
     other = replace(model, prompts_dir=candidate)
     before, after = model.prompts(), other.prompts()
-    countries = require_countries(scope.countries, [*before.countries, *after.countries])
+    exist = before.list_countries() | after.list_countries()
+    countries = require_countries(scope.countries, exist) if scope.countries else sorted(before.countries)
     _require_files(countries, (before, after))
     tables = data.tables()
     held = _partitions(tables, countries, scope)
