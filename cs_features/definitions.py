@@ -12,7 +12,7 @@ from cs_features.orchestration.assets.country_prompts import country_prompts
 from cs_features.orchestration.assets.extraction_quality import extraction_quality
 from cs_features.orchestration.assets.feature_drift import feature_drift
 from cs_features.orchestration.assets.feature_store import feature_store
-from cs_features.orchestration.assets.inventory import open_rejects, reconciliation
+from cs_features.orchestration.assets.inventory import misfiled_objects, open_rejects, reconciliation
 from cs_features.orchestration.assets.llm_extractions import llm_extractions
 from cs_features.orchestration.assets.raw_interactions import raw_interactions
 from cs_features.orchestration.assets.validated_features import validated_features
@@ -48,6 +48,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             feature_drift,
             extraction_quality,
             reconciliation,
+            misfiled_objects,
             open_rejects,
         ],
         asset_checks=CHECKS,

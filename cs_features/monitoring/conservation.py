@@ -1,23 +1,33 @@
 """The law: for every partition, documents landed = validated + rejected + exact duplicates.
 
-The documents are counted here from the landing objects themselves, by code that shares nothing with
-the reader in `landing.py` but the notion of when two documents are the same. Pure functions.
+The landed side is counted from the landing objects themselves, of which a run can answer for those that it listed:
+what it did not list landed since, whatever its date says. Of an object that was replaced or deleted since it was
+read nothing is left to count, so its documents count as they were read; an object that was listed and is in no row
+was lost, and is caught. Not here: how a file is counted (`document_count.py`), what is served (`serving.py`).
 """
 
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
+from enum import Enum
+from functools import partial
+from typing import NamedTuple
 
 import polars as pl
 
+from cs_features.errors import ObjectUnreadable
 from cs_features.landing.documents import identity_of
-from cs_features.landing.files import MAX_FILE_BYTES, MAX_FILE_LINES, Unread
-from cs_features.landing.zone import LandedFile, LandingZone
-from cs_features.s3 import StoredObject
+from cs_features.landing.zone import LandingZone
+from cs_features.monitoring.document_count import FileCount, count_documents, is_one_document
+from cs_features.s3 import Listing, StoredObject
+from cs_features.schemas import Reason
 
-NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
+READERS = 8
+# Larger ones are read one at a time, so that the bodies in memory together are at most eight times so large.
+LARGE_BYTES = 8 * 1024 * 1024
+# Rows with these reasons keep the beginning of a document at the most, and a beginning is the same as nothing.
+PAYLOAD_IS_A_PART = {Reason.DOCUMENT_TOO_LARGE.value, Reason.TRUNCATED_GZIP.value}
 
 
 @dataclass(frozen=True)
@@ -45,76 +55,177 @@ class Balance:
         )
 
 
+class LandedCount(NamedTuple):
+    """Documents of a partition, and how many of them are exact duplicates of another."""
+
+    documents: int
+    duplicates: int
+
+
 @dataclass(frozen=True)
-class ChangedSince:
-    """Keys that changed after a run read its partition: what landed, and what was replaced or deleted."""
+class RunRecord:
+    """What the latest run of a partition listed and what it read, both as ETags by uri; `rows` are those it made.
 
-    landed: frozenset[str]
-    replaced: frozenset[str]
+    Of an object that was `unreadable` for it, the rows are a reject and what runs before had read.
+    """
+
+    listed: Mapping[str, str]
+    read: Mapping[str, str]
+    rows: pl.DataFrame
+    unreadable: frozenset[str] = frozenset()
+
+    @property
+    def known(self) -> Mapping[str, str]:
+        """The newest version of each object that the run can have seen."""
+        return {**self.listed, **self.read}
 
 
-def changed_since(
-    objects: Sequence[StoredObject], raw: pl.DataFrame, listed_at: datetime, zone: LandingZone
-) -> ChangedSince:
-    """Compare a listing of now with the sources that `raw_interactions` was made of, listed at `listed_at`.
+@dataclass(frozen=True)
+class CountPlan:
+    """Where the documents of each object are counted from."""
 
-    An object that raw does not hold is excused only if S3 dates it at or after the listing that the
-    run worked from (both times are S3's, in whole seconds); an older one was lost, and counts.
+    from_s3: Sequence[StoredObject] = ()
+    as_read: Sequence[str] = ()  # uris of objects whose version that was read is no more
+    lost: Sequence[str] = ()  # uris that were listed, never read, and are gone: a document each at the least
+    landed_since: Sequence[StoredObject] = ()  # not listed by the run, and not counted
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a plan came to; the uris are of objects that count as they were read, or as one document where none was."""
+
+    landed: LandedCount
+    changed: Sequence[str] = ()  # replaced or deleted since they were read
+    unreadable: Sequence[str] = ()  # S3 refuses to show them now
+
+
+def recall_run(listing: Listing | None, raw: pl.DataFrame, now: Listing, listed_at: datetime | None) -> RunRecord:
+    """What a run saw: from the listing that it saved, or where that is not this run's, from dates.
+
+    `listed_at` is when the run that made `raw` listed its folder; None where nothing says it. By dates, an object that
+    no row names is taken for listed if S3 dates it before that (both times are S3's, in whole seconds).
     """
     read = dict(raw.select("source_uri", "source_etag").unique().iter_rows())
-    now = {zone.uri(item.key): item for item in objects}
-    landed = {
-        item.key
-        for uri, item in now.items()
-        if uri not in read and item.last_modified >= listed_at.replace(microsecond=0)
-    }
-    replaced = {uri for uri, etag in read.items() if uri not in now or now[uri].etag != etag}
-    return ChangedSince(frozenset(landed), frozenset(replaced))
+    unreadable = frozenset(raw.filter(pl.col("reason") == Reason.UNREADABLE_OBJECT.value)["source_uri"])
+    if listing is not None and listed_at in (None, listing.listed_at):
+        return RunRecord(_etags_of(listing), read, raw, unreadable)
+    listed = dict(read)
+    for item in now.objects:
+        if listed_at is not None and item.last_modified < listed_at.replace(microsecond=0):
+            listed.setdefault(_uri(now, item), item.etag)
+    return RunRecord(listed, read, raw, unreadable)
 
 
-def count_landed(files: Iterable[LandedFile], taken_over: Mapping[str, Sequence[str]] = NOTHING) -> tuple[int, int]:
-    """(documents, exact duplicates among them) of the files of one partition.
-
-    A file that cannot be read counts as one, and with it the payloads that the run took over in its place
-    (`landing/earlier.py`), by its key.
-    """
-    documents, seen, duplicates = 0, set(), 0
-    for landed, content in files:
-        if isinstance(content, Unread):
-            found, cut = [payload.encode() for payload in taken_over.get(landed.key, ())], 1
+def plan_count_of_run(run: RunRecord, now: Listing) -> CountPlan:
+    """How to count what `run` has to answer for, from a listing of now."""
+    present = {_uri(now, item): item for item in now.objects}
+    from_s3, as_read, lost = [], [], []
+    for uri in sorted(run.listed.keys() | run.read.keys()):
+        item = present.get(uri)
+        if uri in run.unreadable:
+            as_read.append(uri)
+        elif item is not None and run.read.get(uri, item.etag) == item.etag:
+            from_s3.append(item)
+        elif uri in run.read:
+            as_read.append(uri)
         else:
-            found, cut = _documents(landed.key, content)
-        documents += len(found) + cut
-        for identity in filter(None, map(identity_of, found)):
-            duplicates += identity in seen
-            seen.add(identity)
-    return documents, duplicates
+            lost.append(uri)
+    landed_since = [item for uri, item in present.items() if uri not in run.known]
+    return CountPlan(from_s3, as_read, lost, landed_since)
 
 
-def _documents(key: str, body: bytes) -> tuple[list[bytes], int]:
-    """The documents of a file, and how many more it holds that cannot be read."""
-    if key.endswith(".json"):
-        return [body], 0
-    if key.endswith(".jsonl"):
-        return _split(body, 0)
-    if not key.endswith(".jsonl.gz"):
-        return [], 1
-    inflated = bytearray()
-    while body:
-        stream = zlib.decompressobj(wbits=31)
-        try:
-            inflated += stream.decompress(body, MAX_FILE_BYTES + 1 - len(inflated))
-        except zlib.error:
-            return [], 1  # damaged: no part of it is trusted
-        if len(inflated) > MAX_FILE_BYTES:
-            return [], 1
-        if not stream.eof:
-            return _split(bytes(inflated[: inflated.rfind(b"\n") + 1]), 1)
-        body = stream.unused_data.lstrip(b"\0")
-    return _split(bytes(inflated), 0)
+def count_plan(plan: CountPlan, run: RunRecord, zone: LandingZone) -> Counted:
+    """Count the documents of a partition as `plan` says.
+
+    Raises:
+        AwsRefusal: when S3 cannot be asked; one object's own refusal is no error.
+    """
+    counts = [FileCount(documents=1) for _ in plan.lost]
+    changed = [uri for uri in plan.as_read if uri not in run.unreadable]
+    unreadable = [uri for uri in plan.as_read if uri in run.unreadable]
+    for item, found in _read_counts(plan.from_s3, zone):
+        if isinstance(found, FileCount):
+            counts.append(found)
+        elif found is NotCounted.CHANGED:
+            changed.append(zone.uri(item.key))
+        else:
+            unreadable.append(zone.uri(item.key))
+    for uri in changed + unreadable:
+        counts.append(_count_rows(run.rows, uri) if uri in run.read else FileCount(documents=1))
+    return Counted(add_up(counts), changed, unreadable)
 
 
-def _split(text: bytes, cut: int) -> tuple[list[bytes], int]:
-    if text.count(b"\n") > MAX_FILE_LINES:
-        return [], 1
-    return [line for line in text.split(b"\n") if line.strip()], cut
+def describe_balance(balance: Balance, plan: CountPlan, counted: Counted) -> str:
+    """The law in one line, and what of it rests on the run's own reading."""
+    parts = [str(balance)]
+    if counted.changed:
+        parts.append(
+            f"{len(counted.changed)} objects were replaced or deleted after they were read and count as they were: "
+            "the sensor asks for this partition again"
+        )
+    if plan.lost:
+        parts.append(f"{len(plan.lost)} objects were listed, never read, and are gone")
+    if counted.unreadable:
+        parts.append(f"{len(counted.unreadable)} objects cannot be read now and count as they were read")
+    return "; ".join(parts)
+
+
+def add_up(counts: Iterable[FileCount]) -> LandedCount:
+    """Of equal identities, all but one are duplicates, in whatever files they are."""
+    documents, with_identity = 0, 0
+    identities = set()
+    for count in counts:
+        documents += count.documents
+        with_identity += len(count.identities)
+        identities.update(count.identities)
+    return LandedCount(documents, with_identity - len(identities))
+
+
+class NotCounted(Enum):
+    """Why an object was not counted from its bytes."""
+
+    CHANGED = "replaced or deleted since it was listed"
+    UNREADABLE = "refused by S3"
+
+
+def _read_counts(
+    objects: Sequence[StoredObject], zone: LandingZone
+) -> Iterator[tuple[StoredObject, FileCount | NotCounted]]:
+    small = [item for item in objects if item.size <= LARGE_BYTES]
+    read_count = partial(_read_count, zone=zone)
+    with ThreadPoolExecutor(READERS, thread_name_prefix="count") as pool:
+        yield from zip(small, pool.map(read_count, small), strict=True)
+    for item in objects:
+        if item.size > LARGE_BYTES:
+            yield item, read_count(item)
+
+
+def _read_count(item: StoredObject, zone: LandingZone) -> FileCount | NotCounted:
+    if is_one_document(item.key, item.size):
+        return FileCount(documents=1)
+    try:
+        found = zone.bucket.read(item.key)
+    except ObjectUnreadable:
+        return NotCounted.UNREADABLE
+    if found is None or found[0].etag != item.etag:
+        return NotCounted.CHANGED
+    return count_documents(item.key, found[1])
+
+
+def _count_rows(rows: pl.DataFrame, uri: str) -> FileCount:
+    """The documents of an object as the run read them."""
+    count = FileCount()
+    for payload, reason in rows.filter(pl.col("source_uri") == uri).select("payload", "reason").iter_rows():
+        count.documents += 1
+        identity = identity_of(payload.encode()) if payload and reason not in PAYLOAD_IS_A_PART else None
+        if identity is not None:
+            count.identities.append(identity)
+    return count
+
+
+def _etags_of(listing: Listing) -> dict[str, str]:
+    return {_uri(listing, item): item.etag for item in listing.objects}
+
+
+def _uri(listing: Listing, item: StoredObject) -> str:
+    return f"s3://{listing.bucket}/{item.key}"

@@ -1,88 +1,252 @@
-"""What landed against what the tables hold, for every partition of the window, counted from S3.
+"""What landed against what is held and served, for every partition of the window, counted from S3.
 
-It trusts no run: a partition whose numbers differ, or that holds an interaction which belongs to another by now,
-is asked for again by the landing sensor, which reads the findings from here. It would have found four lost hours.
-Pure comparison, thin reading.
+It trusts no run: a partition whose numbers differ, that holds an interaction which belongs to another by now, or of
+which the store does not serve what was validated, is asked for again by the landing sensor, which reads the findings.
+A feed that goes on is no difference: what changed a moment ago is left to the sensor. What cannot be counted is
+unknown, and stops no other partition. Not here: the laws (`conservation.py`, `serving.py`). Nothing is changed.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import date
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import Enum
+from typing import Any, cast
 
 import polars as pl
+from botocore.exceptions import ClientError
 
+from cs_features.errors import AwsRefusal, CsFeaturesError, ObjectUnreadable
 from cs_features.landing.corrections import find_superseded_ids, read_document_ids
-from cs_features.landing.earlier import find_taken_over, recall_reading
-from cs_features.landing.zone import LandingZone, is_document_file
-from cs_features.monitoring.conservation import Balance, count_landed
+from cs_features.landing.documents import RAW_SCHEMA
+from cs_features.landing.earlier import align_columns
+from cs_features.landing.listings import load_listing
+from cs_features.landing.zone import LandingZone, classify_key, is_document_file
+from cs_features.monitoring.conservation import Balance, count_plan, recall_run
 from cs_features.monitoring.findings import FindingKind
+from cs_features.monitoring.serving import OnlineStore, balance_served, choose_sample
+from cs_features.monitoring.settling import SETTLING_TIME, compare_with_run
 from cs_features.partitions import Partition
-from cs_features.storage import Tables
+from cs_features.publishing.manifest import list_entries, read_manifest, select_group
+from cs_features.schemas import FEATURE_COLUMNS
+from cs_features.storage import Tables, fill_missing_columns
 
-DIFFERS = (pl.col("missing") != 0) | (pl.col("superseded_elsewhere") != 0)
-
-
-def balance_of(partition: Partition, zone: LandingZone, tables: Tables) -> Balance:
-    """Both sides of the law for one partition; a table that was never written counts as empty."""
-    earlier = recall_reading(tables.read("raw_interactions", partition))
-    files = zone.read_files(zone.list_documents(partition).objects)
-    landed, duplicates = count_landed(files, find_taken_over(earlier.raw))
-    held = {name: tables.height(name, partition) for name in ("validated_features", "rejected_records")}
-    return Balance(landed, held["validated_features"], held["rejected_records"], duplicates)
+# What may be wrong with one partition's objects and tables. Anything else is a defect, and fails the inventory.
+ISOLATED_ERRORS = (CsFeaturesError, pl.exceptions.PolarsError)
 
 
-def reconcile(partitions: Iterable[Partition], zone: LandingZone, tables: Tables) -> pl.DataFrame:
-    """A row a partition: partition, landed, validated, rejected, duplicates, missing, superseded_elsewhere.
+class State(str, Enum):
+    """How far the numbers of a partition can be judged."""
 
-    The last counts validated interactions that a later document of another of `partitions` has superseded.
-    """
+    SETTLED = "settled"
+    CHANGING = "changing"  # objects that changed a moment ago are left out
+    RUNNING = "running"  # a run is queued or goes on: the tables may be of two states
+    UNKNOWN = "unknown"  # something cannot be read; `error` says why
+
+
+RECONCILIATION_SCHEMA = pl.Schema(
+    {
+        "partition": pl.String(),
+        "state": pl.String(),
+        "landed": pl.Int64(),
+        "validated": pl.Int64(),
+        "rejected": pl.Int64(),
+        "duplicates": pl.Int64(),
+        "missing": pl.Int64(),  # documents that left by no door; below zero, by two
+        "unread_objects": pl.Int64(),  # that have been there, or gone, for long, and no run has seen it
+        "superseded_elsewhere": pl.Int64(),  # validated, though a later document of another partition has the id
+        "kept": pl.Int64(),
+        "served": pl.Int64(),
+        "unpublished": pl.Int64(),
+        "unwithdrawn": pl.Int64(),
+        "asked_online": pl.Int64(),
+        "missing_online": pl.Int64(),
+        "error": pl.String(),  # a code of AWS or the class of an error; no number of such a partition is complete
+    }
+)
+
+KINDS_BY_COLUMN = {
+    "missing": FindingKind.DOCUMENTS,
+    "unread_objects": FindingKind.DOCUMENTS,
+    "superseded_elsewhere": FindingKind.SUPERSEDED,
+    "unpublished": FindingKind.UNPUBLISHED,
+    "unwithdrawn": FindingKind.UNPUBLISHED,
+    "missing_online": FindingKind.TAKEN_OUT,
+}
+IS_JUDGED = pl.col("state") != State.RUNNING.value
+DOCUMENTS_UNKNOWN = pl.col("missing").is_null()
+STORE_UNKNOWN = pl.col("missing_online").is_null()
+
+
+def differs_in(*kinds: FindingKind) -> pl.Expr:
+    """Whether a judged partition differs in one of `kinds`; a number that is unknown is no difference."""
+    columns = [name for name, kind in KINDS_BY_COLUMN.items() if kind in kinds]
+    return IS_JUDGED & pl.any_horizontal(pl.col(name).fill_null(0) != 0 for name in columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What is compared. Without a `store`, what is served is unknown, for the reason in `store_error`."""
+
+    zone: LandingZone
+    tables: Tables
+    store: OnlineStore | None = None
+    store_error: str | None = None
+    running: frozenset[str] = frozenset()  # keys of partitions with a run that is queued or goes on
+    settling_time: timedelta = SETTLING_TIME
+    seed: str = ""  # of the sample of the online store
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The tables of a partition; one that was never written is empty."""
+
+    raw: pl.DataFrame
+    validated: pl.DataFrame
+    rejected: pl.DataFrame
+
+    @property
+    def listed_at(self) -> datetime | None:
+        return None if self.raw.is_empty() else cast("datetime", self.raw["listed_at"].max())
+
+
+@dataclass(frozen=True)
+class _Superseded:
+    """By folder: ids that a later document of another partition has, or why a partition's ids cannot be read."""
+
+    ids: Mapping[str, frozenset[str]]
+    errors: Mapping[str, str]
+
+
+def reconcile(partitions: Iterable[Partition], sources: Sources) -> pl.DataFrame:
+    """A row a partition, `RECONCILIATION_SCHEMA`."""
     partitions = list(partitions)
-    superseded = dict(
-        find_superseded_ids(read_document_ids(partitions, tables))
-        .group_by("partition")
-        .agg("interaction_id")
-        .iter_rows()
-    )
-    rows = []
-    for partition in partitions:
-        balance = balance_of(partition, zone, tables)
-        rows.append(
-            (
-                str(partition.key),
-                balance.landed,
-                balance.validated,
-                balance.rejected,
-                balance.duplicates,
-                balance.missing,
-                _validated_among(superseded.get(partition.folder, []), partition, tables),
-            )
-        )
-    columns = ("landed", "validated", "rejected", "duplicates", "missing", "superseded_elsewhere")
-    return pl.DataFrame(rows, schema={"partition": pl.String(), **dict.fromkeys(columns, pl.Int64())}, orient="row")
+    superseded = _find_superseded(partitions, sources.tables)
+    rows = [_reconcile_partition(each, sources, superseded) for each in partitions]
+    return pl.DataFrame(rows, schema=RECONCILIATION_SCHEMA)
 
 
-def findings_in(frame: pl.DataFrame) -> dict[str, frozenset[str]]:
+def collect_findings(frame: pl.DataFrame) -> dict[str, frozenset[str]]:
     """The kinds of finding in each partition of a reconciliation that has any, by partition key."""
-    kinds_by_column = {"missing": FindingKind.DOCUMENTS, "superseded_elsewhere": FindingKind.SUPERSEDED}
     findings = {}
-    for row in frame.filter(DIFFERS).iter_rows(named=True):
-        findings[row["partition"]] = frozenset(kind.value for name, kind in kinds_by_column.items() if row[name])
+    for row in frame.filter(differs_in(*FindingKind)).iter_rows(named=True):
+        kinds = {kind.value for name, kind in KINDS_BY_COLUMN.items() if row[name]}
+        findings[row["partition"]] = frozenset(kinds)
     return findings
 
 
-def _validated_among(ids: Sequence[str], partition: Partition, tables: Tables) -> int:
-    validated = tables.read("validated_features", partition) if ids else None
-    return 0 if validated is None else len(set(ids) & set(validated["interaction_id"]))
+def _reconcile_partition(partition: Partition, sources: Sources, superseded: _Superseded) -> dict[str, Any]:
+    error = superseded.errors.get(partition.folder, sources.store_error)
+    row: dict[str, Any] = {"partition": partition.key, "state": State.SETTLED.value, "error": error}
+    try:
+        held = _read_held(partition, sources.tables)
+        row |= _reconcile_documents(partition, held, sources)
+        if partition.folder not in superseded.errors:
+            elsewhere = superseded.ids.get(partition.folder, frozenset())
+            row["superseded_elsewhere"] = len(elsewhere & set(held.validated["interaction_id"]))
+        if sources.store is not None:
+            row |= _reconcile_store(partition, held, sources.store, sources)
+    except ISOLATED_ERRORS as error:
+        row["error"] = name_error(error)
+    if row["error"] is not None:
+        row["state"] = State.UNKNOWN.value
+    elif partition.key in sources.running:
+        row["state"] = State.RUNNING.value
+    return row
 
 
-def window(zone: LandingZone, tables: Tables, countries: Iterable[str], first: date, last: date) -> list[Partition]:
-    """Partitions from `first` to `last` that have a landing folder or a table."""
-    days = {(partition.country, partition.date) for partition in tables.partitions("validated_features")}
+def _read_held(partition: Partition, tables: Tables) -> _Held:
+    raw = tables.read("raw_interactions", partition)
+    validated = tables.read("validated_features", partition)
+    rejected = tables.read("rejected_records", partition)
+    return _Held(
+        raw=RAW_SCHEMA.to_frame() if raw is None else align_columns(raw),
+        validated=_fill_table(validated, pl.Schema(dict.fromkeys(FEATURE_COLUMNS, pl.String()))),
+        rejected=_fill_table(rejected, pl.Schema({"interaction_id": pl.String(), "stage": pl.String()})),
+    )
+
+
+def _fill_table(frame: pl.DataFrame | None, schema: pl.Schema) -> pl.DataFrame:
+    """Without a row where there is no table, with nulls where another version wrote no such column."""
+    return schema.to_frame() if frame is None else fill_missing_columns(frame, schema)
+
+
+# --- documents landed -------------------------------------------------------------------------
+
+
+def _reconcile_documents(partition: Partition, held: _Held, sources: Sources) -> dict[str, Any]:
+    now = sources.zone.list_documents(partition)
+    listing = load_listing(sources.tables.bucket, partition)
+    run = recall_run(listing, held.raw, now, held.listed_at)
+    situation = compare_with_run(run, now, now.listed_at - sources.settling_time)
+    counted = count_plan(situation.plan, run, sources.zone)
+    columns: dict[str, Any] = {
+        "validated": held.validated.height,
+        "rejected": held.rejected.height,
+        "unread_objects": situation.unread_objects,
+    }
+    if situation.is_changing:
+        columns["state"] = State.CHANGING.value
+    if not run.unreadable.issuperset(counted.unreadable):
+        # What the run could read may hold any number of documents: as they were read is no count.
+        return {**columns, "error": ObjectUnreadable.__name__}
+    landed, duplicates = counted.landed
+    balance = Balance(landed, held.validated.height, held.rejected.height, duplicates)
+    return {**columns, "landed": landed, "duplicates": duplicates, "missing": balance.missing}
+
+
+def _find_superseded(partitions: Sequence[Partition], tables: Tables) -> _Superseded:
+    frames, errors = [read_document_ids([], tables)], {}
+    for partition in partitions:
+        try:
+            frames.append(read_document_ids([partition], tables))
+        except ISOLATED_ERRORS as error:
+            errors[partition.folder] = name_error(error)
+    grouped = find_superseded_ids(pl.concat(frames)).group_by("partition").agg("interaction_id")
+    return _Superseded({folder: frozenset(ids) for folder, ids in grouped.iter_rows()}, errors)
+
+
+# --- records served ---------------------------------------------------------------------------
+
+
+def _reconcile_store(partition: Partition, held: _Held, store: OnlineStore, sources: Sources) -> dict[str, Any]:
+    entries = list_entries(select_group(read_manifest(sources.tables, partition), store.identity))
+    balance = balance_served(held.validated, entries, held.rejected, held.raw)
+    columns: dict[str, Any] = {
+        "kept": balance.kept,
+        "served": balance.served,
+        "unpublished": balance.unpublished,
+        "unwithdrawn": balance.unwithdrawn,
+    }
+    sample = choose_sample(balance.expected_online, f"{sources.seed} {partition.key}")
+    online = store.sample_records(sample)
+    if sample and not online.asked:
+        return {**columns, "error": "Unanswered"}
+    return {**columns, "asked_online": online.asked, "missing_online": online.missing}
+
+
+# --- which partitions, and why not ------------------------------------------------------------
+
+
+def name_error(error: BaseException) -> str:
+    """AWS's code where there is one, or else the class: words of others may quote a customer."""
+    if isinstance(error, AwsRefusal) and isinstance(error.__cause__, ClientError):
+        return str(error.__cause__.response.get("Error", {}).get("Code") or "AwsRefusal")
+    return type(error).__name__
+
+
+def list_partitions(
+    zone: LandingZone, tables: Tables, countries: Iterable[str], first: date, last: date
+) -> list[Partition]:
+    """Partitions from `first` to `last` that have a landing folder or a table.
+
+    Raises:
+        AwsRefusal: when a bucket cannot be listed: half of the partitions are none.
+    """
+    countries = sorted(countries)
+    found = set(tables.partitions("validated_features")) | set(tables.partitions("feature_store"))
     for country in countries:
-        objects = zone.list_folder(f"country={country}", start_after_date=first).objects
-        for folder in {item.key.split("/")[2] for item in objects if is_document_file(item)}:
-            try:
-                days.add((country, date.fromisoformat(folder.removeprefix("date="))))
-            except ValueError:
-                continue  # the sensor reports stray folders
-    known = set(countries)
-    return sorted(Partition(country, day) for country, day in days if country in known and first <= day <= last)
+        for item in zone.list_folder(f"country={country}", start_after_date=first).objects:
+            place = classify_key(item.key)
+            if isinstance(place, Partition) and is_document_file(item):
+                found.add(place)
+    return sorted(each for each in found if each.country in countries and first <= each.date <= last)

@@ -53,9 +53,9 @@ redrive_rejected = dg.define_asset_job(
 
 take_inventory = dg.define_asset_job(
     "take_inventory",
-    selection=dg.AssetSelection.assets("reconciliation", "open_rejects"),
+    selection=dg.AssetSelection.assets("reconciliation", "misfiled_objects", "open_rejects"),
     executor_def=dg.in_process_executor,
-    description="Counts what landed against what is held, and the open rejects.",
+    description="Counts what landed against what is held and served, what lies outside, and the open rejects.",
 )
 
 measure_quality = dg.define_asset_job(

@@ -1,6 +1,6 @@
 """Whatever lands: each kind of bad document gets its one reason, nothing crashes, and no good neighbour is lost.
 
-`read` compares each reading with `conservation.count_landed`, whose code shares nothing with the reader.
+`read` compares each reading with `monitoring/document_count.py`, whose code shares nothing with the reader.
 """
 
 import gzip
@@ -136,7 +136,7 @@ def test_a_bomb_at_the_real_limit_is_one_rejected_document(kind: str) -> None:
 
 def test_as_many_lines_as_are_allowed_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit that is off by one rejects a whole file for its last line."""
-    for module in ("landing.files", "monitoring.conservation"):
+    for module in ("landing.files", "monitoring.document_count"):
         monkeypatch.setattr(f"cs_features.{module}.MAX_FILE_LINES", 3)
     three = jsonl([document(1), document(2), document(3)])
     for name, body in (("a.jsonl", three), ("a.jsonl.gz", gz(three)), ("a.jsonl.gz", gz(three + b"x")[:-9])):

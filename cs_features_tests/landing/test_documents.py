@@ -2,7 +2,7 @@
 
 The kinds of bad document, and whatever else may land, are in `test_bad_documents.py`.
 
-Each reading is counted a second time by `conservation.count_landed`, whose code shares nothing with the
+Each reading is counted a second time by `monitoring/document_count.py`, whose code shares nothing with the
 reader: were the two to disagree, good partitions would be blocked, or lost documents go unnoticed.
 """
 

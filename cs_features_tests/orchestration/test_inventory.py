@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.local.scripted import Script
-from cs_features.monitoring.open_rejects import open_rejects_of
+from cs_features.monitoring.open_rejects import count_open_rejects
 from cs_features.schemas import Reason
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.inventory import take_inventory
@@ -113,7 +113,7 @@ def test_the_sums_are_those_of_the_partitions(given_tables: list[tuple[str, date
         )
         for country, day, reasons in given_tables
     ]
-    counted = open_rejects_of(frames)
+    counted = count_open_rejects(frames)
     assert counted.columns == COLUMNS
     rows = [(country, day, reason) for country, day, reasons in given_tables for reason in reasons]
     documents = Counter((country, reason.stage, reason.value, reason.redrivable) for country, _, reason in rows)

@@ -9,7 +9,8 @@ from cs_features.landing.earlier import EarlierReading
 from cs_features.landing.files import Unread
 from cs_features.landing.reading import make_raw_table, read_rows
 from cs_features.landing.zone import LandedFile
-from cs_features.monitoring.conservation import count_landed
+from cs_features.monitoring.conservation import LandedCount, add_up
+from cs_features.monitoring.document_count import FileCount, count_documents
 from cs_features.partitions import Partition
 from cs_features.s3 import StoredObject
 from cs_features_tests.support.documents import DAY
@@ -30,11 +31,19 @@ def read_again(*files: LandedFile, earlier: EarlierReading | None = None) -> pl.
     return make_raw_table(read_rows(files, "landing", PARTITION, earlier or EarlierReading()), NOON)
 
 
+def count_landed(*files: LandedFile) -> LandedCount:
+    """The independent count; a file that cannot be read is one document."""
+    return add_up(
+        FileCount(documents=1) if isinstance(content, Unread) else count_documents(landed.key, content)
+        for landed, content in files
+    )
+
+
 def read(*files: tuple[str, bytes]) -> pl.DataFrame:
     """`raw_interactions` of files that landed a minute apart, compared with the independent count."""
     landed = [landed_file(name, body, minute) for minute, (name, body) in enumerate(files)]
     frame = read_again(*landed)
-    assert count_landed(landed) == (frame.height, frame.filter(status="duplicate").height)
+    assert count_landed(*landed) == (frame.height, frame.filter(status="duplicate").height)
     return frame
 
 

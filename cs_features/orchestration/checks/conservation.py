@@ -9,11 +9,12 @@ from typing import cast
 import dagster as dg
 import polars as pl
 
-from cs_features.landing.earlier import find_taken_over
-from cs_features.monitoring.conservation import Balance, changed_since, count_landed
+from cs_features.landing.earlier import align_columns
+from cs_features.landing.listings import load_listing
+from cs_features.monitoring.conservation import Balance, count_plan, describe_balance, plan_count_of_run, recall_run
 from cs_features.orchestration.checks.registry import register_check
 from cs_features.orchestration.partitions import partition_of
-from cs_features.orchestration.resources import Landing
+from cs_features.orchestration.resources import DataBucket, Landing
 
 
 @register_check(
@@ -29,33 +30,34 @@ from cs_features.orchestration.resources import Landing
 def conservation(
     context: dg.AssetCheckExecutionContext,
     landing: Landing,
+    data: DataBucket,
     validated_features: pl.DataFrame,
     raw_interactions: pl.DataFrame,
     rejected_records: pl.DataFrame,
 ) -> dg.AssetCheckResult:
+    partition = partition_of(context)
     zone = landing.zone()
-    objects = zone.list_documents(partition_of(context)).objects
-    since = changed_since(objects, raw_interactions, _listed_at(context, raw_interactions), zone)
-    files = zone.read_files(item for item in objects if item.key not in since.landed)
-    landed, duplicates = count_landed(files, find_taken_over(raw_interactions))
+    now = zone.list_documents(partition)
+    listing = load_listing(data.tables().bucket, partition)
+    raw = align_columns(raw_interactions)
+    run = recall_run(listing, raw, now, _listed_at(context, raw))
+    plan = plan_count_of_run(run, now)
+    counted = count_plan(plan, run, zone)
+    landed, duplicates = counted.landed
     balance = Balance(landed, validated_features.height, rejected_records.height, duplicates)
-    description = str(balance)
-    if since.replaced:
-        description += (
-            f"; {len(since.replaced)} objects were replaced or deleted after they were read: "
-            "the sensor asks for this partition again"
-        )
     return dg.AssetCheckResult(
         passed=balance.holds,
-        description=description,
+        description=describe_balance(balance, plan, counted),
         metadata={
             "landed": landed,
             "validated": balance.validated,
             "rejected": balance.rejected,
             "exact_duplicates": duplicates,
             "missing": balance.missing,
-            "objects_landed_since": len(since.landed),
-            "objects_replaced_since": len(since.replaced),
+            "objects_landed_since": len(plan.landed_since),
+            "objects_replaced_since": len(counted.changed),
+            "objects_unreadable": len(counted.unreadable),
+            "objects_lost": len(plan.lost),
         },
     )
 
