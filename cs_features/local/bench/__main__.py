@@ -28,6 +28,7 @@ from cs_features.local.bench.preview import measure_preview
 from cs_features.local.bench.quality import measure_quality
 from cs_features.local.bench.quota import measure_quota
 from cs_features.local.bench.rows import measure_rows
+from cs_features.local.bench.storm import measure_storm
 from cs_features.local.processes import ROOT, LocalProblem
 
 SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
@@ -35,6 +36,7 @@ SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "kills": measure_kills,
     "rows": measure_rows,
     "faults": measure_faults,
+    "storm": measure_storm,
     "landing": measure_landing,
     "cpu": measure_cpu,
     "money": measure_money,
