@@ -58,10 +58,11 @@ def replace_tables(text: str) -> str:
     """`text` with the content of each marked block written anew."""
     for name, render in TABLES.items():
         begin, end = f"<!-- {name}: written by make docs -->", f"<!-- end of {name} -->"
-        block = re.compile(re.escape(begin) + r".*?" + re.escape(end), re.S)
-        if block.search(text):
-            written = f"{begin}\n{render()}\n{end}"
-            text = block.sub(lambda _, written=written: written, text)
+        if begin not in text:
+            continue
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}\n{render()}\n{end}{after}"
     return text
 
 
