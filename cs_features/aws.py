@@ -14,7 +14,6 @@ from botocore.exceptions import (
     ClientError,
     EndpointConnectionError,
     NoCredentialsError,
-    NoRegionError,
     PartialCredentialsError,
 )
 
@@ -42,10 +41,11 @@ def client(service: str, **config: Any) -> Any:
         SettingsError: when no region is set.
     """
     settings: dict[str, Any] = {"retries": {"mode": "standard", "total_max_attempts": 6}, **config}
-    try:
-        return boto3.client(service, region_name=aws_region(), config=Config(**settings))
-    except NoRegionError:
-        raise SettingsError("No AWS region: set AWS_REGION, for example eu-central-1") from None
+    # Asked here, because S3 without a region is taken for us-east-1 and not refused.
+    region = aws_region() or boto3.Session().region_name
+    if region is None:
+        raise SettingsError("No AWS region: set AWS_REGION, for example eu-central-1")
+    return boto3.client(service, region_name=region, config=Config(**settings))
 
 
 @contextmanager

@@ -161,13 +161,14 @@ def test_an_unknown_model_is_refused_before_anything_runs() -> None:
 
 
 def test_a_missing_region_is_a_setting_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore says "You must specify a region", and not where."""
+    """botocore says "You must specify a region", and not where; S3 is asked in Virginia and says nothing (fault 48)."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    with pytest.raises(SettingsError, match="set AWS_REGION"):
-        aws.client("s3")
+    for service in ("s3", "sagemaker"):
+        with pytest.raises(SettingsError, match="set AWS_REGION"):
+            aws.client(service)
 
 
 def test_an_empty_variable_is_an_unset_one() -> None:

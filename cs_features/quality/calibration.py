@@ -1,8 +1,8 @@
 """Monotone corrections of the two scores, per country and model, fitted on the golden corpus.
 
 A model may rank well and still call everything 0.7. An isotonic regression maps what it says to what its
-labels mean, and never turns the order of two scores around. Pure functions: how a
-correction is applied stands in `validation/calibration.py`, and who writes it to a file in `cli/calibrate.py`.
+labels mean, and never turns the order of two scores around. Pure functions: how a correction is applied is
+`validation/calibration.py`'s, and who writes it to a file `cli/calibrate.py`'s.
 """
 
 import re
@@ -18,49 +18,105 @@ from cs_features.validation.calibration import DECIMALS, DISSATISFIED_TO, URGENT
 
 FOLDS = 5
 MIN_ITEMS = 25
+# Of so many corrections of scores that rank nothing, one is kept: a run fits ten.
+RANKS_BY_CHANCE = 0.01
+PERMUTATIONS = 199
+# Standard deviation of corrected scores. Less is one opinion of everybody; the prompt's anchors are 0.2 apart.
+LEAST_SPREAD = 0.05
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One score's correction, and the mean distance to the label without and with it on items it has not seen.
+    """One score's correction, and what it does to items that it was not fitted on.
 
-    `kept` only if it still ranks, and is nearer by more than chance: twice the standard error of the paired
-    differences. A level correction is nearest for a model that knows nothing, and hides that it does.
+    The mean distance to the label without and with it; `rank` is Spearman's correlation of corrected scores with
+    labels, null where they do not vary, and `rank_p` the chance of one as high where answers say nothing.
+
+    `kept` only if it ranks beyond chance, differs between items, and is nearer to the labels by more than chance:
+    twice the standard error of the paired differences. A level correction is nearest for a model that knows
+    nothing, and hides that it does.
     """
 
     score: str
     items: int
     distance_before: float
     distance_after: float
+    rank: float | None
+    rank_p: float
     kept: bool
     calibration: ScoreCalibration
 
 
-def fit(score: str, answers: "np.ndarray", labels: "np.ndarray") -> Fit:
-    """The correction of one score. Too few items, or no gain on unseen ones: `kept` is false."""
-    knots = isotonic(answers, labels)
-    unseen = np.empty_like(labels)
-    folds = np.arange(labels.size) % FOLDS
-    for fold in range(FOLDS):
-        seen = folds != fold
-        if seen.any() and (~seen).any():
-            unseen[~seen] = apply(isotonic(answers[seen], labels[seen]), answers[~seen])
+def fit_correction(score: str, answers: "np.ndarray", labels: "np.ndarray") -> Fit:
+    """The correction of one score. Too few items, or no gain or no rank on unseen ones: `kept` is false."""
+    knots = fit_isotonic_knots(answers, labels)
+    unseen = _correct_unseen(answers, labels)
     before, after = np.abs(answers - labels), np.abs(unseen - labels)
-    gain = before - after
-    error = float(gain.std(ddof=1)) / float(np.sqrt(gain.size)) if gain.size > 1 else float("inf")
+    enough = labels.size >= MIN_ITEMS
+    rank = _correlate_ranks(unseen, labels)
+    rank_p = _test_ranks(answers, labels, rank) if enough and rank is not None else 1.0
     return Fit(
         score=score,
         items=int(labels.size),
         distance_before=float(before.mean()) if labels.size else 0.0,
         distance_after=float(after.mean()) if labels.size else 0.0,
-        kept=labels.size >= MIN_ITEMS and knots[0][1] < knots[-1][1] and float(gain.mean()) > 2 * error,
-        calibration=ScoreCalibration(threshold=_threshold(score, apply(knots, answers), labels), knots=knots),
+        rank=rank,
+        rank_p=rank_p,
+        kept=bool(
+            enough
+            and rank_p <= RANKS_BY_CHANCE
+            and float(unseen.std()) >= LEAST_SPREAD
+            and _is_gain_beyond_chance(before - after)
+        ),
+        calibration=ScoreCalibration(threshold=_find_threshold(score, apply(knots, answers), labels), knots=knots),
     )
 
 
-def isotonic(answers: "np.ndarray", labels: "np.ndarray") -> Knots:
+def _correct_unseen(answers: "np.ndarray", labels: "np.ndarray") -> "np.ndarray":
+    """Each answer as the correction moves it that was fitted on the other folds."""
+    unseen = np.array(answers, dtype=float)
+    folds = np.arange(labels.size) % FOLDS
+    for fold in range(FOLDS):
+        seen = folds != fold
+        if seen.any() and (~seen).any():
+            unseen[~seen] = apply(fit_isotonic_knots(answers[seen], labels[seen]), answers[~seen])
+    return unseen
+
+
+def _is_gain_beyond_chance(gain: "np.ndarray") -> bool:
+    error = float(gain.std(ddof=1)) / float(np.sqrt(gain.size))
+    return float(gain.mean()) > 2 * error
+
+
+def _correlate_ranks(one: "np.ndarray", other: "np.ndarray") -> float | None:
+    """Spearman's correlation; None where either does not vary."""
+    from scipy.stats import rankdata
+
+    if np.unique(one).size < 2 or np.unique(other).size < 2:
+        return None
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
+
+
+def _test_ranks(answers: "np.ndarray", labels: "np.ndarray", rank: float) -> float:
+    """One-sided p-value of `rank` among those of labels dealt out anew, each fitted and judged in the same folds.
+
+    Permuted and not looked up, because what is left out of a fit lies on the other side of its mean: corrections
+    of nothing rank unseen items a little wrongly, and a table knows nothing of that.
+    """
+    generator = np.random.default_rng(0)
+    as_high = 0
+    for _ in range(PERMUTATIONS):
+        dealt = generator.permutation(labels)
+        by_chance = _correlate_ranks(_correct_unseen(answers, dealt), dealt)
+        as_high += by_chance is not None and by_chance >= rank
+        if as_high >= (PERMUTATIONS + 1) * RANKS_BY_CHANCE * 5:  # surely not: the rest decides nothing
+            break
+    return (as_high + 1) / (PERMUTATIONS + 1)
+
+
+def fit_isotonic_knots(answers: "np.ndarray", labels: "np.ndarray") -> Knots:
     """Knots of the isotonic regression of labels on answers (pool adjacent violators, scipy's)."""
-    from scipy.optimize import isotonic_regression  # here: only a fit needs it, and every run imports this module
+    from scipy.optimize import isotonic_regression
 
     said, place = np.unique(np.round(answers, DECIMALS), return_inverse=True)
     counts = np.bincount(place)
@@ -78,7 +134,7 @@ def isotonic(answers: "np.ndarray", labels: "np.ndarray") -> Knots:
     return tuple(knots)
 
 
-def _threshold(score: str, corrected_answers: "np.ndarray", labels: "np.ndarray") -> float:
+def _find_threshold(score: str, corrected_answers: "np.ndarray", labels: "np.ndarray") -> float:
     """The cut that tells the labels' two sides apart best: the mean of both sides' hit rates is highest."""
     usual = URGENT_FROM if score == "urgency_score" else DISSATISFIED_TO
     flagged = labels >= usual if score == "urgency_score" else labels <= usual
@@ -95,7 +151,7 @@ def _threshold(score: str, corrected_answers: "np.ndarray", labels: "np.ndarray"
     return float(max(cuts, key=lambda cut: (separation(float(cut)), -abs(float(cut) - usual))))
 
 
-def as_yaml(calibration: Mapping[str, ModelCalibration]) -> str:
+def format_calibration(calibration: Mapping[str, ModelCalibration]) -> str:
     """The `calibration:` block of a country file's front matter, as text."""
     lines = ["# Fitted on the golden corpus by `make calibrate`: [[the model says, it means], ...].", "calibration:"]
     for model_id, scores in calibration.items():
@@ -108,17 +164,17 @@ def as_yaml(calibration: Mapping[str, ModelCalibration]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def fits_of(answers: pl.DataFrame) -> dict[str, Fit]:
+def fit_corrections(answers: pl.DataFrame) -> dict[str, Fit]:
     """The fit of each score on the answered items of one country."""
     found = {}
     for score in SCORES:
         pairs = answers.select(answer=score, label=f"{score}_label").drop_nulls()
         if pairs.height:
-            found[score] = fit(score, pairs["answer"].to_numpy(), pairs["label"].to_numpy())
+            found[score] = fit_correction(score, pairs["answer"].to_numpy(), pairs["label"].to_numpy())
     return found
 
 
-def with_calibration(text: str, file: CountryFile, model_id: str, fits: dict[str, Fit]) -> str:
+def replace_calibration(text: str, file: CountryFile, model_id: str, fits: dict[str, Fit]) -> str:
     """The text of a country file with the corrections of `model_id` replaced by those of `fits` that are kept."""
     kept = {score: found.calibration for score, found in fits.items() if found.kept}
     calibration = {model: each for model, each in file.calibration.items() if model != model_id}
@@ -126,4 +182,4 @@ def with_calibration(text: str, file: CountryFile, model_id: str, fits: dict[str
         calibration[model_id] = ModelCalibration(**kept)
     front, body = re.fullmatch(r"---\n(.*?\n)---\n(.*)", text, re.S).groups()  # type: ignore[union-attr]
     front = re.sub(r"(?m)^# Fitted on the golden corpus.*\n|^calibration:.*\n(?:[ \t]+.*\n)*", "", front)
-    return f"---\n{front}{as_yaml(calibration) if calibration else ''}---\n{body}"
+    return f"---\n{front}{format_calibration(calibration) if calibration else ''}---\n{body}"
