@@ -103,7 +103,7 @@ def _is_plausible(moment: datetime) -> datetime:
 _BLANK = "\u115f\u1160\u3164\uffa0\u2800\ufffc\ufffd"
 
 
-def _says_something(text: str) -> bool:
+def says_something(text: str) -> bool:
     # strip() alone would let zero-width characters, accents without a letter and the like pass as text.
     return any(unicodedata.category(character)[0] in "LNPS" and character not in _BLANK for character in text)
 
@@ -159,7 +159,7 @@ class Interaction(BaseModel):
     def utterances(self) -> list[Turn]:
         """The turns that say something; one-piece interactions are the customer's single turn."""
         turns = self.turns or [Turn(speaker="customer", text=self.text or "")]
-        return [turn for turn in turns if _says_something(turn.text)]
+        return [turn for turn in turns if says_something(turn.text)]
 
 
 def keep_contract_fields(document: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompts import TOOL_NAME, Prompts
 from cs_features.hashing import content_hash
 from cs_features.schemas import Interaction, Turn
+from cs_features.utterances.readable import read_turns
 
 # An answer is some 330 characters of JSON, 110 tokens or so. The quota reserves maxTokens up front, so a
 # small value buys throughput; the room above is for long summaries and generous tokenizers.
@@ -29,7 +30,7 @@ def render_interaction(interaction: Interaction, language: str, limit: int) -> t
     Beyond the limit the first and the last turns are kept, because that is where the wish and the
     outcome stand, and a line says what is missing.
     """
-    lines, truncated = _within(interaction.utterances, limit)
+    lines, truncated = _within(read_turns(interaction), limit)
     text = "\n".join(lines)
     # A customer may type our tags. Data must not be able to close its own envelope.
     text = re.sub(r"<(?=\s*/?\s*interaction)", "‹", text, flags=re.IGNORECASE)

@@ -17,6 +17,7 @@ from cs_features.languages import detect_language
 from cs_features.partitions import Partition
 from cs_features.s3 import Listing
 from cs_features.schemas import Interaction, Reason
+from cs_features.utterances.readable import read_turns
 
 
 def read_partition(
@@ -105,9 +106,9 @@ def _find_owners(order: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def join_customers_words(interaction: Interaction) -> str:
     """What the customer said, where that is anything: agents answer in the company's language, systems in any."""
-    utterances = interaction.utterances
-    own = [turn.text for turn in utterances if turn.speaker == "customer"]
-    return "\n".join(own or [turn.text for turn in utterances])
+    turns = read_turns(interaction)
+    own = [turn.text for turn in turns if turn.speaker == "customer"]
+    return "\n".join(own or [turn.text for turn in turns])
 
 
 def make_raw_table(rows: list[dict[str, Any]], listed_at: datetime) -> pl.DataFrame:

@@ -1,0 +1,1 @@
+"""What people said, without what machines wrapped it in: `markup` and `mail` take it out, `readable` decides where."""

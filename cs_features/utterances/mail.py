@@ -1,0 +1,194 @@
+"""What mail programs add to a mail: the thread it answers, and the signature below it.
+
+The library knows how programs of many languages head a quoted mail, and how people close one. It is asked for that
+knowledge alone: it would take every list for a signature and every "Thanks, but ..." for a farewell, and a customer's
+words must not be lost. So a thread is cut where a program headed it and something was written above, a signature only
+where nothing below the closing reads like a sentence. Not here: HTML (`markup.py`).
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+LANGUAGES = ("nl", "fr", "es", "pl", "de", "en", "it", "da", "sv", "cs")
+
+# What programs call the quoted part and the signature in HTML.
+QUOTED_ELEMENTS = (
+    "blockquote[type=cite],.gmail_quote,.yahoo_quoted,.protonmail_quote,.moz-cite-prefix,#appendonsend,"
+    "#divRplyFwdMsg,#appendonsend ~ *,#divRplyFwdMsg ~ *"
+)
+SIGNATURE_ELEMENTS = ".gmail_signature,.moz-signature,#Signature,#ms-outlook-mobile-signature"
+
+# A thread that is headed further down is cut as too long anyway.
+_SEARCHED = 100_000
+_HEADER_LENGTH = 200
+_SIGNATURE_LINES = 12
+
+_FROM = re.compile(r"[>* ]*(?:From|Von|Van|De|Da|Od|Fra|Från)\b", re.IGNORECASE)
+_FORWARDED = re.compile(r"forward|doorgestuurd|weitergeleitet|transf[ée]r|reenviad|przekaz|inoltrat", re.IGNORECASE)
+# "Op di 24 nov. 2026 om 09:30 schreef Webshop <service@example.nl>:", in whatever language.
+_ATTRIBUTION = re.compile(r"(?=.*\d{1,2}[:h]\d{2}).*<\s?\S+@\S+>.*:$")
+_CLOCK = re.compile(r"\d{1,2}[:h]\d{2}")
+_RULE = re.compile(r"[-_=*]{3,}.*[-_=*]{3,}|[-_]{10,}")
+_SENT_FROM = re.compile(
+    r"(?:Sent from|Get Outlook for|Verzonden vanaf|Verstuurd vanaf|Gesendet von|Gesendet mit|Von mein\w+ .*gesendet"
+    r"|Envoy[ée] de(?:puis)?|Enviado desde|Wysłan[eo] z|Inviato da)\b.{0,60}",
+    re.IGNORECASE,
+)
+
+
+def remove_thread(text: str) -> str:
+    """The mail without the mails it quotes; unchanged where it quotes none or has nothing else."""
+    lines = text.split("\n")
+    kept = _drop_quoted_lines(lines)
+    kept = kept[: _find_thread(kept)]
+    return text if len(kept) == len(lines) else _join(kept)
+
+
+def remove_signature(text: str) -> str:
+    """The mail without what stands below its closing; unchanged where no closing is found."""
+    lines = text.split("\n")
+    end = _find_signature(lines)
+    kept = [line for line in lines[:end] if not _SENT_FROM.fullmatch(line.strip())]
+    return text if len(kept) == len(lines) else _join(kept)
+
+
+def is_forwarded(text: str) -> bool:
+    """Whether a quoted part begins as programs begin one that is passed on: its words are what the mail is about."""
+    return _FORWARDED.search(text[:_HEADER_LENGTH]) is not None
+
+
+def _drop_quoted_lines(lines: Sequence[str]) -> list[str]:
+    """Without the blocks that programs quote by `>`, and the line that says whose words they are.
+
+    One such line alone may be an arrow or a face that somebody typed.
+    """
+    kept: list[str] = []
+    start = 0
+    while start < len(lines):
+        end = _end_of_quote(lines, start)
+        attribution = _count_attribution_lines(kept) if end > start else 0
+        if end - start > 1 or attribution:
+            del kept[len(kept) - attribution :]
+            start = end
+        else:
+            kept.append(lines[start])
+            start += 1
+    return kept
+
+
+def _end_of_quote(lines: Sequence[str], start: int) -> int:
+    end = start
+    while end < len(lines) and lines[end].lstrip().startswith(">"):
+        end += 1
+    return end
+
+
+def _count_attribution_lines(kept: Sequence[str]) -> int:
+    """How many lines at the end of `kept` say who wrote what follows, blank ones included; programs wrap them."""
+    blank = 0
+    while blank < len(kept) and not kept[-1 - blank].strip():
+        blank += 1
+    for count in (1, 2, 3):
+        wrapped = kept[len(kept) - blank - count : len(kept) - blank]
+        if len(wrapped) == count and _is_attribution(" ".join(wrapped)):
+            return blank + count
+    return 0
+
+
+def _is_attribution(line: str) -> bool:
+    line = line.strip()
+    if len(line) > 2 * _HEADER_LENGTH or not line.endswith(":"):
+        return False
+    return _ATTRIBUTION.match(line) is not None or _headers().fullmatch(line) is not None
+
+
+def _find_thread(lines: Sequence[str]) -> int:
+    """The line at which a quoted mail begins; the number of lines where none does."""
+    clipped = _clip(lines)
+    for found in _headers().finditer("\n".join(clipped)):
+        start = "\n".join(clipped)[: found.start()].count("\n")
+        start += len(found[0]) - len(found[0].lstrip("\n"))
+        if _heads_a_thread(found[0].strip("\n")) and _says_anything(lines[:start]):
+            return _before_rule(lines, start)
+    for start in range(1, len(clipped)):
+        if _is_wrapped_attribution(clipped[start : start + 3]) and _says_anything(lines[:start]):
+            return start
+    return len(lines)
+
+
+def _is_wrapped_attribution(lines: Sequence[str]) -> bool:
+    if not _CLOCK.search(lines[0]):
+        return False
+    return any(_ATTRIBUTION.fullmatch(" ".join(lines[:count]).strip()) for count in (1, 2, 3))
+
+
+def _heads_a_thread(header: str) -> bool:
+    """Whether it is a program's: it says from whom in its first line and more below, or at what time."""
+    lines = header.split("\n")
+    if _FROM.match(lines[0]):
+        fields = sum(":" in line for line in lines)
+        # "Van: Amsterdam, Datum: 12 november" is a customer's journey.
+        return (fields > 1 and "@" in header) or (fields > 2 and _CLOCK.search(header) is not None)
+    is_attribution = header.endswith(":") and _CLOCK.search(header) is not None
+    return is_attribution or _RULE.fullmatch(lines[0].strip()) is not None
+
+
+def _before_rule(lines: Sequence[str], start: int) -> int:
+    """Where the thread begins with the rule above its header; nowhere if the rule says that it is passed on."""
+    above = start
+    while above > 0 and not lines[above - 1].strip():
+        above -= 1
+    if above == 0 or not _RULE.fullmatch(lines[above - 1].strip()):
+        return start
+    return len(lines) if is_forwarded(lines[above - 1]) else above - 1
+
+
+def _find_signature(lines: Sequence[str]) -> int:
+    """The line at which a signature begins; the number of lines where there is none."""
+    first = max(1, len(lines) - _SIGNATURE_LINES)
+    for start in range(first, len(lines)):
+        line = lines[start].strip()
+        closes = line == "--" or (_closings().fullmatch(line) and not any(map(_is_sentence, lines[start + 1 :])))
+        if closes and _says_anything(lines[:start]):
+            return start
+    return len(lines)
+
+
+def _is_sentence(line: str) -> bool:
+    words = line.split()
+    return "?" in line or len(words) > 8 or (len(words) > 3 and line.rstrip().endswith((".", "!", ",")))
+
+
+def _says_anything(lines: Sequence[str]) -> bool:
+    return any(character.isalnum() for line in lines for character in line)
+
+
+def _clip(lines: Sequence[str]) -> list[str]:
+    """As many lines as are searched, each as long as a header can be: the library's patterns are not linear."""
+    clipped, searched = [], 0
+    for line in lines:
+        if searched > _SEARCHED:
+            break
+        clipped.append(line[:_HEADER_LENGTH].replace("\xa0", " ").rstrip())
+        searched += len(clipped[-1]) + 1
+    return clipped
+
+
+def _join(lines: Sequence[str]) -> str:
+    return "\n".join(lines).strip()
+
+
+@lru_cache(maxsize=1)
+def _headers() -> "re.Pattern[str]":
+    from mailparser_reply.parser import EmailMessage
+
+    return EmailMessage(text="", languages=list(LANGUAGES)).HEADER_REGEX
+
+
+@lru_cache(maxsize=1)
+def _closings() -> "re.Pattern[str]":
+    from mailparser_reply.constants import MAIL_LANGUAGES
+
+    phrases = [phrase.rstrip(",") for code in LANGUAGES for phrase in MAIL_LANGUAGES[code].get("signatures", [])]
+    return re.compile(rf"(?:{'|'.join(phrases)})\s*[,.!]?", re.IGNORECASE)

@@ -1,0 +1,100 @@
+"""HTML and encoded files in what people wrote: out, the words in, a line a block.
+
+Only real markup counts: `<3` and `a < b` are words. Not here: whose mail quotes whose (`mail.py`).
+"""
+
+import re
+from collections.abc import Callable, Iterable
+
+# A known tag, with nothing in it but attributes: what a customer types between angle brackets is none.
+_MARKUP = re.compile(
+    r"""
+    <!doctype\s+html | <!--\[if\s
+    | </?(?:html|head|body|style|div|p|br|span|font|center|table|tbody|tr|td|ul|ol|li|blockquote|h[1-6]|hr|img|a|pre)
+      (?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s<>"']+))* \s*/?>
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_TAG = re.compile(r"<(/?)(?!(?:br|img|hr|meta|link|input|col)\b)[a-z]", re.IGNORECASE)
+# A parser of HTML 5 takes quadratic time in depth, and no mail program nests a hundredth of it.
+_MAX_DEPTH = 3_000
+
+_BLOCKS = (
+    "address,article,aside,blockquote,br,center,dd,div,dl,dt,fieldset,figure,footer,form,h1,h2,h3,h4,h5,h6,header,"
+    "hr,li,main,nav,ol,p,pre,section,table,tr,ul"
+)
+INVISIBLE = "head,style,script,title,template,[hidden],[style*='display:none'],[style*='display: none']"
+# What stands for a line's end, and for the ends of what is left out, while the words are still in one string.
+_BREAK, _LEFT_OUT, _END = "\x1e", "\x02", "\x03"
+_MARKS = str.maketrans(dict.fromkeys((_BREAK, _LEFT_OUT, _END), " "))
+
+_DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.=+-]+)*;base64,[A-Za-z0-9+/=\s]*")
+# An attachment as mail carries it, line by line, or in one line.
+_ENCODED = re.compile(r"(?:[A-Za-z0-9+/]{40,}\r?\n){7,}[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9+/]{400,}={0,2}")
+
+
+def has_markup(text: str) -> bool:
+    """Whether a program wrote the text as HTML, and it can be taken apart in reasonable time."""
+    return _MARKUP.search(text) is not None and _measure_depth(text) <= _MAX_DEPTH
+
+
+def extract_text(html: str, unwanted: str = INVISIBLE, spare: Callable[[str], bool] = lambda words: False) -> str:
+    """The visible words of HTML, a line a block.
+
+    What `unwanted`, CSS selectors, select is left out, unless `spare` says of its words that they belong here.
+    """
+    # Most texts are no HTML, and a run that sees none needs no parser.
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(html.translate(_MARKS))
+    # Marked and not taken out of the tree: an element may lie in another that is left out, too.
+    for node in tree.css(unwanted):
+        if not spare(node.text()):
+            node.insert_before(_LEFT_OUT)
+            node.insert_after(_END)
+    for node in tree.css(_BLOCKS):
+        node.insert_before(_BREAK)
+        node.insert_after(_BREAK)
+    for node in tree.css("td,th"):
+        node.insert_after(" ")
+    text = tree.body.text() if tree.body else ""
+    return _lay_out(_leave_out(text).split(_BREAK))
+
+
+def remove_encoded_files(text: str) -> str:
+    """The text without images and attachments in base64; unchanged where there are none."""
+    if "base64," in text:
+        text = _DATA_URI.sub("", text)
+    return _ENCODED.sub(_drop_encoded, text)
+
+
+def _leave_out(text: str) -> str:
+    kept, depth = [], 0
+    for part in re.split(f"([{_LEFT_OUT}{_END}])", text):
+        if part == _LEFT_OUT:
+            depth += 1
+        elif part == _END:
+            depth -= 1
+        elif depth == 0:
+            kept.append(part)
+    return "".join(kept)
+
+
+def _lay_out(lines: Iterable[str]) -> str:
+    collapsed = (" ".join(line.split()) for line in lines)
+    return "\n".join(line for line in collapsed if line)
+
+
+def _drop_encoded(found: "re.Match[str]") -> str:
+    # A long word, a row of a's and a number are no file: base64 has all three kinds of characters.
+    run = found[0]
+    mixed = re.search("[a-z]", run) and re.search("[A-Z]", run) and re.search("[0-9]", run)
+    return "" if mixed else run
+
+
+def _measure_depth(text: str) -> int:
+    depth = deepest = 0
+    for tag in _TAG.finditer(text):
+        depth = max(0, depth - 1) if tag[1] else depth + 1
+        deepest = max(deepest, depth)
+    return deepest

@@ -1,0 +1,50 @@
+"""The turns of an interaction as a person would read them: the one text that the model is told, that is measured and
+cut, and by whose words the language is detected. The payload keeps the original.
+
+Each step gives way where it would leave nothing to read, so no customer's words are lost to it; what no step concerns
+comes out byte for byte as it came.
+"""
+
+from cs_features.schemas import Interaction, Turn, says_something
+from cs_features.utterances.mail import (
+    QUOTED_ELEMENTS,
+    SIGNATURE_ELEMENTS,
+    is_forwarded,
+    remove_signature,
+    remove_thread,
+)
+from cs_features.utterances.markup import INVISIBLE, extract_text, has_markup, remove_encoded_files
+
+
+def read_turns(interaction: Interaction) -> list[Turn]:
+    """The turns that say something, without markup and files; of mails, without quoted threads and signatures too."""
+    is_mail = interaction.channel == "email"
+    return [_read_turn(turn, is_mail) for turn in interaction.utterances]
+
+
+def _read_turn(turn: Turn, is_mail: bool) -> Turn:
+    text = clean_text(turn.text, is_mail)
+    return turn if text is turn.text else turn.model_copy(update={"text": text})
+
+
+def clean_text(text: str, is_mail: bool) -> str:
+    """`text` itself where nothing is to be taken out of it."""
+    text = _prefer(remove_encoded_files(text), text)
+    if has_markup(text):
+        text = _read_markup(text, is_mail)
+    if is_mail:
+        text = _prefer(remove_thread(text), text)
+        text = _prefer(remove_signature(text), text)
+    return text
+
+
+def _read_markup(text: str, is_mail: bool) -> str:
+    whole = _prefer(extract_text(text), text)
+    if not is_mail:
+        return whole
+    own = extract_text(text, f"{INVISIBLE},{QUOTED_ELEMENTS},{SIGNATURE_ELEMENTS}", spare=is_forwarded)
+    return _prefer(own, whole)
+
+
+def _prefer(cleaned: str, original: str) -> str:
+    return cleaned if cleaned != original and says_something(cleaned) else original
