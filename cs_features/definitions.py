@@ -32,6 +32,7 @@ from cs_features.orchestration.resources import build_resources
 from cs_features.orchestration.sensors.alerts import alert_sensor
 from cs_features.orchestration.sensors.landing import landing_sensor
 from cs_features.orchestration.sensors.prompts import prompt_sensor
+from cs_features.orchestration.sensors.recheck import recheck_sensor
 from cs_features.services import build_services
 
 
@@ -62,8 +63,13 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             preview_prompt,
         ],
         schedules=[daily_inventory, weekly_drift],
-        # Without a topic there is nobody to tell.
-        sensors=[landing_sensor, prompt_sensor, *([alert_sensor] if resources["alerts"].topic_arn else [])],
+        sensors=[
+            landing_sensor,
+            prompt_sensor,
+            recheck_sensor,
+            # Without a topic there is nobody to tell.
+            *([alert_sensor] if resources["alerts"].topic_arn else []),
+        ],
         resources=resources,
         executor=dg.in_process_executor,
     )
