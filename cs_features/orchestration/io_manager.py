@@ -11,16 +11,22 @@ from cs_features.services import DataBucket
 
 
 class ParquetTables(dg.IOManager):
-    """Each asset's table, in the data bucket."""
+    """Each asset's table, in the data bucket.
+
+    What a run has written its later steps get as it was written: a dozen checks and assets would read it again. A
+    rerun of one step alone is another run, and reads.
+    """
 
     def __init__(self, data: DataBucket) -> None:
         self.data = data  # and no client yet: a code location loads without AWS
+        self._latest_run: tuple[str, dict[str, pl.DataFrame]] = "", {}
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
         partition = stored_partition_of(context)
         table = context.asset_key.path[-1]
         tables = self.data.tables()
         size = tables.write(table, partition, obj)
+        self._written_by(context.run_id)[tables.key(table, partition)] = obj
         context.add_output_metadata(
             {
                 "dagster/row_count": obj.height,
@@ -35,10 +41,18 @@ class ParquetTables(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
         partition = stored_partition_of(context)
         table = context.asset_key.path[-1]
-        frame = self.data.tables().read(table, partition)
+        tables = self.data.tables()
+        written = self._written_by(context.step_context.run_id).get(tables.key(table, partition))
+        frame = tables.read(table, partition) if written is None else written
         if frame is None:
             raise dg.Failure(
                 f"{table} has no {partition}: materialize it first, or run process_interactions for this partition",
                 allow_retries=False,
             )
         return frame
+
+    def _written_by(self, run_id: str) -> dict[str, pl.DataFrame]:
+        """The tables that a run has written so far, by key; those of the run before are let go."""
+        if self._latest_run[0] != run_id:
+            self._latest_run = run_id, {}
+        return self._latest_run[1]
