@@ -292,7 +292,7 @@ def test_the_publisher_by_itself_refuses_rows_that_break_the_schema(lab: Lab) ->
 
 def test_a_step_whose_input_was_never_made_says_what_to_materialize(lab: Lab) -> None:
     run = lab.process(only=["feature_store"])
-    assert "validated_features has no NL 2025-03-04: materialize it first" in run.errors
+    assert "raw_interactions has no NL 2025-03-04: materialize it first" in run.errors
 
 
 @pytest.mark.parametrize("changes", [{}, {"language": ...}], ids=["language stated", "language detected"])
