@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from botocore.exceptions import ClientError
 
 from cs_features.landing.zone import LandingZone
 from cs_features.monitoring.conservation import RunRecord, recall_run
@@ -12,6 +11,7 @@ from cs_features.partitions import Partition
 from cs_features.s3 import Bucket, Listing, StoredObject
 from cs_features_tests.support.documents import DAY
 from cs_features_tests.support.memory_s3 import MemoryS3
+from cs_features_tests.support.refusing_s3 import refuse_objects
 
 NL = Partition("NL", DAY)
 
@@ -25,19 +25,6 @@ class Folder:
         self.partition = partition
         self.listing: Listing | None = None
         self.rows: list[dict[str, Any]] = []
-        self.refused: set[str] = set()
-        plain = self.s3.get_object
-
-        def get_object(**request: Any) -> dict[str, Any]:
-            if request["Key"] in self.refused:
-                answer = {
-                    "Error": {"Code": "AccessDenied", "Message": "no"},
-                    "ResponseMetadata": {"HTTPStatusCode": 403},
-                }
-                raise ClientError(answer, "GetObject")
-            return plain(**request)
-
-        self.s3.get_object = get_object  # type: ignore[method-assign]
 
     def key(self, name: str) -> str:
         return f"interactions/{self.partition.folder}/{name}"
@@ -56,7 +43,7 @@ class Folder:
         del self.s3.objects[self.key(name)]
 
     def refuse(self, name: str) -> None:
-        self.refused.add(self.key(name))
+        refuse_objects(self.s3, self.key(name))
 
     def list_now(self) -> Listing:
         return self.zone.list_documents(self.partition)
@@ -69,16 +56,14 @@ class Folder:
         assert self.listing is not None
         self.rows = []
         for item in self.listing.objects:
-            found = self.zone.bucket.read(item.key)
-            if found is not None and item.name not in skipped:
+            found = None if item.name in skipped else self.zone.bucket.read(item.key)
+            if found is not None:
                 self.rows += [self._row(found[0], line) for line in found[1].decode().splitlines()]
 
     def read_for_the_run_but_reject(self, name: str) -> None:
         """One object is refused, and is a reject of its own."""
         assert self.listing is not None
-        refused, self.refused = self.refused, set()
         self.read_for_the_run(name)
-        self.refused = refused
         (item,) = [item for item in self.listing.objects if item.name == name]
         rejected = {"payload": "", "status": "rejected", "reason": "unreadable_object"}
         self.rows.append(self._row(item, "") | rejected)
