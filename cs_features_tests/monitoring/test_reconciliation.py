@@ -10,6 +10,8 @@ import pytest
 
 from cs_features.monitoring.findings import Differences, name_documents_finding, read_differences, write_differences
 from cs_features.monitoring.reconciliation import Sources, list_partitions, reconcile
+from cs_features.monitoring.serving import GroupState
+from cs_features.monitoring.settling import SETTLING_TIME
 from cs_features.orchestration.failures import passing_failure
 from cs_features.orchestration.jobs import daily_inventory
 from cs_features.orchestration.sensors.landing_decision import RETRY_AFTER
@@ -17,7 +19,7 @@ from cs_features.partitions import Partition
 from cs_features_tests.support.documents import document, gz, id_of, jsonl
 from cs_features_tests.support.failed_runs import fail_run
 from cs_features_tests.support.inventory import take_inventory
-from cs_features_tests.support.lab import Lab
+from cs_features_tests.support.lab import Lab, Run
 from cs_features_tests.support.landing_sensor import TODAY, YESTERDAY, key, partitions, tick
 
 COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
@@ -252,6 +254,112 @@ def test_a_repair_that_fails_is_asked_for_again_until_one_succeeds(lab: Lab, mon
     process_asked(lab, second)
     assert partitions(tick(lab, second.cursor)) == []
     assert take_inventory(lab).checks["reconciled"].passed
+
+
+# --- the last door ----------------------------------------------------------------------------
+
+TABLES = ["raw_interactions", "llm_extractions", "validated_features", "rejected_records"]
+
+
+def kinds(lab: Lab) -> dict[str, set[str]]:
+    return {key: set(found) for key, found in read_differences(lab.resources["data"].tables()).findings.items()}
+
+
+def number(run: Run, check: str, name: str) -> Any:
+    return run.checks[check].metadata[name].value
+
+
+def test_a_publication_that_never_happened_is_found_and_made_good(lab: Lab) -> None:
+    """Fault 9: the store was away for an hour and the run was given up. Every table was right, and 3 validated rows
+    were never online."""
+    lab.land("NL", TODAY, "a.jsonl", jsonl([landed_on(TODAY, n) for n in range(3)]))
+    asked = tick(lab)
+    assert lab.process(day=TODAY, only=TABLES).success
+    run = take_inventory(lab)
+    assert run.checks["reconciled"].passed
+    assert not run.checks["served"].passed
+    (row,) = run.checks["served"].metadata["differing"].value.records
+    assert (row.data["partition"], row.data["served"], row.data["unpublished"]) == (key("NL", TODAY), 0, 3)
+    assert kinds(lab) == {key("NL", TODAY): {"unpublished"}}
+
+    repair = tick(lab, asked.cursor)
+    assert partitions(repair) == [key("NL", TODAY)]
+    process_asked(lab, repair)
+    run = take_inventory(lab)
+    assert run.checks["served"].passed
+    assert [number(run, "served", f"records_{name}_online") for name in ("asked", "missing")] == [3, 0]
+    assert kinds(lab) == {}
+
+
+def test_a_record_that_somebody_took_out_is_found_and_the_run_that_is_asked_for_looks(lab: Lab) -> None:
+    """Fault 45: deleted in the console. The manifest said "15 unchanged", and nothing ever wrote it again."""
+    cursor = a_day_that_was_run(lab)
+    lab.runtime.delete_record(
+        FeatureGroupName=lab.settings.feature_group,
+        RecordIdentifierValueAsString=id_of(1),
+        EventTime=f"{TODAY + timedelta(days=1)}T00:00:00Z",
+    )
+    run = take_inventory(lab)
+    assert run.checks["reconciled"].passed
+    assert not run.checks["served"].passed
+    assert [number(run, "served", f"records_{name}_online") for name in ("asked", "missing")] == [3, 1]
+    assert kinds(lab) == {key("NL", TODAY): {"taken_out"}}
+    (request,) = tick(lab, cursor).run_requests
+    assert request.run_config["ops"]["feature_store"]["config"]["verify_online"]
+
+
+def test_an_offline_store_that_takes_no_records_is_told(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 10: half a write was taken for a whole: served online, and never trained on."""
+    blocked = GroupState("arn", "Blocked")
+    monkeypatch.setattr("cs_features.orchestration.checks.inventory.describe_group", lambda *_: blocked)
+    run = take_inventory(lab)
+    assert not run.checks["served"].passed
+    assert number(run, "served", "offline_store") == "Blocked"
+
+
+def test_a_feature_group_that_is_not_there_leaves_the_documents_known(lab: Lab) -> None:
+    a_day_that_was_run(lab)
+    run = take_inventory(lab.with_settings(feature_group="no-such-group"))
+    assert run.success, run.errors
+    assert run.checks["reconciled"].passed
+    assert not run.checks["served"].passed
+    assert number(run, "served", "partitions_unknown") == 1
+    assert kinds(lab) == {}
+
+
+# --- what is still moving ---------------------------------------------------------------------
+
+
+def test_a_live_feed_at_the_time_of_the_inventory_is_no_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 24: `reconciled` failed as an ERROR although the sensor only waited for quiet."""
+    monkeypatch.setattr("cs_features.orchestration.assets.inventory.SETTLING_TIME", SETTLING_TIME)
+    a_day_that_was_run(lab)
+    lab.land("NL", TODAY, "late.jsonl", jsonl([landed_on(TODAY, "late")]))
+    lab.land("BE", TODAY, "first.jsonl", jsonl([landed_on(TODAY, "first", "BE")]))
+    run = take_inventory(lab)
+    assert run.checks["reconciled"].passed
+    assert number(run, "reconciled", "partitions_settling") == 2
+    assert kinds(lab) == {}
+
+
+@pytest.mark.parametrize(
+    ("job", "passed"),
+    [
+        pytest.param("process_interactions", True, id="the flow"),
+        pytest.param("watch_drift", False, id="a week of the same name"),
+    ],
+)
+def test_a_partition_of_which_a_run_goes_on_is_left_to_that_run(lab: Lab, job: str, passed: bool) -> None:
+    """Fault 24: it had been asked for a minute before, and was called a difference. Fault 12: the week of a Monday has
+    the key of that day, and says nothing about it."""
+    a_day_that_was_run(lab)
+    lab.overwrite("validated_features", lambda it: it[1:], "NL", TODAY)
+    lab.instance.create_run_for_job(
+        lab.definitions.resolve_job_def(job),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={"dagster/partition": key("NL", TODAY)},
+    )
+    assert take_inventory(lab).checks["reconciled"].passed is passed
 
 
 # --- a folder that was deleted ----------------------------------------------------------------

@@ -1,15 +1,18 @@
-"""The inventory of open rejects, over all partitions."""
+"""The inventories of open rejects and of what lies outside, over all partitions."""
 
 from collections import Counter
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
+import dagster as dg
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.local.scripted import Script
 from cs_features.monitoring.open_rejects import count_open_rejects
+from cs_features.orchestration.checks.inventory import misfiled
+from cs_features.partitions import Partition
 from cs_features.schemas import Reason
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.inventory import take_inventory
@@ -122,3 +125,56 @@ def test_the_sums_are_those_of_the_partitions(given_tables: list[tuple[str, date
     for country, _, reason, _, _, oldest, newest in counted.iter_rows():
         days = [day for where, day, why in rows if (where, why.value) == (country, reason)]
         assert (oldest, newest) == (min(days), max(days))
+
+
+def test_a_table_that_cannot_be_read_does_not_hide_the_rejects_of_all_others(lab: Lab) -> None:
+    """One damaged table, and for a week nobody saw how many documents waited in five countries."""
+    lab.land("NL", DAY, "a.jsonl", jsonl([b"broken", b"torn"]))
+    assert lab.process().success
+    tables = lab.resources["data"].tables()
+    tables.bucket.put(tables.key("rejected_records", Partition("BE", DAY)), b"no table")
+    older = pl.DataFrame({"reason": ["of_a_newer_version", None], "payload": ["x", "y"]})
+    tables.write("rejected_records", Partition("FR", DAY), older)
+    run = take_inventory(lab)
+    assert run.success, run.errors
+    assert_told(run, open=4, redrivable=0, open_NL=2, open_FR=2)
+    assert run.metadata("open_rejects")["tables_unreadable"] == 1
+
+
+# --- what lies outside ------------------------------------------------------------------------
+
+
+def test_misfiled_objects_are_counted_told_by_folder_and_stop_nothing(lab: Lab) -> None:
+    """Fault 13: a feed wrote to `country=NL/2026-11-26/` for a week: no run had failed, and no check had an opinion."""
+    today = datetime.now(timezone.utc).date()
+    lab.land("NL", today, "a.jsonl", jsonl([said_on(today, 1)]))
+    bucket = lab.settings.landing_bucket
+    for key in (f"NL/date={today}/a.jsonl", f"country=NL/{today}/a.jsonl", f"country=NL/{today}/b.jsonl", "a.jsonl"):
+        lab.s3.put_object(Bucket=bucket, Key=f"interactions/{key}", Body=b"{}")
+    lab.land("NL", today + timedelta(days=2), "a.jsonl", b"{}")
+    lab.land("NL", "2024-12-31", "a.jsonl", b"{}")
+    run = take_inventory(lab)
+    assert run.success, run.errors
+    check = run.checks["misfiled"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert [check.metadata[name].value for name in ("objects", "limit", "folders")] == [6, 0, 5]
+    folders = {
+        record.data["folder"]: record.data["objects"] for record in check.metadata["first_folders"].value.records
+    }
+    assert folders[f"interactions/country=NL/{today}"] == 2
+    assert "a.jsonl" not in str(check.metadata)
+    assert run.metadata("misfiled_objects")["objects"] == 6
+
+
+def test_a_bucket_in_order_has_nothing_misfiled(lab: Lab) -> None:
+    """A check that is never green is not read."""
+    lab.land("NL", datetime.now(timezone.utc).date(), "a.jsonl", jsonl([said_on(DAY, 1)]))
+    lab.s3.put_object(Bucket=lab.settings.landing_bucket, Key="interactions/_SUCCESS", Body=b"done")
+    assert take_inventory(lab).checks["misfiled"].passed
+
+
+def test_at_most_twenty_folders_are_shown() -> None:
+    frame = pl.DataFrame({"folder": [f"f{n}" for n in range(50)], "objects": [1] * 50})
+    result = misfiled(misfiled_objects=frame)
+    assert len(result.metadata["first_folders"].value.records) == 20
+    assert result.metadata["objects"].value == 50
