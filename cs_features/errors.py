@@ -6,6 +6,7 @@
     │   ├── PromptError          files under prompts/, a line a problem
     │   ├── UnknownModelError    a model without a row in the table of capabilities
     │   └── UnknownPriceError    a model whose list price nobody knows
+    ├── SchemaMismatch           a table without the columns of this version
     ├── RequestError             what was asked for cannot be meant, or is not there
     ├── AwsRefusal               AWS did not do what was asked
     │   └── ObjectUnreadable     one object of a bucket; the others can be read
@@ -50,6 +51,10 @@ class UnknownPriceError(ConfigurationError):
 
 class RequestError(CsFeaturesError):
     """What was asked for cannot be meant, or there is nothing to do it with; the message says what can."""
+
+
+class SchemaMismatch(CsFeaturesError):
+    """A table as a whole does not fit its schema; no row is to blame. The message names columns and no value."""
 
 
 class AwsRefusal(CsFeaturesError):

@@ -1,8 +1,8 @@
 """What a document, an answer and a row must look like. Each rule is written once, here.
 
-`Interaction` is the landing document, `Extraction` the model's answer; its JSON schema is the
-tool's schema, and the pandera schema of `validated_features` is generated from it. The reasons
-for which a document is rejected are the `Reason` table. No I/O and no Dagster.
+`Interaction` is the landing document, `Extraction` the model's answer; its JSON schema is the tool's schema, and
+the pandera schema of `validated_features` is generated from it in `validation/tables.py`. The reasons for which a
+document is rejected are the `Reason` table. Not here: what a summary must be (`summary_rules.py`).
 """
 
 import unicodedata
@@ -11,8 +11,6 @@ from enum import Enum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import pandera.polars as pa
-import polars as pl
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -25,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from cs_features.summary_rules import SUMMARY_RULES, SummaryRule, broken_rule
+from cs_features.summary_rules import broken_rule
 from cs_features.timestamps import spell_out_timestamp
 
 Channel = Literal["chat", "email", "phone", "social", "review", "other"]
@@ -244,71 +242,8 @@ def extraction_model(topics: list[str], intents: list[str]) -> type[Extraction]:
 
 # --- the tables -------------------------------------------------------------------------------
 
-_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-
 # Beside the answer's fields in validated_features and in the feature group.
 CONTEXT_COLUMNS = ("event_time", "customer_id", "country", "language", "channel", "model_id", "prompt_version")
 FEATURE_COLUMNS = ("interaction_id", *ANSWER_FIELDS, *CONTEXT_COLUMNS)  # a record of the feature group
 # What only the table says: whether the model saw the whole text, and of which document the features are.
 VALIDATED_COLUMNS = (*FEATURE_COLUMNS, "truncated", "content_hash")
-
-
-def _column_of(rule: dict[str, Any]) -> pa.Column:
-    """A pandera column from one property of the answer's JSON schema."""
-    if rule["type"] == "number":
-        return pa.Column(pl.Float64, pa.Check.in_range(rule["minimum"], rule["maximum"]))
-    checks = []
-    if "enum" in rule:
-        checks.append(pa.Check.isin(rule["enum"]))
-    if "maxLength" in rule:
-        checks.append(pa.Check.str_length(rule.get("minLength", 0), rule["maxLength"]))
-    return pa.Column(pl.String, checks)
-
-
-def _check_of(rule: SummaryRule) -> pa.Check:
-    # The very function that judges the answer: polars' patterns are not Python's.
-    def kept(data: pa.PolarsData) -> pl.LazyFrame:
-        return data.lazyframe.select(pl.col(data.key).map_elements(rule.keeps, return_dtype=pl.Boolean))
-
-    return pa.Check(kept, name=rule.name)
-
-
-def features_schema(model: type[Extraction], country: str) -> pa.DataFrameSchema:
-    """Schema of `validated_features` for one country, a row an interaction."""
-    answer = {name: _column_of(rule) for name, rule in model.model_json_schema()["properties"].items()}
-    answer["summary"].checks += [_check_of(rule) for rule in SUMMARY_RULES]
-    return pa.DataFrameSchema(
-        {
-            "interaction_id": pa.Column(pl.String, pa.Check.str_matches(_UUID), unique=True),
-            **answer,
-            "event_time": pa.Column(pl.Datetime("us", "UTC")),
-            "customer_id": pa.Column(pl.String, nullable=True),
-            "country": pa.Column(pl.String, pa.Check.eq(country)),
-            "language": pa.Column(pl.String, pa.Check.str_matches(r"^[a-z]{2}$")),
-            "channel": pa.Column(pl.String, pa.Check.isin(list(Channel.__args__))),  # type: ignore[attr-defined]
-            "model_id": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
-            "prompt_version": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
-            # Null in tables of versions that did not write them.
-            "truncated": pa.Column(pl.Boolean, nullable=True),
-            "content_hash": pa.Column(pl.String, nullable=True),
-        },
-        strict=True,
-        ordered=True,
-    )
-
-
-rejected_schema = pa.DataFrameSchema(
-    {
-        "interaction_id": pa.Column(pl.String, nullable=True),
-        "source_uri": pa.Column(pl.String, pa.Check.str_startswith("s3://")),
-        "source_line": pa.Column(pl.Int64, pa.Check.ge(1)),
-        "stage": pa.Column(pl.String, pa.Check.isin(list(Stage.__args__))),  # type: ignore[attr-defined]
-        "reason": pa.Column(pl.String, pa.Check.isin([reason.value for reason in Reason])),
-        "detail": pa.Column(pl.String),
-        "redrivable": pa.Column(pl.Boolean),
-        "payload": pa.Column(pl.String),
-        "rejected_at": pa.Column(pl.Datetime("us", "UTC")),
-    },
-    strict=True,
-    ordered=True,
-)

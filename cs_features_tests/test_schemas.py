@@ -12,16 +12,9 @@ from pydantic import ValidationError
 
 from cs_features.extraction.prompts import load_prompts
 from cs_features.local.scripted import value_for
-from cs_features.schemas import (
-    ANSWER_FIELDS,
-    CONTEXT_COLUMNS,
-    FEATURE_COLUMNS,
-    VALIDATED_COLUMNS,
-    Reason,
-    Stage,
-    rejected_schema,
-)
+from cs_features.schemas import ANSWER_FIELDS, CONTEXT_COLUMNS, FEATURE_COLUMNS, VALIDATED_COLUMNS, Reason, Stage
 from cs_features.validation.gate import judge
+from cs_features.validation.tables import rejected_schema
 from cs_features_tests.support.features import SCHEMA, VALID, frame, row
 from cs_features_tests.support.lab import PROMPTS
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from cs_features.extraction.country_files import CountryFile, ModelCalibration, ScoreCalibration
 from cs_features.schemas import SCORES
-from cs_features.validation.calibration import DECIMALS, DISSATISFIED_TO, URGENT_FROM, Knots, apply
+from cs_features.validation.calibration import DECIMALS, DISSATISFIED_TO, URGENT_FROM, Knots, apply_knots
 
 FOLDS = 5
 MIN_ITEMS = 25
@@ -68,7 +68,9 @@ def fit_correction(score: str, answers: "np.ndarray", labels: "np.ndarray") -> F
             and float(unseen.std()) >= LEAST_SPREAD
             and _is_gain_beyond_chance(before - after)
         ),
-        calibration=ScoreCalibration(threshold=_find_threshold(score, apply(knots, answers), labels), knots=knots),
+        calibration=ScoreCalibration(
+            threshold=_find_threshold(score, apply_knots(knots, answers), labels), knots=knots
+        ),
     )
 
 
@@ -79,7 +81,7 @@ def _correct_unseen(answers: "np.ndarray", labels: "np.ndarray") -> "np.ndarray"
     for fold in range(FOLDS):
         seen = folds != fold
         if seen.any() and (~seen).any():
-            unseen[~seen] = apply(fit_isotonic_knots(answers[seen], labels[seen]), answers[~seen])
+            unseen[~seen] = apply_knots(fit_isotonic_knots(answers[seen], labels[seen]), answers[~seen])
     return unseen
 
 

@@ -21,7 +21,7 @@ from cs_features.quality.evaluation import build_answers_frame
 from cs_features.quality.golden import GoldenItem
 from cs_features.schemas import Interaction, Reason
 from cs_features.services import DataBucket, Model
-from cs_features.validation.calibration import corrected
+from cs_features.validation.calibration import correct_scores
 
 # What the model did say, and wrongly. Every other failure is no answer: it says nothing of the model's quality.
 WRONG_ANSWERS = frozenset({Reason.INVALID_ANSWER, Reason.ANSWER_CUT_OFF})
@@ -81,7 +81,8 @@ def ask_golden_items(
 def _correct_scores(frame: pl.DataFrame, prompts: Prompts, model_id: str) -> pl.DataFrame:
     parts = frame.partition_by("country", as_dict=True)
     corrected_parts = [
-        corrected(part, prompts.countries[str(country)].calibration.get(model_id)) for (country,), part in parts.items()
+        correct_scores(part, prompts.countries[str(country)].calibration.get(model_id))
+        for (country,), part in parts.items()
     ]
     return pl.concat([frame.clear(), *corrected_parts])
 

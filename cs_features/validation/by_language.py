@@ -3,7 +3,7 @@
 import polars as pl
 
 
-def by_language(
+def count_by_language(
     raw: pl.DataFrame,
     extractions: pl.DataFrame,
     validated: pl.DataFrame,

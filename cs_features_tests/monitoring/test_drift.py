@@ -22,7 +22,7 @@ from cs_features.monitoring.drift import (
     judge_drift,
     summarize_verdicts,
 )
-from cs_features.schemas import features_schema
+from cs_features.validation.tables import features_schema
 from cs_features_tests.support.customers import DAYS, FIRST, MONDAY, WEEK, customers, moved, usual
 from cs_features_tests.support.lab import PROMPTS
 

@@ -19,7 +19,7 @@ from cs_features.monitoring.conservation import Balance
 from cs_features.orchestration import checks
 from cs_features.partitions import Partition
 from cs_features.services import build_services
-from cs_features.validation.gate import split
+from cs_features.validation.gate import split_documents
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.lab import AwsAndModel, Lab, Run
 
@@ -51,8 +51,8 @@ def gate(day: Lab, monkeypatch: pytest.MonkeyPatch) -> Callable[[Tampering], Run
 
     def run(tampering: Tampering) -> Run:
         monkeypatch.setattr(
-            "cs_features.orchestration.assets.validated_features.split",
-            lambda *arguments: tampering(*split(*arguments)),
+            "cs_features.orchestration.assets.validated_features.split_documents",
+            lambda *arguments: tampering(*split_documents(*arguments)),
         )
         return day.process(only=GATE)
 

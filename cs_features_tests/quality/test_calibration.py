@@ -18,7 +18,13 @@ from cs_features.quality.calibration import (
     fit_isotonic_knots,
     replace_calibration,
 )
-from cs_features.validation.calibration import DISSATISFIED_TO, URGENT_FROM, apply, corrected, thresholds
+from cs_features.validation.calibration import (
+    DISSATISFIED_TO,
+    URGENT_FROM,
+    apply_knots,
+    choose_thresholds,
+    correct_scores,
+)
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.lab import PROMPTS, Lab
 
@@ -38,7 +44,7 @@ def squeezed(items: int = 60, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 def test_a_correction_never_turns_two_scores_around_and_stays_between_0_and_1(found: list[tuple[float, float]]) -> None:
     """The order of two customers is what a churn model learns from."""
     said, meant = (np.array(column) for column in zip(*found, strict=True))
-    grid = apply(fit_isotonic_knots(said, meant), np.linspace(0, 1, 101))
+    grid = apply_knots(fit_isotonic_knots(said, meant), np.linspace(0, 1, 101))
     assert (np.diff(grid) >= 0).all()
     assert grid.min() >= 0
     assert grid.max() <= 1
@@ -49,7 +55,7 @@ def test_a_correction_never_turns_two_scores_around_and_stays_between_0_and_1(fo
 def test_a_correction_keeps_the_mean_of_the_labels(found: list[tuple[float, float]]) -> None:
     """Pooled blocks stand at their labels' mean: a correction that shifts everything is none."""
     said, meant = (np.array(column) for column in zip(*found, strict=True))
-    assert apply(fit_isotonic_knots(said, meant), said).mean() == pytest.approx(meant.mean(), abs=0.01)
+    assert apply_knots(fit_isotonic_knots(said, meant), said).mean() == pytest.approx(meant.mean(), abs=0.01)
 
 
 def test_a_model_that_says_0_7_to_everything_but_ranks_well_is_corrected() -> None:
@@ -125,22 +131,22 @@ def test_the_threshold_is_where_the_labels_part() -> None:
     labels = np.array([0.1] * 30 + [0.7] * 30)
     answers = np.array([0.40] * 30 + [0.45] * 30)
     found = fit_correction("urgency_score", answers, labels)
-    called = apply(found.calibration.knots, answers) >= found.calibration.threshold
+    called = apply_knots(found.calibration.knots, answers) >= found.calibration.threshold
     assert (called == (labels >= URGENT_FROM)).all()
 
 
 def test_without_a_calibration_scores_stay_and_thresholds_are_those_of_the_instructions() -> None:
     frame = pl.DataFrame({"urgency_score": [0.1, None], "csat_indicator": [0.9, None]})
-    assert corrected(frame, None).equals(frame)
-    assert corrected(frame, ModelCalibration()).equals(frame)
-    assert thresholds(None) == (URGENT_FROM, DISSATISFIED_TO)
+    assert correct_scores(frame, None).equals(frame)
+    assert correct_scores(frame, ModelCalibration()).equals(frame)
+    assert choose_thresholds(None) == (URGENT_FROM, DISSATISFIED_TO)
 
 
 def test_only_the_score_that_has_knots_is_corrected_and_a_missing_answer_stays_missing() -> None:
     """A failed interaction with a score of its own would be published as an opinion."""
     how = ModelCalibration(urgency_score=ScoreCalibration(threshold=0.5, knots=((0.0, 0.2), (1.0, 0.4))))
     frame = pl.DataFrame({"urgency_score": [0.0, 0.5, None], "csat_indicator": [0.3, 0.3, None]})
-    assert corrected(frame, how).to_dict(as_series=False) == {
+    assert correct_scores(frame, how).to_dict(as_series=False) == {
         "urgency_score": [0.2, 0.3, None],
         "csat_indicator": [0.3, 0.3, None],
     }

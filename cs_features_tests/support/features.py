@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from cs_features.extraction.prompts import load_prompts
-from cs_features.schemas import features_schema
+from cs_features.validation.tables import features_schema
 from cs_features_tests.support.documents import id_of
 from cs_features_tests.support.lab import PROMPTS
 

@@ -1,23 +1,26 @@
 """The gate: `split` puts every document in exactly one table, and `judge` blames rows and only rows."""
 
+import traceback
 from datetime import datetime, timezone
 from typing import Any
 
-import pandera.errors
 import pandera.polars as pa
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cs_features.errors import SchemaMismatch
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA
 from cs_features.landing.documents import RAW_SCHEMA
-from cs_features.schemas import VALIDATED_COLUMNS, Reason, rejected_schema
-from cs_features.validation.gate import NO_ROW, OTHER_CONTENT, judge, split
+from cs_features.schemas import VALIDATED_COLUMNS, Reason
+from cs_features.validation.gate import NO_ROW, OTHER_CONTENT, judge, split_documents
+from cs_features.validation.tables import rejected_schema
 from cs_features_tests.support.documents import id_of
 from cs_features_tests.support.features import SCHEMA, VALID, frame, row
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
+SECRET = "write to jan@example.com"
 EXTRACTION_REASONS = [reason.value for reason in Reason if reason.stage == "extraction"]
 LANDING_REASONS = [reason.value for reason in Reason if reason.stage == "landing"]
 
@@ -28,6 +31,9 @@ BROKEN: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "summary is too long": ("summary", {}, {"summary": "x" * 201}),
     "summary is null": ("summary", {}, {"summary": None}),
     "summary carries a mail address": ("summary", {}, {"summary": "write to jan@example.com"}),
+    "summary carries the rest of a tool call": ("summary", {}, {"summary": "A customer asks.</parameter></invoke>"}),
+    "summary is in Dutch": ("summary", {}, {"summary": "Klant vraagt waar het pakket van vorige week blijft."}),
+    "summary hides a character": ("summary", {}, {"summary": "A customer asks.\u202e"}),
     "sentiment": ("sentiment", {}, {"sentiment": "angry"}),
     "topic": ("primary_topic", {}, {"primary_topic": "weather"}),
     "topic is an intent": ("primary_topic", {}, {"primary_topic": "check_status"}),
@@ -133,7 +139,7 @@ def test_every_document_leaves_by_exactly_one_door(fates: list[tuple[str, str]])
             extractions.append(extraction_row(number))
             good.add(id_of(number))
         raw.append(raw_row(number, **changes))
-    validated, rejected = split(raw_of(*raw), extractions_of(*reversed(extractions)), SCHEMA, NOW)
+    validated, rejected = split_documents(raw_of(*raw), extractions_of(*reversed(extractions)), SCHEMA, NOW)
     assert sorted(validated["interaction_id"]) == sorted(good)
     assert sorted(rejected.select("source_line", "reason").rows()) == sorted(reasons.items())
     assert not set(validated["interaction_id"]) & set(rejected["interaction_id"].drop_nulls())
@@ -145,7 +151,7 @@ def test_a_row_that_breaks_a_rule_is_rejected_and_its_neighbour_is_not(
     column: str, raw: dict[str, Any], answer: dict[str, Any]
 ) -> None:
     """A wrong value that looks right is worse than a missing one: each rule of the schema guards on its own."""
-    validated, rejected = split(
+    validated, rejected = split_documents(
         raw_of(raw_row(0), raw_row(1, **raw), raw_row(2)),
         extractions_of(extraction_row(0), extraction_row(1, **answer), extraction_row(2)),
         SCHEMA,
@@ -162,7 +168,7 @@ def test_a_row_that_breaks_a_rule_is_rejected_and_its_neighbour_is_not(
 
 def test_a_row_with_two_faults_is_rejected_once_and_names_both() -> None:
     """One row a fault would make two rejected records of one document."""
-    _, rejected = split(
+    _, rejected = split_documents(
         raw_of(raw_row(0)), extractions_of(extraction_row(0, sentiment="angry", urgency_score=7.0)), SCHEMA, NOW
     )
     (detail,) = rejected["detail"]
@@ -173,7 +179,7 @@ def test_a_row_with_two_faults_is_rejected_once_and_names_both() -> None:
 def test_an_id_that_is_no_uuid_or_stands_twice_does_not_become_a_feature() -> None:
     """Two records under one id overwrite each other online, and which one stays is chance."""
     twice = [raw_row(0), raw_row(0, source_line=9), raw_row(1, interaction_id="4711")]
-    validated, rejected = split(
+    validated, rejected = split_documents(
         raw_of(*twice), extractions_of(extraction_row(0), extraction_row(1, interaction_id="4711")), SCHEMA, NOW
     )
     assert validated.is_empty()
@@ -186,7 +192,7 @@ def test_features_of_an_old_text_are_never_those_of_a_corrected_document(extract
     """A correction landed, its extraction failed, and the steps after it were run by hand: what was said of the
     old text was published under the new one (fault 6). That nobody knows what a row was made from is no match."""
     extractions = extractions_of(extraction_row(0, content_hash=extracted_from), extraction_row(1))
-    validated, rejected = split(raw_of(raw_row(0), raw_row(1), raw_row(2)), extractions, SCHEMA, NOW)
+    validated, rejected = split_documents(raw_of(raw_row(0), raw_row(1), raw_row(2)), extractions, SCHEMA, NOW)
     assert validated["interaction_id"].to_list() == [id_of(1)]
     assert rejected.sort("source_line").select("stage", "reason", "detail", "redrivable").rows() == [
         ("extraction", "not_extracted", OTHER_CONTENT, True),
@@ -197,7 +203,7 @@ def test_features_of_an_old_text_are_never_those_of_a_corrected_document(extract
 def test_extractions_of_a_version_that_did_not_say_of_which_content_match_nothing() -> None:
     """After an update, tables of the day before were joined on the id alone."""
     extractions = extractions_of(extraction_row(0)).drop("content_hash")
-    validated, rejected = split(raw_of(raw_row(0)), extractions, SCHEMA, NOW)
+    validated, rejected = split_documents(raw_of(raw_row(0)), extractions, SCHEMA, NOW)
     assert validated.is_empty()
     assert rejected.select("reason", "detail").rows() == [("not_extracted", OTHER_CONTENT)]
 
@@ -205,21 +211,21 @@ def test_extractions_of_a_version_that_did_not_say_of_which_content_match_nothin
 def test_a_failure_of_an_old_text_is_not_that_of_a_corrected_document() -> None:
     """The correction was refused for the length of the text that it replaced."""
     extractions = extractions_of(failed(0, "input_too_long") | {"content_hash": "hash-of-an-old-text"})
-    _, rejected = split(raw_of(raw_row(0)), extractions, SCHEMA, NOW)
+    _, rejected = split_documents(raw_of(raw_row(0)), extractions, SCHEMA, NOW)
     assert rejected["reason"].to_list() == ["not_extracted"]
 
 
 def test_a_validated_row_says_of_which_content_it_is_and_whether_the_model_saw_all_of_it() -> None:
     """A training job could not leave out the interactions of which the model had read a third (fault 34)."""
     extractions = extractions_of(extraction_row(0, truncated=True), extraction_row(1))
-    validated, _ = split(raw_of(raw_row(0), raw_row(1)), extractions, SCHEMA, NOW)
+    validated, _ = split_documents(raw_of(raw_row(0), raw_row(1)), extractions, SCHEMA, NOW)
     assert validated.select("content_hash", "truncated").rows() == [("hash-0", True), ("hash-1", False)]
 
 
 def test_a_rejection_says_its_stage_and_whether_asking_again_can_help() -> None:
     """A redrive of everything asks again for documents that no model can mend."""
     raw = [raw_row(0, status="rejected", reason="malformed_json", detail=None), raw_row(1), raw_row(2)]
-    _, rejected = split(
+    _, rejected = split_documents(
         raw_of(*raw),
         extractions_of(failed(1, "service_failed", "after 8 attempts"), failed(2, None, None)),
         SCHEMA,
@@ -237,8 +243,8 @@ def test_a_rejection_says_its_stage_and_whether_asking_again_can_help() -> None:
 def test_an_empty_day_gives_two_empty_tables_of_the_right_types(with_extractions: bool) -> None:
     """A table without its types broke the reader of a month of days, one of which was Christmas."""
     extractions = extractions_of(extraction_row(0)) if with_extractions else extractions_of()
-    validated, rejected = split(raw_of(), extractions, SCHEMA, NOW)
-    full, some = split(
+    validated, rejected = split_documents(raw_of(), extractions, SCHEMA, NOW)
+    full, some = split_documents(
         raw_of(raw_row(0), raw_row(1)), extractions_of(extraction_row(0), failed(1, "model_refused")), SCHEMA, NOW
     )
     assert (validated.height, rejected.height, full.height, some.height) == (0, 0, 1, 1)
@@ -263,15 +269,52 @@ def test_the_verdict_does_not_show_what_points_at_a_person() -> None:
     assert verdict.failures["failure_case"].to_list() == ["(not shown)"]
 
 
+def test_a_verdict_shows_no_value_of_a_column_that_nobody_called_harmless() -> None:
+    """`customer_id` was dropped from a list of private columns, and a failure of it would have been shown."""
+    columns = {"customer_id": "c-1", "interaction_id": "jan@example.com", "tomorrow": "secret", "sentiment": "angry"}
+    refuse = pa.Check(lambda data: data.lazyframe.select(pl.col(data.key).is_null()))
+    schema = pa.DataFrameSchema({name: pa.Column(pl.String, refuse) for name in columns})
+    shown = judge(pl.DataFrame([columns]), schema).failures
+    assert dict(shown.select("column", "failure_case").iter_rows()) == {
+        **dict.fromkeys(columns, "(not shown)"),
+        "sentiment": "angry",
+    }
+
+
+@pytest.mark.parametrize(
+    ("raw", "extractions", "expected"),
+    [
+        (
+            raw_row(0, status="rejected", reason="reason_of_tomorrow", detail="why"),
+            [],
+            ("landing", "invalid_value", "reason_of_tomorrow, a reason of another version: why", False),
+        ),
+        (
+            raw_row(0),
+            [failed(0, "reason_of_tomorrow")],
+            ("extraction", "not_extracted", "reason_of_tomorrow, a reason of another version: why", True),
+        ),
+    ],
+    ids=["at landing", "of the extraction"],
+)
+def test_a_reason_of_another_version_is_kept_in_words(
+    raw: dict[str, Any], extractions: list[dict[str, Any]], expected: tuple[Any, ...]
+) -> None:
+    """After a step back to the version before, a partition could not run at all (fault 8)."""
+    _, rejected = split_documents(raw_of(raw), extractions_of(*extractions), SCHEMA, NOW)
+    assert rejected.select("stage", "reason", "detail", "redrivable").rows() == [expected]
+
+
 def test_a_check_that_crashes_is_an_error_and_no_verdict_on_the_rows() -> None:
     """A bug in a check rejected a whole country's day as invalid, and the alarm said "bad data"."""
 
     def crash(_: Any) -> bool:
-        raise ZeroDivisionError
+        raise ZeroDivisionError(SECRET)
 
     schema = pa.DataFrameSchema({"interaction_id": pa.Column(pl.String, pa.Check(crash))})
-    with pytest.raises(pandera.errors.SchemaErrors):
+    with pytest.raises(RuntimeError, match="crashed") as crashed:
         judge(pl.DataFrame({"interaction_id": ["a", "b"]}), schema)
+    assert SECRET not in "".join(traceback.format_exception(crashed.value))
 
 
 @pytest.mark.parametrize(
@@ -286,5 +329,6 @@ def test_a_check_that_crashes_is_an_error_and_no_verdict_on_the_rows() -> None:
 )
 def test_a_table_of_another_shape_is_an_error_and_no_verdict_on_the_rows(change: Any) -> None:
     """No row is to blame for a missing column; rejecting all of them would hide a broken deployment."""
-    with pytest.raises(pandera.errors.SchemaErrors):
-        judge(change(frame(row())), SCHEMA)
+    with pytest.raises(SchemaMismatch, match="materialize it again") as mismatch:
+        judge(change(frame(row(summary=SECRET))), SCHEMA)
+    assert SECRET not in "".join(traceback.format_exception(mismatch.value))

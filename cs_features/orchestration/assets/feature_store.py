@@ -13,8 +13,8 @@ from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landin
 from cs_features.publishing.feature_group import require_group
 from cs_features.publishing.publisher import publish
 from cs_features.quality.floor import read_known_quality
-from cs_features.schemas import features_schema
 from cs_features.validation.gate import judge
+from cs_features.validation.tables import features_schema
 
 
 class FeatureStoreConfig(dg.Config):

@@ -8,10 +8,10 @@ import polars as pl
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import Model
-from cs_features.schemas import features_schema
-from cs_features.validation.by_language import by_language
-from cs_features.validation.calibration import corrected, thresholds
-from cs_features.validation.gate import split
+from cs_features.validation.by_language import count_by_language
+from cs_features.validation.calibration import choose_thresholds, correct_answers
+from cs_features.validation.gate import split_documents
+from cs_features.validation.tables import features_schema
 
 
 @dg.multi_asset(
@@ -33,13 +33,11 @@ def validated_features(
 ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
     partition = partition_of(context)
     prompts = model.prompts()
+    answers = correct_answers(llm_extractions, prompts, partition.country)
     schema = features_schema(prompts.answer_model, partition.country)
+    validated, rejected = split_documents(raw_interactions, answers, schema, datetime.now(timezone.utc))
     calibration = prompts.countries[partition.country].calibration.get(model.model_id)
-    asked_versions = llm_extractions["prompt_version"].unique().to_list()
-    applied_versions = {asked: prompts.applied_version(partition.country, asked) for asked in asked_versions}
-    answers = corrected(llm_extractions, calibration).with_columns(pl.col("prompt_version").replace(applied_versions))
-    validated, rejected = split(raw_interactions, answers, schema, datetime.now(timezone.utc))
-    languages = by_language(raw_interactions, llm_extractions, validated, *thresholds(calibration))
+    languages = count_by_language(raw_interactions, llm_extractions, validated, *choose_thresholds(calibration))
     by_reason = rejected.group_by("stage", "reason", "redrivable").len("documents").sort("documents", descending=True)
     reasons = ", ".join(f"{reason} {count}" for reason, count in by_reason.select("reason", "documents").iter_rows())
     context.log.info(f"{partition}: {validated.height} validated, {rejected.height} rejected {reasons}")

@@ -10,8 +10,8 @@ from cs_features.orchestration.checks.registry import register_check
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import partition_of
 from cs_features.orchestration.resources import Model
-from cs_features.schemas import features_schema
 from cs_features.validation.gate import judge
+from cs_features.validation.tables import features_schema
 
 MAX_REJECTED_SHARE = 0.10
 

@@ -33,7 +33,7 @@ from cs_features.planning.preview.plan import (
 )
 from cs_features.schemas import ANSWER_FIELDS, Reason
 from cs_features.services import DataBucket, Model
-from cs_features.validation.calibration import corrected
+from cs_features.validation.calibration import correct_scores
 
 NOISE_PART = 4  # one in so many of the sample
 ENOUGH = 50  # a smaller sample is too small: intervals of +-13 points and more
@@ -246,5 +246,7 @@ def pairs_of(sample: pl.DataFrame, outcomes: Outcomes, before: Prompts, after: P
     both = [sample.join(answers, on="request_hash", suffix=CANDIDATE).clear()]
     for (country,), rows in sample.partition_by("country", as_dict=True).items():
         was, becomes = (prompts.countries[country].calibration.get(model_id) for prompts in (before, after))
-        both.append(corrected(rows, was).join(corrected(answers, becomes), on="request_hash", suffix=CANDIDATE))
+        both.append(
+            correct_scores(rows, was).join(correct_scores(answers, becomes), on="request_hash", suffix=CANDIDATE)
+        )
     return pl.concat(both).select(*STRATUM, *ANSWER_FIELDS, *(name + CANDIDATE for name in ANSWER_FIELDS))

@@ -1,0 +1,75 @@
+"""The pandera schemas of the gate's two tables.
+
+The rules of an answer come from `schemas.py` and `summary_rules.py`; how they are applied is `gate.py`'s.
+"""
+
+from typing import Any, get_args
+
+import pandera.polars as pa
+import polars as pl
+
+from cs_features.schemas import Channel, Extraction, Reason, Stage
+from cs_features.summary_rules import SUMMARY_RULES, SummaryRule
+
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+
+def _column_of(rule: dict[str, Any]) -> pa.Column:
+    """A pandera column from one property of the answer's JSON schema."""
+    if rule["type"] == "number":
+        return pa.Column(pl.Float64, pa.Check.in_range(rule["minimum"], rule["maximum"]))
+    checks = []
+    if "enum" in rule:
+        checks.append(pa.Check.isin(rule["enum"]))
+    if "maxLength" in rule:
+        checks.append(pa.Check.str_length(rule.get("minLength", 0), rule["maxLength"]))
+    return pa.Column(pl.String, checks)
+
+
+def _check_of(rule: SummaryRule) -> pa.Check:
+    # The very function that judges the answer: polars' patterns are not Python's.
+    def kept(data: pa.PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(pl.col(data.key).map_elements(rule.keeps, return_dtype=pl.Boolean))
+
+    return pa.Check(kept, name=rule.name)
+
+
+def features_schema(model: type[Extraction], country: str) -> pa.DataFrameSchema:
+    """Schema of `validated_features` for one country, a row an interaction."""
+    answer = {name: _column_of(rule) for name, rule in model.model_json_schema()["properties"].items()}
+    answer["summary"].checks += [_check_of(rule) for rule in SUMMARY_RULES]
+    return pa.DataFrameSchema(
+        {
+            "interaction_id": pa.Column(pl.String, pa.Check.str_matches(_UUID), unique=True),
+            **answer,
+            "event_time": pa.Column(pl.Datetime("us", "UTC")),
+            "customer_id": pa.Column(pl.String, nullable=True),
+            "country": pa.Column(pl.String, pa.Check.eq(country)),
+            "language": pa.Column(pl.String, pa.Check.str_matches(r"^[a-z]{2}$")),
+            "channel": pa.Column(pl.String, pa.Check.isin(list(get_args(Channel)))),
+            "model_id": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
+            "prompt_version": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
+            # Null in tables of versions that did not write them.
+            "truncated": pa.Column(pl.Boolean, nullable=True),
+            "content_hash": pa.Column(pl.String, nullable=True),
+        },
+        strict=True,
+        ordered=True,
+    )
+
+
+rejected_schema = pa.DataFrameSchema(
+    {
+        "interaction_id": pa.Column(pl.String, nullable=True),
+        "source_uri": pa.Column(pl.String, pa.Check.str_startswith("s3://")),
+        "source_line": pa.Column(pl.Int64, pa.Check.ge(1)),
+        "stage": pa.Column(pl.String, pa.Check.isin(list(get_args(Stage)))),
+        "reason": pa.Column(pl.String, pa.Check.isin([reason.value for reason in Reason])),
+        "detail": pa.Column(pl.String),
+        "redrivable": pa.Column(pl.Boolean),
+        "payload": pa.Column(pl.String),
+        "rejected_at": pa.Column(pl.Datetime("us", "UTC")),
+    },
+    strict=True,
+    ordered=True,
+)
