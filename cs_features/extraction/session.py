@@ -105,6 +105,7 @@ def extract(
         for outcome in fan_out(missing, ask, concurrency):
             session.outcomes[outcome.request_hash] = outcome
             progress(session)
+        extractor.refusals.check()  # the last calls were refused, and no call came after them to notice
     finally:
         extractor.budget.save()
     return session

@@ -1,8 +1,9 @@
 """A stand-in for Bedrock Runtime's Converse on loopback: what it refuses, how it throttles, how it answers.
 
 Belongs here: the Converse protocol (refusals, quota, errors, counters) as real boto3 speaks it; its shapes are
-in `converse.py`. Does not belong here: where an answer comes from. That is an `Answerer`: `engines.py` asks a
-language model, `scripted.py` makes answers up for tests and benchmarks.
+in `converse.py`, what makes a valid conversation in `conversation.py`. Does not belong here: where an answer comes
+from. That is an `Answerer`: `engines.py` asks a language model, `scripted.py` makes answers up for tests and
+benchmarks.
 
 It speaks the part of Converse that this project uses: text and cache points in, one forced tool or plain
 text out. A field outside that part is refused and never ignored. Signatures are not checked, and the texts
@@ -15,7 +16,6 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from itertools import pairwise
 from traceback import format_tb
 from typing import Any
 
@@ -26,11 +26,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from cs_features.extraction.models import CAPABILITIES, ModelCapabilities
+from cs_features.local.conversation import find_fault
 from cs_features.local.converse import Answerer, ConverseRequest, Fault, Refusal, Reply, Throttle
 
 logger = logging.getLogger(__name__)
 
-MAX_CACHE_POINTS = 4
 MODEL_MAX_TOKENS = 64_000  # what Bedrock reserves when a request names no maxTokens
 
 
@@ -54,28 +54,18 @@ def read_request(model_id: str, body: bytes) -> ConverseRequest:
 
 def refusal(request: ConverseRequest, capabilities: ModelCapabilities | None) -> Refusal | None:
     """Why Bedrock would refuse `request`, or None. `capabilities` is None for an unknown model."""
+    if capabilities is None and f"eu.{request.model_id}" in CAPABILITIES:
+        return Refusal(
+            f"Invocation of model ID {request.model_id} with on-demand throughput isn\u2019t supported. Retry your "
+            "request with the ID or ARN of an inference profile that contains this model."
+        )
     if capabilities is None:
         return Refusal("The provided model identifier is invalid.")
-    roles = [message.role for message in request.messages]
-    if not roles or roles[0] != "user":
-        return Refusal("A conversation must start with a user message.")
-    if roles[-1] == "assistant":
-        return Refusal("This model does not support assistant message prefill; end with a user message.")
-    if any(one == other for one, other in pairwise(roles)):
-        return Refusal("A conversation must alternate between user and assistant roles.")
-    if any(text is not None and not text.strip() for text in request.prompt):
-        return Refusal("The text field in a content block is blank.")
-
-    cache_points = request.prompt.count(None)
-    if cache_points and not capabilities.cache_points:
+    if fault := find_fault(request):
+        return Refusal(fault)
+    if request.prompt.count(None) and not capabilities.cache_points:
         message = "You invoked an unsupported model or your request did not allow prompt caching."
         return Refusal(message, 403, "AccessDeniedException")
-    if cache_points > MAX_CACHE_POINTS:
-        return Refusal(f"A maximum of {MAX_CACHE_POINTS} cache points may be provided. Found {cache_points}.")
-
-    config = request.tool_config
-    if config and (config.tool_choice.tool or config.tool_choice.any is not None) and not request.forced_tool:
-        return Refusal("The tool choice names a tool that is not in toolConfig.tools.")
 
     inference, extra = request.inference_config, request.additional_model_request_fields
     if capabilities.temperature is None and (
@@ -85,6 +75,8 @@ def refusal(request: ConverseRequest, capabilities: ModelCapabilities | None) ->
         or extra.keys() & {"top_k", "temperature", "top_p"}
     ):
         return Refusal("temperature, top_p and top_k are not supported by this model.")
+    if (inference.max_tokens or 0) > MODEL_MAX_TOKENS:
+        return Refusal(f"max_tokens: {inference.max_tokens} > {MODEL_MAX_TOKENS}, which is the maximum allowed number.")
     if request.estimated_tokens > capabilities.context_tokens:
         return Refusal("Input is too long for requested model.")
     return None

@@ -7,7 +7,7 @@ refused, throttled or counted (`bedrock.py`), and where an answer comes from (`e
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -45,19 +45,25 @@ class _CachePoint(_Wire):
     ttl: Literal["5m", "1h"] | None = None
 
 
+_ToolUseId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.:-]{1,64}$")]
+_ToolName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
 class _ToolUse(_Wire):
-    tool_use_id: str
-    name: str
-    input: Any = None
+    tool_use_id: _ToolUseId
+    name: _ToolName
+    input: Any
 
 
 class _ToolResult(_Wire):
-    tool_use_id: str
-    content: list[dict[Literal["text"], str]] = []
+    tool_use_id: _ToolUseId
+    content: list[dict[Literal["text"], str]]
     status: Literal["success", "error"] | None = None
 
 
-class _Block(_Wire):
+class Block(_Wire):
+    """A union: Bedrock refuses a block with more or fewer members than one."""
+
     text: str | None = None
     cache_point: _CachePoint | None = None
     tool_use: _ToolUse | None = None
@@ -73,13 +79,15 @@ class _Block(_Wire):
         return self.text
 
 
-class _Message(_Wire):
+class Message(_Wire):
+    """One turn of the conversation."""
+
     role: Literal["user", "assistant"]
-    content: list[_Block] = Field(min_length=1)
+    content: list[Block] = Field(min_length=1)
 
 
 class _ToolSpec(_Wire):
-    name: str
+    name: _ToolName
     description: str | None = None
     input_schema: dict[Literal["json"], dict[str, Any]] = Field(min_length=1)
     strict: bool = False
@@ -116,8 +124,8 @@ class ConverseRequest(_Wire):
     """The body of one Converse call, with the model id from its address."""
 
     model_id: str
-    messages: list[_Message] = []
-    system: list[_Block] = []
+    messages: list[Message] = []
+    system: list[Block] = []
     tool_config: _ToolConfig | None = None
     inference_config: _InferenceConfig = _InferenceConfig()
     additional_model_request_fields: dict[str, Any] = {}

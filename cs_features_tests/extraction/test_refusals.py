@@ -1,0 +1,203 @@
+"""A fault of the account is no fault of the rows: refusals that no interaction explains stop the run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cs_features.errors import Outage, RequestRefused, RunStopper
+from cs_features.extraction.brakes import (
+    MAX_REFUSED_SHARE,
+    MIN_REFUSED,
+    REFUSED_IN_A_ROW,
+    RefusalBrake,
+    are_own_faults,
+)
+from cs_features.extraction.engine import Outcome
+from cs_features.extraction.session import Session, extract
+from cs_features.local import converse as wire
+from cs_features.schemas import Reason
+from cs_features_tests.support.desk import DOWN, REFUSED, Desk, extractor_in, key_of, reply, requests_of, serving
+from cs_features_tests.support.ledgers import answered, failed, objects_of, opened
+
+NOT_ALLOWED = wire.Fault(400, "ValidationException", "Operation not allowed")
+UNHEARD_OF = wire.Fault(400, "ValidationException", "This account is under review, see our terms.")
+SECRET = "Jan de Vries"
+
+
+def ask_all(bucket: str, folder: Path, *numbers: int | str, concurrency: int = 4, **changes: Any) -> Session:
+    """A run over so many requests, as the asset makes it."""
+    with opened(bucket, folder / "journals") as ledger:
+        extractor = extractor_in(folder, **changes)
+        return extract(requests_of(*numbers), ledger, extractor, concurrency, lambda session: None)
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+def test_an_account_that_may_not_call_stops_the_run_at_once_and_leaves_nothing_in_the_ledger(
+    bucket: str, tmp_path: Path
+) -> None:
+    """60 of 60 records were deleted in green, and after the mend a rerun made 0 calls (fault 1)."""
+    desk = Desk(otherwise=NOT_ALLOWED)
+    with serving(desk), pytest.raises(RunStopper, match="AWS Support"):
+        ask_all(bucket, tmp_path, *range(60))
+    assert len(desk.asked) == 1
+    assert objects_of(bucket) == []
+    with serving():
+        session = ask_all(bucket, tmp_path, *range(60))
+    assert session.calls == 60
+    assert session.failed == 0
+
+
+@pytest.mark.parametrize("concurrency", [1, 32])
+def test_refusals_that_we_have_no_words_for_stop_the_run_within_five_calls_in_awss_words(
+    bucket: str, tmp_path: Path, concurrency: int
+) -> None:
+    """AWS says 400 to a restricted account in words that nobody has listed: each was one row's own fault."""
+    desk = Desk(otherwise=UNHEARD_OF)
+    with serving(desk), pytest.raises(RunStopper, match="This account is under review, see our terms") as caught:
+        ask_all(bucket, tmp_path, *range(60), concurrency=concurrency)
+    assert len(desk.asked) == REFUSED_IN_A_ROW == 5
+    assert "Check the account" in str(caught.value)
+    assert objects_of(bucket) == []
+
+
+def test_words_that_differ_from_interaction_to_interaction_are_not_repeated(bucket: str, tmp_path: Path) -> None:
+    """They may quote the customers; words that AWS says of five interactions alike quote none of them. Five are all
+    that there are: the run is stopped although no sixth call comes to notice it."""
+    faults = {
+        f"pakket {number} ": [wire.Fault(400, "ValidationException", f"{SECRET} {number} is not allowed here.")]
+        for number in range(5)
+    }
+    with serving(Desk(faults)), pytest.raises(RunStopper) as caught:
+        ask_all(bucket, tmp_path, *range(5))
+    assert SECRET not in str(caught.value) + repr(caught.value)
+
+
+def test_words_that_are_alike_are_quoted_without_what_they_quote(bucket: str, tmp_path: Path) -> None:
+    """Five interactions of one customer."""
+    fault = wire.Fault(400, "ValidationException", f"Value '{SECRET}' at 'messages' is not allowed here.")
+    with serving(Desk(otherwise=fault)), pytest.raises(RunStopper, match="is not allowed here") as caught:
+        ask_all(bucket, tmp_path, *range(9))
+    assert SECRET not in str(caught.value) + repr(caught.value)
+
+
+def test_an_account_that_is_restricted_in_the_middle_of_a_run_stops_it_too(bucket: str, tmp_path: Path) -> None:
+    """The first calls prove nothing about the last ones: 2,000 rows behind them were rejected one by one."""
+    desk = Desk()
+
+    def restrict() -> None:
+        if len(desk.asked) >= 20:
+            desk.otherwise = UNHEARD_OF
+
+    desk.otherwise = restrict
+    with serving(desk), pytest.raises(RunStopper):
+        ask_all(bucket, tmp_path, *range(200), concurrency=4)
+    assert len(desk.asked) <= 20 + REFUSED_IN_A_ROW + 2 * 4
+    kept = opened(bucket, tmp_path).read()
+    assert all(outcome.answered for outcome in kept.values())
+    assert len(kept) >= 20
+
+
+def test_one_poison_row_is_a_reject_of_its_own_and_is_asked_once(bucket: str, tmp_path: Path) -> None:
+    """The other way round: a brake that trips at one bad interaction holds up a day for it."""
+    numbers = [*range(30), "poison"]
+    with serving(Desk({"poison": [REFUSED]})):
+        session = ask_all(bucket, tmp_path, *numbers)
+    assert session.outcomes[key_of("poison")].error is Reason.REQUEST_REFUSED
+    assert session.failed == 1
+    desk = Desk()
+    with serving(desk):
+        assert ask_all(bucket, tmp_path, *numbers).outcomes[key_of("poison")].error is Reason.REQUEST_REFUSED
+    assert desk.asked == []
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_a_few_rows_that_are_all_refused_are_rejects_that_the_next_run_asks_again(
+    bucket: str, tmp_path: Path, rows: int
+) -> None:
+    """Nobody can tell a poison row from a refused account where nothing else is asked: neither is believed."""
+    with serving(Desk(otherwise=UNHEARD_OF)):
+        assert ask_all(bucket, tmp_path, *range(rows)).failed == rows
+    assert objects_of(bucket) == []
+    with serving():
+        assert ask_all(bucket, tmp_path, *range(rows)).failed == 0
+
+
+def test_a_repair_that_is_refused_is_no_refusal_of_the_account(tmp_path: Path) -> None:
+    """Each of them came after an answer."""
+    wrong = reply({"summary": ""})
+    desk = Desk({f"pakket {number} ": [wrong, REFUSED, reply()] for number in range(9)})
+    with serving(desk):
+        extractor = extractor_in(tmp_path)
+        for number in range(9):
+            key, request = key_of(number), requests_of(number)[key_of(number)]
+            assert extractor.ask(key, request).answered
+
+
+# --- the brake --------------------------------------------------------------------------------
+
+events = st.lists(st.booleans(), max_size=200)
+
+
+@given(events)
+def test_the_brake_trips_after_five_in_a_row_or_at_a_quarter_of_many(answers: list[bool]) -> None:
+    """One answer is proof that the account is served; one in four refused is no property of interactions."""
+    brake, refused, in_a_row = RefusalBrake(), 0, 0
+    for number, answer in enumerate(answers, start=1):
+        if answer:
+            brake.answered()
+            in_a_row = 0
+        else:
+            brake.refused(RequestRefused("ValidationException"))
+            refused, in_a_row = refused + 1, in_a_row + 1
+        tripped = in_a_row >= REFUSED_IN_A_ROW or (refused >= MIN_REFUSED and refused > MAX_REFUSED_SHARE * number)
+        if tripped:
+            with pytest.raises(RunStopper):
+                brake.check()
+        else:
+            brake.check()
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_refusals_are_believed_where_answers_are_beside_them_and_they_are_few(refused: int, answers: int) -> None:
+    """What is believed is kept and not asked again until somebody redrives it."""
+    believed = are_own_faults(refused, answers)
+    assert believed <= (answers > 0)
+    if answers:
+        assert believed == (refused <= 4 or refused / (refused + answers) <= 0.1)
+
+
+# --- what the service fails -------------------------------------------------------------------
+
+
+def test_a_run_whose_every_call_the_service_failed_is_an_outage_however_few_they_were(
+    bucket: str, tmp_path: Path
+) -> None:
+    """503 for 81 s on a partition of two: both records were deleted, in green (fault 2)."""
+    with serving(Desk(otherwise=DOWN)):
+        session = ask_all(bucket, tmp_path, 1, 2)
+    with pytest.raises(Outage, match="2 of 2 calls"):
+        session.check_service()
+
+
+@pytest.mark.parametrize(("down", "asked", "outage"), [(1, 2, False), (4, 50, False), (5, 200, False), (5, 50, True)])
+def test_single_calls_that_the_service_failed_are_rejects(down: int, asked: int, outage: bool) -> None:
+    """One row that the model cannot get through must not hold up the others."""
+    outcomes = [failed(number, Reason.SERVICE_FAILED) for number in range(down)]
+    outcomes += [answered(number) for number in range(down, asked)]
+    by_key: dict[str, Outcome] = {outcome.request_hash: outcome for outcome in outcomes}
+    session = Session(by_key, by_key)
+    if outage:
+        with pytest.raises(Outage):
+            session.check_service()
+    else:
+        session.check_service()
+
+
+def test_a_run_that_asked_nothing_is_no_outage() -> None:
+    """Zero of zero."""
+    Session().check_service()
