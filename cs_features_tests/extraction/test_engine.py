@@ -6,6 +6,7 @@ Real boto3 against a dictated endpoint; nobody waits, because the clock belongs 
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cs_features.errors import RunStopper, Unavailable
+from cs_features.errors import RequestRefused, RunStopper, Unavailable
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import OUTAGE_FAILURES, OUTAGE_SECONDS, Breaker, Budget
 from cs_features.extraction.engine import (
@@ -32,6 +33,7 @@ from cs_features.extraction.engine import (
     fan_out,
 )
 from cs_features.extraction.pricing import TokenUsage
+from cs_features.extraction.prompts import TOOL_NAME
 from cs_features.local import converse as wire
 from cs_features.local.scripted import MALFORMED_KINDS, Script, ScriptedAnswerer
 from cs_features.schemas import Reason
@@ -218,6 +220,70 @@ def test_a_model_that_misses_every_time_is_an_invalid_answer_that_is_kept_for_th
     assert outcome.cost_usd == pytest.approx(MAX_ASKED * PRICE(ONE_CALL))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [json.dumps(GOOD), [GOOD], "", 17, {"urgency_score": float("nan")}, {"summary": "\ud83d"}],
+    ids=["JSON in a string", "list", "empty string", "number", "NaN", "half an emoji"],
+)
+def test_an_answer_that_bedrock_would_not_take_back_is_asked_for_afresh(tmp_path: Path, wrong: Any) -> None:
+    """The repair replayed it, Bedrock answered 400, and the row was refused for good (fault 28)."""
+    calls: list[dict[str, Any]] = []
+
+    def call(request: dict[str, Any]) -> Reply:
+        calls.append(request)
+        tool_input = wrong if len(calls) == 1 else GOOD
+        return Reply({"toolUseId": "t", "name": TOOL_NAME, "input": tool_input}, "tool_use", ONE_CALL, 1)
+
+    outcome = ask(tmp_path, call=call)
+    assert outcome.answer == GOOD
+    assert calls == [request_of("x"), request_of("x")]
+
+
+@pytest.mark.parametrize(
+    "use", [{"toolUseId": "not an id"}, {"toolUseId": ""}, {"toolUseId": "x" * 65}, {"name": "another_tool"}]
+)
+def test_a_tool_use_that_cannot_be_named_again_is_asked_for_afresh(tmp_path: Path, use: dict[str, str]) -> None:
+    """Converse takes back the id of a tool use only as it would give it, and the tools of the request only."""
+    first = {"toolUseId": "t", "name": TOOL_NAME, "input": WRONG, **use}
+    uses = [first, {"toolUseId": "t", "name": TOOL_NAME, "input": GOOD}]
+    asked: list[dict[str, Any]] = []
+
+    def call(request: dict[str, Any]) -> Reply:
+        asked.append(request)
+        return Reply(uses.pop(0), "tool_use", ONE_CALL, 1)
+
+    assert ask(tmp_path, call=call).answered
+    assert [len(request["messages"]) for request in asked] == [1, 1]
+
+
+def test_a_repair_sends_back_what_converse_knows_of_a_tool_use_and_nothing_else(tmp_path: Path) -> None:
+    """A newer Bedrock's members of a tool use, sent back to it, are members that it may refuse in a request."""
+    uses = [
+        {"toolUseId": "t", "name": TOOL_NAME, "input": WRONG, "type": "server_tool_use", "of_tomorrow": 1},
+        {"toolUseId": "t", "name": TOOL_NAME, "input": GOOD},
+    ]
+    asked: list[dict[str, Any]] = []
+
+    def call(request: dict[str, Any]) -> Reply:
+        asked.append(request)
+        return Reply(uses.pop(0), "tool_use", ONE_CALL, 1)
+
+    assert ask(tmp_path, call=call).answered
+    assert asked[1]["messages"][1]["content"] == [
+        {"toolUse": {"toolUseId": "t", "name": TOOL_NAME, "input": WRONG}},
+    ]
+
+
+@pytest.mark.parametrize("stop_reason", ["malformed_tool_use", "malformed_model_output"])
+def test_output_that_bedrock_calls_malformed_is_asked_for_afresh(tmp_path: Path, stop_reason: str) -> None:
+    """It was 'the model refused', once and for all, though the next answer is mostly well-formed."""
+    desk = Desk({"x": [reply(stop_reason=stop_reason)]})
+    with serving(desk):
+        outcome = ask(tmp_path)
+    assert outcome.answer == GOOD
+    assert [len(request.messages) for request in desk.asked] == [1, 1]
+
+
 def test_an_answer_in_prose_is_asked_for_afresh_because_there_is_nothing_to_repair(tmp_path: Path) -> None:
     """A toolResult without a toolUse before it is a 400."""
     desk = Desk({"x": [reply(None, stop_reason="end_turn", text="The customer is unhappy.")]})
@@ -289,12 +355,27 @@ def test_a_summary_with_personal_data_is_repaired_and_the_complaint_does_not_rep
     [
         (reply(None, stop_reason="refusal"), Reason.MODEL_REFUSED),
         (reply(None, stop_reason="content_filtered"), Reason.MODEL_REFUSED),
+        (reply(stop_reason="content_filtered"), Reason.MODEL_REFUSED),
+        (reply(stop_reason="guardrail_intervened"), Reason.MODEL_REFUSED),
+        (reply(stop_reason="a_reason_of_tomorrow"), Reason.MODEL_REFUSED),
+        (reply(stop_reason="model_context_window_exceeded"), Reason.INPUT_TOO_LONG),
         (reply(None, stop_reason="guardrail_intervened", text="Sorry."), Reason.MODEL_REFUSED),
         (reply({"summary": "The customer"}, stop_reason="max_tokens"), Reason.ANSWER_CUT_OFF),
         (reply(None, stop_reason="max_tokens", text="The customer"), Reason.ANSWER_CUT_OFF),
         (reply({**GOOD, "summary": "x" * 5_000_000}), Reason.INVALID_ANSWER),
     ],
-    ids=["refusal", "filtered", "guardrail", "cut in the tool", "cut in prose", "5 MB"],
+    ids=[
+        "refusal",
+        "filtered",
+        "filtered with an answer",
+        "guardrail with an answer",
+        "of tomorrow",
+        "too long",
+        "guardrail",
+        "cut in the tool",
+        "cut in prose",
+        "5 MB",
+    ],
 )
 def test_an_answer_that_is_none_is_a_typed_failure_with_its_bill_and_without_a_second_call(
     tmp_path: Path, answer: wire.Reply, reason: Reason
@@ -456,8 +537,9 @@ def test_no_more_calls_are_in_flight_than_allowed_and_as_many_as_allowed(tmp_pat
     assert desk.most_running == 5
 
 
-def test_a_fatal_error_starts_no_new_call_and_yields_those_in_flight() -> None:
-    """What is in flight is paid for: an error that threw it away was paid for twice."""
+def test_a_fatal_error_starts_no_new_call_and_yields_those_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in flight is paid for: an error that threw it away was paid for twice. Outcomes without usage were all
+    consumed by the warm-up, so that nothing of this was ever seen."""
     release, asked, lock = threading.Event(), [], threading.Lock()
 
     def ask_one(key: str, _: dict[str, Any]) -> Outcome:
@@ -468,11 +550,27 @@ def test_a_fatal_error_starts_no_new_call_and_yields_those_in_flight() -> None:
             raise RunStopper("the quota of the day is spent")
         if key in ("2", "3", "4"):
             release.wait(20)
-        return Outcome(key, answer={})
+        return Outcome(key, answer={}, usage=ONE_CALL)
 
     todo: list[tuple[str, dict[str, Any]]] = [(key, {}) for key in ("1", "2", "3", "4", "fatal", "6", "7", "8", "9")]
-    threading.Timer(0.2, release.set).start()
+    futures: list[Future[Outcome]] = []
+
+    def submit(pool: ThreadPoolExecutor, *work: Any) -> Future[Outcome]:
+        future = whole_submit(pool, *work)
+        futures.append(future)
+        if work[1] == "fatal":
+            future.add_done_callback = lambda callback: _add_both(future, callback)  # type: ignore[method-assign]
+        return future
+
+    def _add_both(future: Future[Outcome], callback: Any) -> None:
+        Future.add_done_callback(future, callback)
+        # Only when the error lies in the queue may the others finish: whoever starts a call then, starts it too late.
+        Future.add_done_callback(future, lambda _: release.set())
+
+    whole_submit = ThreadPoolExecutor.submit
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
     outcomes, error = drained(fan_out(todo, ask_one, 4))
+    assert len(futures) == 4, "the warm-up loop asked what the fan-out was to ask"
     assert "quota of the day" in str(error)
     assert sorted(outcome.request_hash for outcome in outcomes) == ["1", "2", "3", "4"]
     assert sorted(asked) == ["1", "2", "3", "4", "fatal"]
@@ -533,6 +631,53 @@ def test_a_stopped_call_gives_its_reserved_tokens_back(tmp_path: Path) -> None:
         other = extractor_in(tmp_path, clock=clock, requests_per_minute=None, tokens_per_minute=60.0)
         other.limiter.wait_for_turn(1)
     assert sum(clock.slept) <= 1.0
+
+
+def test_a_budget_that_is_spent_while_a_call_waits_for_its_turn_is_not_overdrawn(tmp_path: Path) -> None:
+    """Thirty-two threads stood in line behind a slow quota, each with a budget that it had checked minutes ago."""
+    desk = Desk()
+    with serving(desk):
+        made = extractor_in(tmp_path)
+
+        class Slow:
+            def wait_for_turn(self, reserved: int) -> None:
+                made.budget.spend(1.0)  # by the others, meanwhile
+
+            def settle(self, reserved: int, usage: TokenUsage | None) -> None:
+                """Nothing was used."""
+
+        extractor = Extractor(**{**_fields(made), "limiter": Slow()})
+        with pytest.raises(RunStopper, match="budget"):
+            extractor.ask(key_of(1), request_of(1))
+    assert desk.asked == []
+
+
+def test_an_outage_or_a_refused_account_that_is_known_after_the_wait_stops_the_call(tmp_path: Path) -> None:
+    """The same for the other brakes: each of the threads in line would have asked once more."""
+    desk, clock = Desk(), Clock()
+    with serving(desk):
+        for trouble in ("outage", "refusals"):
+            made = extractor_in(tmp_path, clock=clock)
+
+            class Slow:
+                def __init__(self, trouble: str, extractor: Extractor) -> None:
+                    self.trouble, self.extractor = trouble, extractor
+
+                def wait_for_turn(self, reserved: int) -> None:
+                    for _ in range(OUTAGE_FAILURES):
+                        if self.trouble == "outage":
+                            self.extractor.breaker.failed(Unavailable("503"))
+                        else:
+                            self.extractor.refusals.refused(RequestRefused("400"))
+                    clock.now += OUTAGE_SECONDS
+
+                def settle(self, reserved: int, usage: TokenUsage | None) -> None:
+                    """Nothing was used."""
+
+            extractor = Extractor(**{**_fields(made), "limiter": Slow(trouble, made)})
+            with pytest.raises(RunStopper):
+                extractor.ask(key_of(1), request_of(1))
+    assert desk.asked == []
 
 
 def test_a_budget_counts_what_all_threads_spend() -> None:

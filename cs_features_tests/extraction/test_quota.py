@@ -1,5 +1,6 @@
 """The limiter on a clock that belongs to the test: pace, stalls, reservations, sharing, and finding a quota."""
 
+import fcntl
 import math
 import struct
 import subprocess
@@ -440,3 +441,83 @@ def test_a_corrupt_file_is_started_anew(
         begun.append(clock())
     assert begun[0] == _NOW
     assert 0.5 < begun[-1] - begun[0] < 5
+
+
+# --- locks ------------------------------------------------------------------------------------
+
+
+class Held:
+    """A first call that stands still inside the limiter's lock, and whether a second one gets in beside it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.inside, self.go_on = threading.Event(), threading.Event()
+        self.second_waits_or_is_in = threading.Event()
+        self.second_is_in = False
+        self.first_thread: int | None = None
+        self.clock_now = 10_000.0
+        self._flock = fcntl.flock
+        monkeypatch.setattr(fcntl, "flock", self.flock)
+
+    def clock(self) -> float:
+        """Asked inside the lock, and nowhere else."""
+        me = threading.get_ident()
+        if self.first_thread is None:
+            self.first_thread = me
+            self.inside.set()
+            assert self.go_on.wait(20)
+        elif me != self.first_thread and not self.go_on.is_set():
+            self.second_is_in = True
+            self.second_waits_or_is_in.set()
+        return self.clock_now
+
+    def flock(self, file: int, operation: int) -> None:
+        if operation == fcntl.LOCK_EX and self.inside.is_set() and not self.go_on.is_set():
+            self.second_waits_or_is_in.set()
+        self._flock(file, operation)
+
+    def lock_of(self, limited: Limiter) -> None:
+        """Tell when a thread waits for the limiter's own lock."""
+        held, lock = self, limited._threads
+
+        class Telling:
+            def __enter__(self) -> None:
+                if held.inside.is_set() and not held.go_on.is_set():
+                    held.second_waits_or_is_in.set()
+                lock.acquire()
+
+            def __exit__(self, *_: object) -> None:
+                lock.release()
+
+        limited._threads = Telling()  # type: ignore[assignment]
+
+    def run(self, one: Limiter, other: Limiter) -> None:
+        threads = [threading.Thread(target=each.wait_for_turn, args=(0,)) for each in (one, other)]
+        threads[0].start()
+        assert self.inside.wait(20)
+        threads[1].start()
+        assert self.second_waits_or_is_in.wait(20)
+        self.go_on.set()
+        for thread in threads:
+            thread.join(20)
+        assert not self.second_is_in, "two calls booked the same turn"
+
+
+def test_two_processes_never_book_the_same_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the lock of the file two runs read the same state, and one booking was lost: found 2 times in 3 by a
+    race of real processes. Two limiters on one file are as far apart as two processes: the lock is the file's."""
+    held, slept = Held(monkeypatch), [0.0]
+    one = limiter(tmp_path / "q", Clock(), sleep=slept.append, requests_per_minute=60)
+    other = limiter(tmp_path / "q", Clock(), sleep=slept.append, requests_per_minute=60)
+    one._clock = other._clock = held.clock
+    held.run(one, other)
+    assert sorted(slept) == [0.0, 1.0]
+
+
+def test_two_threads_of_a_run_never_book_the_same_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock of the file is held by the process, for all of its threads at once: it keeps none of them out."""
+    held, slept = Held(monkeypatch), [0.0]
+    limited = limiter(tmp_path / "q", Clock(), sleep=slept.append, requests_per_minute=60)
+    limited._clock = held.clock
+    held.lock_of(limited)
+    held.run(limited, limited)
+    assert sorted(slept) == [0.0, 1.0]

@@ -139,12 +139,20 @@ class Lab:
     def unland(self, key: str) -> None:
         self.s3.delete_object(Bucket=self.settings.landing_bucket, Key=key)
 
-    def process(self, country: str = "NL", day: date = DAY, *, only: list[str] | None = None) -> Run:
+    def process(
+        self,
+        country: str = "NL",
+        day: date = DAY,
+        *,
+        only: list[str] | None = None,
+        run_config: dict[str, Any] | None = None,
+    ) -> Run:
         """Run `process_interactions` for one partition, or the assets (and their checks) named in `only`."""
         result = self.definitions.resolve_job_def("process_interactions").execute_in_process(
             partition_key=Partition(country, day).key,
             instance=self.instance,
             asset_selection=[dg.AssetKey(name) for name in only] if only else None,
+            run_config=run_config,
             raise_on_error=False,
         )
         return Run(result, self.instance)
