@@ -13,6 +13,7 @@ from cs_features.monitoring.alerts import ALL_COUNTRIES, SILENCE_OF_STATES, Aler
 from cs_features.orchestration.incidents import group_by_country, name_partition, tell_error
 from cs_features.orchestration.sensors.landing import REFUSED
 from cs_features.orchestration.sensors.landing_memory import Cursor
+from cs_features.orchestration.sensors.prompts import UNUSABLE
 
 # A sensor that could not look for so long is an incident of its own: no run fails of it.
 BLIND_AFTER = timedelta(minutes=15)
@@ -31,7 +32,7 @@ def describe_blindness(sensor: str, ticks: Sequence[Any], link: str) -> Alert | 
         severity=Severity.ERROR,
         title=f"{sensor} cannot look",
         reason=reason,
-        meaning="What lands meanwhile is not processed; the first tick that can look again finds it.",
+        meaning="What it should have seen meanwhile waits; the first tick that can look again finds it.",
         advice="Mend what it names; nothing is to be run by hand afterwards.",
         link=link,
         at=datetime.fromtimestamp(latest.timestamp, timezone.utc),
@@ -39,7 +40,7 @@ def describe_blindness(sensor: str, ticks: Sequence[Any], link: str) -> Alert | 
 
 
 def could_not_look(tick: Any) -> bool:
-    return bool(tick.is_failure) or (tick.skip_reason or "").startswith(REFUSED)
+    return bool(tick.is_failure) or (tick.skip_reason or "").startswith((REFUSED, UNUSABLE))
 
 
 def describe_emptied(cursor: Cursor, link: str, now: datetime) -> list[Alert]:

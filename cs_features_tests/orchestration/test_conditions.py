@@ -17,6 +17,7 @@ from cs_features.orchestration.conditions import (
 )
 from cs_features.orchestration.sensors.landing import REFUSED
 from cs_features.orchestration.sensors.landing_memory import Cursor
+from cs_features.orchestration.sensors.prompts import UNUSABLE
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 LINK = "https://dagster.example.org/sensors/landing_sensor"
@@ -43,9 +44,10 @@ def blind(minutes_ago: float) -> Any:
     [
         ([blind(n / 2) for n in range(int(2 * BEYOND))], "Landing bucket x: the credentials have expired: renew them"),
         ([a_tick(0, TickStatus.STARTED), blind(1), blind(BEYOND + 1)], "Landing bucket x: the credentials"),
+        ([a_tick(1, reason=f"{UNUSABLE}NL.md:3: no"), a_tick(BEYOND + 1, reason=f"{UNUSABLE}x")], f"{UNUSABLE}NL.md:3"),
         ([a_tick(1, TickStatus.FAILURE), blind(BEYOND + 1)], "landing_sensor ended with KeyError"),
     ],
-    ids=["refused", "refused, and looking again", "failed"],
+    ids=["refused", "refused, and looking again", "half-written prompt", "failed"],
 )
 def test_a_sensor_that_could_not_look_for_a_quarter_of_an_hour_is_told(ticks: list[Any], reason: str) -> None:
     """The key had expired on Friday evening. No run failed of it, because none was asked for until Monday."""

@@ -14,7 +14,7 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 
 from cs_features.errors import PromptError
 from cs_features.orchestration.partitions import country_partitions, locale_partitions
-from cs_features.orchestration.sensors.prompts import prompt_sensor
+from cs_features.orchestration.sensors.prompts import UNUSABLE, prompt_sensor
 from cs_features.partitions import Locale, Partition
 from cs_features_tests.support.documents import document, jsonl
 from cs_features_tests.support.lab import PROMPTS, AwsAndModel, Lab
@@ -158,8 +158,70 @@ def test_a_changed_prompt_asks_for_the_quality_of_that_countrys_locales_once(wat
     assert watched.tick().run_requests == []
 
 
-def test_a_broken_prompt_file_fails_the_tick_with_file_and_line(watched: Watched) -> None:
-    """A skipped tick looks like nothing to do."""
-    watched.edit("countries/NL.md", "## Examples", "## Beispiele")
-    with pytest.raises(PromptError, match=r"NL\.md:\d+: `## Beispiele` is no section"):
-        watched.tick()
+# --- files that cannot be used ----------------------------------------------------------------
+
+
+@pytest.fixture
+def edited(stack: AwsAndModel, tmp_path: Path) -> Watched:
+    """A sensor over prompts of its own, after its first tick; nothing was processed with them."""
+    watched = Watched(Lab(stack, prompts_dir=shutil.copytree(PROMPTS, tmp_path / "prompts")))
+    watched.tick()
+    return watched
+
+
+def observed(tick: Any) -> set[str]:
+    return {event.partition for event in tick.asset_events}
+
+
+def test_a_half_written_country_file_stops_no_other_country_and_is_told(edited: Watched) -> None:
+    """Fault 43: one country's file was saved half-written, and no other country's edit was seen until it was mended."""
+    edited.edit("countries/NL.md", "## Examples", "## Beispiele")
+    edited.edit("countries/BE.md", "- Conflict is avoided", "- Conflicts are avoided")
+    tick = edited.tick()
+    assert observed(tick) == {"BE"}
+    assert {Locale.from_key(request.partition_key).country for request in tick.run_requests} == {"BE"}
+    quiet = edited.tick()
+    assert observed(quiet) == set()
+    assert (quiet.skip_message or "").startswith(UNUSABLE)
+    assert "NL.md" in (quiet.skip_message or "")
+    assert "`## Beispiele` is no section" in (quiet.skip_message or "")
+
+
+def test_a_file_that_was_mended_is_an_edit_only_if_it_says_something_else_than_before(edited: Watched) -> None:
+    """Forgotten while it was broken, its country was new again: the edit was measured by nobody."""
+    edited.edit("countries/NL.md", "## Examples", "## Beispiele")
+    edited.tick()
+    edited.edit("countries/NL.md", "## Beispiele", "## Examples")
+    assert observed(edited.tick()) == set()
+    edited.edit("countries/NL.md", "## Examples", "## Beispiele")
+    edited.tick()
+    edited.edit("countries/NL.md", "## Beispiele", "## Examples")
+    edited.edit("countries/NL.md", "- Direct is normal.", "- Being direct is normal.")
+    tick = edited.tick()
+    assert observed(tick) == {"NL"}
+    assert tick.run_requests
+
+
+def test_countries_that_came_or_went_since_the_code_location_was_loaded_are_told(edited: Watched) -> None:
+    """Fault 42: a new country's folder was called a stray until somebody thought of reloading."""
+    shutil.copy(edited.prompts / "countries" / "NL.md", edited.prompts / "countries" / "DE.md")
+    (edited.prompts / "countries" / "PL.md").unlink()
+    told = edited.tick().skip_message or ""
+    assert "not partitions yet, reload the code location: DE" in told
+    assert "their file is gone: PL" in told
+
+
+def test_a_file_that_every_country_needs_fails_the_tick_with_file_and_line(edited: Watched) -> None:
+    """Without a taxonomy no answer can be judged: a skipped tick would look like nothing to do."""
+    (edited.prompts / "taxonomy.yaml").write_text("topics: [")
+    with pytest.raises(PromptError, match=r"taxonomy\.yaml"):
+        edited.tick()
+
+
+@pytest.mark.parametrize("cursor", ["{", "[]", "7"])
+def test_a_cursor_that_cannot_be_read_is_a_first_sight_and_asks_for_nothing(edited: Watched, cursor: str) -> None:
+    """It raised at every tick; and a first sight that asks would measure every country anew."""
+    edited.cursor = cursor
+    tick = edited.tick()
+    assert observed(tick) == set(country_partitions.get_partition_keys())
+    assert tick.run_requests == []

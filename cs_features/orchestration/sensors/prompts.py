@@ -1,35 +1,86 @@
 """`prompt_sensor`: which countries' prompts changed, told to Dagster; and their quality measured anew.
 
-It reads the files in `prompts/` and asks for runs; it judges nothing and reads no bucket.
+It reads the files in `prompts/` and asks for runs; it judges nothing and reads no bucket. A country's file that
+cannot be used stops no other country's: it keeps the version that was seen last until it is mended.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import dagster as dg
 
+from cs_features.extraction.prompts import Prompts
 from cs_features.orchestration.jobs import measure_quality
 from cs_features.orchestration.partitions import country_partitions, locale_partitions
 from cs_features.orchestration.resources import Model
 from cs_features.partitions import Locale
 
+UNUSABLE = "Prompt files cannot be used. "  # how the tick begins that could not see all; alerts count them
 
-def versions_of(model: Model) -> dict[str, str]:
-    """The data version of each country's prompt: the model, and the fingerprint of what it is told."""
-    prompts = model.prompts()
-    return {
-        country: f"{model.model_id}/{prompts.version(country)}"
-        for country in country_partitions.get_partition_keys()
-        if country in prompts.countries
-    }
+Versions = Mapping[str, str]
 
 
-def observations(versions: Mapping[str, str]) -> list[dg.AssetObservation]:
+@dataclass(frozen=True)
+class Comparison:
+    """Each country's version now, those that are others than before, and those of them that had one before."""
+
+    now: Versions
+    changed: Versions
+    edited: frozenset[str]
+
+
+def read_versions(model_id: str, prompts: Prompts, countries: Iterable[str]) -> dict[str, str]:
+    """The data version of each country whose file can be used: the model, and the fingerprint of what shapes it."""
+    usable = [country for country in countries if country in prompts.countries]
+    return {country: f"{model_id}/{prompts.version(country)}" for country in usable}
+
+
+def compare_versions(before: Versions, found: Versions, unusable: Iterable[str]) -> Comparison:
+    """A country that cannot be read keeps its version; the first sight of one is no edit, and asks for nothing."""
+    kept = {country: before[country] for country in unusable if country in before}
+    changed = {country: version for country, version in found.items() if before.get(country) != version}
+    return Comparison({**kept, **found}, changed, frozenset(changed.keys() & before.keys()))
+
+
+def read_cursor(text: str | None) -> dict[str, str]:
+    """Each country's version at the last tick; a cursor that cannot be read is a first sight of all."""
+    try:
+        versions = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return versions if isinstance(versions, dict) else {}
+
+
+def make_observations(versions: Versions) -> list[dg.AssetObservation]:
     """What tells Dagster that these are the versions now."""
     return [
         dg.AssetObservation("country_prompts", partition=country, tags={"dagster/data_version": version})
         for country, version in versions.items()
     ]
+
+
+def request_measurements(edited: frozenset[str]) -> list[dg.RunRequest]:
+    # No run key: a prompt that is put back and edited again is measured again, from the ledger.
+    return [
+        dg.RunRequest(partition_key=key)
+        for key in locale_partitions.get_partition_keys()
+        if Locale.from_key(key).country in edited
+    ]
+
+
+def describe_tick(comparison: Comparison, prompts: Prompts, known: Iterable[str]) -> str:
+    """What somebody who looks at the tick should read, the most urgent first."""
+    lines = ["no prompt changed"]
+    if comparison.changed:
+        lines = [f"prompts observed: {', '.join(sorted(comparison.changed))}"]
+    if new := sorted(prompts.list_countries() - set(known)):
+        lines.append(f"not partitions yet, reload the code location: {', '.join(new)}")
+    if gone := sorted(set(known) - prompts.list_countries()):
+        lines.append(f"their file is gone: {', '.join(gone)}")
+    if problems := prompts.countries.problems:
+        return UNUSABLE + "; ".join([*(problems[country] for country in sorted(problems)), *lines])
+    return "; ".join(lines)
 
 
 @dg.sensor(
@@ -42,22 +93,17 @@ def observations(versions: Mapping[str, str]) -> list[dg.AssetObservation]:
     ),
 )
 def prompt_sensor(context: dg.SensorEvaluationContext, model: Model) -> dg.SensorResult:
-    # A prompt file that cannot be used raises: a failed tick that names file and line.
-    before: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
-    now = versions_of(model)
-    changed = {country: version for country, version in now.items() if before.get(country) != version}
-    # The first sight of a country is no change: a new deployment asks for nothing.
-    edited = changed.keys() & before.keys()
-    requests = [
-        # No run key: a prompt that is put back and edited again is measured again, from the ledger.
-        dg.RunRequest(partition_key=key)
-        for key in locale_partitions.get_partition_keys()
-        if Locale.from_key(key).country in edited
-    ]
-    told = f"prompts observed: {', '.join(changed)}" if changed else "no prompt changed"
+    # Files that every country needs and that cannot be used raise: a failed tick that names file and line.
+    prompts, known = model.prompts(), country_partitions.get_partition_keys()
+    found = read_versions(model.model_id, prompts, known)
+    comparison = compare_versions(read_cursor(context.cursor), found, prompts.countries.problems)
+    requests = request_measurements(comparison.edited)
+    told = describe_tick(comparison, prompts, known)
+    if prompts.countries.problems:
+        context.log.error(told)
     return dg.SensorResult(
         run_requests=requests,
-        asset_events=observations(changed),
+        asset_events=make_observations(comparison.changed),
         skip_reason=None if requests else told,
-        cursor=json.dumps(now),
+        cursor=json.dumps(dict(comparison.now)),
     )
