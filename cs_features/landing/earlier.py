@@ -23,6 +23,7 @@ from cs_features.schemas import Reason
 
 # Their documents are valid: what was wrong was another one, and may be otherwise by now.
 _WHOLE = (Reason.DUPLICATE_ID.value, Reason.SUPERSEDED.value)
+_NEEDED = ("status", "source_line", "landed_at", "payload")  # every version has written them
 
 
 @dataclass(frozen=True)
@@ -51,19 +52,9 @@ def align_columns(raw: pl.DataFrame) -> pl.DataFrame:
 
 def take_over_rows(earlier: EarlierReading, uri: str, partition: Partition) -> list[dict[str, Any]]:
     """The documents that were last read from `uri`, as rows whose ids are not resolved yet."""
-    rows = earlier.raw.filter(
-        (pl.col("source_uri") == uri) & pl.col("reason").ne_missing(Reason.UNREADABLE_OBJECT.value)
-    )
+    is_document = pl.col("reason").ne_missing(Reason.UNREADABLE_OBJECT.value)
+    rows = earlier.raw.filter((pl.col("source_uri") == uri) & is_document).drop_nulls(_NEEDED)
     return [_read_again(row, partition) for row in rows.iter_rows(named=True)]
-
-
-def find_taken_over(raw: pl.DataFrame) -> dict[str, list[str]]:
-    """The payloads that stand for objects which the run of `raw` could not read, by the objects' keys."""
-    unreadable = pl.col("reason").eq_missing(Reason.UNREADABLE_OBJECT.value)
-    uris = raw.filter(unreadable)["source_uri"].unique().to_list()
-    kept = raw.filter(pl.col("source_uri").is_in(uris) & ~unreadable)
-    by_uri = kept.group_by("source_uri").agg("payload").iter_rows()
-    return {uri.removeprefix("s3://").partition("/")[2]: payloads for uri, payloads in by_uri}
 
 
 def _read_again(row: dict[str, Any], partition: Partition) -> dict[str, Any]:
