@@ -6,7 +6,7 @@ A feed that goes on is no difference: what changed a moment ago is left to the s
 unknown, and stops no other partition. Not here: the laws (`conservation.py`, `serving.py`). Nothing is changed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -41,6 +41,7 @@ class State(str, Enum):
     CHANGING = "changing"  # objects that changed a moment ago are left out
     RUNNING = "running"  # a run is queued or goes on: the tables may be of two states
     UNKNOWN = "unknown"  # something cannot be read; `error` says why
+    PAST = "past"  # before the window: only what a document of the window has superseded is looked at
 
 
 RECONCILIATION_SCHEMA = pl.Schema(
@@ -73,8 +74,9 @@ KINDS_BY_COLUMN = {
     "missing_online": FindingKind.TAKEN_OUT,
 }
 IS_JUDGED = pl.col("state") != State.RUNNING.value
-DOCUMENTS_UNKNOWN = pl.col("missing").is_null()
-STORE_UNKNOWN = pl.col("missing_online").is_null()
+_IS_COUNTED = pl.col("state") != State.PAST.value
+DOCUMENTS_UNKNOWN = _IS_COUNTED & pl.col("missing").is_null()
+STORE_UNKNOWN = _IS_COUNTED & pl.col("missing_online").is_null()
 
 
 def differs_in(*kinds: FindingKind) -> pl.Expr:
@@ -117,11 +119,17 @@ class _Superseded:
     errors: Mapping[str, str]
 
 
-def reconcile(partitions: Iterable[Partition], sources: Sources) -> pl.DataFrame:
-    """A row a partition, `RECONCILIATION_SCHEMA`."""
-    partitions = list(partitions)
-    superseded = _find_superseded(partitions, sources.tables)
+def reconcile(partitions: Sequence[Partition], sources: Sources, earlier: Sequence[Partition] = ()) -> pl.DataFrame:
+    """A row a partition, `RECONCILIATION_SCHEMA`; of `earlier` ones, those that lost an id to a later document.
+
+    What landed for those may have expired by now, so nothing else of them is compared.
+    """
+    superseded = _find_superseded([*earlier, *partitions], sources.tables)
     rows = [_reconcile_partition(each, sources, superseded) for each in partitions]
+    for partition in earlier:
+        row = _reconcile_earlier(partition, sources.tables, superseded)
+        if row["superseded_elsewhere"] != 0:
+            rows.append(row)
     return pl.DataFrame(rows, schema=RECONCILIATION_SCHEMA)
 
 
@@ -152,6 +160,19 @@ def _reconcile_partition(partition: Partition, sources: Sources, superseded: _Su
     elif partition.key in sources.running:
         row["state"] = State.RUNNING.value
     return row
+
+
+def _reconcile_earlier(partition: Partition, tables: Tables, superseded: _Superseded) -> dict[str, Any]:
+    unknown = {"partition": partition.key, "state": State.UNKNOWN.value, "superseded_elsewhere": None}
+    if partition.folder in superseded.errors:
+        return {**unknown, "error": superseded.errors[partition.folder]}
+    ids = superseded.ids.get(partition.folder, frozenset())
+    try:
+        validated = tables.read("validated_features", partition) if ids else None
+    except ISOLATED_ERRORS as error:
+        return {**unknown, "error": name_error(error)}
+    count = 0 if validated is None else len(ids & set(validated["interaction_id"]))
+    return {**unknown, "state": State.PAST.value, "superseded_elsewhere": count}
 
 
 def _read_held(partition: Partition, tables: Tables) -> _Held:
@@ -235,18 +256,24 @@ def name_error(error: BaseException) -> str:
 
 
 def list_partitions(
-    zone: LandingZone, tables: Tables, countries: Iterable[str], first: date, last: date
+    zone: LandingZone, tables: Tables, countries: Collection[str], first: date, last: date
 ) -> list[Partition]:
     """Partitions from `first` to `last` that have a landing folder or a table.
 
     Raises:
         AwsRefusal: when a bucket cannot be listed: half of the partitions are none.
     """
-    countries = sorted(countries)
     found = set(tables.partitions("validated_features")) | set(tables.partitions("feature_store"))
-    for country in countries:
+    for country in sorted(countries):
         for item in zone.list_folder(f"country={country}", start_after_date=first).objects:
             place = classify_key(item.key)
             if isinstance(place, Partition) and is_document_file(item):
                 found.add(place)
     return sorted(each for each in found if each.country in countries and first <= each.date <= last)
+
+
+def list_earlier_partitions(tables: Tables, countries: Collection[str], first: date, days: int) -> list[Partition]:
+    """Partitions of so many days before `first` that have documents with ids."""
+    since = first - timedelta(days=days)
+    held = tables.partitions("interaction_ids")
+    return sorted(each for each in held if each.country in countries and since <= each.date < first)

@@ -362,6 +362,45 @@ def test_a_partition_of_which_a_run_goes_on_is_left_to_that_run(lab: Lab, job: s
     assert take_inventory(lab).checks["reconciled"].passed is passed
 
 
+# --- days before the window -------------------------------------------------------------------
+
+
+def test_a_correction_of_a_day_that_has_left_the_window_is_found_and_made_good(make_lab: Callable[..., Lab]) -> None:
+    """Fault 11: within the window of the correction's own day and outside the sensor's: both days validated it, and
+    `reconciled` passed."""
+    lab = make_lab(landing_window_days=3)
+    first, second = TODAY - timedelta(days=5), TODAY - timedelta(days=3)
+    lab.land("NL", first, "a.jsonl", jsonl([landed_on(first, 1), landed_on(first, 2)]))
+    assert lab.process(day=first).success
+    asked = tick(lab)
+    lab.land("NL", second, "a.jsonl", jsonl([landed_on(second, 1)]))
+    asked = tick(lab, asked.cursor)
+    assert partitions(asked) == [key("NL", second)]
+    process_asked(lab, asked)
+
+    run = take_inventory(lab)
+    assert not run.checks["reconciled"].passed
+    (row,) = run.checks["reconciled"].metadata["differing"].value.records
+    assert (row.data["partition"], row.data["state"], row.data["superseded_elsewhere"]) == (key("NL", first), "past", 1)
+    assert run.checks["served"].passed
+    assert kinds(lab) == {key("NL", first): {"superseded"}}
+    repair = tick(lab, asked.cursor)
+    assert partitions(repair) == [key("NL", first)]
+    process_asked(lab, repair)
+    assert take_inventory(lab).checks["reconciled"].passed
+    notified = tick(lab, repair.cursor)
+    assert partitions(notified) == [key("NL", second)], "whose record the withdrawal may have hit"
+    process_asked(lab, notified)
+    assert partitions(tick(lab, notified.cursor)) == []
+    record = lab.online(id_of(1))
+    assert record is not None
+    assert record["event_time"].startswith(f"{second}")
+    assert [lab.table("validated_features", day=day)["interaction_id"].to_list() for day in (first, second)] == [
+        [id_of(2)],
+        [id_of(1)],
+    ]
+
+
 # --- a folder that was deleted ----------------------------------------------------------------
 
 

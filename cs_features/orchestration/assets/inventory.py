@@ -19,6 +19,7 @@ from cs_features.monitoring.reconciliation import (
     State,
     collect_findings,
     differs_in,
+    list_earlier_partitions,
     list_partitions,
     name_error,
     reconcile,
@@ -58,7 +59,10 @@ def reconciliation(
         settling_time=SETTLING_TIME,
         seed=now.date().isoformat(),
     )
-    frame = reconcile(list_partitions(zone, tables, _list_countries(), first, now.date()), sources)
+    countries = _list_countries()
+    # A document of the window corrects others of so many days before its own: see `landing/corrections.py`.
+    earlier = list_earlier_partitions(tables, countries, first, landing.window_days)
+    frame = reconcile(list_partitions(zone, tables, countries, first, now.date()), sources, earlier)
     findings = collect_findings(frame)
     write_differences(tables, Differences(f"{now:%Y%m%dT%H%M%S}", findings))
     unknown = frame.filter(pl.col("state") == State.UNKNOWN.value)

@@ -16,7 +16,7 @@ import dagster as dg
 from cs_features.errors import AwsRefusal
 from cs_features.landing.corrections import list_notices
 from cs_features.landing.zone import LandingZone, is_document_file
-from cs_features.monitoring.findings import read_differences
+from cs_features.monitoring.findings import Differences, FindingKind, read_differences
 from cs_features.orchestration.failures import read_cause
 from cs_features.orchestration.jobs import process_interactions
 from cs_features.orchestration.partitions import interaction_partitions
@@ -54,10 +54,15 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Window:
-    """The days that the sensor looks at, both included, of the countries that the project knows."""
+    """The days that the sensor looks at, both included, of the countries that the project knows.
+
+    `earlier` are keys of partitions before them that a reconciliation has found: a document of the window has
+    superseded one of theirs.
+    """
 
     since: date
     today: date
+    earlier: frozenset[str] = frozenset()
 
     def find_partition(self, country: str, folder: str) -> Partition | None:
         """The partition of a folder `date=YYYY-MM-DD`; None for any other, and for a day that is none yet."""
@@ -72,7 +77,13 @@ class Window:
         # One request for an unknown partition would fail the whole tick, and every tick after it.
         if not interaction_partitions.has_partition_key(key):
             return False
-        return self.since <= Partition.from_key(key).date <= self.today
+        return key in self.earlier or self.since <= Partition.from_key(key).date <= self.today
+
+
+def find_window(landing: Landing, now: datetime, differences: Differences) -> Window:
+    since = now.date() - timedelta(days=landing.window_days)
+    superseded = {key for key, kinds in differences.findings.items() if FindingKind.SUPERSEDED.value in kinds}
+    return Window(since, now.date(), frozenset(superseded))
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,11 @@ def survey_landing(
             else:
                 found = [*objects, *(notices or {}).get(partition.folder, [])]
                 folders[partition.key] = fingerprint_folder(found)
+    for key in filter(window.holds, window.earlier - folders.keys()):
+        partition = Partition.from_key(key)
+        documents = zone.list_documents(partition).objects
+        if documents:
+            folders[key] = fingerprint_folder([*documents, *(notices or {}).get(partition.folder, [])])
     return Landscape(folders, sorted(strays))
 
 
@@ -225,13 +241,14 @@ def landing_sensor(
     context: dg.SensorEvaluationContext, landing: Landing, data: DataBucket
 ) -> dg.SensorResult | dg.SkipReason:
     now = utc_now()
-    window = Window(now.date() - timedelta(days=landing.window_days), now.date())
     recalled = read_cursor(context.cursor, landing.bucket, now)
-    cursor = recalled.cursor.keep_partitions(window.holds)
     tables = data.tables()
     try:
+        differences = read_differences(tables)
+        window = find_window(landing, now, differences)
+        cursor = recalled.cursor.keep_partitions(window.holds)
         landscape = survey_landing(landing.zone(), window, list_notices(tables))
-        differences = read_differences(tables).select_partitions(window.holds)
+        differences = differences.select_partitions(window.holds)
         observed = Observed(now, landscape.folders, find_failures(context.instance, cursor, now), differences)
         limits = Limits(timedelta(seconds=landing.quiet_seconds), landing.max_requests)
         decision = decide_runs(cursor, observed, limits)
