@@ -11,6 +11,7 @@
     ├── AwsRefusal               AWS did not do what was asked
     │   └── ObjectUnreadable     one object of a bucket; the others can be read
     ├── PublishingFailed         some records could not be written or read
+    ├── WithdrawalStopped        a publication would take more out of the store than it may
     └── CallFailed               a call to Bedrock without an answer
         ├── Throttled            429: ask again, later
         ├── Unavailable          5xx and broken connections: ask again
@@ -71,6 +72,10 @@ class ObjectUnreadable(AwsRefusal):
 
 class PublishingFailed(CsFeaturesError):
     """Some records could not be written or read; the others were, and the manifest knows which."""
+
+
+class WithdrawalStopped(CsFeaturesError):
+    """A publication would withdraw more records than it may unasked; nothing was changed. The message has numbers."""
 
 
 class CallFailed(CsFeaturesError):

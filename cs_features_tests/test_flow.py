@@ -142,7 +142,7 @@ AT_LEAST = {
         "model_id",
         "written_at",
         "group",
-        "pending",
+        "record",
     },
 }  # fmt: skip
 

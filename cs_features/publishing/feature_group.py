@@ -1,20 +1,40 @@
-"""The SageMaker feature group: what its features are, and whether the group that is set has them.
+"""The SageMaker feature group: what its features are, how a row becomes a record, and whether the group can take it.
 
-How one row becomes a record is decided here. Which records are written and withdrawn, and the calls that do it,
-are `publisher.py`'s. No row is judged here.
+Not here: which records are written and withdrawn (`plan.py`), and the calls that do it (`records.py`). No row is
+judged here.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from cs_features.aws import explained
-from cs_features.errors import AwsRefusal
+from cs_features.errors import ConfigurationError
+from cs_features.hashing import content_hash
 from cs_features.schemas import FEATURE_COLUMNS, SCORES
 
 IDENTIFIER, EVENT_TIME = "interaction_id", "event_time"
 FRACTIONAL = SCORES
+SETTING = "CS_FEATURES_FEATURE_GROUP"
 
 Record = list[dict[str, str]]
+"""As the Feature Store takes and gives it: a `FeatureName` and a `ValueAsString` for each feature."""
+
+
+@dataclass(frozen=True)
+class FeatureRecord:
+    """A record that is to be served, and the document that it says something of; None where nobody wrote that down."""
+
+    features: Record
+    document_hash: str | None
+
+    @property
+    def content_hash(self) -> str:
+        return content_hash(self.features)
+
+    @property
+    def event_time(self) -> str:
+        return value_of(self.features, EVENT_TIME)
 
 
 def feature_definitions() -> list[dict[str, str]]:
@@ -32,6 +52,12 @@ def record_of(row: dict[str, Any]) -> Record:
     ]
 
 
+def order_features(record: Record) -> Record:
+    """A record as it was read, in the order of ours and without features that others added to the group."""
+    values = {pair["FeatureName"]: pair["ValueAsString"] for pair in record}
+    return [{"FeatureName": name, "ValueAsString": values[name]} for name in FEATURE_COLUMNS if name in values]
+
+
 def as_text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -43,22 +69,52 @@ def value_of(record: Record, feature: str) -> str:
     return next(pair["ValueAsString"] for pair in record if pair["FeatureName"] == feature)
 
 
-def require_group(sagemaker: Any, group: str) -> None:
-    """Compare the group with our features.
+def require_group(sagemaker: Any, group: str) -> str:
+    """Make sure that the group takes our records, all of them and in both stores; returns which group it is.
+
+    A group that was deleted and created anew has the same ARN: its identity is `{ARN} {creation time}`.
 
     Raises:
-        AwsRefusal: when it does not exist, or lacks or types a feature differently, with what to do.
+        AwsRefusal: when it cannot be described.
+        ConfigurationError: when it lacks or types a feature differently, or one of its stores takes no records;
+            the message says what to do.
     """
-    with explained(f"Feature group {group}", "CS_FEATURES_FEATURE_GROUP"):
-        found = sagemaker.describe_feature_group(FeatureGroupName=group)
-    types = {item["FeatureName"]: item["FeatureType"] for item in found["FeatureDefinitions"]}
+    with explained(f"Feature group {group}", SETTING):
+        described = sagemaker.describe_feature_group(FeatureGroupName=group)
+    _require_features(described)
+    _require_stores(described)
+    return f"{described['FeatureGroupArn']} {as_text(described['CreationTime'])}"
+
+
+def _require_features(described: dict[str, Any]) -> None:
+    group = described["FeatureGroupName"]
+    types = {item["FeatureName"]: item["FeatureType"] for item in described["FeatureDefinitions"]}
     ours = {item["FeatureName"]: item["FeatureType"] for item in feature_definitions()}
     missing = [name for name in ours if name not in types]
     differing = [f"{name} is {types[name]}, not {kind}" for name, kind in ours.items() if types.get(name, kind) != kind]
     if missing:
-        raise AwsRefusal(f"Feature group {group} lacks {', '.join(missing)}: add them with UpdateFeatureGroup")
+        raise ConfigurationError(f"Feature group {group} lacks {', '.join(missing)}: add them with UpdateFeatureGroup")
     if differing:
-        raise AwsRefusal(
+        raise ConfigurationError(
             f"Feature group {group} differs: {'; '.join(differing)}. A feature's type cannot be changed: "
-            "create a new group and set CS_FEATURES_FEATURE_GROUP"
+            f"create a new group and set {SETTING}"
+        )
+
+
+def _require_stores(described: dict[str, Any]) -> None:
+    group = described["FeatureGroupName"]
+    if described["FeatureGroupStatus"] != "Created":
+        raise ConfigurationError(
+            f"Feature group {group} is {described['FeatureGroupStatus']}, not Created: wait for it, or set {SETTING}"
+        )
+    if not described.get("OnlineStoreConfig", {}).get("EnableOnlineStore"):
+        raise ConfigurationError(f"Feature group {group} has no online store: create one that has, and set {SETTING}")
+    if "OfflineStoreConfig" not in described:
+        raise ConfigurationError(f"Feature group {group} has no offline store: create one that has, and set {SETTING}")
+    offline = described.get("OfflineStoreStatus", {"Status": "Active"})
+    if offline["Status"] != "Active":
+        reason = offline.get("BlockedReason") or "AWS gives no reason"
+        raise ConfigurationError(
+            f"The offline store of feature group {group} is {offline['Status']} ({reason}): what is written now would "
+            f"be served and never trained on. Mend it (often the group's role or its bucket), or set {SETTING}"
         )

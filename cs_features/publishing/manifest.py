@@ -1,8 +1,9 @@
 """The manifest of a partition: which records the feature group holds of it, a row a record; the table `feature_store`.
 
 It says what every record was made of and which group it was written to, and marks what a publisher is about to change
-before its first call. Tables of older versions lack columns: they are read as null. What is to be changed is decided
-in `plan.py`; the calls are `publisher.py`'s.
+before its first call. It holds the records themselves, so that one can be written again without the model. Tables of
+older versions lack columns: they are read as null. What is to be changed is decided in `plan.py`; the calls are
+`publisher.py`'s.
 """
 
 from collections.abc import Iterable
@@ -27,7 +28,7 @@ MANIFEST_SCHEMA = pl.Schema(
         "model_id": pl.String(),
         "written_at": pl.Datetime("us", "UTC"),  # when the publication that wrote it began, by S3's clock
         "group": pl.String(),  # the feature group: ARN and creation time, see `feature_group.require_group`
-        "pending": pl.String(),  # of an unfinished record that is to be written: all of it, as JSON
+        "record": pl.String(),  # as JSON, written or to be written; null while it is withdrawn
     }
 )
 
@@ -44,7 +45,7 @@ class Entry:
     model_id: str | None
     written_at: datetime
     group: str | None
-    pending: str | None = None
+    record: str | None
 
     @property
     def is_finished(self) -> bool:
@@ -52,7 +53,7 @@ class Entry:
 
     @property
     def is_being_withdrawn(self) -> bool:
-        return not self.is_finished and self.pending is None
+        return not self.is_finished and self.record is None
 
 
 def read_manifest(tables: Tables, partition: Partition) -> pl.DataFrame:

@@ -1,228 +1,266 @@
-"""Writing exactly the validated rows to the feature group, once.
+"""Publishing a partition: what is read for the plan, and the calls that carry it out, in an order that survives death.
 
-A manifest says what was written, with a hash of each record, so that only changes are written again.
-A killed publisher is followed by one that redoes what the manifest marks as unfinished. An id may pass
-from one partition to another: the record that is online says whose it is. No row is judged here.
+What is about to change is marked in the manifest before the first call, with the records that are to be written: a
+publisher killed between any two calls is followed by one that finishes what it had begun. What is to change is
+decided in `plan.py`, single calls are `records.py`'s. No row is judged here.
 """
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone
-from itertools import islice
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import polars as pl
-from botocore.exceptions import ClientError
 
 from cs_features.aws import explained
 from cs_features.errors import PublishingFailed
-from cs_features.hashing import content_hash
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, Record, as_text, record_of, value_of
-from cs_features.publishing.manifest import MANIFEST_SCHEMA, UNFINISHED
+from cs_features.landing.corrections import find_ids_held_elsewhere, notify_of_withdrawal, read_notices
+from cs_features.partitions import Partition
+from cs_features.publishing.feature_group import SETTING, FeatureRecord, Record, value_of
+from cs_features.publishing.manifest import (
+    UNFINISHED,
+    Entry,
+    OpenManifest,
+    list_entries,
+    read_manifest,
+    select_group,
+)
+from cs_features.publishing.plan import (
+    Plan,
+    build_records,
+    check_withdrawals,
+    choose_records_to_read,
+    collect_documents,
+    complete_entries,
+    plan_publication,
+    require_current_records,
+)
+from cs_features.publishing.records import (
+    READ_AT_ONCE,
+    WRITTEN_AT_ONCE,
+    RecordStore,
+    WriteResult,
+    partition_of,
+    split_batches,
+)
+from cs_features.storage import Tables
 
-BATCH = 25  # BatchWriteRecord's limit
-WRITERS = 8
+WORKERS = 8
 SAVE_EVERY = 40  # batches between two saves of the manifest
-MAX_TRIES = 6
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run made of the partition's documents: the three tables before the last step."""
+
+    raw: pl.DataFrame
+    validated: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Destination:
+    """The feature group that is published to; `identity` is what `feature_group.require_group` says of it."""
+
+    records: RecordStore
+    identity: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicationRules:
+    """What a publication may do."""
+
+    window_days: int  # how far apart two partitions may lie that have documents of one interaction
+    max_withdrawn_share: float
+    allow_deletions: bool = False
+    verify_online: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Published:
-    """What one publication did."""
+    """What one publication did, counted in records; the manifest is what the group holds of the partition now."""
 
-    manifest: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MANIFEST_SCHEMA))
-    written: int = 0
-    deleted: int = 0
-    left: int = 0  # rows that are gone from here, and whose id another partition serves by now
-    unchanged: int = 0
-    refused: list[tuple[str, str]] = field(default_factory=list)  # (interaction_id, error code)
+    manifest: pl.DataFrame
+    written: int
+    withdrawn: int
+    left: int  # withdrawn here, and served by another partition by now
+    kept: int  # served from before, though this run has no features of them
+    unchanged: int
 
 
-def publish(
-    validated: pl.DataFrame,
-    manifest: pl.DataFrame | None,
-    runtime: Any,
-    group: str,
-    save: Callable[[pl.DataFrame], object],
-    *,
-    country: str,
-    day: date,
-    disturbed: Mapping[str, datetime],
-    withdraw: Callable[[list[str]], object],
+def publish_partition(
+    partition: Partition, outcome: Outcome, tables: Tables, destination: Destination, rules: PublicationRules
 ) -> Published:
-    """Bring the group from what `manifest` says to what `validated` holds, the rows of `country` on `day` (UTC).
+    """Bring the feature group to what a run made of `partition`, and the manifest with it.
 
-    New rows are written, rows with other content replace theirs, rows that are gone are deleted, and
-    what is there already is not touched. What is about to change is marked in the manifest before the
-    first call, so that a publisher killed at any point is followed by one that knows what to redo.
-
-    A row replaces a record that another partition has online under its id, and a row that is gone takes
-    no other partition's record with it. `withdraw` is told the ids that are gone, before the manifest
-    forgets them; what others withdrew, `disturbed` says with when, is written again if it is older.
+    A row replaces a record that another partition has online under its id, and a record is not withdrawn when it
+    is another partition's by now. Who claims a withdrawn id is notified before the manifest forgets it.
 
     Raises:
+        AwsRefusal: when a bucket or the group refuses; says what to set.
         PublishingFailed: when records were refused, or left unprocessed or unread after all tries.
+        RequestError: when the tables are of different states of the documents.
+        WithdrawalStopped: when too much would be withdrawn; nothing was changed.
     """
-    began, home = datetime.now(timezone.utc), (country, day.isoformat())
-    known = {row["interaction_id"]: row for row in (manifest.to_dicts() if manifest is not None else [])}
-    records = {row["interaction_id"]: record_of(row) for row in validated.iter_rows(named=True)}
-    hashes = {key: content_hash(record) for key, record in records.items()}
-    stale = {
-        key: entry["event_time"]
-        for key, entry in known.items()
-        if entry["content_hash"] != hashes.get(key) or (key in disturbed and entry["written_at"] <= disturbed[key])
-    }
-    gone = [key for key in stale if key not in records]
-    changed = [key for key in records if key not in known or key in stale]
+    notices = read_notices(partition, tables)
+    records = build_records(outcome.validated)
+    entries = list_entries(select_group(read_manifest(tables, partition), destination.identity))
+    unseen = entries.keys() - records.keys() - set(outcome.raw["interaction_id"])
+    held_elsewhere = find_ids_held_elsewhere(unseen, partition, tables, rules.window_days)
+    documents = collect_documents(outcome.raw, outcome.rejected, held_elsewhere)
+    require_current_records(records, documents)
 
-    def entry(key: str, content: str) -> dict[str, Any]:
-        return {
-            "interaction_id": key,
-            # Of an unfinished change, the later time: whichever record is online, it can be deleted.
-            "event_time": max(value_of(records[key], EVENT_TIME) if key in records else "", stale.get(key, ""))
-            if content == UNFINISHED
-            else value_of(records[key], EVENT_TIME),
-            "content_hash": content,
-            "written_at": began,
-        }
+    doubtful = choose_records_to_read(entries, rules.verify_online)
+    with explained(f"Feature group {destination.records.group}", SETTING):
+        online = read_online_records(doubtful, partition, destination.records)
+    entries = complete_entries(entries, online)
+    plan = plan_publication(records, documents, entries, notices.withdrawn, online)
+    if not rules.allow_deletions:
+        check_withdrawals(plan, documents, entries, rules.max_withdrawn_share)
 
-    def saved() -> pl.DataFrame:
-        frame = pl.DataFrame(list(known.values()), schema=MANIFEST_SCHEMA).sort("interaction_id")
-        save(frame)
-        return frame
-
-    def clear(keys: list[str], for_good: bool) -> list[str]:
-        return _clear(runtime, group, {key: stale.get(key, "") for key in keys}, home, for_good)
-
-    def replace(keys: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
-        clear(keys, for_good=False)
-        return _write(runtime, group, [records[key] for key in keys])
-
-    result = Published(unchanged=len(records) - len(changed))
-    if changed or gone:
-        known.update({key: entry(key, UNFINISHED) for key in [*gone, *changed]})
-        saved()
-    with (
-        explained(f"Feature group {group}", "CS_FEATURES_FEATURE_GROUP"),
-        ThreadPoolExecutor(WRITERS, thread_name_prefix="feature-store") as pool,
-    ):
-        try:
-            for left in pool.map(lambda keys: clear(keys, for_good=True), _batches(gone)):
-                result.left += len(left)
-            if gone:
-                withdraw(gone)
-            for key in gone:
-                del known[key]
-            result.deleted = len(gone) - result.left
-            for number, (done, refused) in enumerate(pool.map(replace, _batches(changed)), start=1):
-                known.update({key: entry(key, hashes[key]) for key in done})
-                result.written += len(done)
-                result.refused += refused
-                if number % SAVE_EVERY == 0:
-                    saved()
-        finally:
-            result.manifest = saved()
-    if result.refused:
-        codes = ", ".join(sorted({code for _, code in result.refused}))
-        raise PublishingFailed(
-            f"{len(result.refused)} of {len(changed)} records were not written to {group} ({codes}), the first "
-            f"{result.refused[0][0]}; the others were. Run feature_store again for this partition"
+    publication = Publication(partition, plan, entries, destination, notices.listed_at)
+    manifest = OpenManifest(tables, partition, publication.confirm_entries())
+    with explained(f"Feature group {destination.records.group}", SETTING):
+        left = carry_out(
+            publication, manifest, lambda ids: notify_of_withdrawal(ids, partition, tables, rules.window_days)
         )
-    return result
+    frame = manifest.build_frame()
+    return Published(
+        manifest=frame,
+        written=len(plan.write),
+        withdrawn=len(plan.withdraw) - len(left),
+        left=len(left),
+        kept=len(set(frame["interaction_id"]) - records.keys()),
+        unchanged=len(plan.unchanged),
+    )
 
 
-def _batches(keys: Iterable[str]) -> Iterator[list[str]]:
-    remaining = iter(keys)
-    while batch := list(islice(remaining, BATCH)):
-        yield batch
-
-
-def _clear(
-    runtime: Any, group: str, event_times: Mapping[str, str], home: tuple[str, str], for_good: bool
-) -> list[str]:
-    """Take up to 25 records out of the online store; `for_good`, tell the offline store as well.
-
-    `event_times` are the latest that this partition, `home`, gave each record; empty when it gave none.
-    Returns the ids that another partition serves by now, and that are left to it for good.
-
-    A hard delete is refused unless its event time is later than the record's, and the online store
-    keeps the older of two records with one event time: so the record goes before its successor comes.
-    The offline store gets no tombstone with a later event time, which would outrank that successor;
-    there, rows of one event time are told apart by when they were written.
-    """
-    served, left = _served(runtime, group, list(event_times)), []
-    for key, event_time in event_times.items():
-        country, online_time = served.get(key, ("", ""))
-        if for_good and key in served and (country, online_time[:10]) != home:
-            left.append(key)
-        elif latest := max(event_time, online_time):
-            record = {"FeatureGroupName": group, "RecordIdentifierValueAsString": key}
-            later = as_text(datetime.fromisoformat(latest.replace("Z", "+00:00")) + timedelta(milliseconds=1))
-            runtime.delete_record(**record, EventTime=later, DeletionMode="HardDelete", TargetStores=["OnlineStore"])
-            if for_good:
-                runtime.delete_record(
-                    **record, EventTime=latest, DeletionMode="SoftDelete", TargetStores=["OfflineStore"]
-                )
-    return left
-
-
-def _served(runtime: Any, group: str, keys: list[str]) -> dict[str, tuple[str, str]]:
-    """(country, event time) of the records that are online, by id.
+def read_online_records(ids: list[str], partition: Partition, records: RecordStore) -> dict[str, Record | None]:
+    """What the online store serves of `ids`; None for those of which it serves nothing of `partition`.
 
     Raises:
         ClientError: when some cannot be read.
         PublishingFailed: when some could not be read after all tries.
     """
-    found: dict[str, tuple[str, str]] = {}
-    for attempt in range(MAX_TRIES):
-        _wait(attempt)
-        wanted = {"FeatureGroupName": group, "RecordIdentifiersValueAsString": keys}
-        response = runtime.batch_get_record(Identifiers=[{**wanted, "FeatureNames": ["country", EVENT_TIME]}])
-        for item in response["Records"]:
-            record = {pair["FeatureName"]: pair["ValueAsString"] for pair in item["Record"]}
-            found[item["RecordIdentifierValueAsString"]] = record.get("country", ""), record[EVENT_TIME]
-        for item in response["Errors"]:
-            if item["ErrorCode"] not in _PASSING:
-                error = {"Code": item["ErrorCode"], "Message": item["ErrorMessage"]}
-                raise ClientError({"Error": error}, "BatchGetRecord")
-        keys = [item["RecordIdentifierValueAsString"] for item in response["Errors"]]
-        keys += [key for item in response["UnprocessedIdentifiers"] for key in item["RecordIdentifiersValueAsString"]]
-        if not keys:
-            return found
-    raise PublishingFailed(f"{len(keys)} records of {group} could not be read. Run feature_store again")
+    served: dict[str, Record | None] = dict.fromkeys(ids)
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
+        for found in pool.map(records.read_records, split_batches(ids, READ_AT_ONCE)):
+            served |= {key: record for key, record in found.items() if partition_of(record) == partition}
+    return served
 
 
-def _wait(attempt: int) -> None:
-    if attempt:
-        time.sleep(min(0.1 * 2**attempt, 2.0))
+@dataclass(frozen=True)
+class Publication:
+    """A plan on its way into the group; `began` is S3's clock, from before anything was read for it."""
+
+    partition: Partition
+    plan: Plan
+    entries: Mapping[str, Entry]
+    destination: Destination
+    began: datetime
+
+    def confirm_entries(self) -> list[Entry]:
+        """The entries of records that stay as they are, with what older versions had not written down."""
+        kept = [replace(entry, group=self.destination.identity) for entry in self.plan.keep.values()]
+        unchanged = [
+            self._build_entry(key, record, self.entries[key].written_at) for key, record in self.plan.unchanged.items()
+        ]
+        return kept + unchanged
+
+    def mark_changes(self) -> list[Entry]:
+        """Unfinished entries of all that is about to change."""
+        withdrawn = [replace(self.entries[key], content_hash=UNFINISHED, record=None) for key in self.plan.withdraw]
+        return withdrawn + [self._mark_written(key, record) for key, record in self.plan.write.items()]
+
+    def finish_entries(self, ids: Iterable[str]) -> list[Entry]:
+        """Entries of records that were written."""
+        return [self._build_entry(key, self.plan.write[key], self.began) for key in ids]
+
+    def latest_event_times(self, ids: Iterable[str]) -> dict[str, str]:
+        """The latest that this partition ever gave each record; empty when it gave none."""
+        return {key: self.entries[key].event_time if key in self.entries else "" for key in ids}
+
+    def _mark_written(self, key: str, record: FeatureRecord) -> Entry:
+        (before,) = self.latest_event_times([key]).values()
+        return replace(
+            self._build_entry(key, record, self.began),
+            # The later time: whichever of the two records is online, it can be deleted.
+            event_time=max(before, record.event_time),
+            content_hash=UNFINISHED,
+        )
+
+    def _build_entry(self, key: str, record: FeatureRecord, written_at: datetime) -> Entry:
+        return Entry(
+            interaction_id=key,
+            event_time=record.event_time,
+            content_hash=record.content_hash,
+            document_hash=record.document_hash,
+            prompt_version=value_of(record.features, "prompt_version"),
+            model_id=value_of(record.features, "model_id"),
+            written_at=written_at,
+            group=self.destination.identity,
+            record=json.dumps(record.features),
+        )
 
 
-# An entry's errors that say nothing about its record.
-_PASSING = {"InternalFailure", "ServiceUnavailable", "ThrottlingException", "InternalServerError"}
+def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable[[list[str]], object]) -> list[str]:
+    """Make the calls; returns the withdrawn ids of which another partition's record is left online.
 
+    `notify` is given the ids that were withdrawn, while the manifest still holds them.
 
-def _write(runtime: Any, group: str, records: list[Record]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Write up to 25 records; returns (ids written, (id, error code) of those that were not).
-
-    The answer has no index: what came back is matched by the identifier in the echoed entry.
+    Raises:
+        PublishingFailed: when records were refused, or left unprocessed or unread after all tries; the others were
+            written, and the manifest knows which.
     """
-    todo = {value_of(record, IDENTIFIER): record for record in records}
-    done: list[str] = []
-    refused: list[tuple[str, str]] = []
-    codes: dict[str, str] = {}
-    for attempt in range(MAX_TRIES):
-        _wait(attempt)
-        entries = [{"FeatureGroupName": group, "Record": record} for record in todo.values()]
-        response = runtime.batch_write_record(Entries=entries)
-        errors = {value_of(item["Entry"]["Record"], IDENTIFIER): item["ErrorCode"] for item in response["Errors"]}
-        unprocessed = {value_of(item["Record"], IDENTIFIER) for item in response["UnprocessedEntries"]}
-        refused += [(key, code) for key, code in errors.items() if code not in _PASSING]
-        again = unprocessed | {key for key, code in errors.items() if code in _PASSING}
-        codes.update(dict.fromkeys(unprocessed, "Unprocessed"), **errors)
-        done += [key for key in todo if key not in again and key not in errors]
-        todo = {key: todo[key] for key in todo if key in again}
-        if not todo:
-            return done, refused
-    return done, refused + [(key, codes[key]) for key in todo]
+    plan = publication.plan
+    if not plan.write and not plan.withdraw:
+        return []
+    manifest.put_entries(publication.mark_changes())
+    manifest.save()
+    try:
+        left = _withdraw_records(publication)
+        if plan.withdraw:
+            notify(list(plan.withdraw))
+            manifest.drop_entries(plan.withdraw)
+        refused = _write_records(publication, manifest)
+    finally:
+        manifest.save()
+    if refused:
+        codes = ", ".join(sorted(set(refused.values())))
+        raise PublishingFailed(
+            f"{len(refused)} of {len(plan.write)} records were not written to {publication.destination.records.group} "
+            f"({codes}), the first {min(refused)}; the others were. Run feature_store again for this partition"
+        )
+    return left
+
+
+def _withdraw_records(publication: Publication) -> list[str]:
+    store = publication.destination.records
+
+    def withdraw(ids: list[str]) -> list[str]:
+        return store.withdraw_records(publication.latest_event_times(ids), publication.partition)
+
+    left: list[str] = []
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
+        for ids in pool.map(withdraw, split_batches(publication.plan.withdraw, WRITTEN_AT_ONCE)):
+            left += ids
+    return left
+
+
+def _write_records(publication: Publication, manifest: OpenManifest) -> dict[str, str]:
+    """Returns the error codes of records that were not written, by id."""
+    store, records = publication.destination.records, publication.plan.write
+
+    def write(ids: list[str]) -> WriteResult:
+        store.clear_online(publication.latest_event_times(ids))
+        return store.write_records({key: records[key].features for key in ids})
+
+    refused: dict[str, str] = {}
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
+        for number, result in enumerate(pool.map(write, split_batches(records, WRITTEN_AT_ONCE)), start=1):
+            manifest.put_entries(publication.finish_entries(result.written))
+            refused |= result.refused
+            if number % SAVE_EVERY == 0:
+                manifest.save()
+    return refused

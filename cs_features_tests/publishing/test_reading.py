@@ -16,14 +16,14 @@ from cs_features.schemas import FEATURE_COLUMNS
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.features import frame, row
 from cs_features_tests.support.lab import Lab
-from cs_features_tests.support.publications import MORNING, Store, features
+from cs_features_tests.support.publications import MORNING, LabStore, features
 
 
 def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def known(store: Store, as_of: datetime | None = None) -> dict[str, str]:
+def known(store: LabStore, as_of: datetime | None = None) -> dict[str, str]:
     """Summaries by interaction."""
     store.lab.stack.local.feature_store.flush()
     frame = read_features(as_of, group=store.group)
@@ -31,21 +31,21 @@ def known(store: Store, as_of: datetime | None = None) -> dict[str, str]:
     return dict(frame.select("interaction_id", "summary").iter_rows())
 
 
-def test_the_latest_write_wins_whatever_its_event_time(store: Store) -> None:
+def test_the_latest_write_wins_whatever_its_event_time(store: LabStore) -> None:
     """By event time the correction of a wrong date lost against the row it corrected."""
     store.publish(features(1, minutes=5), features(2))
     store.publish(features(1, "corrected", minutes=0), features(2))
     assert known(store) == {id_of(1): "corrected", id_of(2): "first"}
 
 
-def test_a_deleted_interaction_is_in_no_training_set(store: Store) -> None:
+def test_a_deleted_interaction_is_in_no_training_set(store: LabStore) -> None:
     """Deleted customers stayed in every model that was trained from the offline store."""
     store.publish(features(1), features(2))
     store.publish(features(2))
     assert known(store) == {id_of(2): "first"}
 
 
-def test_nothing_that_was_written_after_a_moment_is_known_at_it(store: Store) -> None:
+def test_nothing_that_was_written_after_a_moment_is_known_at_it(store: LabStore) -> None:
     """Trained on corrections that came a week later, the model was brilliant until it was deployed."""
     moments = [now()]
     for rows in ([features(1)], [features(1, "corrected"), features(2)], [features(2)], [features(1), features(2)]):
@@ -64,7 +64,7 @@ def test_nothing_that_was_written_after_a_moment_is_known_at_it(store: Store) ->
     assert [known(store, moment.astimezone(elsewhere)) for moment in moments] == expected
 
 
-def test_a_moment_without_a_time_zone_is_refused(store: Store) -> None:
+def test_a_moment_without_a_time_zone_is_refused(store: LabStore) -> None:
     """Taken for UTC on one machine and for local time on another, it let two hours of the future in."""
     with pytest.raises(RequestError, match="as_of needs a time zone"):
         read_features(datetime(2026, 11, 24, 12), group=store.group)
@@ -82,18 +82,18 @@ def test_columns_and_types_are_those_of_the_validated_features(lab: Lab) -> None
     assert read.schema == validated.schema
 
 
-def test_a_group_that_holds_nothing_yet_is_an_empty_table_of_the_same_types(store: Store) -> None:
+def test_a_group_that_holds_nothing_yet_is_an_empty_table_of_the_same_types(store: LabStore) -> None:
     """A training job on the first day of a deployment failed with a column that is not there."""
     store.lab.stack.local.feature_store.flush()
     assert read_features(group=store.group).schema == frame(row()).select(FEATURE_COLUMNS).schema
     assert read_features(group=store.group).is_empty()
 
 
-def test_rows_that_a_killed_publisher_wrote_twice_are_one(store: Store) -> None:
+def test_rows_that_a_killed_publisher_wrote_twice_are_one(store: LabStore) -> None:
     """The offline store only appends: what is written again is there again, and weighed double."""
     rows = [features(n) for n in range(3)]
     store.publish(*rows)
-    store.manifest = None  # it died before the manifest was saved
+    store.forget()  # it died before the manifest was saved
     store.publish(*rows)
     keys = _offline_objects(store)
     bodies = [store.lab.s3.get_object(Bucket=store.lab.settings.data_bucket, Key=key)["Body"].read() for key in keys]
@@ -101,7 +101,7 @@ def test_rows_that_a_killed_publisher_wrote_twice_are_one(store: Store) -> None:
     assert known(store) == {id_of(n): "first" for n in range(3)}
 
 
-def _offline_objects(store: Store) -> list[str]:
+def _offline_objects(store: LabStore) -> list[str]:
     store.lab.stack.local.feature_store.flush()
     uri = store.lab.sagemaker.describe_feature_group(FeatureGroupName=store.group)
     location = uri["OfflineStoreConfig"]["S3StorageConfig"]["ResolvedOutputS3Uri"]
@@ -109,7 +109,7 @@ def _offline_objects(store: Store) -> list[str]:
     return [item["Key"] for item in store.lab.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
 
 
-def test_an_interaction_of_every_hour_of_the_day_is_found(store: Store) -> None:
+def test_an_interaction_of_every_hour_of_the_day_is_found(store: LabStore) -> None:
     """Folders are pruned by the hour in their names; one hour too many, and a shift was missing from every model."""
     rows = [features(n, minutes=60 * n - 8 * 60 - 30) for n in range(24)]
     store.publish(*rows)
@@ -117,7 +117,7 @@ def test_an_interaction_of_every_hour_of_the_day_is_found(store: Store) -> None:
     assert len(known(store)) == 24
 
 
-def test_an_interaction_whose_clock_was_ahead_is_known_from_when_it_was_written(store: Store) -> None:
+def test_an_interaction_whose_clock_was_ahead_is_known_from_when_it_was_written(store: LabStore) -> None:
     """A chat system ten minutes ahead: its documents land before they have occurred, and were served but not trained
     on; worse, a correction into the coming hour was pruned, and the row that it corrects was not."""
     tonight = now().replace(hour=23, minute=59, second=59, microsecond=0)
@@ -131,7 +131,7 @@ def test_a_group_that_does_not_exist_is_named_with_its_setting(lab: Lab) -> None
         read_features(group="no-such-group")
 
 
-def test_a_group_without_an_offline_store_is_told_in_a_sentence(store: Store) -> None:
+def test_a_group_without_an_offline_store_is_told_in_a_sentence(store: LabStore) -> None:
     """`KeyError: 'OfflineStoreConfig'` in a notebook of the data scientists."""
     (backend,) = (regions[REGION] for regions in moto.backends.get_backend("sagemaker").values())
     (group,) = (each for each in backend.feature_groups.values() if each.feature_group_name == store.group)
@@ -141,7 +141,7 @@ def test_a_group_without_an_offline_store_is_told_in_a_sentence(store: Store) ->
 
 
 def test_the_group_of_the_settings_is_read_unless_another_is_named(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: LabStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.publish(features(1))
     store.lab.stack.local.feature_store.flush()

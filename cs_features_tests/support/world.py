@@ -4,24 +4,26 @@ The product's own code decides, leaves notes and publishes; only S3, the Feature
 for, so that a thousand histories take seconds.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import polars as pl
-from botocore.exceptions import ClientError
 
-from cs_features.errors import AwsRefusal
-from cs_features.landing.corrections import list_notices, notify_of_withdrawal, read_notices, resolve_owners
+from cs_features.errors import AwsRefusal, WithdrawalStopped
+from cs_features.landing.corrections import list_notices, resolve_owners
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, value_of
-from cs_features.publishing.publisher import publish
+from cs_features.publishing.feature_group import Record, value_of
+from cs_features.publishing.manifest import read_manifest, select_group
+from cs_features.publishing.publisher import Destination, Outcome, PublicationRules, publish_partition
+from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 from cs_features_tests.support.documents import id_of
 from cs_features_tests.support.features import frame, row
+from cs_features_tests.support.memory_group import MemoryGroup
 from cs_features_tests.support.memory_s3 import EIGHT, MemoryS3
 
 PARTITIONS = [
@@ -49,41 +51,6 @@ class Calls:
         self.before(self.made)
 
 
-class Group:
-    """A feature group: online the record with the latest event time, offline every write in order."""
-
-    def __init__(self, called: Calls) -> None:
-        self.called = called
-        self.online: dict[str, list[dict[str, str]]] = {}
-        self.offline: dict[str, list[dict[str, str]] | None] = {}
-
-    def batch_get_record(self, **request: Any) -> dict[str, Any]:
-        self.called()
-        keys = request["Identifiers"][0]["RecordIdentifiersValueAsString"]
-        found = [(key, self.online[key]) for key in keys if key in self.online]
-        records = [{"RecordIdentifierValueAsString": key, "Record": record} for key, record in found]
-        return {"Records": records, "Errors": [], "UnprocessedIdentifiers": []}
-
-    def batch_write_record(self, **request: Any) -> dict[str, Any]:
-        self.called()
-        for record in (entry["Record"] for entry in request["Entries"]):
-            key = value_of(record, IDENTIFIER)
-            self.offline[key] = record
-            if key not in self.online or value_of(record, EVENT_TIME) > value_of(self.online[key], EVENT_TIME):
-                self.online[key] = record
-        return {"Errors": [], "UnprocessedEntries": []}
-
-    def delete_record(self, **request: Any) -> None:
-        self.called()
-        key = request["RecordIdentifierValueAsString"]
-        if request["TargetStores"] == ["OfflineStore"]:
-            self.offline[key] = None
-            return
-        if key in self.online and request["EventTime"] <= value_of(self.online[key], EVENT_TIME):
-            raise ClientError({"Error": {"Code": "ValidationError"}}, "DeleteRecord")
-        self.online.pop(key, None)
-
-
 def uri_of(partition: Partition, document: Document) -> str:
     return f"s3://landing/{partition.folder}/{document[0]}-{document[1]}"
 
@@ -102,6 +69,7 @@ def raw(partition: Partition, documents: Sequence[Document]) -> pl.DataFrame:
                 "source_uri": uri_of(partition, (number, minute)),
                 "source_line": 1,
                 "landed_at": EIGHT + timedelta(minutes=minute),
+                "content_hash": uri_of(partition, (number, minute)),
             }
             for number, minute in sorted(documents)
             for accepted in [latest[number] == minute]
@@ -110,21 +78,28 @@ def raw(partition: Partition, documents: Sequence[Document]) -> pl.DataFrame:
     )
 
 
-def validated(partition: Partition, raw: pl.DataFrame) -> pl.DataFrame:
-    """The features of accepted documents that can be answered: the summary is where the document lies."""
+def answer(
+    partition: Partition, raw: pl.DataFrame, failing: Collection[str] = (), prompt: str = "v"
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(validated, rejected) of accepted documents, of which those of the ids `failing` get no answer now.
+
+    The summary is where the document lies. Of the rejected, what the publisher reads.
+    """
     midnight = datetime.combine(partition.date, datetime.min.time(), timezone.utc)
     accepted = raw.filter(status="accepted").select("interaction_id", "source_uri", pl.col("landed_at").dt.minute())
-    return frame(
-        *(
-            row(
-                interaction_id=key,
-                country=partition.country,
-                summary=uri,
-                event_time=midnight + timedelta(hours=HOURS[minute]),
-            )
-            for key, uri, minute in accepted.iter_rows()
-            if minute != INVALID
-        )
+    rows: list[dict[str, Any]] = []
+    unanswered: list[str] = []
+    for key, uri, minute in accepted.iter_rows():
+        if minute == INVALID or key in failing:
+            unanswered.append(key)
+            continue
+        event_time = midnight + timedelta(hours=HOURS[minute])
+        made = row(interaction_id=key, country=partition.country, summary=uri, event_time=event_time)
+        rows.append({**made, "prompt_version": prompt})
+    rejected = pl.DataFrame({"interaction_id": unanswered}, schema={"interaction_id": pl.String()})
+    return (
+        frame(*rows).with_columns(content_hash=pl.col("summary")),
+        rejected.with_columns(stage=pl.lit("extraction"), reason=pl.lit("service_failed")),
     )
 
 
@@ -136,29 +111,40 @@ class World:
 
     def __init__(self) -> None:
         self.called = Calls()
-        self.tables, self.group = (
-            Tables(Bucket(MemoryS3(self.called), "data", "CS_FEATURES_DATA_BUCKET")),
-            Group(self.called),
-        )
+        self.tables = Tables(Bucket(MemoryS3(self.called), "data", "CS_FEATURES_DATA_BUCKET"))
+        self.group, self.identity = MemoryGroup(self.called), "group 0"
         self.landed: dict[Partition, set[Document]] = {partition: set() for partition in PARTITIONS}
+        self.failing: set[str] = set()  # ids whose calls fail now
+        self.prompt = 0
+        self.allow_deletions = False
         self.seen: dict[Partition, Any] = {}
         self.running: set[Partition] = set()
-        self.results: dict[Partition, pl.DataFrame] = {}
-        self.manifests: dict[Partition, pl.DataFrame] = {}
+        self.raw: dict[Partition, pl.DataFrame] = {}
+        self.stopped: set[Partition] = set()
+        self.served: dict[str, str] = {}  # at the latest rest: uris by id
+        self.published: set[str] = set()  # uris whose features a publication brought to the group in use
+        self.begun: set[str] = set()  # the same, and those of publications that died
+        self.lapsed: set[str] = set()  # of these, uris that were not the latest document at some time since
+
+    # --- what happens ---
 
     def advance(self, partition: Partition) -> None:
         """Begin a run, or end the one that has begun."""
-        if partition in self.running:
-            self.running.remove(partition)
-            try:
-                self._publish(partition)
-            except AwsRefusal:
-                self.seen[partition] = None  # the run failed, and the sensor asks for it again
-        else:
+        self.lapsed |= self.begun - {uri for uri, _ in self.owners().values()}
+        if partition not in self.running:
             self.seen[partition] = self._state(partition)
-            frame = raw(partition, sorted(self.landed[partition]))
-            self.results[partition] = resolve_owners(frame, partition, self.tables, 35)
+            landed = raw(partition, sorted(self.landed[partition]))
+            self.raw[partition] = resolve_owners(landed, partition, self.tables, 35)
             self.running.add(partition)
+            return
+        self.running.remove(partition)
+        self.stopped.discard(partition)
+        try:
+            self._publish(partition)
+        except AwsRefusal:
+            self.seen[partition] = None  # the run failed, and the sensor asks for it again
+        except WithdrawalStopped:
+            self.stopped.add(partition)  # it waits for a person
 
     def rest(self, order: Sequence[Partition] = PARTITIONS) -> None:
         """What has begun ends, and the sensor asks for what changed until nothing does."""
@@ -166,6 +152,7 @@ class World:
             changed = [each for each in order if self.landed[each] or each in self.seen]
             due = [each for each in changed if each in self.running or self.seen.get(each) != self._state(each)]
             if not due:
+                self.check_served()
                 return
             self.advance(due[0])
         raise AssertionError("it never comes to rest")
@@ -190,6 +177,27 @@ class World:
                 self.seen[partition] = None
         return bool(happened)
 
+    def ask_again(self, *, prompt: int = 0) -> None:
+        """All partitions are to run again, for a person or a backfill; with another prompt, if it is so many on."""
+        self.prompt += prompt
+        self.seen = dict.fromkeys(self.seen)
+
+    def use_new_group(self) -> None:
+        """Another feature group is set, and the partitions are run again."""
+        self.group, self.identity = MemoryGroup(self.called), f"{self.identity}+"
+        self.served = {}
+        for uris in (self.published, self.begun, self.lapsed):
+            uris.clear()
+        self.ask_again()
+
+    def let_deletions_through(self) -> None:
+        """A person looks at what was stopped, and says that it is right."""
+        self.allow_deletions = True
+        self.seen |= dict.fromkeys(self.stopped)
+        self.rest()
+        self.allow_deletions = False
+        assert not self.stopped
+
     @contextmanager
     def _before_calls(self, what: Callable[[int], None]) -> Iterator[None]:
         self.called.before = what
@@ -197,48 +205,72 @@ class World:
         self.called.before = lambda number: None
 
     def _state(self, partition: Partition) -> Any:
-        left = [
-            (item.key, item.etag, item.last_modified) for item in list_notices(self.tables).get(partition.folder, [])
-        ]
-        return sorted(self.landed[partition]), left
+        notices = list_notices(self.tables).get(partition.folder, [])
+        return sorted(self.landed[partition]), [(item.key, item.etag, item.last_modified) for item in notices]
 
     def _publish(self, partition: Partition) -> None:
-        def save(manifest: pl.DataFrame) -> None:
-            self.called()
-            self.manifests[partition] = manifest
-
-        publish(
-            validated(partition, self.results[partition]),
-            self.manifests.get(partition),
-            self.group,
-            "group",
-            save,
-            country=partition.country,
-            day=partition.date,
-            disturbed=read_notices(partition, self.tables),
-            withdraw=lambda ids: notify_of_withdrawal(ids, partition, self.tables, 35),
+        validated, rejected = answer(partition, self.raw[partition], self.failing, f"v{self.prompt}")
+        answered = set(validated["summary"])
+        self.begun |= answered
+        publish_partition(
+            partition,
+            Outcome(raw=self.raw[partition], validated=validated, rejected=rejected),
+            self.tables,
+            Destination(RecordStore(self.group, "group"), self.identity),
+            PublicationRules(window_days=35, max_withdrawn_share=0.05, allow_deletions=self.allow_deletions),
         )
+        self.published |= answered
+        self.lapsed -= answered
 
-    def holds(self) -> bool:
-        """Each id is accepted, served and trained on once, by its latest document; no document is unaccounted for."""
+    # --- what must hold ---
+
+    def owners(self) -> dict[str, tuple[str, Partition]]:
+        """Where the document lies that landed last, and its partition, by id."""
         latest: dict[str, tuple[int, str, Partition]] = {}
         for partition, documents in self.landed.items():
             for number, minute in documents:
                 rank = minute, uri_of(partition, (number, minute)), partition
                 latest[id_of(number)] = max(latest.get(id_of(number), rank), rank)
-        owners = {(key, partition) for key, (_, _, partition) in latest.items()}
-        accepted = _pairs({each: result.filter(status="accepted") for each, result in self.results.items()})
+        return {key: (uri, partition) for key, (_, uri, partition) in latest.items()}
+
+    def check_served(self) -> None:
+        """At rest: what was ever published of a latest document that has stood since is served and trained on, and
+        nothing else, but for what a publication that was stopped leaves as it was."""
+        online = _summaries(self.group.online)
+        assert online == _summaries(self.group.trained_on)
+        latest = {key: uri for key, (uri, _) in self.owners().items()}
+        expected = {key: uri for key, uri in latest.items() if uri in self.published - self.lapsed}
+        possible = {key: uri for key, uri in latest.items() if uri in self.begun}
+        waiting = {key: online[key] for each in self.stopped for key in self._manifest(each) & online.keys()}
+        assert expected.items() - waiting.items() <= online.items() <= (waiting | possible).items()
+        self.served = online
+        self.published = self.begun = set(online.values())
+        self.lapsed = set()
+
+    def holds(self) -> bool:
+        """Each id is accepted, served and trained on once, by its latest document; no document is unaccounted for."""
+        self.check_served()
+        owners = {(key, partition) for key, (_, partition) in self.owners().items()}
+        accepted = _pairs(
+            {each: list(raw.filter(status="accepted")["interaction_id"]) for each, raw in self.raw.items()}
+        )
         assert (len(accepted), set(accepted)) == (len(owners), owners)
-        answered = {key: uri for key, (minute, uri, _) in latest.items() if minute != INVALID}
-        published = _pairs(self.manifests)
-        assert (len(published), set(published)) == (len(answered), {each for each in owners if each[0] in answered})
-        assert {key: value_of(record, "summary") for key, record in self.group.online.items()} == answered
-        trained_on = {key: record for key, record in self.group.offline.items() if record}
-        assert {key: value_of(record, "summary") for key, record in trained_on.items()} == answered
-        heights = {each: result.height for each, result in self.results.items() if result.height}
+        published = _pairs({each: list(self._manifest(each)) for each in PARTITIONS})
+        assert (len(published), {key for key, _ in published}) == (len(self.served), self.served.keys())
+        assert set(published) <= owners
+        heights = {each: frame.height for each, frame in self.raw.items() if frame.height}
         assert heights == {each: len(documents) for each, documents in self.landed.items() if documents}
         return True
 
+    def _manifest(self, partition: Partition) -> set[str]:
+        manifest = select_group(read_manifest(self.tables, partition), self.identity)
+        assert manifest["interaction_id"].is_unique().all()
+        return set(manifest["interaction_id"])
 
-def _pairs(frames: Mapping[Partition, pl.DataFrame]) -> list[tuple[str, Partition]]:
-    return [(key, partition) for partition, frame in frames.items() for key in frame["interaction_id"]]
+
+def _summaries(records: Mapping[str, Record]) -> dict[str, str]:
+    return {key: value_of(record, "summary") for key, record in records.items()}
+
+
+def _pairs(ids: Mapping[Partition, Sequence[str]]) -> list[tuple[str, Partition]]:
+    return [(key, partition) for partition, keys in ids.items() for key in keys]

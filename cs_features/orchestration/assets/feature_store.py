@@ -1,17 +1,19 @@
-"""Step 4: the validated rows into the SageMaker feature group, once, judged again before they go."""
+"""Step 4: the validated rows into the SageMaker feature group, once, judged again before they go.
 
-from functools import partial
+Not here: which records are written and withdrawn, and how (`publishing/`).
+"""
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from cs_features.errors import AwsRefusal, PublishingFailed
-from cs_features.landing.corrections import notify_of_withdrawal, read_notices
+from cs_features.errors import AwsRefusal, ConfigurationError, PublishingFailed, RequestError, WithdrawalStopped
+from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.publishing.feature_group import require_group
-from cs_features.publishing.publisher import publish
+from cs_features.publishing.publisher import Destination, Outcome, PublicationRules, Published, publish_partition
+from cs_features.publishing.records import RecordStore
 from cs_features.quality.floor import read_known_quality
 from cs_features.validation.gate import judge
 from cs_features.validation.tables import features_schema
@@ -49,42 +51,45 @@ def feature_store(
     # A run of this asset alone is not bound by the checks that failed in an earlier run: both guards again.
     verdict = judge(validated_features, features_schema(model.prompts().answer_model, partition.country))
     if not verdict.passed:
-        raise dg.Failure(
+        raise lasting_failure(
             f"{partition}: nothing was published, because {len(verdict.failed_rows)} rows of validated_features break "
             "its schema. Materialize validated_features again for this partition",
-            metadata={"failure_cases": dg.MetadataValue.json(verdict.failures.head(100).to_dicts())},
-            allow_retries=False,
+            {"failure_cases": dg.MetadataValue.json(verdict.failures.head(100).to_dicts())},
         )
     tables = data.tables()
     quality = read_known_quality(partition.country, set(validated_features["language"]), model, tables)
     if quality.below:
-        raise dg.Failure(f"{partition}: nothing was published. {quality}", allow_retries=False)
+        raise lasting_failure(f"{partition}: nothing was published. {quality}", cause="quality below the floor")
+    outcome = Outcome(raw=raw_interactions, validated=validated_features, rejected=rejected_records)
+    rules = PublicationRules(
+        window_days=landing.window_days,
+        max_withdrawn_share=feature_group.max_withdrawn_share,
+        allow_deletions=config.allow_deletions,
+        verify_online=config.verify_online,
+    )
     try:
-        require_group(feature_group.control_plane(), feature_group.name)
-        result = publish(
-            validated_features,
-            tables.read("feature_store", partition),
-            feature_group.runtime(),
-            feature_group.name,
-            save=partial(tables.write, "feature_store", partition),
-            country=partition.country,
-            day=partition.date,
-            disturbed=read_notices(partition, tables),
-            withdraw=lambda ids: notify_of_withdrawal(ids, partition, tables, landing.window_days),
-        )
+        identity = require_group(feature_group.control_plane(), feature_group.name)
+        destination = Destination(RecordStore(feature_group.runtime(), feature_group.name), identity)
+        published = publish_partition(partition, outcome, tables, destination, rules)
+    except WithdrawalStopped as error:
+        raise lasting_failure(f"{partition}: {error}", cause="withdrawals stopped") from error
+    except (ConfigurationError, RequestError) as error:
+        raise lasting_failure(f"{partition}: {error}") from error
     except (AwsRefusal, PublishingFailed) as error:
-        raise dg.Failure(f"{partition}: {error}") from error
-    context.log.info(
-        f"{partition}: {result.written} written, {result.deleted} deleted, {result.unchanged} unchanged, "
-        f"{result.left} left to another partition"
-    )
+        raise passing_failure(f"{partition}: {error}") from error
+    counts = count_records(published)
+    context.log.info(f"{partition}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     return dg.MaterializeResult(
-        value=result.manifest,
-        metadata={
-            "feature_group": feature_group.name,
-            "written": result.written,
-            "deleted": result.deleted,
-            "left_to_another_partition": result.left,
-            "unchanged": result.unchanged,
-        },
+        value=published.manifest, metadata={"feature_group": feature_group.name, "group": identity, **counts}
     )
+
+
+def count_records(published: Published) -> dict[str, int]:
+    """What became of the partition's records, by the name of the materialization's metadata."""
+    return {
+        "written": published.written,
+        "withdrawn": published.withdrawn,
+        "left_to_another_partition": published.left,
+        "kept": published.kept,
+        "unchanged": published.unchanged,
+    }

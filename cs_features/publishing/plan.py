@@ -1,0 +1,240 @@
+"""The plan of a publication: which records are written, withdrawn, kept and left alone. Pure.
+
+What a run does not see is not gone. A record is withdrawn on evidence about its document: gone, superseded, invalid
+or corrected. One whose document stands unchanged is kept, whatever became of its extraction. The calls are made in
+`publisher.py`.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+
+import polars as pl
+
+from cs_features.errors import RequestError, WithdrawalStopped
+from cs_features.hashing import content_hash
+from cs_features.publishing.feature_group import FeatureRecord, Record, record_of
+from cs_features.publishing.manifest import Entry
+from cs_features.schemas import Reason
+
+MIN_WITHDRAWN = 5  # fewer never stop a publication: one deleted file of a small day is everyday work
+# Objects that landed and whose documents nobody has seen: what is missing may be in there.
+UNREAD = {"truncated_gzip", "corrupt_gzip", "file_too_large", "unreadable_object"}
+
+
+class Evidence(str, Enum):
+    """Why a record leaves the store."""
+
+    GONE = "gone"  # no object of the partition holds its document any more
+    SUPERSEDED = "superseded"  # a document of another partition has the id
+    INVALID = "invalid"  # its document, or what was made of it, breaks the rules
+    CORRECTED = "corrected"  # the document has another text now, of which there are no features
+    BEGUN = "begun"  # a publisher had begun to withdraw it when it died
+
+
+@dataclass(frozen=True)
+class Document:
+    """An accepted document as it is now: `content_hash` and `landed_at` of raw_interactions."""
+
+    content_hash: str
+    landed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Documents:
+    """What is known of a partition's documents, by interaction id."""
+
+    accepted: Mapping[str, Document]
+    superseded: Collection[str]
+    invalid: Collection[str]
+    landed: int  # rows of raw_interactions
+    unread: int  # objects among them that could not be read to their end
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a publication does with each interaction, by id."""
+
+    write: Mapping[str, FeatureRecord]
+    withdraw: Mapping[str, Evidence]
+    keep: Mapping[str, Entry]  # served from before, though this run has no features of it
+    unchanged: Mapping[str, FeatureRecord]
+
+
+# --- what the plan is made of -----------------------------------------------------------------
+
+
+def collect_documents(raw: pl.DataFrame, rejected: pl.DataFrame, held_elsewhere: Collection[str]) -> Documents:
+    """From raw_interactions and rejected_records; `held_elsewhere` are ids of documents of other partitions."""
+    accepted = raw.filter(pl.col("status") == "accepted")
+    superseded = raw.filter(pl.col("reason") == Reason.SUPERSEDED.value)["interaction_id"]
+    unusable = raw.filter(pl.col("status") == "rejected")["interaction_id"].drop_nulls()
+    invalid = rejected.filter(pl.col("stage") == "validation")["interaction_id"]
+    return Documents(
+        accepted={
+            key: Document(content, landed_at)
+            for key, content, landed_at in accepted.select("interaction_id", "content_hash", "landed_at").iter_rows()
+        },
+        superseded=frozenset(superseded) | frozenset(held_elsewhere),
+        invalid=frozenset(invalid) | frozenset(unusable),
+        landed=raw.height,
+        unread=raw.filter(pl.col("reason").is_in(list(UNREAD))).height,
+    )
+
+
+def build_records(validated: pl.DataFrame) -> dict[str, FeatureRecord]:
+    """The rows of validated_features as records, by interaction id."""
+    if "content_hash" not in validated.columns:  # written by an older version
+        validated = validated.with_columns(content_hash=pl.lit(None, pl.String))
+    return {
+        row["interaction_id"]: FeatureRecord(record_of(row), row["content_hash"])
+        for row in validated.iter_rows(named=True)
+    }
+
+
+def require_current_records(records: Mapping[str, FeatureRecord], documents: Documents) -> None:
+    """Raises RequestError when features are of a text that their document no longer has."""
+    outdated = [
+        key
+        for key, record in records.items()
+        if record.document_hash is not None
+        and (key not in documents.accepted or documents.accepted[key].content_hash != record.document_hash)
+    ]
+    if outdated:
+        raise RequestError(
+            f"{len(outdated)} of {len(records)} rows of validated_features are of documents that raw_interactions no "
+            f"longer holds, the first {outdated[0]}. Materialize llm_extractions and validated_features again"
+        )
+
+
+def choose_records_to_read(entries: Mapping[str, Entry], verify_online: bool) -> list[str]:
+    """Ids of which the online store is to be asked, because the manifest alone is not to be believed: those of which
+    an older version did not say to which group it wrote them, and with `verify_online` all."""
+    return [key for key, entry in entries.items() if entry.is_finished and (verify_online or entry.group is None)]
+
+
+def complete_entries(entries: Mapping[str, Entry], online: Mapping[str, Record | None]) -> dict[str, Entry]:
+    """What older versions left out is as the online store serves it; where it serves nothing, there is no entry."""
+    completed: dict[str, Entry] = {}
+    for key, entry in entries.items():
+        if entry.group is not None or not entry.is_finished:
+            completed[key] = entry
+        elif served := online.get(key):
+            completed[key] = replace(entry, content_hash=content_hash(served), record=json.dumps(served))
+    return completed
+
+
+# --- the plan ---------------------------------------------------------------------------------
+
+
+def plan_publication(
+    records: Mapping[str, FeatureRecord],
+    documents: Documents,
+    entries: Mapping[str, Entry],
+    withdrawn_elsewhere: Mapping[str, datetime],
+    online: Mapping[str, Record | None],
+) -> Plan:
+    """Bring the group from what `entries` say to `records`, and keep what still stands.
+
+    `withdrawn_elsewhere` are ids that another partition took out of the store, with when, by S3's clock: what was
+    written no later may have been hit. `online` has what the store serves of the ids that were looked up, None for
+    those of which it serves nothing of this partition.
+    """
+    write: dict[str, FeatureRecord] = {}
+    withdraw: dict[str, Evidence] = {}
+    keep: dict[str, Entry] = {}
+    unchanged: dict[str, FeatureRecord] = {}
+    for key, record in records.items():
+        entry = entries.get(key)
+        is_same = entry is not None and entry.content_hash == record.content_hash
+        if entry is not None and is_same and _is_served(entry, withdrawn_elsewhere, online):
+            unchanged[key] = record
+        else:
+            write[key] = record
+    for key, entry in entries.items():
+        if key in records:
+            continue
+        evidence = find_evidence(entry, documents)
+        if evidence is not None:
+            withdraw[key] = evidence
+        elif entry.record is not None and not _is_served(entry, withdrawn_elsewhere, online):
+            write[key] = FeatureRecord(json.loads(entry.record), entry.document_hash)
+        else:
+            keep[key] = entry
+    return Plan(write, withdraw, keep, unchanged)
+
+
+def find_evidence(entry: Entry, documents: Documents) -> Evidence | None:
+    """Why the record of an interaction without features in this run has to leave; None when it still stands."""
+    key = entry.interaction_id
+    document = documents.accepted.get(key)
+    if document is None:
+        if key in documents.superseded:
+            return Evidence.SUPERSEDED
+        if key in documents.invalid:
+            return Evidence.INVALID
+        if documents.unread == 0:
+            return Evidence.GONE
+    elif not is_made_of(entry, document):
+        return Evidence.CORRECTED
+    elif key in documents.invalid:
+        return Evidence.INVALID
+    return Evidence.BEGUN if entry.is_being_withdrawn else None
+
+
+def is_made_of(entry: Entry, document: Document) -> bool:
+    """Whether the record says something of this text; versions that did not write that down wrote a time."""
+    if entry.document_hash is None:
+        return document.landed_at < entry.written_at
+    return entry.document_hash == document.content_hash
+
+
+def _is_served(entry: Entry, withdrawn_elsewhere: Mapping[str, datetime], online: Mapping[str, Record | None]) -> bool:
+    """Whether what the manifest says of the record can be believed."""
+    key = entry.interaction_id
+    if not entry.is_finished:
+        return False
+    # S3 dates in whole seconds: a withdrawal of the same second may have come after the writing.
+    if key in withdrawn_elsewhere and entry.written_at <= withdrawn_elsewhere[key]:
+        return False
+    served = online.get(key)
+    return key not in online or (served is not None and content_hash(served) == entry.content_hash)
+
+
+# --- the brake --------------------------------------------------------------------------------
+
+
+def check_withdrawals(plan: Plan, documents: Documents, entries: Mapping[str, Entry], max_share: float) -> None:
+    """Stop a publication that would withdraw too much at once.
+
+    An interaction that another partition has by now stays in the store under its name, and what a publisher had
+    begun to withdraw was let through before: neither counts.
+
+    Raises:
+        WithdrawalStopped: more than `max_share` of the records served, and at least `MIN_WITHDRAWN`; or any, when
+            no document is left in the landing folder.
+    """
+    leaving = {
+        key: evidence
+        for key, evidence in plan.withdraw.items()
+        if evidence is not Evidence.SUPERSEDED and not entries[key].is_being_withdrawn
+    }
+    if not leaving:
+        return
+    served = sum(not entry.is_being_withdrawn for entry in entries.values())
+    counts = Counter(evidence.value for evidence in leaving.values())
+    numbers = f"{len(leaving)} of {served} records ({', '.join(f'{n} {why}' for why, n in sorted(counts.items()))})"
+    advice = "If they are to leave, materialize feature_store with allow_deletions: true"
+    if documents.landed == 0:
+        raise WithdrawalStopped(
+            f"The landing folder holds no document, and {numbers} would be withdrawn. Nothing was changed. Is "
+            f"CS_FEATURES_LANDING_BUCKET right, and were the objects deleted on purpose? {advice}"
+        )
+    if len(leaving) >= MIN_WITHDRAWN and len(leaving) > max_share * served:
+        raise WithdrawalStopped(
+            f"{numbers} would be withdrawn, more than {max_share:.0%} of what is served "
+            f"(CS_FEATURES_MAX_WITHDRAWN_SHARE). Nothing was changed. {advice}"
+        )
