@@ -214,7 +214,7 @@ def test_a_rerun_of_an_unchanged_day_asks_and_writes_nothing_again(lab: Lab) -> 
     counts = [lab.calls(name) for name in ("BatchWriteRecord", "PutRecord", "DeleteRecord")]
     run = lab.process()
     assert run.success
-    assert [run.metadata("feature_store")[name] for name in ("written", "deleted", "unchanged")] == [0, 0, 3]
+    assert [run.metadata("feature_store")[name] for name in ("written", "withdrawn", "unchanged")] == [0, 0, 3]
     assert [lab.calls(name) for name in ("BatchWriteRecord", "PutRecord", "DeleteRecord")] == counts
     assert (len(lab.stack.answerer._attempts), sum(lab.stack.answerer._attempts.values())) == asked
     assert [lab.online(id_of(n)) for n in range(3)] == served
@@ -243,7 +243,7 @@ def test_what_changed_is_replaced_what_vanished_is_deleted_and_the_rest_is_left_
     assert after["customer_id"] == "new"
     assert lab.online(id_of(2)) is None
     assert lab.online(id_of(0)) is not None
-    assert [run.metadata("feature_store")[name] for name in ("written", "deleted", "unchanged")] == [1, 1, 1]
+    assert [run.metadata("feature_store")[name] for name in ("written", "withdrawn", "unchanged")] == [1, 1, 1]
     assert sorted(lab.table("feature_store")["interaction_id"]) == sorted(features)
 
 
@@ -259,13 +259,18 @@ def test_a_correction_of_what_the_model_does_not_see_is_written_without_asking_i
     assert sum(lab.stack.answerer._attempts.values()) == asked
 
 
-def test_a_day_without_documents_writes_every_table_empty_and_deletes_what_was_there(lab: Lab) -> None:
-    """An emptied folder left yesterday's tables in place: deleted customers were still trained on."""
+def test_a_day_without_documents_writes_every_table_empty_and_withdraws_what_a_person_lets_go(lab: Lab) -> None:
+    """An emptied folder left yesterday's tables in place: deleted customers were still trained on. Then it emptied the
+    store by itself, also when the bucket was only the wrong one (fault 3)."""
     landed = lab.land("NL", DAY, "a.jsonl", jsonl([document(0), b"broken"]))
     lab.process()
     types = {table: lab.table(table).schema for table in TABLES}
     lab.unland(landed)
-    run = lab.process()
+    stopped = lab.process()
+    assert not stopped.success
+    assert "The landing folder holds no document, and 1 of 1 records (1 gone) would be withdrawn" in stopped.errors
+    assert lab.online(id_of(0)) is not None
+    run = lab.process(run_config={"ops": {"feature_store": {"config": {"allow_deletions": True}}}})
     assert run.success, run.errors
     assert run.materialized == set(TABLES)
     assert {name for name, check in run.checks.items() if not check.passed} == set()
@@ -387,7 +392,7 @@ def test_the_names_that_others_rely_on_have_not_changed() -> None:
         "llm_extractions": {"country_prompts", "raw_interactions"},
         "validated_features": {"raw_interactions", "llm_extractions"},
         "rejected_records": {"raw_interactions", "llm_extractions"},
-        "feature_store": {"validated_features"},
+        "feature_store": {"raw_interactions", "validated_features", "rejected_records"},
     }
 
 

@@ -45,7 +45,7 @@ class Entry:
     model_id: str | None
     written_at: datetime
     group: str | None
-    record: str | None
+    record: str | None = None
 
     @property
     def is_finished(self) -> bool:

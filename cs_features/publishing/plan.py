@@ -22,7 +22,7 @@ from cs_features.schemas import Reason
 
 MIN_WITHDRAWN = 5  # fewer never stop a publication: one deleted file of a small day is everyday work
 # Objects that landed and whose documents nobody has seen: what is missing may be in there.
-UNREAD = {"truncated_gzip", "corrupt_gzip", "file_too_large", "unreadable_object"}
+UNREAD = (Reason.UNREADABLE_OBJECT, Reason.TRUNCATED_GZIP, Reason.CORRUPT_GZIP, Reason.FILE_TOO_LARGE)
 
 
 class Evidence(str, Enum):
@@ -81,7 +81,7 @@ def collect_documents(raw: pl.DataFrame, rejected: pl.DataFrame, held_elsewhere:
         superseded=frozenset(superseded) | frozenset(held_elsewhere),
         invalid=frozenset(invalid) | frozenset(unusable),
         landed=raw.height,
-        unread=raw.filter(pl.col("reason").is_in(list(UNREAD))).height,
+        unread=raw.filter(pl.col("reason").is_in([reason.value for reason in UNREAD])).height,
     )
 
 
