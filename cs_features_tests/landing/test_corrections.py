@@ -1,12 +1,11 @@
 """A corrected document supersedes the old one wherever that lies, and both are accounted for.
 
-First whole runs on the local stack, with the sensor as the only one who asks for them; then the decision by
-itself, on a bucket in memory: whatever landed where, and whoever ran when, one partition has each id.
+First whole runs on the local stack, with the sensor as the only one who asks for them; then the same on a bucket and
+a feature group in memory: whatever landed where, and whoever ran when, one partition has each id.
 """
 
 import itertools
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -25,22 +24,23 @@ from cs_features.landing.corrections import (
     notify_of_withdrawal,
     read_notices,
     reject_superseded_documents,
+    resolve_owners,
 )
 from cs_features.landing.documents import RAW_SCHEMA
-from cs_features.local.scripted import Script
 from cs_features.monitoring.findings import read_differences
 from cs_features.partitions import Partition
 from cs_features.publishing.reading import read_features
+from cs_features.s3 import Bucket
+from cs_features.schemas import FEATURE_COLUMNS
+from cs_features.storage import Tables
 from cs_features_tests.support.documents import document, id_of, jsonl
 from cs_features_tests.support.inventory import take_inventory
 from cs_features_tests.support.lab import Lab, Run
-from cs_features_tests.support.landing_sensor import TODAY, YESTERDAY, tick
+from cs_features_tests.support.landing_sensor import TODAY, tick
+from cs_features_tests.support.memory_s3 import MemoryS3
 from cs_features_tests.support.world import INVALID, PARTITIONS, World, raw
 
-NL, BE, FR = (Partition(country, TODAY) for country in ("NL", "BE", "FR"))
-NL_YESTERDAY = Partition("NL", YESTERDAY)
-POISON = "ononderbroken storing"
-ELSEWHERE = pytest.mark.parametrize("there", [BE, NL_YESTERDAY], ids=["another country", "another day"])
+NL, BE = (Partition(country, TODAY) for country in ("NL", "BE"))
 
 
 def land(lab: Lab, partition: Partition, hour: int, *texts: str, number: int = 1) -> str:
@@ -101,7 +101,7 @@ class Desk:
             assert trained.is_empty()
             return None
         ((partition, row),) = validated.items()
-        assert trained.equals(row)
+        assert trained.equals(row.select(FEATURE_COLUMNS))
         assert served is not None
         assert (served["country"], served["event_time"][:10]) == (partition.country, partition.date.isoformat())
         assert served["summary"] == row["summary"][0]
@@ -132,63 +132,31 @@ def desk(lab: Lab) -> Desk:
 # --- a correction elsewhere -------------------------------------------------------------------
 
 
-@ELSEWHERE
 def test_a_correction_in_another_partition_supersedes_and_the_old_document_is_accounted_for(
-    desk: Desk, there: Partition
+    desk: Desk,
 ) -> None:
     """A call centre corrected the country of a chat: both versions were validated, published and trained on."""
     land(desk.lab, NL, 9)
     assert desk.rest() == [NL]
     assert desk.owner() == NL
-    correction = land(desk.lab, there, 10)
+    correction = land(desk.lab, BE, 10)
     desk.rest()
-    assert desk.owner() == there
+    assert desk.owner() == BE
     assert desk.rejected(NL) == [("superseded", f"superseded by {desk.uri(correction)} line 1")]
-    assert desk.rejected(there) == []
+    assert desk.rejected(BE) == []
     (rejected,) = desk.table("rejected_records", NL).to_dicts()
     assert (rejected["interaction_id"], rejected["stage"], rejected["redrivable"]) == (id_of(1), "landing", False)
     assert desk.table("feature_store", NL).is_empty()
 
 
-@pytest.mark.parametrize("order", [(NL, BE), (BE, NL)], ids=["the old one runs first", "the correction runs first"])
-def test_the_order_of_the_runs_decides_nothing(desk: Desk, order: tuple[Partition, ...]) -> None:
-    """After an outage the newest day runs first, and the old document came last."""
-    land(desk.lab, NL, 9)
-    land(desk.lab, BE, 10)
-    for partition in order:
-        desk.run(partition)
-    desk.rest()
-    assert desk.owner() == BE
-    for partition in (NL, BE):
-        desk.run(partition)
-    assert desk.rest() == []
-    assert desk.owner() == BE
-
-
-def test_an_older_document_that_lands_late_elsewhere_is_rejected_at_once(desk: Desk) -> None:
-    """A feed that had been held back for a day overwrote the corrections of that day."""
-    land(desk.lab, NL, 10)
-    desk.rest()
-    served = desk.lab.online(id_of(1))
-    land(desk.lab, BE, 9)
-    asked = desk.asked
-    assert desk.rest() == [BE], "nobody else has to run again"
-    assert [reason for reason, _ in desk.rejected(BE)] == ["superseded"]
-    assert (desk.owner(), desk.lab.online(id_of(1)), desk.asked) == (NL, served, asked)
-
-
-@pytest.mark.parametrize("old_one_first", [True, False], ids=["the old one ran first", "the correction ran first"])
-def test_a_deleted_correction_makes_the_old_document_valid_again(desk: Desk, old_one_first: bool) -> None:
+def test_a_deleted_correction_makes_the_old_document_valid_again(desk: Desk) -> None:
     """The correction was the mistake, and was withdrawn: the interaction was rejected here and deleted there."""
     land(desk.lab, BE, 8, number=2)
     desk.rest()
     land(desk.lab, NL, 9)
-    if old_one_first:
-        desk.rest()
     correction = land(desk.lab, BE, 10)
-    if not old_one_first:
-        assert BE in desk.tick()
-        desk.run(BE)
+    assert BE in desk.tick()
+    desk.run(BE)
     desk.run(NL)
     desk.rest()
     assert desk.owner() == BE
@@ -196,31 +164,6 @@ def test_a_deleted_correction_makes_the_old_document_valid_again(desk: Desk, old
     desk.rest()
     assert (desk.owner(1), desk.owner(2)) == (NL, BE)
     assert desk.rejected(NL) == []
-    asked = desk.asked
-    desk.run(NL)
-    assert desk.asked == asked, "what was answered once is not paid for again"
-
-
-def test_a_third_document_may_move_it_back_or_on(desk: Desk) -> None:
-    """Corrected to Belgium, and back, and to France: each partition had its own idea of who was last."""
-    for partition, hour in ((NL, 9), (BE, 10), (NL, 11), (FR, 12)):
-        land(desk.lab, partition, hour)
-        desk.rest()
-        assert desk.owner() == partition
-    assert sorted(reason for reason, _ in desk.rejected(NL)) == ["duplicate_id", "superseded"]
-    assert [reason for reason, _ in desk.rejected(BE)] == ["superseded"]
-
-
-def test_a_correction_that_the_model_cannot_answer_supersedes_all_the_same(desk: Desk) -> None:
-    """The old answer stayed in the store, about a text that the customer service had withdrawn."""
-    land(desk.lab, NL, 9)
-    desk.rest()
-    desk.lab.stack.answerer.script = Script(poison=POISON)
-    land(desk.lab, BE, 10, POISON)
-    desk.rest()
-    assert desk.owner() is None
-    assert [reason for reason, _ in desk.rejected(NL)] == ["superseded"]
-    assert [reason for reason, _ in desk.rejected(BE)] == ["request_refused"]
 
 
 def test_only_the_corrected_interaction_changes_hands(desk: Desk) -> None:
@@ -234,101 +177,6 @@ def test_only_the_corrected_interaction_changes_hands(desk: Desk) -> None:
     assert sorted(set(desk.rest())) == [BE, NL]
     assert [desk.owner(number) for number in (1, 2, 3, 4)] == [NL, BE, NL, BE]
     assert desk.asked == asked + 1
-
-
-def test_partitions_that_share_nothing_leave_each_other_no_note(desk: Desk) -> None:
-    """Every run was a change of its neighbours, and five countries ran all day."""
-    for partition in (NL, BE, NL_YESTERDAY):
-        land(desk.lab, partition, 9, number=partition.date.day * 10 + len(partition.country + partition.folder))
-    land(desk.lab, FR, 9, number=99)
-    tables = desk.lab.resources["data"].tables()
-    assert len(desk.rest()) == 4
-    assert sorted(tables.partitions(IDS)) == sorted([NL, BE, NL_YESTERDAY, FR])
-    assert list_notices(tables) == {}
-
-
-def test_reruns_leave_no_note_when_everybody_knows_already(desk: Desk) -> None:
-    """Each run of the one had the other run, and that one's the first again, all night."""
-    land(desk.lab, NL, 9)
-    desk.rest()
-    land(desk.lab, BE, 10)
-    desk.rest()
-    tables = desk.lab.resources["data"].tables()
-    before = list_notices(tables)
-    assert {folder: [item.name for item in found] for folder, found in before.items()} == {
-        NL.folder: [f"BE-{TODAY}.json"],  # superseded
-        BE.folder: [f"NL-{TODAY}.json"],  # the record of NL has left the store
-    }
-    for partition in (BE, NL, BE):
-        desk.run(partition)
-    assert list_notices(tables) == before
-
-
-def test_claims_and_notes_hold_no_text_of_any_customer(desk: Desk) -> None:
-    """What was said to us is in the tables that are guarded for it, and in no others."""
-    land(desk.lab, NL, 9, "secret words")
-    desk.rest()
-    correction = land(desk.lab, BE, 10, "secret words")
-    desk.rest()
-    lab, tables = desk.lab, desk.lab.resources["data"].tables()
-    claims = desk.table(IDS, NL)
-    assert claims.schema == IDS_SCHEMA
-    assert claims["superseded_by"].to_list() == [f"{desk.uri(correction)} line 1"]
-    for item in (item for found in list_notices(tables).values() for item in found):
-        body = lab.s3.get_object(Bucket=tables.bucket.name, Key=item.key)["Body"].read()
-        assert set(json.loads(body)) == {id_of(1)}
-    assert "secret" not in desk.rejected(NL)[0][1]
-
-
-def test_partitions_further_apart_than_the_window_do_not_look_at_each_other(make_lab: Callable[..., Lab]) -> None:
-    """Each run would read every day that ever was."""
-    desk = Desk(make_lab(landing_window_days=2))
-    for number, days in ((2, 2), (3, 3)):
-        land(desk.lab, NL, 10, number=number)
-        earlier = Partition("NL", TODAY - timedelta(days=days))
-        land(desk.lab, earlier, 9, number=number)
-        desk.run(NL)
-        desk.run(earlier)
-        assert [reason for reason, _ in desk.rejected(earlier)] == ["superseded"] * (days == 2)
-
-
-# --- two runs at once -------------------------------------------------------------------------
-
-BEFORE_PUBLISHING = ("raw_interactions", "llm_extractions", "validated_features", "rejected_records")
-
-
-@pytest.mark.parametrize("published_before", [False, True], ids=["a new document", "a changed one"])
-def test_a_run_that_began_before_the_correction_landed_may_publish_after_it(desk: Desk, published_before: bool) -> None:
-    """The run of a large day took ten minutes, and the correction had landed and been published within them."""
-    if published_before:
-        land(desk.lab, NL, 8)
-        desk.run(NL)
-    land(desk.lab, NL, 9)
-    desk.tick()
-    desk.run(NL, *BEFORE_PUBLISHING)
-    land(desk.lab, BE, 10)
-    assert desk.tick() == [BE]
-    desk.run(BE)
-    desk.run(NL, "feature_store")
-    desk.rest()
-    assert desk.owner() == BE
-    assert [reason for reason, _ in desk.rejected(NL)][-1] == "superseded"
-
-
-def test_a_correction_may_be_withdrawn_while_its_partition_is_still_running(desk: Desk) -> None:
-    """The old document came back before the correction had left: its record was ignored beside the later one."""
-    land(desk.lab, NL_YESTERDAY, 9)
-    correction = land(desk.lab, NL, 10)
-    assert desk.rest() == [NL, NL_YESTERDAY]
-    assert desk.owner() == NL
-    desk.lab.unland(correction)
-    assert desk.tick() == [NL]
-    desk.run(NL, *BEFORE_PUBLISHING)
-    assert desk.tick() == [NL_YESTERDAY]
-    desk.run(NL_YESTERDAY)
-    desk.run(NL, "feature_store")
-    desk.rest()
-    assert desk.owner() == NL_YESTERDAY
 
 
 def test_a_note_that_was_lost_is_found_by_reconciliation(desk: Desk) -> None:
@@ -356,19 +204,196 @@ def test_a_note_that_was_lost_is_found_by_reconciliation(desk: Desk) -> None:
     assert take_inventory(lab).checks["reconciled"].passed
 
 
-def test_the_partitions_that_claim_an_id_are_told_that_its_record_was_withdrawn(desk: Desk) -> None:
+# --- the same in memory -----------------------------------------------------------------------
+
+YESTERDAY_NL, HERE, THERE = PARTITIONS
+
+
+@pytest.mark.parametrize("order", [(HERE, THERE), (THERE, HERE)], ids=["the old one first", "the correction first"])
+@pytest.mark.parametrize("minute", [1, 2], ids=["an earlier event time", "the same event time"])
+def test_the_order_of_the_runs_decides_nothing(order: tuple[Partition, ...], minute: int) -> None:
+    """After an outage the newest day runs first, and the old document came last."""
+    world = World()
+    world.landed[HERE], world.landed[THERE] = {(1, 0)}, {(1, minute)}
+    world.run(*order)
+    world.rest()
+    assert world.owner() == THERE
+    world.ran.clear()
+    world.run(HERE, THERE)
+    world.rest()
+    assert world.ran == [HERE, THERE], "nobody has to run again"
+    assert world.owner() == THERE
+
+
+def test_an_older_document_that_lands_late_elsewhere_is_rejected_at_once() -> None:
+    """A feed that had been held back for a day overwrote the corrections of that day."""
+    world = World()
+    world.landed[HERE] = {(1, 2)}
+    world.rest()
+    world.landed[THERE] = {(1, 0)}
+    world.ran.clear()
+    world.rest()
+    assert world.ran == [THERE], "nobody else has to run again"
+    assert (world.reasons(THERE), world.owner()) == (["superseded"], HERE)
+
+
+def test_a_third_document_may_move_it_back_or_on() -> None:
+    """Corrected to Belgium, and back, and to the day before: each partition had its own idea of who was last."""
+    world = World()
+    for minute, partition in enumerate((HERE, THERE, HERE)):
+        world.landed[partition].add((1, minute))
+        world.rest()
+        assert world.owner() == partition
+    assert (world.reasons(HERE), world.reasons(THERE)) == (["duplicate_id"], ["superseded"])
+
+
+def test_a_correction_that_the_model_cannot_answer_supersedes_all_the_same() -> None:
+    """The old answer stayed in the store, about a text that the customer service had withdrawn."""
+    world = World()
+    world.landed[HERE] = {(1, 0)}
+    world.rest()
+    world.landed[THERE] = {(1, INVALID)}
+    world.rest()
+    assert (world.owner(), world.reasons(HERE)) == (None, ["superseded"])
+
+
+def test_partitions_that_share_nothing_leave_each_other_no_notice() -> None:
+    """Every run was a change of its neighbours, and five countries ran all day."""
+    world = World()
+    for number, partition in enumerate(PARTITIONS):
+        world.landed[partition] = {(number, 0)}
+    world.rest()
+    assert sorted(world.ran) == sorted(PARTITIONS)
+    assert sorted(world.tables.partitions(IDS)) == sorted(PARTITIONS)
+    assert list_notices(world.tables) == {}
+
+
+def test_reruns_leave_no_notice_when_everybody_knows_already() -> None:
+    """Each run of the one had the other run, and that one's the first again, all night."""
+    world = World()
+    world.landed[HERE] = {(1, 0)}
+    world.rest()
+    world.landed[THERE] = {(1, 1)}
+    world.rest()
+    before = list_notices(world.tables)
+    assert {folder: [item.name for item in found] for folder, found in before.items()} == {
+        HERE.folder: [f"BE-{THERE.date}.json"],  # superseded
+        THERE.folder: [f"NL-{HERE.date}.json"],  # the record of NL has left the store
+    }
+    world.run(THERE, HERE, THERE)
+    assert list_notices(world.tables) == before
+
+
+@pytest.mark.parametrize("published_before", [False, True], ids=["a new document", "a changed one"])
+def test_a_run_that_began_before_the_correction_landed_may_publish_after_it(published_before: bool) -> None:
+    """The run of a large day took ten minutes, and the correction had landed and been published within them."""
+    world = World()
+    if published_before:
+        world.landed[HERE] = {(1, 0)}
+        world.rest()
+    world.landed[HERE].add((1, 1))
+    world.begin(HERE)
+    world.landed[THERE] = {(1, 2)}
+    world.run(THERE)
+    world.advance(HERE)
+    world.rest()
+    assert (world.owner(), world.reasons(HERE)[-1]) == (THERE, "superseded")
+
+
+def test_a_correction_may_be_withdrawn_while_its_partition_is_still_running() -> None:
+    """The old document came back before the correction had left: its record was ignored beside the later one."""
+    world = World()
+    world.landed[YESTERDAY_NL], world.landed[HERE] = {(1, 0)}, {(1, 1), (2, 0)}
+    world.rest()
+    assert world.owner() == HERE
+    world.landed[HERE].remove((1, 1))
+    world.begin(HERE)
+    world.run(YESTERDAY_NL)
+    world.advance(HERE)
+    world.rest()
+    assert (world.owner(1), world.owner(2)) == (YESTERDAY_NL, HERE)
+
+
+# --- ids and notices in the data bucket -------------------------------------------------------
+
+
+def bucket_with_ids(documents: dict[Partition, list[tuple[int, int]]], window_days: int = 35) -> Tables:
+    """What the raw steps of partitions leave there, run in this order."""
+    tables = Tables(Bucket(MemoryS3(), "data", "CS_FEATURES_DATA_BUCKET"))
+    for partition, landed in documents.items():
+        resolve_owners(raw(partition, landed), partition, tables, window_days)
+    return tables
+
+
+def told(partition: Partition, tables: Tables) -> set[str]:
+    return set(read_notices(partition, tables).withdrawn)
+
+
+def test_ids_and_notices_hold_no_text_of_any_customer() -> None:
+    """What was said to us is in the tables that are guarded for it, and in no others."""
+    memory = MemoryS3()
+    tables = Tables(Bucket(memory, "data", "CS_FEATURES_DATA_BUCKET"))
+    for minute, partition in enumerate((HERE, THERE)):
+        spoken = raw(partition, [(1, minute)]).with_columns(payload=pl.lit("secret words"), customer_id=pl.lit("c-1"))
+        resolve_owners(spoken, partition, tables, 35)
+    assert tables.read(IDS, HERE).schema == IDS_SCHEMA
+    notice = json.loads(tables.bucket.get(list_notices(tables)[HERE.folder][0].key))
+    assert set(notice) == {id_of(1)}
+    assert not any(b"secret" in body or b"c-1" in body for body, _ in memory.objects.values())
+
+
+def test_partitions_further_apart_than_the_window_do_not_look_at_each_other() -> None:
+    """Each run would read every day that ever was."""
+    for days, seen in ((2, True), (3, False)):
+        later = Partition("NL", HERE.date + timedelta(days=days))
+        tables = bucket_with_ids({HERE: [(1, 0)], later: [(1, 1)]}, window_days=2)
+        assert (told(HERE, tables) == {id_of(1)}) is seen
+
+
+def test_a_correction_of_a_day_that_the_sensor_no_longer_looks_at_leaves_it_a_notice() -> None:
+    """Fault 11: corrected within the window of its own day and outside of the sensor's; both tables validated it."""
+    long_ago = Partition("NL", HERE.date - timedelta(days=34))
+    tables = bucket_with_ids({long_ago: [(1, 0), (2, 0)], HERE: [(1, 1)]})
+    assert told(long_ago, tables) == {id_of(1)}
+    assert list(list_notices(tables)) == [long_ago.folder], "which the sensor lists, whatever its window"
+    again = resolve_owners(raw(long_ago, [(1, 0), (2, 0)]), long_ago, tables, 35)
+    assert again.filter(reason="superseded")["interaction_id"].to_list() == [id_of(1)]
+
+
+def test_the_partitions_that_have_an_id_are_told_that_its_record_was_withdrawn() -> None:
     """Of two that published at once, the loser deleted the winner's record, and the winner had no reason to look."""
-    tables = desk.lab.resources["data"].tables()
-    for partition in (BE, NL):
-        land(desk.lab, partition, 9)
-        desk.run(partition, "raw_interactions")
-    assert read_notices(BE, tables).keys() == {id_of(1)}, "NL comes after BE in the alphabet"
-    began = datetime.now(timezone.utc)
-    notify_of_withdrawal([id_of(1), id_of(2)], FR, tables, 35)
-    assert read_notices(NL, tables).keys() == read_notices(BE, tables).keys() == {id_of(1)}
-    notify_of_withdrawal([id_of(1)], NL, tables, 35)
-    assert began < read_notices(NL, tables)[id_of(1)] < read_notices(BE, tables)[id_of(1)]
-    assert read_notices(FR, tables) == {}
+    tables = bucket_with_ids({THERE: [(1, 0)], HERE: [(1, 0)]})
+    assert told(THERE, tables) == {id_of(1)}, "NL comes after BE in the alphabet"
+    notify_of_withdrawal([id_of(1), id_of(2)], YESTERDAY_NL, tables, 35)
+    assert told(HERE, tables) == told(THERE, tables) == {id_of(1)}
+    assert told(YESTERDAY_NL, tables) == set()
+
+
+def test_a_second_notice_forgets_nothing_of_the_first_and_dates_each_by_the_clock_of_s3() -> None:
+    """It overwrote the first, which nobody had read yet: the record of that id stayed away for good."""
+    tables = bucket_with_ids({HERE: [(1, 0), (2, 0)]})
+    times = []
+    for number in (1, 2):
+        notify_of_withdrawal([id_of(number)], THERE, tables, 35)
+        ((notice,),) = list_notices(tables).values()
+        times.append(notice.last_modified)
+        assert read_notices(HERE, tables).listed_at >= notice.last_modified
+    assert times[0] < times[1]
+    assert read_notices(HERE, tables).withdrawn == {id_of(1): times[0], id_of(2): times[1]}
+    notify_of_withdrawal([id_of(1)], YESTERDAY_NL, tables, 35)
+    latest = read_notices(HERE, tables).withdrawn
+    assert latest[id_of(1)] > latest[id_of(2)] == times[1], "of two notices about one id the later counts"
+
+
+def test_a_notice_of_an_older_version_is_read() -> None:
+    """It dates each id by the clock of the host that wrote it."""
+    tables = bucket_with_ids({HERE: [(1, 0)]})
+    moment = datetime(2026, 11, 24, 7, tzinfo=timezone.utc)
+    key = f"superseded/{HERE.folder}/BE-{THERE.date}.json"
+    tables.bucket.put(key, json.dumps({id_of(2): moment.isoformat()}).encode())
+    notify_of_withdrawal([id_of(1)], THERE, tables, 35)
+    withdrawn = read_notices(HERE, tables).withdrawn
+    assert withdrawn[id_of(2)] == moment < withdrawn[id_of(1)]
 
 
 # --- the decision by itself -------------------------------------------------------------------

@@ -121,6 +121,7 @@ class World:
         self.running: set[Partition] = set()
         self.raw: dict[Partition, pl.DataFrame] = {}
         self.stopped: set[Partition] = set()
+        self.ran: list[Partition] = []  # partitions whose runs ended, in order
         self.served: dict[str, str] = {}  # at the latest rest: uris by id
         self.published: set[str] = set()  # uris whose features a publication brought to the group in use
         self.begun: set[str] = set()  # the same, and those of publications that died
@@ -138,6 +139,7 @@ class World:
             self.running.add(partition)
             return
         self.running.remove(partition)
+        self.ran.append(partition)
         self.stopped.discard(partition)
         try:
             self._publish(partition)
@@ -221,6 +223,29 @@ class World:
         )
         self.published |= answered
         self.lapsed -= answered
+
+    def run(self, *partitions: Partition) -> None:
+        """From the first step to the last, one after the other."""
+        for partition in partitions:
+            self.advance(partition)
+            self.advance(partition)
+
+    def begin(self, partition: Partition) -> None:
+        assert partition not in self.running
+        self.advance(partition)
+
+    # --- what is there ---
+
+    def owner(self, number: int = 1) -> Partition | None:
+        """The partition whose record of the interaction is served, of its only accepted document."""
+        self.holds()
+        uri = self.served.get(id_of(number))
+        (partition,) = [each for each, raw in self.raw.items() if uri in raw["source_uri"]] or [None]
+        return partition
+
+    def reasons(self, partition: Partition) -> list[str]:
+        """Why the partition's documents were rejected at landing."""
+        return self.raw[partition].filter(status="rejected").sort("landed_at")["reason"].to_list()
 
     # --- what must hold ---
 
