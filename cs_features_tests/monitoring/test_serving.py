@@ -93,7 +93,7 @@ def test_a_publication_that_never_happened_is_found() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param({"content_hash": UNFINISHED, "pending": "{}"}, id="a publisher died over it"),
+        pytest.param({"content_hash": UNFINISHED, "record": "{}"}, id="a publisher died over it"),
         pytest.param({"content_hash": "of another text"}, id="the text was corrected since"),
     ],
 )

@@ -5,7 +5,7 @@ Everything goes through real boto3. The stack is one for the session, because mo
 
 import io
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
