@@ -43,6 +43,13 @@ preview: $(READY) ## what CANDIDATE=DIR of prompts would change [COUNTRIES="NL B
 	  $(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(FIRST),--first $(FIRST)) \
 	  $(if $(LAST),--last $(LAST)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(NOISE),--noise) $(if $(DRY_RUN),--dry-run)
 
+new-country: $(READY) ## a valid prompt file for COUNTRY=DE, and what else to do [LANGUAGES="de en"]
+	@$(BIN)/python -m cs_features.cli.new_country "$(COUNTRY)" $(if $(LANGUAGES),--language $(LANGUAGES))
+
+remove-country: $(READY) ## what belongs to COUNTRY=PL, counted; with YES=1 all of it is taken away [MODEL=GGUF or URL]
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.remove_country \
+	  "$(COUNTRY)" $(if $(YES),--yes)
+
 bench: $(READY) ## the benchmark table
 	@$(BIN)/python -m cs_features.local.bench
 
@@ -73,4 +80,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: demo dev test test-fast test-slow evaluate calibrate preview bench lint format lock clean
+.PHONY: demo dev test test-fast test-slow evaluate calibrate preview new-country remove-country bench lint format lock clean

@@ -1,1 +1,1 @@
-"""What something would cost or change, before it is done: quotes and previews. Neither changes what is served."""
+"""What something would cost, change or take away, counted before it is done: quotes, previews, removals."""

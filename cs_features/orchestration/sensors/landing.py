@@ -223,7 +223,10 @@ def describe_tick(decision: Decision, landscape: Landscape, emptied: Collection[
     if decision.given_up:
         lines.append(f"failed and not tried again: {name_some(decision.given_up)}")
     if landscape.strays:
-        lines.append(f"not partitions of this project: {name_some(landscape.strays)}")
+        lines.append(
+            f"not partitions of this project: {name_some(landscape.strays)} (a new country is one when the definitions "
+            "have been reloaded)"
+        )
     if decision.settling:
         lines.append(f"still changing: {name_some(decision.settling)}")
     elif not decision.runs:
