@@ -378,6 +378,7 @@ def test_the_names_that_others_rely_on_have_not_changed() -> None:
         ("raw_interactions", "quality_floor"),
         ("rejected_records", "rejected_share"),
         ("validated_features", "conservation"),
+        ("validated_features", "extraction_failures"),
         ("validated_features", "one_door"),
         ("validated_features", "schema"),
     ]
@@ -415,6 +416,7 @@ def test_the_checks_before_the_extraction_and_before_the_store_are_blocking() ->
         "schema",
         "conservation",
         "one_door",
+        "extraction_failures",
     }
 
 

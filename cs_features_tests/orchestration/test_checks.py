@@ -18,13 +18,14 @@ from cs_features.local.scripted import Script
 from cs_features.monitoring.conservation import Balance
 from cs_features.orchestration import checks
 from cs_features.partitions import Partition
+from cs_features.schemas import Reason
 from cs_features.services import build_services
 from cs_features.validation.gate import split_documents
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.lab import AwsAndModel, Lab, Run
 
 GATE = ["validated_features", "rejected_records", "feature_store"]
-BLOCKING = ["conservation", "one_door", "schema"]
+BLOCKING = ["conservation", "one_door", "schema", "extraction_failures"]
 Tampering = Callable[[pl.DataFrame, pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
 
 
@@ -164,7 +165,7 @@ def test_every_check_of_every_partition_is_recorded_under_its_partition(stack: A
         for key in keys
         for each in days
     }
-    assert len(recorded) == 18
+    assert len(recorded) == 20
 
 
 def test_every_check_says_what_it_holds_to_and_what_to_do() -> None:
@@ -259,6 +260,67 @@ def test_a_file_that_was_uploaded_in_parts_during_the_run_blocks_nothing(lab: La
 def test_a_balance_reads_as_the_sum_that_it_is() -> None:
     assert str(Balance(6, 4, 1, 1)) == "6 landed = 4 validated + 1 rejected + 1 duplicates"
     assert str(Balance(6, 4, 0, 1)) == "6 landed = 4 validated + 0 rejected + 1 duplicates is off by 1"
+
+
+# --- failures of the extraction ---------------------------------------------------------------
+
+
+def doors(validated: int, **rejected: int) -> dict[str, pl.DataFrame]:
+    """Tables of so many validated rows, and of so many rejected for each reason."""
+    reasons = [reason for reason, count in rejected.items() for _ in range(count)]
+    stages = [Reason(reason).stage for reason in reasons]
+    return {
+        "validated_features": pl.DataFrame({"interaction_id": [id_of(number) for number in range(validated)]}),
+        "rejected_records": pl.DataFrame(
+            {"stage": stages, "reason": reasons}, schema={"stage": pl.String, "reason": pl.String}
+        ),
+    }
+
+
+@pytest.mark.parametrize("reason", [reason.value for reason in Reason if reason.stage == "extraction"])
+def test_failures_of_every_class_count_against_the_limit(reason: str) -> None:
+    """Only service_failed was counted: 60 refusals of a restricted account, and 20 invalid answers of a weak model,
+    each emptied the store in green (faults 1 and 2)."""
+    result = checks.features.extraction_failures(**doors(54, **{reason: 6}))
+    assert result.passed
+    result = checks.features.extraction_failures(**doors(53, **{reason: 7}))
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    numbers = {name: value.value for name, value in result.metadata.items()}
+    assert numbers == {"unanswered": 7, "accepted": 60, "share": 7 / 60, "limit": 0.1, reason: 7}
+
+
+@pytest.mark.parametrize(
+    ("tables", "passed"),
+    [
+        pytest.param(doors(0), True, id="an empty day"),
+        pytest.param(doors(0, service_failed=2), True, id="two of two, whose records are kept"),
+        pytest.param(doors(0, service_failed=4), True, id="four of four"),
+        pytest.param(doors(0, service_failed=5), False, id="five of five"),
+        pytest.param(doors(40, request_refused=3, invalid_answer=3), False, id="two classes, one limit"),
+        pytest.param(doors(10, malformed_json=50), True, id="documents that nobody could have answered"),
+        pytest.param(doors(10, invalid_features=50), True, id="answers that break a rule"),
+        pytest.param(doors(0, malformed_json=40, model_refused=5), False, id="a share of those that could be asked"),
+    ],
+)
+def test_a_few_failures_do_not_hold_up_their_neighbours(tables: dict[str, pl.DataFrame], passed: bool) -> None:
+    assert checks.features.extraction_failures(**tables).passed is passed
+
+
+def test_an_account_that_is_refused_publishes_nothing_and_withdraws_nothing(lab: Lab) -> None:
+    """A rerun whose every call is answered 400 "Operation not allowed" ended in green, with no record left online
+    (fault 1). Whether the extraction stops the run or this check does, what is served stays."""
+    lab.land("NL", DAY, "a.jsonl", jsonl([document(n) for n in range(6)]))
+    assert lab.process().success
+    unanswered = lab.table("llm_extractions").with_columns(
+        status=pl.lit("failed"), error=pl.lit("request_refused"), error_detail=pl.lit("400")
+    )
+    lab.overwrite("llm_extractions", lambda _: unanswered)
+    run = lab.process(only=GATE)
+    assert not run.success
+    assert not run.checks["extraction_failures"].passed
+    assert value(run, "extraction_failures", "request_refused") == 6
+    assert "feature_store" not in run.materialized
+    assert all(lab.online(id_of(n)) is not None for n in range(6))
 
 
 # --- the checks that warn ---------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What comes out of the gate: rows that keep the schema, and not too few of them.
+"""What comes out of the gate: rows that keep the schema, and not too few of them for a healthy account and model.
 
 The rules of a row stand in `schemas.py`, how they are applied in `validation/gate.py`.
 """
@@ -14,6 +14,12 @@ from cs_features.validation.gate import judge
 from cs_features.validation.tables import features_schema
 
 MAX_REJECTED_SHARE = 0.10
+# One interaction in ten thousand is left without an answer by its own fault. One in ten is no longer the documents':
+# the account is refused, the model is weak, or the prompt is broken.
+MAX_UNANSWERED_SHARE = 0.10
+# Below, one odd document would hold up its few neighbours; and nothing is gained, for a record is never withdrawn
+# because its document got no answer.
+MIN_UNANSWERED = 5
 
 
 @register_check(
@@ -34,6 +40,37 @@ def features_keep_schema(
             "rows": validated_features.height,
             "rows_failed": len(verdict.failed_rows),
             "failure_cases": as_table(verdict.failures.head(100)),
+        },
+    )
+
+
+@register_check(
+    "validated_features",  # and not rejected_records: blocking checks of both, each reading the other, are a circle
+    reads=("rejected_records",),
+    blocking=True,
+    rule=(
+        f"The extraction left at most {MAX_UNANSWERED_SHARE:.0%} of the accepted documents without an answer, "
+        f"or fewer than {MIN_UNANSWERED}."
+    ),
+    advice=(
+        "Nothing was published, and what is served stays. The counts by reason say where to look: request_refused and "
+        "model_refused at the account and the model, invalid_answer and answer_cut_off at the prompt, service_failed "
+        "at an outage; for not_extracted, materialize llm_extractions. Mend that, then run redrive_rejected."
+    ),
+)
+def extraction_failures(validated_features: pl.DataFrame, rejected_records: pl.DataFrame) -> dg.AssetCheckResult:
+    unanswered = rejected_records.filter(pl.col("stage") == "extraction")
+    accepted = validated_features.height + rejected_records.filter(pl.col("stage") != "landing").height
+    share = unanswered.height / accepted if accepted else 0.0
+    by_reason = unanswered.group_by("reason").len().sort("len", "reason", descending=[True, False])
+    return dg.AssetCheckResult(
+        passed=unanswered.height < MIN_UNANSWERED or share <= MAX_UNANSWERED_SHARE,
+        metadata={
+            "unanswered": unanswered.height,
+            "accepted": accepted,
+            "share": share,
+            "limit": MAX_UNANSWERED_SHARE,
+            **dict(by_reason.iter_rows()),
         },
     )
 
