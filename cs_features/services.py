@@ -12,12 +12,12 @@ from typing import Any
 
 from cs_features import aws
 from cs_features.environments import Settings
-from cs_features.extraction.bedrock import bedrock_client, converse
+from cs_features.extraction.bedrock import converse, make_bedrock_client
 from cs_features.extraction.engine import Extractor, TokenEstimate
-from cs_features.extraction.host import host_folder
+from cs_features.extraction.host import make_host_folder
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.models import ModelCapabilities, capabilities_of
-from cs_features.extraction.pricing import TokenUsage, price_list
+from cs_features.extraction.pricing import TokenUsage, find_price_list
 from cs_features.extraction.prompts import Prompts, load_prompts
 from cs_features.extraction.quota import Limiter
 from cs_features.extraction.spending import Limits, SharedBudget
@@ -102,14 +102,16 @@ class Model:
         # Made at the first call: a run that asks nothing needs neither.
         @cache
         def client_and_price() -> tuple[Any, Callable[[TokenUsage], float]]:
-            return bedrock_client(self.max_concurrency, capabilities.timeout_seconds), price_list(capabilities)
+            return make_bedrock_client(self.max_concurrency, capabilities.timeout_seconds), find_price_list(
+                capabilities
+            )
 
         return Extractor(
             call=lambda request: converse(client_and_price()[0], request),
             answer_model=prompts.answer_model,
             price=lambda usage: client_and_price()[1](usage),
             limiter=Limiter(
-                host_folder() / "quota" / self.model_id,
+                make_host_folder() / "quota" / self.model_id,
                 requests_per_minute=self.requests_per_minute,
                 tokens_per_minute=self.tokens_per_minute,
                 burndown=capabilities.burndown,

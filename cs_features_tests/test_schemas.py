@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cs_features.extraction.prompts import load_prompts
-from cs_features.local.scripted import value_for
+from cs_features.local.scripted import make_value
 from cs_features.schemas import ANSWER_FIELDS, CONTEXT_COLUMNS, FEATURE_COLUMNS, VALIDATED_COLUMNS, Reason, Stage
 from cs_features.validation.gate import judge
 from cs_features.validation.tables import rejected_schema
@@ -137,7 +137,7 @@ def test_an_answer_with_more_than_the_seven_features_is_no_answer() -> None:
 @given(st.integers())
 def test_whatever_the_tool_allows_is_an_answer(seed: int) -> None:
     """A rule that the tool does not tell the model is a rejection that the model could not avoid."""
-    answer = value_for(TOOL, random.Random(seed))
+    answer = make_value(TOOL, random.Random(seed))
     assert MODEL.model_validate(answer).model_dump() == answer
 
 

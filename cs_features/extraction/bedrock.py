@@ -32,7 +32,7 @@ class Reply:
     latency_ms: int
 
 
-def bedrock_client(max_concurrency: int, timeout_seconds: int) -> Any:
+def make_bedrock_client(max_concurrency: int, timeout_seconds: int) -> Any:
     """A Bedrock Runtime client whose connection pool fits `max_concurrency` threads."""
     return aws.client(
         "bedrock-runtime",

@@ -21,7 +21,7 @@ from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import Breaker, Budget, RefusalBrake
 from cs_features.extraction.call_errors import Ending, classify_stop
 from cs_features.extraction.pricing import TokenUsage
-from cs_features.extraction.prompting import ConverseRequest, repair_request
+from cs_features.extraction.prompting import ConverseRequest, build_repair
 from cs_features.extraction.quota import Limiter
 from cs_features.schemas import ANSWER_FIELDS, Extraction, Reason
 
@@ -78,15 +78,17 @@ class TokenEstimate:
     def __init__(self, tokens_per_character: float) -> None:
         self.tokens_per_character = tokens_per_character
 
-    def prompt(self, request: ConverseRequest) -> int:
-        return round(_characters(request) * self.tokens_per_character)
+    def tokens_of(self, request: ConverseRequest) -> int:
+        return round(_count_characters(request) * self.tokens_per_character)
 
     def learn(self, request: ConverseRequest, usage: TokenUsage) -> None:
         if usage.prompt_tokens:
-            self.tokens_per_character += 0.2 * (usage.prompt_tokens / _characters(request) - self.tokens_per_character)
+            self.tokens_per_character += 0.2 * (
+                usage.prompt_tokens / _count_characters(request) - self.tokens_per_character
+            )
 
 
-def _characters(request: ConverseRequest) -> int:
+def _count_characters(request: ConverseRequest) -> int:
     blocks = [*request["system"], *(block for message in request["messages"] for block in message["content"])]
     return sum(len(block["text"]) for block in blocks if "text" in block)
 
@@ -114,7 +116,7 @@ class Extractor:
         so_far, asking = Outcome(request_hash), request  # what the calls have cost and said so far
         for _ in range(MAX_ASKED):
             try:
-                reply, so_far = self._call(asking, so_far)
+                reply, so_far = self._call_until_answered(asking, so_far)
             except _GaveUp as error:
                 so_far = replace(error.so_far, answer=None, error=error.reason, detail=str(error.cause))
                 if not isinstance(error.cause, RequestRefused):
@@ -124,17 +126,17 @@ class Extractor:
                     return so_far
                 asking = request  # it is our repair that was refused, and not the question
                 continue
-            so_far, complaint = self._judge(reply, so_far)
+            so_far, complaint = self._judge_reply(reply, so_far)
             if complaint is None:
                 return so_far
-            asking = request if asking is not request else _ask_better(request, reply, complaint)
+            asking = request if asking is not request else _choose_next_request(request, reply, complaint)
         return so_far
 
-    def _call(self, request: ConverseRequest, so_far: Outcome) -> tuple[Reply, Outcome]:
+    def _call_until_answered(self, request: ConverseRequest, so_far: Outcome) -> tuple[Reply, Outcome]:
         """One answered call, retried by class of error, and the outcome so far with its bill added."""
         unavailable = throttled = 0
         while True:
-            reserved = self.estimate.prompt(request) + request["inferenceConfig"]["maxTokens"]
+            reserved = self.estimate.tokens_of(request) + request["inferenceConfig"]["maxTokens"]
             self.limiter.wait_for_turn(reserved)
             usage = None
             try:
@@ -145,7 +147,7 @@ class Extractor:
                 reply = self.call(request)
                 usage = reply.usage
             except Throttled as error:
-                self.limiter.throttled()
+                self.limiter.slow_down()
                 throttled += 1
                 if throttled == MAX_THROTTLED:
                     raise _GaveUp(so_far, Reason.SERVICE_FAILED, Throttled(f"{error} {throttled} times")) from None
@@ -175,13 +177,13 @@ class Extractor:
                     latency_ms=reply.latency_ms,
                 )
             finally:
-                self.limiter.settle(reserved, usage)
+                self.limiter.release_reserved(reserved, usage)
 
     def _back_off(self, failures: int) -> None:
         """Full jitter: calls that failed together do not come back together."""
         self.sleep(random.uniform(0, min(MAX_BACKOFF_SECONDS, 0.5 * 2**failures)))  # noqa: S311
 
-    def _judge(self, reply: Reply, so_far: Outcome) -> tuple[Outcome, str | None]:
+    def _judge_reply(self, reply: Reply, so_far: Outcome) -> tuple[Outcome, str | None]:
         """The outcome that a reply makes, and what is wrong with it where another answer may be better."""
 
         def failed(reason: Reason, detail: str, raw: str | None = None) -> Outcome:
@@ -205,7 +207,7 @@ class Extractor:
         try:
             answer = self.answer_model.model_validate(reply.tool_use.get("input"))
         except ValidationError as error:
-            complaint = _complaint(error)
+            complaint = _describe_problems(error)
             return failed(Reason.INVALID_ANSWER, complaint, raw), complaint
         return replace(so_far, answer=answer.model_dump(), raw_answer=raw, error=None, detail=None), None
 
@@ -220,14 +222,14 @@ class _GaveUp(Exception):
         self.cause = cause
 
 
-def _ask_better(request: ConverseRequest, reply: Reply, complaint: str) -> ConverseRequest:
+def _choose_next_request(request: ConverseRequest, reply: Reply, complaint: str) -> ConverseRequest:
     """A repair with the validator's words, or the question afresh where the answer cannot be sent back."""
     if reply.tool_use is None or classify_stop(reply.stop_reason) is Ending.MALFORMED:
         return request
-    return repair_request(request, reply.tool_use, complaint) or request
+    return build_repair(request, reply.tool_use, complaint) or request
 
 
-def _complaint(error: ValidationError) -> str:
+def _describe_problems(error: ValidationError) -> str:
     """What is wrong with an answer, by field, without the answer's text: not even a key it made up."""
     return "; ".join(
         f"{problem['loc'][0] if problem['loc'] and problem['loc'][0] in ANSWER_FIELDS else 'answer'}: {problem['msg']}"

@@ -23,7 +23,7 @@ from typing_extensions import Self
 from cs_features.errors import AwsRefusal
 from cs_features.extraction.brakes import are_own_faults
 from cs_features.extraction.engine import Outcome
-from cs_features.extraction.host import host_folder
+from cs_features.extraction.host import make_host_folder
 from cs_features.extraction.ledger_lines import PASSING, Askings, format_line, is_whole
 from cs_features.s3 import Bucket
 from cs_features.schemas import Reason
@@ -44,7 +44,7 @@ class Ledger:
     def __init__(self, bucket: Bucket, folder: str, journals: Path | None = None) -> None:
         self._bucket = bucket
         self._prefix = f"ledger/{folder}/"
-        self._journals = (journals or host_folder() / "journals") / bucket.name / folder
+        self._journals = (journals or make_host_folder() / "journals") / bucket.name / folder
         self._lock = threading.Lock()
         self._askings = Askings()
         self._pending: list[bytes] = []
@@ -65,7 +65,7 @@ class Ledger:
         if len(self._read) > COMPACT_ABOVE:
             self.compact()  # what many killed runs have left; each restart would read it all
         self._journal_path = self._journals / f"{uuid.uuid4().hex}.jsonl"
-        self._journal = _open_locked(self._journal_path)
+        self._journal = _open_locked_journal(self._journal_path)
         self._thread = threading.Thread(target=self._exchange_until_closed, name="ledger", daemon=True)
         self._thread.start()
         return self
@@ -211,7 +211,7 @@ class Ledger:
         return [line for body in bodies if body is not None for line in body.splitlines()]
 
 
-def _open_locked(path: Path) -> IO[bytes]:
+def _open_locked_journal(path: Path) -> IO[bytes]:
     """A journal that says, by its lock, that its owner lives. It gets its name when it is locked, not before."""
     unnamed = path.with_suffix(".new")
     file = unnamed.open("ab")

@@ -35,7 +35,7 @@ class TokenUsage:
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
 
 
-def price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
+def find_price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
     """A function from the usage of one call to US dollars.
 
     Raises:

@@ -88,7 +88,7 @@ def build_request(
     return request, truncated
 
 
-def repair_request(request: ConverseRequest, tool_use: dict[str, Any], complaint: str) -> ConverseRequest | None:
+def build_repair(request: ConverseRequest, tool_use: dict[str, Any], complaint: str) -> ConverseRequest | None:
     """The same request, continued with the invalid answer and what the validator says of it.
 
     None where Bedrock would refuse the conversation: it takes back a use of our tool whose input is a JSON object.

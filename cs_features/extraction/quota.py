@@ -90,12 +90,12 @@ class Limiter:
     def wait_for_turn(self, reserved_tokens: int) -> None:
         """Return when a call that reserves so many tokens may start."""
         while True:
-            with self._shared() as state:
+            with self._lock_state() as state:
                 now = self._clock()
-                wait = self._next_turn(state, now) - now
+                wait = self._find_next_turn(state, now) - now
                 booked = not self._finding or wait <= LOOK_AHEAD_SECONDS
                 if booked:
-                    self._book(state, now, reserved_tokens)
+                    self._book_turn(state, now, reserved_tokens)
             if not booked:
                 self._sleep(min(wait - LOOK_AHEAD_SECONDS / 2, LOOK_AHEAD_SECONDS))
                 continue
@@ -107,37 +107,37 @@ class Limiter:
     def _finding(self) -> bool:
         return self._per_second is None and self._tokens_per_second is None
 
-    def _next_turn(self, state: _State, now: float) -> float:
+    def _find_next_turn(self, state: _State, now: float) -> float:
         turns = [now]
         if self._per_second is not None or self._finding:
-            turns.append(_turn(state.next_request, now))
+            turns.append(_start_of_turn(state.next_request, now))
         if self._tokens_per_second is not None:
-            turns.append(_turn(state.next_token, now))
+            turns.append(_start_of_turn(state.next_token, now))
         return max(turns)
 
-    def _book(self, state: _State, now: float, reserved_tokens: int) -> None:
+    def _book_turn(self, state: _State, now: float, reserved_tokens: int) -> None:
         if self._finding:
-            self._grow(state, now)
+            self._grow_rate(state, now)
         rate = self._per_second or (state.per_second if self._finding else None)
         if rate is not None:
-            state.next_request = _turn(state.next_request, now) + 1 / rate
+            state.next_request = _start_of_turn(state.next_request, now) + 1 / rate
         if self._tokens_per_second is not None:
-            state.next_token = _turn(state.next_token, now) + reserved_tokens / self._tokens_per_second
+            state.next_token = _start_of_turn(state.next_token, now) + reserved_tokens / self._tokens_per_second
         state.changed = now
 
-    def settle(self, reserved_tokens: int, usage: TokenUsage | None) -> None:
+    def release_reserved(self, reserved_tokens: int, usage: TokenUsage | None) -> None:
         """Give back what the call did not use; None when it was not answered and used nothing."""
         if self._tokens_per_second is None:
             return
         used = 0
         if usage is not None:
             used = usage.input_tokens + usage.cache_write_tokens + usage.output_tokens * self._burndown
-        with self._shared() as state:
+        with self._lock_state() as state:
             state.next_token -= (reserved_tokens - used) / self._tokens_per_second
 
-    def throttled(self) -> None:
+    def slow_down(self) -> None:
         """Tell that Bedrock answered 429: rest a little, and if the quota is being found, go slower."""
-        with self._shared() as state:
+        with self._lock_state() as state:
             now = self._clock()
             if now - state.cut < EPISODE_SECONDS:
                 return
@@ -149,7 +149,7 @@ class Limiter:
                 state.ceiling = state.per_second
                 state.per_second = max(state.per_second * factor, 0.1)
 
-    def _grow(self, state: _State, now: float) -> None:
+    def _grow_rate(self, state: _State, now: float) -> None:
         elapsed = min(max(now - state.changed, 0.0), DOUBLING_SECONDS)
         state.changed = now
         if state.next_request <= now:
@@ -162,20 +162,20 @@ class Limiter:
             state.per_second += CREEP_PER_SECOND * state.ceiling * elapsed * haste
 
     @contextmanager
-    def _shared(self) -> Iterator[_State]:
+    def _lock_state(self) -> Iterator[_State]:
         # The lock of the file keeps other processes out, the other one this process's threads.
         with self._threads:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
-                state = _read(os.pread(self._file, 1024, 0), self._clock())
+                state = _parse_state(os.pread(self._file, 1024, 0), self._clock())
                 yield state
-                os.pwrite(self._file, _written(state), 0)
+                os.pwrite(self._file, _format_state(state), 0)
                 os.ftruncate(self._file, _FORMAT.size)
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
-def _read(content: bytes, now: float) -> _State:
+def _parse_state(content: bytes, now: float) -> _State:
     """The state in a file; a new one if the file is empty, damaged, or from before a reboot or a night."""
     try:
         *numbers, checksum = _FORMAT.unpack(content)
@@ -187,11 +187,11 @@ def _read(content: bytes, now: float) -> _State:
     return state
 
 
-def _written(state: _State) -> bytes:
+def _format_state(state: _State) -> bytes:
     numbers = _FORMAT.pack(*astuple(state), 0)[:-_CHECKSUM_BYTES]
     return numbers + zlib.crc32(numbers).to_bytes(_CHECKSUM_BYTES, "little")
 
 
-def _turn(next_free: float, now: float) -> float:
+def _start_of_turn(next_free: float, now: float) -> float:
     """The start of the next turn: the next free one, unless that lies too far back to be caught up."""
     return next_free if next_free > now - CATCH_UP_SECONDS else now

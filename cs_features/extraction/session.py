@@ -59,7 +59,7 @@ class Session:
             )
 
 
-def extract(
+def extract_answers(
     requests: Mapping[str, ConverseRequest],
     ledger: Ledger,
     extractor: Extractor,

@@ -59,7 +59,7 @@ class Needed:
     content_hash: str
 
 
-def plan(
+def plan_requests(
     raw: pl.DataFrame, prompts: Prompts, model: ModelCapabilities
 ) -> tuple[list[Needed], dict[str, ConverseRequest]]:
     """What the accepted rows of `raw_interactions` need: a call a row, and each distinct request once."""
@@ -75,7 +75,7 @@ def plan(
     return needed, requests
 
 
-def extractions_frame(
+def build_extractions(
     needed: Sequence[Needed],
     outcomes: Mapping[str, Outcome],
     asked: Container[str],

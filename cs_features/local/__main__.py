@@ -55,9 +55,9 @@ def _make_answerer(model: str | None, scripted: str | None) -> Answerer:
         from cs_features.local.scripted import Script, ScriptedAnswerer
 
         return ScriptedAnswerer(Script.from_json(scripted))
-    from cs_features.local.engines import engine_from
+    from cs_features.local.engines import choose_engine
 
-    return engine_from(model)
+    return choose_engine(model)
 
 
 def _print_how_to_use(environment: dict[str, str], state: Path) -> None:

@@ -52,7 +52,7 @@ def read_request(model_id: str, body: bytes) -> ConverseRequest:
         raise Refusal("Malformed input request: the body is not JSON.") from None
 
 
-def refusal(request: ConverseRequest, capabilities: ModelCapabilities | None) -> Refusal | None:
+def find_refusal(request: ConverseRequest, capabilities: ModelCapabilities | None) -> Refusal | None:
     """Why Bedrock would refuse `request`, or None. `capabilities` is None for an unknown model."""
     if capabilities is None and f"eu.{request.model_id}" in CAPABILITIES:
         return Refusal(
@@ -82,7 +82,7 @@ def refusal(request: ConverseRequest, capabilities: ModelCapabilities | None) ->
     return None
 
 
-def response_body(request: ConverseRequest, reply: Reply, latency_ms: int) -> dict[str, Any]:
+def build_response_body(request: ConverseRequest, reply: Reply, latency_ms: int) -> dict[str, Any]:
     """`reply` as the body of a Converse response."""
     content: list[dict[str, Any]] = []
     if reply.text is not None:
@@ -168,14 +168,14 @@ class Dropped(Response):
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
-def error_response(fault: Fault) -> Response:
+def build_error_response(fault: Fault) -> Response:
     if fault.status is None:
         return Dropped()
     headers = {"x-amzn-ErrorType": fault.error_type}
     return JSONResponse({"message": fault.message}, status_code=fault.status, headers=headers)
 
 
-def routes(
+def build_routes(
     answerer: Answerer,
     *,
     requests_per_minute: float | None = None,
@@ -211,15 +211,15 @@ def routes(
         try:
             request = read_request(http.path_params["modelId"], await http.body())
             capabilities = CAPABILITIES.get(request.model_id)
-            if refused := refusal(request, capabilities):
+            if refused := find_refusal(request, capabilities):
                 raise refused
             reply = await answer_within_quota(request, capabilities.burndown if capabilities else 1)
         except Exception as error:
-            fault = error if isinstance(error, Fault) else unexpected(error)
+            fault = error if isinstance(error, Fault) else log_unexpected(error)
             stats.count_fault(fault)
-            return error_response(fault)
+            return build_error_response(fault)
         stats.count_reply(reply)
-        return JSONResponse(response_body(request, reply, round((time.monotonic() - started) * 1000)))
+        return JSONResponse(build_response_body(request, reply, round((time.monotonic() - started) * 1000)))
 
     async def show_stats(_: HttpRequest) -> Response:
         return JSONResponse(vars(stats))
@@ -230,7 +230,7 @@ def routes(
     ]
 
 
-def unexpected(error: Exception) -> Fault:
+def log_unexpected(error: Exception) -> Fault:
     """An InternalServerException for an error of this stand-in itself, logged by type and place.
 
     Its message stays out of the log, because it may carry a customer's text.

@@ -61,17 +61,17 @@ def _find_faults_of_tools(request: ConverseRequest) -> Iterator[str]:
     if config and (config.tool_choice.tool or config.tool_choice.any is not None) and not request.forced_tool:
         yield "The tool choice names a tool that is not in toolConfig.tools."
     turns = request.messages
-    if config is None and any(uses_of(turn) or results_of(turn) for turn in turns):
+    if config is None and any(list_uses(turn) or list_results(turn) for turn in turns):
         yield "The toolConfig field must be defined when using toolUse and toolResult content blocks."
     for number, turn in enumerate(turns):
-        if turn.role == "user" and uses_of(turn):
+        if turn.role == "user" and list_uses(turn):
             yield f"The message at messages.{number} is the user's and may hold no toolUse."
-        if turn.role == "assistant" and results_of(turn):
+        if turn.role == "assistant" and list_results(turn):
             yield f"The message at messages.{number} is the assistant's and may hold no toolResult."
-        if len(set(uses_of(turn))) < len(uses_of(turn)):
+        if len(set(list_uses(turn))) < len(list_uses(turn)):
             yield f"The toolUse blocks at messages.{number}.content contain duplicate Ids."
-        asked = uses_of(turns[number - 1]) if number else []
-        answered = results_of(turn)
+        asked = list_uses(turns[number - 1]) if number else []
+        answered = list_results(turn)
         if len(answered) > len(asked):
             yield (
                 f"The number of toolResult blocks at messages.{number}.content exceeds the number of toolUse blocks of "
@@ -81,11 +81,11 @@ def _find_faults_of_tools(request: ConverseRequest) -> Iterator[str]:
             yield f"Expected toolResult blocks at messages.{number}.content for the toolUse Ids of the previous turn."
 
 
-def uses_of(turn: Message) -> list[str]:
+def list_uses(turn: Message) -> list[str]:
     return [block.tool_use.tool_use_id for block in turn.content if block.tool_use]
 
 
-def results_of(turn: Message) -> list[str]:
+def list_results(turn: Message) -> list[str]:
     return [block.tool_result.tool_use_id for block in turn.content if block.tool_result]
 
 

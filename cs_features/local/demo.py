@@ -22,7 +22,7 @@ from rich.table import Table
 
 from cs_features.environments import Settings, settings
 from cs_features.extraction.models import EMBEDDED_MODEL_ID, capabilities_of
-from cs_features.extraction.pricing import TokenUsage, price_list
+from cs_features.extraction.pricing import TokenUsage, find_price_list
 from cs_features.landing.corrections import list_notices
 from cs_features.landing.zone import PREFIX, LandingZone
 from cs_features.local.processes import ROOT, LocalProblem, dev_is_running, leave_on_sigterm, run_child, use_stack
@@ -150,7 +150,7 @@ def _reports(instance: dg.DagsterInstance, run_id: str) -> list[str]:
 
 def report(partitions: list[Partition], tables: Tables, names: Settings) -> tuple[Table, str]:
     """The closing table, a row a country, and the line that says whether everything is accounted for."""
-    reference = price_list(capabilities_of(Settings.model_fields["model_id"].default))
+    reference = find_price_list(capabilities_of(Settings.model_fields["model_id"].default))
     table = Table(title=f"{names.model_id}", title_justify="left")
     for column in COLUMNS:
         table.add_column(column, justify="left" if column in ("country", "rejected, by reason") else "right")

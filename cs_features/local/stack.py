@@ -52,7 +52,7 @@ class LocalStack:
     ) -> None:
         self._state = state
         self._ports = (port, port + 1 if port else 0)
-        self._bedrock = bedrock.routes(
+        self._bedrock = bedrock.build_routes(
             answerer, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute
         )
         self._faults = faults

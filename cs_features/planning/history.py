@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from cs_features.errors import RequestError
-from cs_features.extraction.table import plan
+from cs_features.extraction.table import plan_requests
 from cs_features.landing.reading import read_partition
 from cs_features.partitions import Partition
 from cs_features.planning.quote import (
@@ -43,7 +43,7 @@ def quote_landed_documents(
     for partition in partitions:
         languages = prompts.countries[partition.country].languages
         raw = read_partition(zone, partition, zone.list_documents(partition), languages)
-        needed, requests = plan(raw, prompts, capabilities)
+        needed, requests = plan_requests(raw, prompts, capabilities)
         if not requests:
             continue
         known = data.ledger(partition.folder).read()
@@ -89,7 +89,7 @@ def read_calls(partition: Partition, tables: Tables, model: Model) -> pl.DataFra
     extractions = tables.read("llm_extractions", partition)
     if raw is None or extractions is None:
         return CALLS_SCHEMA.to_frame()
-    needed, requests = plan(raw, model.prompts(), model.capabilities())
+    needed, requests = plan_requests(raw, model.prompts(), model.capabilities())
     characters = {each.interaction_id: count_own_characters(requests[each.request_hash]) for each in needed}
     return (
         extractions.with_columns(

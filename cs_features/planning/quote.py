@@ -13,7 +13,7 @@ import polars as pl
 
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
-from cs_features.extraction.pricing import TokenUsage, price_list
+from cs_features.extraction.pricing import TokenUsage, find_price_list
 from cs_features.extraction.prompting import ConverseRequest, prefix_tokens
 from cs_features.extraction.prompts import Prompts
 from cs_features.partitions import Partition
@@ -119,7 +119,7 @@ def quote_requests(
     """The quote for the requests that the ledger does not `know`."""
     paid = set(known)
     needed = [request for key, request in requests.items() if key not in paid]
-    price = price_list(model)
+    price = find_price_list(model)
     cached = model.cache_minimum_tokens is not None and habits.prefix >= model.cache_minimum_tokens
     total, cost = TokenUsage(), 0.0
     for number, request in enumerate(needed):

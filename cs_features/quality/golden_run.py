@@ -15,7 +15,7 @@ from cs_features.errors import RequestRefused, Unavailable
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.session import Session, extract
+from cs_features.extraction.session import Session, extract_answers
 from cs_features.languages import UNDETERMINED
 from cs_features.quality.evaluation import build_answers_frame
 from cs_features.quality.golden import GoldenItem
@@ -103,7 +103,7 @@ def ask_labelled(
         requests[keys[name]] = request
     folder = f"{corpus}/{model.model_id}"
     with data.ledger(folder) as ledger:
-        session = extract(
+        session = extract_answers(
             requests,
             ledger,
             model.extractor(prompts, data, folder),

@@ -13,7 +13,7 @@ import pytest
 from cs_features.cli.evaluate import WORSE, main
 from cs_features.local.bench.quality import PlantedAnswerer, ask_draw, figures_of, user_text
 from cs_features.local.converse import ConverseRequest, Reply
-from cs_features.local.scripted import Script, sha256
+from cs_features.local.scripted import Script, hash_text
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features.quality.golden_run import ask_golden_items
 from cs_features_tests.support.desk import DEFAULT, PROMPTS_READ
@@ -29,7 +29,7 @@ SUMMARY = "Customer asks for help with a matter and the agent looks into it; how
 def right(items: list[GoldenItem], **changes: Any) -> dict[str, Any]:
     """`Script.labels` that answer as the golden labels say, but for the changes."""
     return {
-        sha256(user_text(PROMPTS_READ, DEFAULT.model_id, item)): {"summary": SUMMARY, **item.labels, **changes}
+        hash_text(user_text(PROMPTS_READ, DEFAULT.model_id, item)): {"summary": SUMMARY, **item.labels, **changes}
         for item in items
     }
 

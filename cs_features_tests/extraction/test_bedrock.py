@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from cs_features.errors import CallFailed, InputTooLong, RequestRefused, RunStopper, Throttled, Unavailable
-from cs_features.extraction.bedrock import Reply, bedrock_client, converse
+from cs_features.extraction.bedrock import Reply, converse, make_bedrock_client
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.local import converse as wire
 from cs_features_tests.support.desk import GOOD, Desk, Endpoint, reply, request_of, serving
@@ -63,7 +63,7 @@ STOPPERS = [
 
 
 def ask(number: int | str = 1, timeout_seconds: int = 10) -> Reply:
-    return converse(bedrock_client(4, timeout_seconds), request_of(number))
+    return converse(make_bedrock_client(4, timeout_seconds), request_of(number))
 
 
 def failure_of(status: int | None, error_type: str, message: str, number: int | str = 1) -> CallFailed:
@@ -205,7 +205,7 @@ def test_a_missing_region_names_the_variable_to_set(
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(Exception, match="AWS_REGION"):
-        bedrock_client(4, 10)
+        make_bedrock_client(4, 10)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_as_many_calls_as_the_run_may_have_in_flight_keep_their_connections(
         together.wait(20)
 
     with serving(Desk(otherwise=all_at_once)), caplog.at_level(logging.WARNING, "urllib3"):
-        client = bedrock_client(16, 30)
+        client = make_bedrock_client(16, 30)
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(lambda number: converse(client, request_of(number)), range(32)))
     assert not [record for record in caplog.records if "pool is full" in record.getMessage()]

@@ -14,7 +14,7 @@ from urllib3.exceptions import ProtocolError, ProxyError
 from urllib3.exceptions import SSLError as Urllib3SSLError
 
 from cs_features.errors import CallFailed, InputTooLong, Outage, RequestRefused, RunStopper, Throttled, Unavailable
-from cs_features.extraction.bedrock import bedrock_client, converse
+from cs_features.extraction.bedrock import converse, make_bedrock_client
 from cs_features.extraction.call_errors import (
     ENDINGS,
     MAX_QUOTED_CHARACTERS,
@@ -190,7 +190,7 @@ def test_a_parameter_that_boto3_refuses_is_not_repeated() -> None:
     request = request_of()
     request["messages"][0]["content"][0]["text"] = {"words": SECRET}
     with serving():
-        client = bedrock_client(2, 5)
+        client = make_bedrock_client(2, 5)
         with pytest.raises(botocore.exceptions.ParamValidationError, match=SECRET):
             client.converse(**request)
         with pytest.raises(RequestRefused) as caught:
@@ -270,7 +270,7 @@ def test_credentials_that_cannot_be_had_for_a_moment_are_asked_for_again(endpoin
             raise botocore.exceptions.CredentialRetrievalError(provider="container-role", error_msg="HTTP 500")
         return fresh
 
-    client = bedrock_client(2, 5)
+    client = make_bedrock_client(2, 5)
     client._request_signer._credentials = RefreshableCredentials.create_from_metadata(
         {**fresh, "expiry_time": "2020-01-01T00:00:00Z"}, refresh, "container-role"
     )

@@ -643,7 +643,7 @@ def test_a_budget_that_is_spent_while_a_call_waits_for_its_turn_is_not_overdrawn
             def wait_for_turn(self, reserved: int) -> None:
                 made.budget.spend(1.0)  # by the others, meanwhile
 
-            def settle(self, reserved: int, usage: TokenUsage | None) -> None:
+            def release_reserved(self, reserved: int, usage: TokenUsage | None) -> None:
                 """Nothing was used."""
 
         extractor = Extractor(**{**_fields(made), "limiter": Slow()})
@@ -671,7 +671,7 @@ def test_an_outage_or_a_refused_account_that_is_known_after_the_wait_stops_the_c
                             self.extractor.refusals.refused(RequestRefused("400"))
                     clock.now += OUTAGE_SECONDS
 
-                def settle(self, reserved: int, usage: TokenUsage | None) -> None:
+                def release_reserved(self, reserved: int, usage: TokenUsage | None) -> None:
                     """Nothing was used."""
 
             extractor = Extractor(**{**_fields(made), "limiter": Slow(trouble, made)})
@@ -765,12 +765,14 @@ def test_the_breaker_is_open_exactly_after_enough_failures_in_a_row_over_enough_
 def test_the_estimate_of_a_prompt_learns_from_the_replies() -> None:
     """A reservation twice too large halves the throughput; one too small is a storm of throttles."""
     request, estimate = request_of(), TokenEstimate(DEFAULT.tokens_per_character)
-    true = TokenUsage(input_tokens=50, cache_read_tokens=estimate.prompt(request) * 2, output_tokens=999)
+    true = TokenUsage(input_tokens=50, cache_read_tokens=estimate.tokens_of(request) * 2, output_tokens=999)
     for _ in range(40):
         estimate.learn(request, true)
-    assert estimate.prompt(request) == pytest.approx(true.prompt_tokens, rel=0.01)
+    assert estimate.tokens_of(request) == pytest.approx(true.prompt_tokens, rel=0.01)
     estimate.learn(request, TokenUsage())
-    assert estimate.prompt(request) == pytest.approx(true.prompt_tokens, rel=0.01), "learned from a reply without usage"
+    assert estimate.tokens_of(request) == pytest.approx(true.prompt_tokens, rel=0.01), (
+        "learned from a reply without usage"
+    )
 
 
 def test_the_limiter_is_told_prompt_and_max_tokens_and_settled_with_the_usage(tmp_path: Path) -> None:
@@ -781,10 +783,10 @@ def test_the_limiter_is_told_prompt_and_max_tokens_and_settled_with_the_usage(tm
         def wait_for_turn(self, reserved: int) -> None:
             told.append(("reserve", reserved))
 
-        def settle(self, reserved: int, usage: TokenUsage | None) -> None:
+        def release_reserved(self, reserved: int, usage: TokenUsage | None) -> None:
             told.append(("settle", (reserved, usage)))
 
-        def throttled(self) -> None:
+        def slow_down(self) -> None:
             told.append(("throttled", None))
 
     made = extractor_in(tmp_path, call=_replies(TOO_MANY, reply(), reply()))
@@ -792,7 +794,7 @@ def test_the_limiter_is_told_prompt_and_max_tokens_and_settled_with_the_usage(tm
     request = request_of()
     outcome = extractor.ask(key_of(1), request)
     assert outcome.answered
-    expected = TokenEstimate(DEFAULT.tokens_per_character).prompt(request) + request["inferenceConfig"]["maxTokens"]
+    expected = TokenEstimate(DEFAULT.tokens_per_character).tokens_of(request) + request["inferenceConfig"]["maxTokens"]
     assert told == [
         ("reserve", expected),
         ("throttled", None),
@@ -803,7 +805,7 @@ def test_the_limiter_is_told_prompt_and_max_tokens_and_settled_with_the_usage(tm
     learned = TokenEstimate(DEFAULT.tokens_per_character)
     learned.learn(request, ONE_CALL)
     extractor.ask(key_of(1), request)
-    assert told[5] == ("reserve", learned.prompt(request) + request["inferenceConfig"]["maxTokens"])
+    assert told[5] == ("reserve", learned.tokens_of(request) + request["inferenceConfig"]["maxTokens"])
     assert told[5] != told[0]
 
 

@@ -26,7 +26,7 @@ from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.ledger_lines import Askings, format_line
-from cs_features.extraction.session import extract
+from cs_features.extraction.session import extract_answers
 from cs_features.local.scripted import Script
 from cs_features.schemas import Reason
 from cs_features_tests.support.desk import GOOD, extractor_in, key_of, requests_of, wait_until
@@ -66,7 +66,9 @@ class Billed:
 def ask_all(bucket: str, folder: Path, *numbers: int | str, **changes: Any) -> dict[str, Outcome]:
     """A run over so many requests, as the asset makes it."""
     with opened(bucket, folder / "journals") as ledger:
-        session = extract(requests_of(*numbers), ledger, extractor_in(folder, **changes), 8, lambda session: None)
+        session = extract_answers(
+            requests_of(*numbers), ledger, extractor_in(folder, **changes), 8, lambda session: None
+        )
         return session.outcomes
 
 
@@ -198,7 +200,7 @@ def test_a_redrive_asks_again_for_the_reasons_it_names_and_for_nothing_else(buck
     billed = Billed()
     with opened(bucket, tmp_path / "journals") as ledger:
         reasons = frozenset({Reason.MODEL_REFUSED})
-        session = extract(requests, ledger, extractor_in(tmp_path), 4, lambda session: None, reasons)
+        session = extract_answers(requests, ledger, extractor_in(tmp_path), 4, lambda session: None, reasons)
     assert billed.calls == 1
     assert set(session.asked) == {refused}
     assert session.outcomes[refused].answered
@@ -222,22 +224,22 @@ _RUN = """
 import json, sys, time
 from pathlib import Path
 import boto3
-from cs_features.extraction.bedrock import bedrock_client, converse
+from cs_features.extraction.bedrock import make_bedrock_client, converse
 from cs_features.extraction.brakes import Budget
 from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.ledger_lines import Askings, format_line
 from cs_features.extraction.quota import Limiter
-from cs_features.extraction.session import extract
+from cs_features.extraction.session import extract_answers
 from cs_features.s3 import Bucket
 from cs_features.schemas import Extraction
 bucket, folder, concurrency = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-requests, client = json.loads((folder / "requests.json").read_text()), bedrock_client(concurrency, 10)
+requests, client = json.loads((folder / "requests.json").read_text()), make_bedrock_client(concurrency, 10)
 limiter = Limiter(folder / "quota", requests_per_minute=60_000, tokens_per_minute=None, burndown=1)
 extractor = Extractor(lambda request: converse(client, request), Extraction, lambda usage: 0.001, limiter, Budget(1.0),
                       TokenEstimate(0.3))
 with Ledger(Bucket(boto3.client("s3"), bucket, "X"), "FOLDER", folder / "journals") as ledger:
-    extract(requests, ledger, extractor, concurrency, lambda session: None)
+    extract_answers(requests, ledger, extractor, concurrency, lambda session: None)
 """.replace("FOLDER", FOLDER)
 CONCURRENCY = 8
 
@@ -428,7 +430,9 @@ def test_two_runs_of_one_partition_share_what_they_pay_for(
             wait_until(lambda: len(other.known) == 10)
             return Reply({"toolUseId": "t", "name": "n", "input": GOOD}, "tool_use", ONE_CALL, 1)
 
-        session = extract(requests, other, extractor_in(tmp_path, call=while_the_other_runs), 4, lambda session: None)
+        session = extract_answers(
+            requests, other, extractor_in(tmp_path, call=while_the_other_runs), 4, lambda session: None
+        )
     assert len(asked) == 1
     assert len(session.outcomes) == 10
     assert len(session.asked) == 1, "the other run's calls are on this run's bill"

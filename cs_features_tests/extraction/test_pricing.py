@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cs_features.errors import UnknownPriceError
 from cs_features.extraction.models import CAPABILITIES, CUSTOM_MODEL_ID, EMBEDDED_MODEL_ID, capabilities_of
-from cs_features.extraction.pricing import TokenUsage, price_list
+from cs_features.extraction.pricing import TokenUsage, find_price_list
 
 # USD per million tokens, from the AWS price list as of 2026-11-24: input, cache read, cache write (5 min), output.
 LIST = {
@@ -39,7 +39,7 @@ def test_every_model_of_the_table_has_its_list_price_here() -> None:
 def test_each_model_is_priced_at_its_list_price_with_cached_tokens_apart(model_id: str, usage: TokenUsage) -> None:
     """genai-prices counts cached tokens among the input and Converse does not: passed on unchanged, the cached ones
     were priced twice or the input came out negative. Haiku's EU profile costs 10 % more than its base model."""
-    assert price_list(capabilities_of(model_id))(usage) == pytest.approx(by_hand(model_id, usage), abs=1e-12)
+    assert find_price_list(capabilities_of(model_id))(usage) == pytest.approx(by_hand(model_id, usage), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_each_model_is_priced_at_its_list_price_with_cached_tokens_apart(model_i
 )
 def test_fifty_thousand_tokens_of_one_kind_on_the_default_model(field: str, dollars: float) -> None:
     """Added up, the four kinds hid a 12.5-fold difference (IDP)."""
-    priced = price_list(capabilities_of("eu.anthropic.claude-haiku-5-5"))
+    priced = find_price_list(capabilities_of("eu.anthropic.claude-haiku-5-5"))
     usage = replace(TokenUsage(), **{field: 50_000})
     assert priced(usage) == pytest.approx(dollars)
 
@@ -66,7 +66,7 @@ def test_a_model_without_an_exact_price_is_refused_with_what_to_do(model_id: str
     """A substring match priced a model at its base model's rate (IDP): EU Nova costs 30 to 44 % more than US Nova."""
     model = replace(capabilities_of("eu.amazon.nova-micro-v1:0"), model_id=model_id, rates=None)
     with pytest.raises(UnknownPriceError, match=r"models\.py `rates`") as caught:
-        price_list(model)
+        find_price_list(model)
     assert model_id in str(caught.value)
 
 
@@ -74,12 +74,12 @@ def test_a_model_without_an_exact_price_is_refused_with_what_to_do(model_id: str
 def test_a_nova_row_needs_the_rates_it_carries(model_id: str) -> None:
     """Once genai-prices knows the EU rate exactly, the row's own copy can go: this says when."""
     with pytest.raises(UnknownPriceError):
-        price_list(replace(capabilities_of(model_id), rates=None))
+        find_price_list(replace(capabilities_of(model_id), rates=None))
 
 
 def test_the_step_above_a_hundred_thousand_tokens_is_the_calls_own() -> None:
     """Priced as one sum, a day of small calls cost five times its bill."""
-    priced = price_list(capabilities_of("eu.anthropic.claude-haiku-5-5"))
+    priced = find_price_list(capabilities_of("eu.anthropic.claude-haiku-5-5"))
     half, whole = TokenUsage(input_tokens=60_000), TokenUsage(input_tokens=120_000)
     assert half + half == whole
     assert priced(half) == pytest.approx(60_000 * 0.11 / MILLION)

@@ -148,7 +148,7 @@ def test_settling_gives_back_what_was_not_used_and_cache_reads_are_free(
     clock = Clock()
     limited = limiter(tmp_path / "q", clock, tokens_per_minute=60_000, burndown=burndown)
     limited.wait_for_turn(1_000)
-    limited.settle(1_000, usage)
+    limited.release_reserved(1_000, usage)
     limited.wait_for_turn(0)
     assert clock() - 10_000 == pytest.approx(used / 1_000)
 
@@ -167,7 +167,7 @@ def test_a_throttle_under_a_stated_quota_rests_and_keeps_the_rate(tmp_path: Path
     clock = Clock()
     limited = limiter(tmp_path / "q", clock, requests_per_minute=600)
     starts(limited, clock, 2)
-    limited.throttled()
+    limited.slow_down()
     before = clock()
     limited.wait_for_turn(0)
     assert clock() - before >= REST_SECONDS
@@ -268,7 +268,7 @@ def find(path: Path, per_second: float, seconds: float) -> tuple[Bedrock, Clock]
     while clock() < until:
         limited.wait_for_turn(0)
         if not bedrock.call():
-            limited.throttled()
+            limited.slow_down()
     return bedrock, clock
 
 
@@ -318,10 +318,10 @@ def test_throttles_that_arrive_together_cut_the_rate_once(tmp_path: Path) -> Non
     many, clock_of_many = grown(tmp_path / "many")
     before = pace(one, clock_of_one)
     pace(many, clock_of_many)
-    one.throttled()
+    one.slow_down()
     for _ in range(32):
         clock_of_many.now += EPISODE_SECONDS / 50
-        many.throttled()
+        many.slow_down()
     after = pace(one, clock_of_one)
     assert after == pytest.approx(pace(many, clock_of_many), rel=0.05)
     assert 0.5 * before < after < 0.9 * before
@@ -330,11 +330,11 @@ def test_throttles_that_arrive_together_cut_the_rate_once(tmp_path: Path) -> Non
 def test_a_later_throttle_is_another_episode_and_cuts_again(tmp_path: Path) -> None:
     """One cut for ever would leave the run above a quota that has shrunk."""
     limited, clock = grown(tmp_path / "q")
-    limited.throttled()
+    limited.slow_down()
     first = pace(limited, clock)
     for _ in range(10):
         clock.now += 2 * EPISODE_SECONDS
-        limited.throttled()
+        limited.slow_down()
     assert pace(limited, clock) < 0.6 * first
 
 
@@ -342,7 +342,7 @@ def test_after_the_first_throttle_the_rate_creeps_and_no_longer_doubles(tmp_path
     """Doubling again after each cut throttles a quarter of all calls for ever; never growing again wastes a quota
     that was only busy for a minute."""
     limited, clock = grown(tmp_path / "q")
-    limited.throttled()
+    limited.slow_down()
     low = pace(limited, clock)
     starts(limited, clock, 10)
     middle = pace(limited, clock)
@@ -368,7 +368,7 @@ def test_the_rate_never_falls_to_nothing(tmp_path: Path) -> None:
     limited, clock = grown(tmp_path / "q")
     for _ in range(500):
         clock.now += 2 * EPISODE_SECONDS
-        limited.throttled()
+        limited.slow_down()
     clock.slept.clear()
     limited.wait_for_turn(0)
     limited.wait_for_turn(0)

@@ -16,7 +16,7 @@ from cs_features.extraction.brakes import (
     are_own_faults,
 )
 from cs_features.extraction.engine import Outcome
-from cs_features.extraction.session import Session, extract
+from cs_features.extraction.session import Session, extract_answers
 from cs_features.local import converse as wire
 from cs_features.schemas import Reason
 from cs_features_tests.support.desk import DOWN, REFUSED, Desk, extractor_in, key_of, reply, requests_of, serving
@@ -31,7 +31,7 @@ def ask_all(bucket: str, folder: Path, *numbers: int | str, concurrency: int = 4
     """A run over so many requests, as the asset makes it."""
     with opened(bucket, folder / "journals") as ledger:
         extractor = extractor_in(folder, **changes)
-        return extract(requests_of(*numbers), ledger, extractor, concurrency, lambda session: None)
+        return extract_answers(requests_of(*numbers), ledger, extractor, concurrency, lambda session: None)
 
 
 # --- runs -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from cs_features.extraction.table import (
     BILL,
     EXTRACTIONS_SCHEMA,
     Needed,
-    extractions_frame,
+    build_extractions,
     keep_answered,
     sort_as,
 )
@@ -29,7 +29,7 @@ def needs(*keys: str) -> list[Needed]:
 
 def frame_of(keys: str, outcomes: list[Outcome], asked: str = "", **changes: Any) -> pl.DataFrame:
     by_key = {outcome.request_hash: outcome for outcome in outcomes}
-    return extractions_frame(needs(*keys), by_key, set(asked), "m", "v1", **changes)
+    return build_extractions(needs(*keys), by_key, set(asked), "m", "v1", **changes)
 
 
 def raw_of(contents: dict[str, str], *, rejected: tuple[str, ...] = ()) -> pl.DataFrame:
@@ -83,7 +83,7 @@ def table(**contents: str) -> pl.DataFrame:
     """An earlier table: each interaction answered by a request of its own, of that content."""
     needed = [Needed(key, f"old-{key}", truncated=False, content_hash=content) for key, content in contents.items()]
     outcomes = {f"old-{key}": answered(f"old-{key}") for key in contents}
-    return extractions_frame(needed, outcomes, set(outcomes), "old model", "old prompt")
+    return build_extractions(needed, outcomes, set(outcomes), "old model", "old prompt")
 
 
 def test_answers_are_kept_with_the_prompt_and_model_that_made_them() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompts import load_prompts
-from cs_features.extraction.table import plan
+from cs_features.extraction.table import plan_requests
 from cs_features.landing.documents import read_document
 from cs_features.landing.files import MAX_FILE_BYTES, split_file
 from cs_features.schemas import Reason
@@ -98,7 +98,7 @@ def test_what_only_looks_bad_is_accepted_and_can_be_put_to_the_model(kind: str) 
     """A document that is accepted here and read differently later fails the run of its whole partition."""
     raw = read(("a.jsonl", ODD_LINES[kind]))
     assert outcomes(raw) == ["accepted"]
-    needed, requests = plan(raw.with_columns(pl.col("language").fill_null("nl")), PROMPTS_READ, HAIKU)
+    needed, requests = plan_requests(raw.with_columns(pl.col("language").fill_null("nl")), PROMPTS_READ, HAIKU)
     assert [item.interaction_id for item in needed] == raw["interaction_id"].to_list()
     assert len(requests) == 1
 
@@ -249,7 +249,7 @@ def test_a_good_document_with_anything_in_its_fields_is_one_document(changes: di
     line = json.dumps(document() | changes).encode()
     reads_beside_neighbours(line)
     raw = read(("a.json", line))
-    plan(raw.with_columns(pl.col("language").fill_null("nl")), PROMPTS_READ, HAIKU)
+    plan_requests(raw.with_columns(pl.col("language").fill_null("nl")), PROMPTS_READ, HAIKU)
 
 
 @st.composite

@@ -24,9 +24,9 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 
 from cs_features.extraction.models import CAPABILITIES, EMBEDDED_MODEL_ID
-from cs_features.local.bedrock import routes
+from cs_features.local.bedrock import build_routes
 from cs_features.local.converse import Answerer
-from cs_features.local.engines import EmbeddedEngine, HttpEngine, engine_from, grammar_schema
+from cs_features.local.engines import EmbeddedEngine, HttpEngine, build_grammar, choose_engine
 from cs_features.local.scripted import MALFORMED_KINDS, Script, ScriptedAnswerer
 
 HAIKU = "eu.anthropic.claude-haiku-5-5"
@@ -116,7 +116,7 @@ def serve() -> Iterator[Callable[..., Endpoint]]:
     def start(answerer: Answerer | Script | None = None, **quota: float) -> Endpoint:
         if not answerer or isinstance(answerer, Script):
             answerer = ScriptedAnswerer(answerer)
-        app = Starlette(routes=routes(answerer, **quota))
+        app = Starlette(routes=build_routes(answerer, **quota))
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
@@ -438,16 +438,16 @@ def test_a_cached_prefix_lives_five_minutes_from_its_last_hit(serve):
 
 
 def test_a_setting_names_its_engine():
-    engine = engine_from("http://localhost:11434/v1/")
+    engine = choose_engine("http://localhost:11434/v1/")
     assert isinstance(engine, HttpEngine)
     with pytest.raises(FileNotFoundError):
-        engine_from("/nowhere/model.gguf")
+        choose_engine("/nowhere/model.gguf")
     with pytest.raises(ValueError, match=r"\.gguf"):
-        engine_from("gpt")
+        choose_engine("gpt")
 
 
 def test_the_grammar_bounds_numbers_and_asks_for_some_prose():
-    properties = grammar_schema(Answer.model_json_schema())["properties"]
+    properties = build_grammar(Answer.model_json_schema())["properties"]
     assert properties["urgency"]["enum"][:3] == [0.0, 0.05, 0.1]
     assert properties["urgency"]["enum"][-1] == 1.0
     assert properties["summary"] | {"title": ""} == {

@@ -19,15 +19,15 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from cs_features.extraction.bedrock import bedrock_client, converse
+from cs_features.extraction.bedrock import converse, make_bedrock_client
 from cs_features.extraction.brakes import Breaker, Budget
 from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.models import capabilities_of
-from cs_features.extraction.pricing import price_list
+from cs_features.extraction.pricing import find_price_list
 from cs_features.extraction.prompting import build_request, request_hash
 from cs_features.extraction.prompts import load_prompts
 from cs_features.extraction.quota import Limiter
-from cs_features.local.bedrock import routes
+from cs_features.local.bedrock import build_routes
 from cs_features.local.converse import Answerer, ConverseRequest, Fault, Reply
 from cs_features.schemas import Interaction
 from cs_features_tests.support.documents import document
@@ -35,7 +35,7 @@ from cs_features_tests.support.lab import PROMPTS
 
 DEFAULT = capabilities_of("eu.anthropic.claude-haiku-5-5")
 PROMPTS_READ = load_prompts(PROMPTS)
-PRICE = price_list(DEFAULT)
+PRICE = find_price_list(DEFAULT)
 
 GOOD: dict[str, Any] = {
     "summary": "The customer asks where a parcel is.",
@@ -108,7 +108,7 @@ class Endpoint:
 @contextmanager
 def serving(answerer: Answerer | None = None, *, instead: Sequence[Route] = (), **quota: float) -> Iterator[Endpoint]:
     """Bedrock on loopback, and the environment in which boto3 finds it. `instead`: routes in place of its own."""
-    app = Starlette(routes=[*instead, *routes(answerer or Desk(), **quota)])
+    app = Starlette(routes=[*instead, *build_routes(answerer or Desk(), **quota)])
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -173,7 +173,7 @@ def extractor_in(
 ) -> Extractor:
     """What a run asks with, on a clock that nobody waits for."""
     clock = clock or Clock()
-    client = bedrock_client(16, 10) if call is None else None
+    client = make_bedrock_client(16, 10) if call is None else None
     return Extractor(
         call=call or (lambda request: converse(client, request)),
         answer_model=PROMPTS_READ.answer_model,

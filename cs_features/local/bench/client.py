@@ -16,7 +16,7 @@ from cs_features.environments import settings
 from cs_features.extraction.engine import Extractor
 from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.session import Session, extract
+from cs_features.extraction.session import Session, extract_answers
 from cs_features.extraction.table import Needed
 from cs_features.hashing import content_hash
 from cs_features.partitions import Partition
@@ -107,6 +107,6 @@ class FirstAsked:
 def run_extraction(work: Work, extractor: Extractor) -> Session:
     """What `llm_extractions` does between its plan and its table."""
     with work.data.ledger(work.partition.folder) as ledger:
-        session = extract(work.requests, ledger, extractor, work.model.max_concurrency, lambda _: None)
+        session = extract_answers(work.requests, ledger, extractor, work.model.max_concurrency, lambda _: None)
         ledger.compact()
     return session

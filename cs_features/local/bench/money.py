@@ -16,7 +16,7 @@ from typing import Any
 
 from cs_features.environments import Settings
 from cs_features.extraction.models import capabilities_of
-from cs_features.extraction.pricing import TokenUsage, price_list
+from cs_features.extraction.pricing import TokenUsage, find_price_list
 from cs_features.local.bench.children import Job, run_alone
 from cs_features.local.bench.client import run_extraction, work_on
 from cs_features.local.bench.endpoint import start_endpoint
@@ -50,7 +50,7 @@ def measure_money(quick: bool, say: Say) -> list[Figure]:
 
 def _figures_of(calls: Sequence[TokenUsage]) -> list[Figure]:
     model = capabilities_of(Settings.model_fields["model_id"].default)
-    price = price_list(model)
+    price = find_price_list(model)
     careful = [_with_caution(call) for call in calls]
     scripted = sum(call.output_tokens for call in careful) / len(calls)
     real = max(scripted, ceil(ANSWER_CHARACTERS / 4) * CAUTION)

@@ -21,7 +21,7 @@ import polars as pl
 
 from cs_features.environments import PROMPTS_OF_THE_PROJECT, settings
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.table import plan
+from cs_features.extraction.table import plan_requests
 from cs_features.local.bench.children import Job, run_alone
 from cs_features.local.bench.client import DAY, Work, make_document, run_extraction
 from cs_features.local.bench.endpoint import start_endpoint
@@ -271,7 +271,7 @@ def _rerun_partitions(model: Model, data: DataBucket, countries: list[str]) -> d
     for partition in partitions_of(countries):
         raw = data.tables().read("raw_interactions", partition)
         assert raw is not None
-        needed, requests = plan(raw, prompts, model.capabilities())
+        needed, requests = plan_requests(raw, prompts, model.capabilities())
         kept = data.ledger(partition.folder).read()
         session = run_extraction(Work(partition, model, data, prompts, needed, requests), extractor)
         features |= {item.interaction_id: session.outcomes[item.request_hash].answer for item in needed}

@@ -27,7 +27,7 @@ from cs_features.local.bench.children import Job, announce_and_wait, run_alone, 
 from cs_features.local.bench.figures import Figure, Say, as_percent, at_least, equal_to
 from cs_features.local.converse import ConverseRequest, Reply
 from cs_features.local.provision import provision_account
-from cs_features.local.scripted import Script, ScriptedAnswerer, sha256
+from cs_features.local.scripted import Script, ScriptedAnswerer, hash_text
 from cs_features.local.stack import LocalStack
 from cs_features.quality import evaluation
 from cs_features.quality.comparison import compare
@@ -187,7 +187,7 @@ class PlantedAnswerer(ScriptedAnswerer):
 
     def _make_script(self, number: int, side: str, model_id: str) -> Script:
         labels = {
-            sha256(user_text(self._prompts, model_id, item)): planted_answer(number, side, item, self._prompts)
+            hash_text(user_text(self._prompts, model_id, item)): planted_answer(number, side, item, self._prompts)
             for item in self._items
         }
         return Script(labels=labels)

@@ -10,8 +10,8 @@ from cs_features.errors import AwsRefusal, Outage, RunStopper
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompting import prefix_tokens
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.session import Session, extract
-from cs_features.extraction.table import extractions_frame, keep_answered, plan, sort_as
+from cs_features.extraction.session import Session, extract_answers
+from cs_features.extraction.table import build_extractions, keep_answered, plan_requests, sort_as
 from cs_features.orchestration.assets.country_prompts import of_the_partition
 from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
@@ -69,7 +69,7 @@ def llm_extractions(
     previous = None if config.reextract else data.tables().read("llm_extractions", partition)
     kept = keep_answered(previous, raw_interactions)
     to_ask = raw_interactions.filter(~pl.col("interaction_id").is_in(kept["interaction_id"].to_list()))
-    needed, requests = plan(to_ask, prompts, capabilities)
+    needed, requests = plan_requests(to_ask, prompts, capabilities)
     last_report = time.monotonic()
 
     def report(session: Session) -> None:
@@ -82,7 +82,7 @@ def llm_extractions(
         with data.ledger(partition.folder) as ledger:
             failed_before = sum(key in ledger.known and not ledger.known[key].answered for key in requests)
             extractor = model.extractor(prompts, data, partition.folder)
-            session = extract(requests, ledger, extractor, model.max_concurrency, report, config.reasons())
+            session = extract_answers(requests, ledger, extractor, model.max_concurrency, report, config.reasons())
             ledger.compact()
         session.check_service()
     except (Outage, AwsRefusal) as error:
@@ -92,7 +92,7 @@ def llm_extractions(
     context.log.info(_describe_progress(partition, session, len(requests)))
     asked_version = prompts.asked_version(partition.country)
     billed = kept["request_hash"].to_list()
-    made = extractions_frame(needed, session.outcomes, session.asked, model.model_id, asked_version, billed)
+    made = build_extractions(needed, session.outcomes, session.asked, model.model_id, asked_version, billed)
     frame = sort_as(raw_interactions, pl.concat([kept, made]))
     counts = {"kept": kept.height, "failed_before": failed_before, "failed_after": session.failed}
     return dg.MaterializeResult(value=frame, metadata={**_describe_bill(session), **_describe_rows(frame), **counts})

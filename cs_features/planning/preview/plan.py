@@ -12,7 +12,7 @@ from cs_features.errors import PromptError, RequestError
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan
+from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan_requests
 from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import sizes_of
 from cs_features.planning.preview.sampling import allocate, draw
@@ -169,7 +169,7 @@ def with_requests(
     hashes, requests = [], {}
     for partition, group in by_partition(rows):
         documents = raw[partition].join(group, on="interaction_id", how="semi")
-        needed, requests[partition] = plan(documents, prompts, model.capabilities())
+        needed, requests[partition] = plan_requests(documents, prompts, model.capabilities())
         hashes += [(partition.country, partition.date, each.interaction_id, each.request_hash) for each in needed]
     schema = {name: POPULATION_SCHEMA[name] for name in INTERACTION} | {"request_hash": pl.String()}
     return rows.join(pl.DataFrame(hashes, schema=schema, orient="row"), on=INTERACTION), requests
@@ -240,7 +240,7 @@ def price_of_rerun(prepared: Prepared, data: DataBucket, outcomes: Outcomes) -> 
     quotes = []
     for partition in prepared.partitions:
         raw = read(data.tables(), "raw_interactions", partition)
-        _, requests = plan(raw, prepared.candidate, prepared.model.capabilities())
+        _, requests = plan_requests(raw, prepared.candidate, prepared.model.capabilities())
         known, of_its_country = paid(data, partition), habits[partition.country]
         quotes.append(_quote(prepared, str(partition), requests, known, of_its_country))
     return _sum_quotes(quotes, estimate_wall_minutes(quotes, Queue(), prepared.model))
