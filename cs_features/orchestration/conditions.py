@@ -4,12 +4,12 @@ wait for ever, daemons that have stopped.
 Pure: from what Dagster records of them to alerts. What a run tells stands in `incidents.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import takewhile
 from typing import Any
 
-from cs_features.monitoring.alerts import ALL_COUNTRIES, SILENCE_OF_STATES, Alert, Severity
+from cs_features.monitoring.alerts import SILENCE_OF_STATES, Alert, Severity
 from cs_features.orchestration.incidents import group_by_country, name_partition, tell_error
 from cs_features.orchestration.sensors.landing import REFUSED
 from cs_features.orchestration.sensors.landing_memory import Cursor
@@ -83,9 +83,8 @@ def describe_queue(waiting_since: Sequence[datetime], link: str, now: datetime) 
     )
 
 
-def describe_daemons(statuses: Mapping[str, Any], link: str, now: datetime) -> Alert | None:
-    """An alert when another daemon than the one that evaluates sensors has stopped."""
-    stopped = name_stopped_daemons(statuses)
+def describe_daemons(stopped: Sequence[str], link: str, now: datetime) -> Alert | None:
+    """An alert when other daemons than the one that evaluates sensors have stopped."""
     if not stopped:
         return None
     return Alert(
@@ -96,10 +95,5 @@ def describe_daemons(statuses: Mapping[str, Any], link: str, now: datetime) -> A
         advice="Restart dagster-daemon and read its log.",
         link=link,
         at=now,
-        country=ALL_COUNTRIES,
         silence=SILENCE_OF_STATES,
     )
-
-
-def name_stopped_daemons(statuses: Mapping[str, Any]) -> list[str]:
-    return sorted(name for name, status in statuses.items() if status.required and not status.healthy)

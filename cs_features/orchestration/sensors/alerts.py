@@ -22,7 +22,7 @@ from cs_features.monitoring.outbox import Outbox, Pending, Progress, deliver_pen
 from cs_features.orchestration import conditions
 from cs_features.orchestration.incidents import EndedRun, list_alerts
 from cs_features.orchestration.resources import Alerts
-from cs_features.orchestration.sensors.landing import landing_sensor
+from cs_features.orchestration.sensors.landing import landing_sensor, name_stopped_daemons
 from cs_features.orchestration.sensors.landing_memory import parse_cursor
 
 # While its transaction is open an event cannot be seen, and one with a larger id can: a young one waits.
@@ -107,10 +107,10 @@ def list_stuck(look: Look) -> Iterator[Alert]:
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]), limit=EVENTS_A_TICK, ascending=True
     )
     since = [datetime.fromtimestamp(record.create_timestamp.timestamp(), timezone.utc) for record in waiting]
-    statuses = look.instance.get_daemon_statuses()
+    stopped = name_stopped_daemons(look.instance)
     found = (
         conditions.describe_queue(since, f"{look.ui_url}/runs/queued", look.now),
-        conditions.describe_daemons(statuses, f"{look.ui_url}/deployment/daemons", look.now),
+        conditions.describe_daemons(stopped, f"{look.ui_url}/deployment/daemons", look.now),
     )
     yield from (alert for alert in found if alert)
 

@@ -17,6 +17,7 @@ from cs_features.errors import AwsRefusal
 from cs_features.landing.corrections import list_notices
 from cs_features.landing.zone import LandingZone, is_document_file
 from cs_features.monitoring.findings import Differences, FindingKind, read_differences
+from cs_features.monitoring.heartbeat import is_beat_due, write_heartbeat
 from cs_features.orchestration.failures import read_cause
 from cs_features.orchestration.jobs import process_interactions
 from cs_features.orchestration.partitions import interaction_partitions
@@ -193,6 +194,20 @@ def list_manifests(tables: Tables) -> dict[str, StoredObject]:
     return {item.key.split("/", 1)[1].rsplit("/", 1)[0]: item for item in manifests}
 
 
+def beat(instance: dg.DagsterInstance, tables: Tables, last: datetime | None, now: datetime) -> datetime:
+    """Say every few minutes, for who watches from outside, that the sensor looks; returns when it last did."""
+    if last is not None and not is_beat_due(last, now):
+        return last
+    write_heartbeat(tables.bucket, name_stopped_daemons(instance))
+    return now
+
+
+def name_stopped_daemons(instance: dg.DagsterInstance) -> list[str]:
+    """Dagster's daemons that should live and give no sign of it."""
+    statuses = instance.get_daemon_statuses()
+    return sorted(name for name, status in statuses.items() if status.required and not status.healthy)
+
+
 def configure_run(request: Request) -> dict[str, object]:
     """The run's configuration: what landed is asked, what was answered before another prompt is not asked again."""
     ops: dict[str, object] = {"llm_extractions": {"config": {"reextract": False}}}
@@ -256,6 +271,7 @@ def landing_sensor(
         limits = Limits(timedelta(seconds=landing.quiet_seconds), landing.max_requests)
         decision = decide_runs(cursor, observed, limits)
         emptied = find_emptied(decision.emptied, cursor.emptied, tables)
+        beat_at = beat(context.instance, tables, cursor.beat_at, now)
     except AwsRefusal as error:
         # A failed listing is not an empty bucket: the cursor stays.
         return dg.SkipReason(f"{REFUSED}{error}")
@@ -273,5 +289,7 @@ def landing_sensor(
             make_run_request(cursor, key, request, decision.reasons[key]) for key, request in decision.runs.items()
         ],
         skip_reason=None if decision.runs else "; ".join(lines),
-        cursor=remembered.model_copy(update={"emptied": emptied}).model_dump_json(exclude_defaults=True),
+        cursor=remembered.model_copy(update={"emptied": emptied, "beat_at": beat_at}).model_dump_json(
+            exclude_defaults=True
+        ),
     )
