@@ -19,7 +19,8 @@
         │   └── InputTooLong
         ├── AnswerUnreadable     an answer that cannot be taken apart
         └── RunStopper           every call of the run would fail in the same way
-            └── Outage           and asking again later may help
+            ├── Outage           and asking again later may help
+            └── BudgetSpent      what may be spent is spent
 
 Commands catch the root and nothing wider; alerts relay the words of these errors and of no others. A defect is
 none of them: it is shown as what it is.
@@ -115,6 +116,10 @@ class RunStopper(CallFailed):
 
 class Outage(RunStopper):
     """The service answers nothing at present; nothing is wrong with the account or the requests."""
+
+
+class BudgetSpent(RunStopper):
+    """A cap of dollars is reached; the message names its variable. Asking again by itself would spend another one."""
 
 
 def every_error() -> list[type[CsFeaturesError]]:

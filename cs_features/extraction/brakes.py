@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cs_features.errors import Outage, RequestRefused, RunStopper
+from cs_features.errors import BudgetSpent, Outage, RequestRefused, RunStopper
 from cs_features.extraction.call_errors import quote_aws
 
 # An outage: so many failures in a row, none of them a success, over at least so long.
@@ -47,11 +47,11 @@ class Budget:
             self.spent_usd += cost_usd
 
     def check(self) -> None:
-        """Raises RunStopper once a cap is reached; a cap of zero allows no call."""
+        """Raises BudgetSpent once a cap is reached; a cap of zero allows no call."""
         for cap in self.caps:
             spent = cap.spent_before_usd + self.spent_usd
             if spent >= cap.limit_usd:
-                raise RunStopper(
+                raise BudgetSpent(
                     f"the budget of {cap.counts} is spent: ${spent:.4f} of {cap.setting}={cap.limit_usd:g}. "
                     f"Every answer is kept; raise {cap.setting} and run the partition again for the rest"
                 )

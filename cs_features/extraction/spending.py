@@ -150,7 +150,7 @@ class SharedBudget(Budget):
             self._own[self._now().date()] += cost_usd
 
     def check(self) -> None:
-        """Raises RunStopper once a cap is reached, and AwsRefusal when nobody can tell what was spent."""
+        """Raises BudgetSpent once a cap is reached, and AwsRefusal when nobody can tell what was spent."""
         self._exchange_if_due()
         super().check()
 

@@ -15,7 +15,7 @@ from cs_features.errors import ConfigurationError, CsFeaturesError, every_error
 
 RETRY = "retry"  # the metadata entry of a failure: whether asking again may help
 CAUSE = "cause"  # another one: which cause, where that matters to who reads it
-BUDGET = "budget"
+BUDGET = "budget spent"
 
 
 class Cause(Enum):

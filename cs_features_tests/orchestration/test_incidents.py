@@ -133,7 +133,7 @@ def test_a_run_that_dagster_retries_is_told_when_its_last_retry_failed(instance:
         (passing_failure("Bedrock was down"), 2, "Bedrock was down", "tries again in 30 minutes"),
         (passing_failure("Bedrock was down"), MAX_TRIES, "given up, Bedrock was down", "failed 4 times"),
         (lasting_failure("5 would be withdrawn"), 1, "5 would be withdrawn", "is not tried again, because"),
-        (lasting_failure("it is spent", cause=BUDGET), 1, "budget", "raise CS_FEATURES_MAX_COST_USD"),
+        (lasting_failure("it is spent", cause=BUDGET), 1, "budget spent", "raise CS_FEATURES_MAX_COST_USD"),
         (KeyError(), 1, "KeyError in llm_extractions", "tries again in 5 minutes"),
     ],
     ids=["outage", "outage again", "given up", "brake", "budget", "unknown"],
