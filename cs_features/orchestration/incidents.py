@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from cs_features.monitoring.alerts import ALL_COUNTRIES, Alert, Severity, name_cause
-from cs_features.orchestration.checks import advice_of, rule_of, steps_of_checks
+from cs_features.orchestration.checks import ADVICE, advice_of, rule_of, steps_of_checks
 from cs_features.orchestration.failures import (
     CAUSE,
     RETRY,
@@ -31,7 +31,6 @@ from cs_features.orchestration.sensors.landing import landing_sensor
 from cs_features.orchestration.sensors.landing_decision import MAX_TRIES, RETRY_AFTER
 from cs_features.orchestration.sensors.landing_memory import read_tries
 
-ADVICE = "advice"  # the metadata entry of a check that knows better than its rule what to do this time
 PUBLISHED = "The run went through and what it made was published."
 NOT_PUBLISHED = "This run published nothing more; what was served before is still served."
 

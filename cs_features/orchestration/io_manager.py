@@ -6,6 +6,7 @@ Not here: where a table lies and how it is written (`storage.py`).
 import dagster as dg
 import polars as pl
 
+from cs_features.orchestration.failures import lasting_failure
 from cs_features.orchestration.partitions import stored_partition_of
 from cs_features.services import DataBucket
 
@@ -45,9 +46,8 @@ class ParquetTables(dg.IOManager):
         written = self._written_by(context.step_context.run_id).get(tables.key(table, partition))
         frame = tables.read(table, partition) if written is None else written
         if frame is None:
-            raise dg.Failure(
-                f"{table} has no {partition}: materialize it first, or run process_interactions for this partition",
-                allow_retries=False,
+            raise lasting_failure(
+                f"{table} has no {partition}: materialize it first, or run process_interactions for this partition"
             )
         return frame
 

@@ -1,10 +1,13 @@
 """What a failed run says of its cause: runs that really fail, read from Dagster's own records."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from cs_features import orchestration
 from cs_features.errors import AwsRefusal, PromptError, SettingsError
 from cs_features.orchestration.failures import BUDGET, Cause, lasting_failure, passing_failure, read_cause
 from cs_features.orchestration.sensors.landing import list_events
@@ -91,3 +94,11 @@ def test_a_run_without_a_failed_step_was_lost_unless_somebody_stopped_it(
     run = started(instance)
     end(instance, run)
     assert cause_of(instance, run) is cause
+
+
+def test_every_failure_of_ours_is_made_by_one_of_the_two_makers() -> None:
+    """Fault 49: a failure that says neither whether it passes nor whose words it has is tried again for nothing, and
+    told by its class alone."""
+    folder = Path(orchestration.__file__).parent
+    makers = [path.name for path in folder.rglob("*.py") if re.search(r"\bdg\.Failure\(", path.read_text())]
+    assert makers == ["failures.py"]

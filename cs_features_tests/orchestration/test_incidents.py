@@ -14,10 +14,12 @@ from dagster._core.events import DagsterEvent, DagsterEventType, JobFailureData,
 from cs_features.errors import AwsRefusal, PublishingFailed
 from cs_features.monitoring.alerts import Alert
 from cs_features.orchestration.checks import CHECKS, advice_of
+from cs_features.orchestration.checks.quality import advise_on_quality
 from cs_features.orchestration.failures import BUDGET, lasting_failure, passing_failure
 from cs_features.orchestration.incidents import EndedRun, list_alerts
 from cs_features.orchestration.sensors.alerts import WHAT_RUNS_TELL
 from cs_features.orchestration.sensors.landing_decision import MAX_TRIES
+from cs_features.quality.floor import KnownQuality
 from cs_features_tests.support.failed_runs import fail_blocking_check, fail_run
 
 SECRET = "Mijn man Pieter is overleden"
@@ -243,6 +245,22 @@ def test_a_check_may_say_itself_what_to_do_this_time(instance: dg.DagsterInstanc
     advice = dg.MetadataValue.text("Materialize extraction_quality.")
     (alert,) = finished_with(instance, evaluation("quality_floor", WARN, advice=advice))
     assert alert.advice == "Materialize extraction_quality."
+
+
+@pytest.mark.parametrize(
+    ("found", "says", "does_not_say"),
+    [
+        (KnownQuality(["nl sentiment 0.5"], [], []), "put the old one back", "Nobody has measured"),
+        (KnownQuality([], ["nl"], []), "Nobody has measured this prompt", "Mend the country's prompt"),
+        (KnownQuality([], [], ["fy"]), "Write golden items", "Mend the country's prompt"),
+        (KnownQuality(["x"], ["nl"], ["fy"]), "Nobody has measured this prompt", "nothing"),
+    ],
+    ids=["below", "unmeasured", "without items", "all of it"],
+)
+def test_the_advice_on_quality_fits_what_is_known_of_it(found: KnownQuality, says: str, does_not_say: str) -> None:
+    """Fault 41: of a quality that is unknown it was advised: "Below its floor: mend the prompt"."""
+    assert says in advise_on_quality(found)
+    assert does_not_say not in advise_on_quality(found)
 
 
 def test_a_blocking_check_that_stopped_its_run_is_the_cause_and_says_so(instance: dg.DagsterInstance) -> None:

@@ -6,9 +6,10 @@ check and must not look like bad data.
 """
 
 from cs_features.orchestration.checks import conservation, extraction, features, inventory, quality
-from cs_features.orchestration.checks.registry import CHECKS, advice_of, rule_of, steps_of_checks
+from cs_features.orchestration.checks.registry import ADVICE, CHECKS, advice_of, rule_of, steps_of_checks
 
 __all__ = [
+    "ADVICE",
     "CHECKS",
     "advice_of",
     "conservation",

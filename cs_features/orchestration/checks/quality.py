@@ -7,10 +7,10 @@ import dagster as dg
 import polars as pl
 
 from cs_features.monitoring import drift
-from cs_features.orchestration.checks.registry import register_check, register_spec
+from cs_features.orchestration.checks.registry import ADVICE, register_check, register_spec
 from cs_features.orchestration.partitions import partition_of, week_partitions
 from cs_features.orchestration.resources import DataBucket, Model
-from cs_features.quality.floor import read_known_quality
+from cs_features.quality.floor import KnownQuality, read_known_quality
 
 DRIFT = register_spec(
     "drift",
@@ -49,5 +49,21 @@ def quality_floor(
         # Only what is known to be bad blocks.
         severity=dg.AssetCheckSeverity.ERROR if found.below else dg.AssetCheckSeverity.WARN,
         description=str(found),
-        metadata={"below": found.below, "unmeasured": [*found.unmeasured, *found.without_items]},
+        metadata={
+            "below": found.below,
+            "unmeasured": [*found.unmeasured, *found.without_items],
+            ADVICE: dg.MetadataValue.text(advise_on_quality(found)),
+        },
     )
+
+
+def advise_on_quality(found: KnownQuality) -> str:
+    """What to do this time: of a quality that is unknown it helps nobody to read that it is too low."""
+    lines = []
+    if found.below:
+        lines.append("Mend the country's prompt or put the old one back, and materialize extraction_quality.")
+    if found.unmeasured:
+        lines.append("Nobody has measured this prompt and model yet: materialize extraction_quality.")
+    if found.without_items:
+        lines.append("Write golden items for what has none (prompts/golden/README.md), and measure it.")
+    return " ".join(lines)

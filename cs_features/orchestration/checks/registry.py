@@ -11,7 +11,7 @@ from cs_features.orchestration.partitions import interaction_partitions
 
 CHECKS: list[dg.AssetChecksDefinition] = []
 _SPECS: dict[str, dg.AssetCheckSpec] = {}
-_ADVICE = "advice"
+ADVICE = "advice"  # the metadata entry of a check; an evaluation may have one that fits its case
 
 CheckFunction = Callable[..., dg.AssetCheckResult]
 
@@ -36,7 +36,7 @@ def register_check(
             asset=asset,
             name=name,
             description=rule,
-            metadata={_ADVICE: advice},
+            metadata={ADVICE: advice},
             additional_ins={table: dg.AssetIn(table) for table in reads},
             blocking=blocking,
             partitions_def=partitions_def,
@@ -54,7 +54,7 @@ def register_spec(
 ) -> dg.AssetCheckSpec:
     """A check whose result the asset itself gives, because it has computed it anyway."""
     spec = dg.AssetCheckSpec(
-        name, asset=asset, description=rule, metadata={_ADVICE: advice}, partitions_def=partitions_def
+        name, asset=asset, description=rule, metadata={ADVICE: advice}, partitions_def=partitions_def
     )
     _remember_spec(spec)
     return spec
@@ -75,7 +75,7 @@ def advice_of(name: str) -> str:
     """What somebody does when the check has failed."""
     if name not in _SPECS:
         return "Open the check: its description and metadata say what it found."
-    return str(_SPECS[name].metadata[_ADVICE])
+    return str(_SPECS[name].metadata[ADVICE])
 
 
 def steps_of_checks() -> frozenset[str]:
