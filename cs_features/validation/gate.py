@@ -14,9 +14,9 @@ import pandera.polars as pa
 import polars as pl
 
 from cs_features.errors import SchemaMismatch
-from cs_features.schemas import CATEGORICAL, SCORES, VALIDATED_COLUMNS, Reason
+from cs_features.schemas import CATEGORICAL, SCORES, VALIDATED_COLUMNS, Extraction, Reason
 from cs_features.storage import fill_missing_columns
-from cs_features.validation.tables import rejected_schema
+from cs_features.validation.tables import ADDED_COLUMNS, features_schema, rejected_schema
 
 NO_ROW = "llm_extractions has no row for it: materialize llm_extractions, then validated_features"
 OTHER_CONTENT = (
@@ -65,6 +65,11 @@ def judge(frame: pl.DataFrame, schema: pa.DataFrameSchema) -> Verdict:
         return Verdict(_hide_private_values(cases))
     # Raised here and not above: what pandera says of a failure quotes cells, and a log shows the chain of errors.
     raise _blame_no_row(cases)
+
+
+def judge_features(validated: pl.DataFrame, answers: type[Extraction], country: str) -> Verdict:
+    """What the rules say of a stored `validated_features`, which an older version may have written."""
+    return judge(fill_missing_columns(validated, ADDED_COLUMNS), features_schema(answers, country))
 
 
 def _hide_private_values(cases: pl.DataFrame) -> pl.DataFrame:

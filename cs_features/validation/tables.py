@@ -13,6 +13,9 @@ from cs_features.summary_rules import SUMMARY_RULES, SummaryRule
 
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
+# What tables of older versions lack; null there.
+ADDED_COLUMNS = pl.Schema({"truncated": pl.Boolean(), "content_hash": pl.String()})
+
 
 def _column_of(rule: dict[str, Any]) -> pa.Column:
     """A pandera column from one property of the answer's JSON schema."""
@@ -49,9 +52,7 @@ def features_schema(model: type[Extraction], country: str) -> pa.DataFrameSchema
             "channel": pa.Column(pl.String, pa.Check.isin(list(get_args(Channel)))),
             "model_id": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
             "prompt_version": pa.Column(pl.String, pa.Check.str_length(min_value=1)),
-            # Null in tables of versions that did not write them.
-            "truncated": pa.Column(pl.Boolean, nullable=True),
-            "content_hash": pa.Column(pl.String, nullable=True),
+            **{name: pa.Column(dtype, nullable=True) for name, dtype in ADDED_COLUMNS.items()},
         },
         strict=True,
         ordered=True,

@@ -137,7 +137,7 @@ def test_a_check_that_crashes_blocks_too_and_is_no_verdict(day: Lab, monkeypatch
     def crash(*_: Any) -> None:
         raise ZeroDivisionError("a bug in the check")
 
-    monkeypatch.setattr(checks.features, "judge", crash)
+    monkeypatch.setattr(checks.features, "judge_features", crash)
     run = day.process(only=GATE)
     assert not run.success
     assert "schema" not in run.checks

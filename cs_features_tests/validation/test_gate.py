@@ -11,15 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.errors import SchemaMismatch
+from cs_features.extraction.prompts import load_prompts
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.schemas import VALIDATED_COLUMNS, Reason
-from cs_features.validation.gate import NO_ROW, OTHER_CONTENT, judge, split_documents
+from cs_features.validation.gate import NO_ROW, OTHER_CONTENT, judge, judge_features, split_documents
 from cs_features.validation.tables import rejected_schema
 from cs_features_tests.support.documents import id_of
 from cs_features_tests.support.features import SCHEMA, VALID, frame, row
+from cs_features_tests.support.lab import PROMPTS
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
+ANSWERS = load_prompts(PROMPTS).answer_model
 SECRET = "write to jan@example.com"
 EXTRACTION_REASONS = [reason.value for reason in Reason if reason.stage == "extraction"]
 LANDING_REASONS = [reason.value for reason in Reason if reason.stage == "landing"]
@@ -261,6 +264,12 @@ def test_the_verdict_names_row_column_and_rule() -> None:
     (case,) = verdict.failures.to_dicts()
     assert (case["column"], case["failure_case"]) == ("sentiment", "angry")
     assert "positive" in case["check"]
+
+
+def test_a_table_of_the_version_before_may_be_published_again() -> None:
+    """feature_store alone, after an update: two columns that no record has stopped it."""
+    stored = frame(row(), row(interaction_id=id_of(2), sentiment="angry")).drop("truncated", "content_hash")
+    assert judge_features(stored, ANSWERS, "NL").failed_rows == [1]
 
 
 def test_the_verdict_does_not_show_what_points_at_a_person() -> None:

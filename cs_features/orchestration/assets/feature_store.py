@@ -15,8 +15,7 @@ from cs_features.publishing.feature_group import require_group
 from cs_features.publishing.publisher import Destination, Outcome, PublicationRules, Published, publish_partition
 from cs_features.publishing.records import RecordStore
 from cs_features.quality.floor import read_known_quality
-from cs_features.validation.gate import judge
-from cs_features.validation.tables import features_schema
+from cs_features.validation.gate import judge_features
 
 
 class FeatureStoreConfig(dg.Config):
@@ -49,7 +48,7 @@ def feature_store(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = partition_of(context)
     # A run of this asset alone is not bound by the checks that failed in an earlier run: both guards again.
-    verdict = judge(validated_features, features_schema(model.prompts().answer_model, partition.country))
+    verdict = judge_features(validated_features, model.prompts().answer_model, partition.country)
     if not verdict.passed:
         raise lasting_failure(
             f"{partition}: nothing was published, because {len(verdict.failed_rows)} rows of validated_features break "

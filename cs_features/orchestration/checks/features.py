@@ -10,8 +10,7 @@ from cs_features.orchestration.checks.registry import register_check
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import partition_of
 from cs_features.orchestration.resources import Model
-from cs_features.validation.gate import judge
-from cs_features.validation.tables import features_schema
+from cs_features.validation.gate import judge_features
 
 MAX_REJECTED_SHARE = 0.10
 # One interaction in ten thousand is left without an answer by its own fault. One in ten is no longer the documents':
@@ -33,7 +32,7 @@ def features_keep_schema(
     context: dg.AssetCheckExecutionContext, model: Model, validated_features: pl.DataFrame
 ) -> dg.AssetCheckResult:
     partition = partition_of(context)
-    verdict = judge(validated_features, features_schema(model.prompts().answer_model, partition.country))
+    verdict = judge_features(validated_features, model.prompts().answer_model, partition.country)
     return dg.AssetCheckResult(
         passed=verdict.passed,
         metadata={
