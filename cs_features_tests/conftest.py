@@ -3,8 +3,10 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import datetime, time, timezone
 
 import pytest
+import time_machine
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
@@ -14,6 +16,9 @@ from cs_features.local.provision import provision_account
 from cs_features.local.scripted import Script, ScriptedAnswerer
 from cs_features.local.stack import LocalStack
 from cs_features_tests.support.lab import AwsAndModel, Lab
+
+# The clock of the whole process goes on from noon: what a test calls today is today when it ends, at any hour.
+time_machine.travel(datetime.combine(datetime.now(timezone.utc).date(), time(12), timezone.utc), tick=True).start()
 
 # A busy machine is slow and not wrong.
 hypothesis_settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])

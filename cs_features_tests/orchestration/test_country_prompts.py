@@ -66,28 +66,35 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def processed(stack: AwsAndModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Two days of two countries, processed; on disk, because GraphQL refuses an instance in memory."""
+def processed(stack: AwsAndModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, Path]:
+    """Two days of two countries, processed, and the folder of their prompts and their instance, for tests to copy.
+
+    The instance is on disk, because GraphQL refuses one in memory.
+    """
     folder = tmp_path_factory.mktemp("processed")
+    (folder / "instance").mkdir()
     lab = Lab(stack, prompts_dir=shutil.copytree(PROMPTS, folder / "prompts"))
-    with dg.DagsterInstance.local_temp(str(folder)) as lab.instance:
-        watched = Watched(lab)
-        watched.tick()
+    with dg.DagsterInstance.local_temp(str(folder / "instance")) as lab.instance:
+        Watched(lab).tick()
         for country in COUNTRIES:
             for day in DAYS:
                 changes = {"country": country, "occurred_at": f"{day}T08:00:00Z"}
                 lab.land(country, day, "a.jsonl", jsonl(document(f"{country}{day}{n}", **changes) for n in range(3)))
                 assert lab.process(country, day).success
-        yield watched
+    return lab, folder
 
 
 @pytest.fixture
-def watched(processed: Watched) -> Iterator[Watched]:
-    """Everything fresh; afterwards the prompts are put back, so that it is again."""
-    assert processed.stale() == set()
-    yield processed
-    shutil.copytree(PROMPTS, processed.prompts, dirs_exist_ok=True)
-    processed.tick()
+def watched(processed: tuple[Lab, Path], tmp_path: Path) -> Iterator[Watched]:
+    """Everything fresh, in a copy of its own."""
+    lab, folder = processed
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    copy = lab.with_settings(prompts_dir=tmp_path / "prompts")
+    with dg.DagsterInstance.local_temp(str(tmp_path / "instance")) as copy.instance:
+        found = Watched(copy)
+        found.tick()
+        assert found.stale() == set()
+        yield found
 
 
 def keys_of(*countries: str) -> set[str]:
@@ -136,11 +143,6 @@ def test_editing_one_countrys_file_makes_its_partitions_stale_and_a_rerun_asks_f
     }
     assert calls == {(country, day): 3 if country == "NL" else 0 for country in COUNTRIES for day in DAYS}
     assert watched.stale() == set()
-    # For the tests after this one: made again with the prompt that they start from.
-    watched.edit("countries/NL.md", "- Being direct is normal.", "- Direct is normal.")
-    watched.tick()
-    for day in DAYS:
-        assert watched.lab.process("NL", day).metadata("llm_extractions")["calls"] == 0
 
 
 def test_the_first_tick_observes_every_country_and_asks_for_nothing(lab: Lab) -> None:
