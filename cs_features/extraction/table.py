@@ -13,18 +13,12 @@ from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
 from cs_features.extraction.prompts import Prompts
-from cs_features.schemas import ANSWER_FIELDS, Interaction
+from cs_features.schemas import ANSWER_FIELDS, SCORES, Interaction
 
 EXTRACTIONS_SCHEMA = pl.Schema(
     {
         "interaction_id": pl.String,
-        "summary": pl.String,
-        "sentiment": pl.String,
-        "primary_topic": pl.String,
-        "intent": pl.String,
-        "resolution_status": pl.String,
-        "urgency_score": pl.Float64,
-        "csat_indicator": pl.Float64,
+        **{name: pl.Float64 if name in SCORES else pl.String for name in ANSWER_FIELDS},
         "status": pl.String,
         "request_hash": pl.String,
         "model_id": pl.String,

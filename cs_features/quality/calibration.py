@@ -158,7 +158,7 @@ def format_calibration(calibration: Mapping[str, ModelCalibration]) -> str:
     lines = ["# Fitted on the golden corpus by `make calibrate`: [[the model says, it means], ...].", "calibration:"]
     for model_id, scores in calibration.items():
         lines.append(f"  {model_id}:")
-        for score in ("urgency_score", "csat_indicator"):
+        for score in SCORES:
             how = getattr(scores, score)
             if how is not None:
                 knots = ", ".join(f"[{said:g}, {meant:g}]" for said, meant in how.knots)

@@ -19,9 +19,9 @@ from cs_features.errors import PromptError
 from cs_features.extraction.file_errors import describe_errors
 from cs_features.extraction.prompts import Prompts
 from cs_features.partitions import Locale
-from cs_features.schemas import Channel, Interaction, Turn
+from cs_features.schemas import CATEGORICAL, SCORES, Channel, Interaction, Turn
 
-LABELS = ("sentiment", "primary_topic", "intent", "resolution_status", "urgency_score", "csat_indicator")
+LABELS = (*CATEGORICAL, *SCORES)
 
 Labels = dict[str, Any]
 Fact = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]

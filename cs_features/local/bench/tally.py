@@ -16,7 +16,7 @@ from typing import Any
 from cs_features.local.bench.deliveries import BROKEN
 from cs_features.local.bench.endpoint import Endpoint
 from cs_features.partitions import Partition
-from cs_features.schemas import Reason
+from cs_features.schemas import SCORES, Reason
 from cs_features.storage import Tables
 
 GROUP = "cs-interaction-features"
@@ -135,7 +135,7 @@ def online_differences(service: Endpoint, tallies: list[Tally]) -> int:
 def _has_same_values(row: dict[str, Any], record: dict[str, str]) -> bool:
     """Whether a record has each value of a row, and no more."""
     values: dict[str, Any] = dict(record)
-    for name in values.keys() & {"urgency_score", "csat_indicator"}:
+    for name in values.keys() & set(SCORES):
         values[name] = float(values[name])
     if "event_time" in values:
         values["event_time"] = datetime.fromisoformat(values["event_time"].replace("Z", "+00:00"))
