@@ -10,9 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from cs_features.extraction.country_files import Floors, ModelCalibration
 from cs_features.extraction.prompts import load_prompts
 from cs_features.local.scripted import make_value
-from cs_features.schemas import ANSWER_FIELDS, CONTEXT_COLUMNS, FEATURE_COLUMNS, VALIDATED_COLUMNS, Reason, Stage
+from cs_features.schemas import (
+    ANSWER_FIELDS,
+    CATEGORICAL,
+    CONTEXT_COLUMNS,
+    FEATURE_COLUMNS,
+    SCORES,
+    VALIDATED_COLUMNS,
+    Reason,
+    Stage,
+)
 from cs_features.validation.gate import judge
 from cs_features.validation.tables import rejected_schema
 from cs_features_tests.support.features import SCHEMA, VALID, frame, row
@@ -51,14 +61,22 @@ some_fragments = st.sampled_from(
         "\0",
         "中",
         "٣",
+        "the customer asks ",
+        "de klant vraagt waar ",
+        "</s>",
+        "=",
+        "20.11.2026",
+        "\u200b",
+        "\u202e",
+        "１２３",
     ]
 )
 some_summaries = st.one_of(
     st.text(max_size=210),
     st.lists(some_fragments, max_size=12).map("".join),
-    st.integers(195, 205).map("x".__mul__),
-    st.integers(195, 205).map("é".__mul__),
-    st.integers(95, 105).map("👍🏽".__mul__),
+    st.integers(195, 205).map(lambda length: (VALID["summary"] * 3)[:length]),
+    st.integers(195, 205).map(lambda length: f"The customer asks about caf{'é' * (length - 26)}"),
+    st.integers(85, 95).map(lambda count: "The customer thanks us " + "👍🏽" * count),
 )
 some_scores = st.one_of(
     st.floats(-0.1, 1.1),
@@ -169,6 +187,12 @@ def test_the_columns_are_those_of_the_contract() -> None:
         "interaction_id", "source_uri", "source_line", "stage", "reason", "detail", "redrivable", "payload",
         "rejected_at",
     ]  # fmt: skip
+
+
+def test_the_models_of_a_country_file_name_the_features_that_there_are() -> None:
+    """A feature was renamed, and its floor and its correction were looked for under the old name for ever."""
+    assert tuple(Floors.model_fields) == CATEGORICAL
+    assert tuple(ModelCalibration.model_fields) == SCORES
 
 
 def test_every_reason_has_a_stage_of_the_contract_and_asking_again_is_for_the_model_only() -> None:
