@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 
 from cs_features.errors import ConfigurationError
 from cs_features.extraction.prompts import load_prompts
-from cs_features.orchestration.partitions import interaction_partitions, partitions_for, week_partitions, weeks_for
+from cs_features.orchestration.partitions import (
+    build_day_partitions,
+    build_week_partitions,
+    interaction_partitions,
+    week_partitions,
+)
 from cs_features.partitions import Partition, Week, list_countries, monday_of
 from cs_features_tests.support.lab import PROMPTS, REPOSITORY
 
@@ -58,7 +63,7 @@ def test_today_is_a_partition_and_tomorrow_is_none() -> None:
 
 def test_a_day_begins_at_midnight_utc_for_every_country() -> None:
     """In a local time zone, the documents of the last hour would be sought in the next day's folder."""
-    dates = partitions_for(["NL"], date(2025, 1, 1)).get_partitions_def_for_dimension("date")
+    dates = build_day_partitions(["NL"], date(2025, 1, 1)).get_partitions_def_for_dimension("date")
     assert isinstance(dates, dg.DailyPartitionsDefinition)
     assert dates.timezone == "UTC"
     assert dates.get_partition_keys(datetime(2026, 11, 24, 0, 0, 1, tzinfo=timezone.utc))[-1] == "2026-11-24"
@@ -124,7 +129,7 @@ def test_every_day_is_in_one_week_which_begins_on_a_monday(country: str, day: da
 
 def test_the_weeks_reach_from_that_of_the_first_date_to_the_one_that_goes_on() -> None:
     """A week that can only be looked at when it is over is looked at too late."""
-    weeks = weeks_for(["NL"], date(2025, 1, 1)).get_partitions_def_for_dimension("week")
+    weeks = build_week_partitions(["NL"], date(2025, 1, 1)).get_partitions_def_for_dimension("week")
     assert isinstance(weeks, dg.WeeklyPartitionsDefinition)
     assert weeks.timezone == "UTC"
     assert weeks.get_first_partition_key() == "2024-12-30"

@@ -21,11 +21,11 @@ from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError, PromptError, RequestError
 from cs_features.extraction.models import CAPABILITIES
 from cs_features.extraction.session import Session
-from cs_features.quality.comparison import FALSE_BETTER, WORSE_BY_CHANCE, compare
+from cs_features.quality.comparison import FALSE_BETTER, WORSE_BY_CHANCE, compare_answers
 from cs_features.quality.evaluation import count_confusions, measure_quality
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features.quality.golden_run import Answers, Asked, ask_golden_items, ask_labelled
-from cs_features.quality.labelled import FIELDS, agreement, labelled_frame, load_labelled
+from cs_features.quality.labelled import FIELDS, build_labelled_frame, load_labelled, measure_agreement
 from cs_features.schemas import CATEGORICAL, SCORES
 from cs_features.services import DataBucket, Model, build_services
 
@@ -39,6 +39,7 @@ _PRINTED: dict[str, Any] = {
     "tbl_hide_column_data_types": True,
     "float_precision": 3,
 }
+_SCORE_COLUMNS = (("spearman", "rho"), ("mean_absolute_error", "error"), ("calibration_error", "cal."))
 # The columns of the printed tables: a table a line, so that each fits on a screen.
 _TABLES = (
     ("Share of right answers", {(name, "accuracy"): name for name in CATEGORICAL}),
@@ -46,9 +47,13 @@ _TABLES = (
     (
         "Scores: rank correlation, mean error, calibration error",
         {
-            (name, measure): f"{name.split('_')[0]} {told}"
+            (name, measure): f"{name.split('_')[0]} {heading}"
             for name in SCORES
-            for measure, told in (("spearman", "rho"), ("mean_absolute_error", "error"), ("calibration_error", "cal."))
+            for measure, heading in (
+                ("spearman", "rho"),
+                ("mean_absolute_error", "error"),
+                ("calibration_error", "cal."),
+            )
         },
     ),
     (
@@ -156,7 +161,7 @@ def _build_table(measured: pl.DataFrame, columns: Mapping[tuple[str, str], str])
     for row in measured.iter_rows(named=True):
         if (column := columns.get((row["field"], row["measure"]))) is not None:
             cells.setdefault(row["language"], {})[column] = _format_cell(row["value"], row["low"], row["high"])
-    return pl.DataFrame([{"language": language, **told} for language, told in cells.items()]).select(
+    return pl.DataFrame([{"language": language, **values} for language, values in cells.items()]).select(
         "language", *columns.values()
     )
 
@@ -170,7 +175,7 @@ def _format_cell(value: float | None, low: float | None, high: float | None) -> 
 
 def _compare_candidate(in_use: pl.DataFrame, items: list[GoldenItem], candidate: Model, data: DataBucket) -> bool:
     """Ask the candidate, print the comparison, and return whether it is worse in anything."""
-    found = compare(in_use, _print_paid(ask_golden_items(items, candidate, data, _print_progress)).frame)
+    found = compare_answers(in_use, _print_paid(ask_golden_items(items, candidate, data, _print_progress)).frame)
     print(f"\nCandidate: {candidate.model_id}, {candidate.prompts_dir}. A difference above zero is in its favour.")
     print(pl.DataFrame([vars(each) for each in found], infer_schema_length=None))
     counted = Counter(each.verdict for each in found)
@@ -186,9 +191,9 @@ def _print_agreement(folder: Path, limit: int | None, model: Model, data: DataBu
     items, left_out = load_labelled(folder, limit)
     interactions = {str(item.interaction.interaction_id): item.interaction for item in items}
     asked = _print_paid(ask_labelled(interactions, model, data, "labelled", _print_progress))
-    frame = labelled_frame(items, asked.answers)
+    frame = build_labelled_frame(items, asked.answers)
     print(f"{model.model_id}, {model.prompts_dir}, against the sources' own labels in {folder}")
-    print(agreement(frame))
+    print(measure_agreement(frame))
     for name in FIELDS:
         known = frame.filter(pl.col(f"{name}_label").is_not_null())
         if known.height:

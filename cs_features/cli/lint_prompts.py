@@ -19,7 +19,7 @@ def main(folder: Path | None = None) -> int:
         return 1
     corpus = read_golden(folder, prompts)
     problems = check_countries(prompts)
-    problems += [problem.told for problem in corpus.problems]
+    problems += [problem.description for problem in corpus.problems]
     problems += find_leaks(prompts, corpus, folder)
     if problems:
         print("\n".join(problems), file=sys.stderr)

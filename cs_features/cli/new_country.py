@@ -77,7 +77,8 @@ def write_country_file(country: str, languages: list[str], prompts_dir: Path) ->
     if path.exists():
         raise RequestError(f"{path} is there already")
     taxonomy = load_prompts(prompts_dir).taxonomy
-    topics, intents = ([entry.id for entry in entries] for entries in (taxonomy.topics, taxonomy.intents))
+    topics = [entry.id for entry in taxonomy.topics]
+    intents = [entry.id for entry in taxonomy.intents]
     text = TEMPLATE.format(
         country=country,
         name=name,

@@ -14,7 +14,7 @@ import polars as pl
 from cs_features.cli.failures import report_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
-from cs_features.planning.preview.changes import as_shown
+from cs_features.planning.preview.changes import format_estimates
 from cs_features.planning.preview.plan import Scope
 from cs_features.planning.preview.run import Preview, preview_candidate
 from cs_features.planning.requests import Calendar, parse_day
@@ -85,12 +85,12 @@ def _print_progress(done: int, total: int) -> None:
 
 def _print_preview(found: Preview) -> None:
     print("Values that would change, in percent, with 95 % intervals:")
-    print(as_shown(found.changes))
+    print(format_estimates(found.changes))
     print(f"Most frequent changes of categories and scores (of {found.directions.height}):")
     print(found.directions.head(DIRECTIONS_SHOWN))
     if found.noise is not None:
         print("What changes when the prompt in use is asked again:")
-        print(as_shown(found.noise))
+        print(format_estimates(found.noise))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from cs_features.orchestration.partitions import (
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.partitions import Week, monday_of
 from cs_features.planning.history import list_stale_partitions, quote_landed_documents
-from cs_features.planning.preview.changes import as_shown
+from cs_features.planning.preview.changes import format_estimates
 from cs_features.planning.preview.plan import Scope
 from cs_features.planning.preview.run import preview_candidate
 from cs_features.planning.quote import Queue, build_quote_frame, estimate_wall_minutes, list_partitions
@@ -198,7 +198,7 @@ def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: Da
     metadata: dict[str, dg.MetadataValue] = {"told": dg.MetadataValue.md("\n\n".join(sentences))}
     if found is not None:
         metadata |= {
-            "changes_in_percent": as_table(as_shown(found.changes)),
+            "changes_in_percent": as_table(format_estimates(found.changes)),
             "directions": as_table(found.directions),
             "rerun_calls": dg.MetadataValue.int(found.price["calls"]),
             "rerun_cost_usd": dg.MetadataValue.float(found.price["cost_usd"]),
@@ -207,7 +207,7 @@ def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: Da
             "preview_cost_usd": dg.MetadataValue.float(found.cost_usd),
         }
         if found.noise is not None:
-            metadata["changes_of_the_prompt_in_use"] = as_table(as_shown(found.noise))
+            metadata["changes_of_the_prompt_in_use"] = as_table(format_estimates(found.noise))
     context.add_output_metadata(metadata)
 
 

@@ -13,7 +13,7 @@ from cs_features.environments import settings
 from cs_features.partitions import Partition, Week, list_countries, list_locales, monday_of
 
 
-def partitions_for(countries: Sequence[str], first: date) -> dg.MultiPartitionsDefinition:
+def build_day_partitions(countries: Sequence[str], first: date) -> dg.MultiPartitionsDefinition:
     return dg.MultiPartitionsDefinition(
         {
             # end_offset=1: without it Dagster leaves today out, and documents that land today
@@ -24,7 +24,7 @@ def partitions_for(countries: Sequence[str], first: date) -> dg.MultiPartitionsD
     )
 
 
-def weeks_for(countries: Sequence[str], first: date) -> dg.MultiPartitionsDefinition:
+def build_week_partitions(countries: Sequence[str], first: date) -> dg.MultiPartitionsDefinition:
     return dg.MultiPartitionsDefinition(
         {
             # day_offset=1: from Monday on. end_offset=1: the week that is going on is one too.
@@ -40,8 +40,8 @@ _settings = settings()
 FIRST_DATE = _settings.first_date
 _countries = list_countries(_settings.prompts_dir)
 
-interaction_partitions = partitions_for(_countries, FIRST_DATE)
-week_partitions = weeks_for(_countries, FIRST_DATE)
+interaction_partitions = build_day_partitions(_countries, FIRST_DATE)
+week_partitions = build_week_partitions(_countries, FIRST_DATE)
 country_partitions = dg.StaticPartitionsDefinition(_countries)
 locale_partitions = dg.StaticPartitionsDefinition(list_locales(_settings.prompts_dir))
 

@@ -143,14 +143,14 @@ def _find_threshold(score: str, corrected_answers: "np.ndarray", labels: "np.nda
     if flagged.all() or not flagged.any():
         return usual
 
-    def separation(cut: float) -> float:
+    def measure_separation(cut: float) -> float:
         called = corrected_answers >= cut if score == "urgency_score" else corrected_answers <= cut
         return float(called[flagged].mean() + (~called)[~flagged].mean())
 
     levels = np.unique(corrected_answers)
     cuts = [usual, *np.round((levels[1:] + levels[:-1]) / 2, DECIMALS)]
     # Among equals the one nearest to the usual.
-    return float(max(cuts, key=lambda cut: (separation(float(cut)), -abs(float(cut) - usual))))
+    return float(max(cuts, key=lambda cut: (measure_separation(float(cut)), -abs(float(cut) - usual))))
 
 
 def format_calibration(calibration: Mapping[str, ModelCalibration]) -> str:

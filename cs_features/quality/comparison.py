@@ -44,7 +44,7 @@ class Comparison:
     verdict: Verdict
 
 
-def compare(in_use: pl.DataFrame, candidate: pl.DataFrame) -> list[Comparison]:
+def compare_answers(in_use: pl.DataFrame, candidate: pl.DataFrame) -> list[Comparison]:
     """Compare the answers of two prompts or models (`build_answers_frame`) to the same items.
 
     Every measure in every language, and in all of them together where there are several: the latter has
@@ -62,11 +62,11 @@ def compare(in_use: pl.DataFrame, candidate: pl.DataFrame) -> list[Comparison]:
     return [
         found
         for language, chosen in groups.items()
-        for found in _of_a_group(language, in_use.filter(chosen), candidate.filter(chosen), level)
+        for found in _compare_group(language, in_use.filter(chosen), candidate.filter(chosen), level)
     ]
 
 
-def _of_a_group(language: str, in_use: pl.DataFrame, candidate: pl.DataFrame, level: float) -> Iterator[Comparison]:
+def _compare_group(language: str, in_use: pl.DataFrame, candidate: pl.DataFrame, level: float) -> Iterator[Comparison]:
     for (field, measure), expression in {**SHARES, **ERRORS}.items():
         is_share = (field, measure) in SHARES
         was, now = (frame.select(expression.cast(pl.Float64)).to_series() for frame in (in_use, candidate))
@@ -78,22 +78,22 @@ def _of_a_group(language: str, in_use: pl.DataFrame, candidate: pl.DataFrame, le
             language=language,
             field=field,
             measure=measure,
-            in_use=_mean(was),
-            candidate=_mean(now),
-            difference=_mean(advantage),
+            in_use=_average_values(was),
+            candidate=_average_values(now),
+            difference=_average_values(advantage),
             low=low,
             high=high,
             p=p,
             items=advantage.len(),
-            verdict=_verdict(low, high, p, level),
+            verdict=_judge_difference(low, high, p, level),
         )
 
 
-def _mean(values: pl.Series) -> float:
+def _average_values(values: pl.Series) -> float:
     return float(values.sum()) / values.len()
 
 
-def _verdict(low: float | None, high: float | None, p: float, level: float) -> Verdict:
+def _judge_difference(low: float | None, high: float | None, p: float, level: float) -> Verdict:
     if high is not None and high < 0:
         return "worse"
     # The interval too: more items may have gained than lost, and still lost more than was gained.

@@ -12,7 +12,13 @@ from typing import Any
 import polars as pl
 
 from cs_features.quality.golden import GoldenItem
-from cs_features.quality.grounding import facts_told, is_english, is_fit, repeats, unsupported
+from cs_features.quality.grounding import (
+    find_unsupported,
+    has_asked_length,
+    is_english,
+    measure_stated_facts,
+    repeats_example,
+)
 from cs_features.schemas import CATEGORICAL, SCORES
 
 ALL = "all"
@@ -67,7 +73,7 @@ ERRORS: Mapping[tuple[str, str], pl.Expr] = {
 Interval = tuple[float | None, float | None]
 
 
-def wilson(right: float, items: float) -> tuple[float, float]:
+def wilson_interval(right: float, items: float) -> tuple[float, float]:
     """The 95 % score interval of a share (Wilson 1927); (0, 1) for no items.
 
     Chosen over the exact interval because it is shorter and covers 95 % on average: between accuracies of
@@ -112,13 +118,18 @@ def build_answers_frame(
                 **{name: answer[name] if answer else None for name in (*CATEGORICAL, *SCORES)},
                 **{f"{name}_label": item.labels[name] for name in (*CATEGORICAL, *SCORES)},
                 "summary": summary or None,
-                "summary_facts": facts_told(summary, item.facts),
+                "summary_facts": measure_stated_facts(summary, item.facts),
                 "summary_english": is_english(summary, item.language),
-                "summary_supported": bool(summary) and not (unsupported(summary, text) or repeats(summary, examples)),
-                "summary_length": is_fit(summary),
+                "summary_supported": is_supported(summary, text, examples),
+                "summary_length": has_asked_length(summary),
             }
         )
     return pl.DataFrame(rows, schema=ANSWERS_SCHEMA)
+
+
+def is_supported(summary: str, text: str, examples: frozenset[str]) -> bool:
+    """Whether the summary is there, says nothing that the text does not, and is none of the prompt's examples."""
+    return bool(summary) and not (find_unsupported(summary, text) or repeats_example(summary, examples))
 
 
 def measure_quality(answers: pl.DataFrame, by: tuple[str, ...] = ("country", "language")) -> pl.DataFrame:
@@ -132,32 +143,32 @@ def measure_quality(answers: pl.DataFrame, by: tuple[str, ...] = ("country", "la
     for key, group in sorted(groups, key=lambda pair: [str(part) for part in pair[0]]):
         where = dict(zip(by, key, strict=True))
         place = (where.get("country", ALL), where.get("language", ALL))
-        rows += [(*place, *row) for row in _measures(group)]
+        rows += [(*place, *row) for row in _measure_group(group)]
     return pl.DataFrame(rows, schema=QUALITY_SCHEMA, orient="row")
 
 
-def _measures(group: pl.DataFrame) -> list[tuple[Any, ...]]:
+def _measure_group(group: pl.DataFrame) -> list[tuple[Any, ...]]:
     items = group.height
     rows: list[tuple[Any, ...]] = []
     for (field, measure), counts in SHARES.items():
         hits = int(group.select(counts).to_series().sum())
-        rows.append((field, measure, hits / items, *wilson(hits, items), items))
+        rows.append((field, measure, hits / items, *wilson_interval(hits, items), items))
         if measure == "accuracy":
-            rows.append((field, "macro_f1", *_macro_f1(group[field], group[f"{field}_label"]), items))
+            rows.append((field, "macro_f1", *_macro_f1_with_interval(group[field], group[f"{field}_label"]), items))
     for (field, measure), error in ERRORS.items():
         pairs = group.select(answer=field, label=f"{field}_label").drop_nulls()
         errors = group.select(error).to_series()
         rows += [
-            (field, "spearman", *_spearman(pairs), pairs.height),
+            (field, "spearman", *_correlate_with_interval(pairs), pairs.height),
             (field, "calibration_error", calibration_error(pairs), None, None, pairs.height),
             (field, measure, errors.mean(), *mean_interval(errors, least=0.0), items),
         ]
-    told = group["summary"].drop_nulls()
-    rows.append(("summary", "median_length", told.str.len_chars().median(), None, None, told.len()))
+    summaries = group["summary"].drop_nulls()
+    rows.append(("summary", "median_length", summaries.str.len_chars().median(), None, None, summaries.len()))
     return rows
 
 
-def _macro_f1(answers: pl.Series, labels: pl.Series) -> tuple[float, float, float]:
+def _macro_f1_with_interval(answers: pl.Series, labels: pl.Series) -> tuple[float, float, float]:
     """Macro-F1 and its interval: Wilson's, at the effective sample size of a mean over classes.
 
     That size is L² / sum(1 / n) for L labels with n items each: a mean of L shares varies as one share of so
@@ -168,7 +179,7 @@ def _macro_f1(answers: pl.Series, labels: pl.Series) -> tuple[float, float, floa
     value = macro_f1(answers, labels)
     counts = labels.value_counts()["count"]
     effective = len(counts) ** 2 / float((1 / counts).sum())
-    return value, *wilson(value * effective, effective)
+    return value, *wilson_interval(value * effective, effective)
 
 
 def macro_f1(answers: pl.Series, labels: pl.Series) -> float:
@@ -181,7 +192,7 @@ def macro_f1(answers: pl.Series, labels: pl.Series) -> float:
     return sum(scores) / len(scores)
 
 
-def _spearman(pairs: pl.DataFrame) -> tuple[float | None, float | None, float | None]:
+def _correlate_with_interval(pairs: pl.DataFrame) -> tuple[float | None, float | None, float | None]:
     """Rank correlation, and Fisher's z interval with the variance of Bonett and Wright (2000)."""
     if pairs.height < 3 or pairs["answer"].n_unique() < 2 or pairs["label"].n_unique() < 2:
         return None, None, None

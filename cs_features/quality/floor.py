@@ -14,7 +14,7 @@ import polars as pl
 from cs_features.extraction.country_files import Floors
 from cs_features.languages import UNDETERMINED
 from cs_features.partitions import Locale, list_locales
-from cs_features.quality.evaluation import wilson
+from cs_features.quality.evaluation import wilson_interval
 from cs_features.schemas import CATEGORICAL
 from cs_features.services import Model
 from cs_features.storage import Tables
@@ -34,7 +34,7 @@ class KnownQuality:
     without_items: list[str]
 
     @property
-    def suffices(self) -> bool:
+    def is_sufficient(self) -> bool:
         """Everything was measured, and nothing is below its floor."""
         return not (self.below or self.unmeasured or self.without_items)
 
@@ -75,7 +75,7 @@ def judge_quality(
         judged = {language: cell for language, cell in cells.items() if language in languages}
         judged[ALL] = (sum(right for right, _ in cells.values()), sum(items for _, items in cells.values()))
         for language, (right, items) in judged.items():
-            low, high = wilson(right, items)
+            low, high = wilson_interval(right, items)
             if items and high < floor:
                 below.append(f"{language} {name} {right / items:.2f} ({low:.2f}-{high:.2f}), floor {floor:.2f}")
     # A text in no language that can be told is in none that could have items.

@@ -1,7 +1,7 @@
 """The golden corpus, `prompts/golden/{language}.jsonl`: labelled interactions, checked when they are read.
 
 A wrong item is an error with its file and line, all told at once, and stops its own locale. Nothing is asked and
-nothing is scored here. What the corpus can and cannot show stands in `prompts/golden/README.md`.
+nothing is scored here. What the corpus can and cannot show is said in `prompts/golden/README.md`.
 """
 
 import itertools
@@ -82,7 +82,7 @@ class GoldenProblem:
 
     language: str
     country: str | None
-    told: str
+    description: str
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class GoldenCorpus:
         Raises:
             PromptError: a line for each thing that is wrong, with its file, its line and what it is.
         """
-        _refuse(self.problems)
+        _raise_problems(self.problems)
         return self.items
 
     def require_locale(self, locale: Locale) -> list[GoldenItem]:
@@ -109,13 +109,15 @@ class GoldenCorpus:
             PromptError: as `require_all`, for this locale's lines and for those that name no country.
         """
         countries = (locale.country, None)
-        _refuse([each for each in self.problems if each.language == locale.language and each.country in countries])
+        _raise_problems(
+            [each for each in self.problems if each.language == locale.language and each.country in countries]
+        )
         return [item for item in self.items if (item.country, item.language) == (locale.country, locale.language)]
 
 
-def _refuse(problems: list[GoldenProblem]) -> None:
+def _raise_problems(problems: list[GoldenProblem]) -> None:
     if problems:
-        raise PromptError("\n".join(each.told for each in problems))
+        raise PromptError("\n".join(each.description for each in problems))
 
 
 def read_golden(folder: Path, prompts: Prompts) -> GoldenCorpus:
@@ -130,15 +132,16 @@ def read_golden(folder: Path, prompts: Prompts) -> GoldenCorpus:
             except ValidationError as error:
                 country = _guess_country(line)
                 corpus.problems.extend(
-                    GoldenProblem(path.stem, country, f"{place}: {_readable(what)}") for what in describe_errors(error)
+                    GoldenProblem(path.stem, country, f"{place}: {_strip_field_name(what)}")
+                    for what in describe_errors(error)
                 )
                 continue
-            told = list(_find_problems(item, path.stem, prompts))
+            found = list(_find_problems(item, path.stem, prompts))
             if item.id in corpus.places:
-                told.append(f"id {item.id} is taken, {corpus.places[item.id]} has it")
+                found.append(f"id {item.id} is taken, {corpus.places[item.id]} has it")
             corpus.places[item.id] = place
-            corpus.problems.extend(GoldenProblem(path.stem, item.country, f"{place}: {what}") for what in told)
-            if not told:
+            corpus.problems.extend(GoldenProblem(path.stem, item.country, f"{place}: {what}") for what in found)
+            if not found:
                 corpus.items.append(item)
     return corpus
 
@@ -162,7 +165,7 @@ def _guess_country(line: bytes) -> str | None:
     return country if isinstance(country, str) else None
 
 
-def _readable(what: str) -> str:
+def _strip_field_name(what: str) -> str:
     """A line that is no JSON, or no item as a whole, is not an answer's fault."""
     return what.removeprefix("answer: ")
 

@@ -51,10 +51,14 @@ _WORD = re.compile(r"[^\W\d_]+")
 _PLAIN_LETTERS = str.maketrans({"ł": "l", "ø": "o", "ß": "ss", "æ": "ae", "œ": "oe", "đ": "d", "ı": "i"})
 
 
-def facts_told(summary: str, facts: list[list[str]]) -> float:
+def measure_stated_facts(summary: str, facts: list[list[str]]) -> float:
     """The share of the required facts that the summary states; any expression of a fact will do."""
     lower = summary.lower()
-    return sum(any(expression in lower for expression in fact) for fact in facts) / len(facts)
+    return sum(_states_fact(lower, fact) for fact in facts) / len(facts)
+
+
+def _states_fact(lower: str, fact: list[str]) -> bool:
+    return any(expression in lower for expression in fact)
 
 
 def is_english(summary: str, language: str) -> bool:
@@ -62,64 +66,64 @@ def is_english(summary: str, language: str) -> bool:
     return detect_language(summary, tuple(dict.fromkeys((*_LANGUAGES, language)))) == "en"
 
 
-def is_fit(summary: str) -> bool:
+def has_asked_length(summary: str) -> bool:
     """Whether the summary has the length that the prompt asks for."""
     return LENGTH[0] <= len(summary) <= LENGTH[1]
 
 
-def repeats(summary: str, examples: Iterable[str]) -> bool:
+def repeats_example(summary: str, examples: Iterable[str]) -> bool:
     """Whether the summary is one of the prompt's own examples, or nearly: weak models like to repeat them."""
-    words = _words(summary)
+    words = _split_words(summary)
     for example in examples:
-        matcher = SequenceMatcher(None, words, _words(example), autojunk=False)
+        matcher = SequenceMatcher(None, words, _split_words(example), autojunk=False)
         if matcher.quick_ratio() >= REPEATED and matcher.ratio() >= REPEATED:
             return True
     return False
 
 
-def unsupported(summary: str, text: str) -> list[str]:
+def find_unsupported(summary: str, text: str) -> list[str]:
     """Numbers and names in the summary that the interaction does not contain: what cannot be grounded.
 
     Names are compared without accents and endings, for other languages inflect them; in a text of another
     script they cannot be compared at all and pass. Number words pass, and so do English names of days,
     months, countries, languages and the larger cities.
     """
-    known = _numbers(text)
-    numbers = [str(number) for number in sorted(_numbers(summary)) if number > MAX_SPELLED_NUMBER]
+    known = _list_numbers(text)
+    numbers = [str(number) for number in sorted(_list_numbers(summary)) if number > MAX_SPELLED_NUMBER]
     wrong = [number for number in numbers if int(number) not in known]
-    words = set(_words(text))
+    words = set(_split_words(text))
     if sum(word.isascii() for word in words) * 2 < len(words):
         return wrong
-    return wrong + [name for name in _names(summary) if not _occurs(_plain(name), words)]
+    return wrong + [name for name in _list_names(summary) if not _occurs_in_text(_fold_text(name), words)]
 
 
-def _occurs(name: str, words: set[str]) -> bool:
+def _occurs_in_text(name: str, words: set[str]) -> bool:
     stem = name[: max(3, len(name) - 2)]
     return any(word.startswith(stem) for word in words)
 
 
-def _names(summary: str) -> list[str]:
+def _list_names(summary: str) -> list[str]:
     """Capitalised words that do not begin a sentence."""
     found = []
     for match in _WORD.finditer(summary):
         word, before = match[0], summary[: match.start()].rstrip(" \"'“‘(")
         begins = not before or (before[-1] in ".!?:" and before.lower().split()[-1] not in _TITLES)
-        if word[0].isupper() and len(word) > 2 and not begins and _plain(word) not in _NOT_NAMES:
+        if word[0].isupper() and len(word) > 2 and not begins and _fold_text(word) not in _NOT_NAMES:
             found.append(word)
     return found
 
 
-def _numbers(text: str) -> set[int]:
+def _list_numbers(text: str) -> set[int]:
     """The whole numbers in the text, in any script's digits; 1.250,50 has 1250 and 50."""
     ungrouped = re.sub(r"(?<=\d)[.,'\s](?=\d{3}(?!\d))", "", text)
     return {int(number) for number in re.findall(r"\d+", ungrouped)}
 
 
-def _words(text: str) -> list[str]:
-    return [_plain(word) for word in _WORD.findall(text)]
+def _split_words(text: str) -> list[str]:
+    return [_fold_text(word) for word in _WORD.findall(text)]
 
 
-def _plain(word: str) -> str:
+def _fold_text(word: str) -> str:
     """Lower case, without accents."""
     decomposed = unicodedata.normalize("NFKD", word.lower().translate(_PLAIN_LETTERS))
     return "".join(character for character in decomposed if not unicodedata.combining(character))

@@ -22,10 +22,17 @@ from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompts import load_prompts
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
-from cs_features.planning.preview.changes import EVERY_VALUE, as_shown, changed, directions, estimates, sizes_of
+from cs_features.planning.preview.changes import (
+    EVERY_VALUE,
+    count_directions,
+    count_strata,
+    estimate_changes,
+    flag_changes,
+    format_estimates,
+)
 from cs_features.planning.preview.plan import MAX_SAMPLE, Scope, sample_size
-from cs_features.planning.preview.run import Preview, pairs_of, preview_candidate
-from cs_features.planning.preview.sampling import LEAST, Stratum, allocate, draw, share
+from cs_features.planning.preview.run import Preview, pair_answers, preview_candidate
+from cs_features.planning.preview.sampling import LEAST, Stratum, allocate_sample, draw_sample, estimate_share
 from cs_features.schemas import ANSWER_FIELDS, Reason
 from cs_features_tests.support.desk import GOOD
 from cs_features_tests.support.documents import DAY, document, jsonl
@@ -44,7 +51,7 @@ sizes_and_total = st.tuples(st.lists(st.integers(0, 500), max_size=12), st.integ
 def test_a_sample_has_the_size_that_was_asked_for_and_asks_nobody_twice(given_: tuple[list[int], int]) -> None:
     """A stratum of three that is asked five times is a division by a negative number later on."""
     sizes, total = given_
-    counts = allocate(sizes, total)
+    counts = allocate_sample(sizes, total)
     assert sum(counts) == min(total, sum(sizes))
     assert all(0 <= count <= size for count, size in zip(counts, sizes, strict=True))
 
@@ -53,7 +60,7 @@ def test_a_sample_has_the_size_that_was_asked_for_and_asks_nobody_twice(given_: 
 def test_small_strata_are_asked_as_far_as_half_of_the_sample_goes(given_: tuple[list[int], int]) -> None:
     """In proportion, 30 Ukrainians among 2,000 Poles get one question, and a prompt that breaks Ukrainian passes."""
     sizes, total = given_
-    counts = allocate(sizes, total)
+    counts = allocate_sample(sizes, total)
     for least in range(LEAST + 1):
         if 2 * sum(min(size, least) for size in sizes) <= total:
             assert all(count >= min(size, least) for count, size in zip(counts, sizes, strict=True))
@@ -62,7 +69,7 @@ def test_small_strata_are_asked_as_far_as_half_of_the_sample_goes(given_: tuple[
 @given(st.lists(st.integers(1, 2_000), min_size=1, max_size=10), st.integers(1, 400))
 def test_beyond_the_minimum_the_sample_is_in_proportion(sizes: list[int], total: int) -> None:
     """An estimate for all is no better than its thinnest large stratum."""
-    counts = allocate(sizes, total)
+    counts = allocate_sample(sizes, total)
     beyond = [(size / count, size / (count + 1)) for size, count in zip(sizes, counts, strict=True) if count > LEAST]
     for stands_for, _ in beyond:
         for _, would_stand_for in beyond:
@@ -76,10 +83,10 @@ def test_the_same_are_drawn_every_time_and_more_keep_those_who_were_drawn(
     """A second look at a preview was paid like the first, because it asked others."""
     shuffled = list(identifiers)
     chance.shuffle(shuffled)
-    drawn = draw(identifiers, count)
-    assert drawn == draw(shuffled, count)
+    drawn = draw_sample(identifiers, count)
+    assert drawn == draw_sample(shuffled, count)
     assert len(drawn) == min(count, len(identifiers))
-    assert set(drawn) <= set(draw(identifiers, count + 1)) <= identifiers
+    assert set(drawn) <= set(draw_sample(identifiers, count + 1)) <= identifiers
 
 
 @pytest.mark.parametrize(("population", "size"), [(1, 1), (12, 1), (100, 8), (1_800, 144), (100_000, MAX_SAMPLE)])
@@ -104,7 +111,7 @@ def strata(draw_: st.DrawFn) -> list[Stratum]:
 @given(strata())
 def test_an_interval_holds_its_estimate_and_no_impossible_share(given_: list[Stratum]) -> None:
     """'-0.4 % to 3.1 %' is not read again."""
-    found = share(given_)
+    found = estimate_share(given_)
     assert 0.0 <= found.low <= found.high <= 1.0
     if found.value is not None:
         assert found.low <= found.value <= found.high
@@ -115,28 +122,31 @@ def test_an_interval_holds_its_estimate_and_no_impossible_share(given_: list[Str
 def test_who_asks_everybody_knows_exactly(given_: list[tuple[int, float]]) -> None:
     """An interval around a census tells the engineer to doubt a fact."""
     counted = [(size, round(size * part)) for size, part in given_]
-    found = share([Stratum(size, size, changes, changes) for size, changes in counted])
+    found = estimate_share([Stratum(size, size, changes, changes) for size, changes in counted])
     truth = sum(changes for _, changes in counted) / sum(size for size, _ in counted)
     assert found.low == found.value == found.high == pytest.approx(truth)
 
 
 def test_no_change_seen_is_not_no_change() -> None:
     """Of 50 none changed, the report said 0.0 % +- 0.0, and 2 % of 60,000 features changed."""
-    found = share([Stratum(60_000, 50, 0, 0)])
+    found = estimate_share([Stratum(60_000, 50, 0, 0)])
     assert (found.value, found.low) == (0.0, 0.0)
     assert 0.05 < found.high < 0.08
 
 
 def test_three_who_agree_by_chance_do_not_narrow_the_interval() -> None:
     """With each stratum's own variance, a few strata of unanimous threes were taken for certain."""
-    unanimous = share([Stratum(500, 3, x, x) for x in (0, 3, 0, 0)])
-    mixed = share([Stratum(2_000, 12, 3, 3)])
+    unanimous = estimate_share([Stratum(500, 3, x, x) for x in (0, 3, 0, 0)])
+    mixed = estimate_share([Stratum(2_000, 12, 3, 3)])
     assert unanimous.high - unanimous.low > 0.6 * (mixed.high - mixed.low)
 
 
 def test_a_stratum_without_answers_widens_the_interval() -> None:
     """What was not asked is not known to be like the rest."""
-    known, unknown = share([Stratum(500, 50, 5, 5)]), share([Stratum(500, 50, 5, 5), Stratum(300, 0, 0, 0)])
+    known, unknown = (
+        estimate_share([Stratum(500, 50, 5, 5)]),
+        estimate_share([Stratum(500, 50, 5, 5), Stratum(300, 0, 0, 0)]),
+    )
     assert known.value == unknown.value
     assert unknown.high - unknown.low > 1.5 * (known.high - known.low)
 
@@ -151,7 +161,7 @@ def test_ninety_five_percent_intervals_hold_the_truth_nine_times_in_ten_and_more
 ) -> None:
     """An interval that holds in theory, for large samples, is an anecdote for 5 of 60 and 5 of 12."""
     chance = random.Random(f"{part} {spread}")
-    counts = allocate(POPULATION, 140)
+    counts = allocate_sample(POPULATION, 140)
     held, rounds = 0, 400
     for _ in range(rounds):
         seen, changes = [], 0
@@ -160,7 +170,7 @@ def test_ninety_five_percent_intervals_hold_the_truth_nine_times_in_ten_and_more
             changes += sum(values)
             total = sum(values[:count])
             seen.append(Stratum(size, count, total, total))
-        found = share(seen)
+        found = estimate_share(seen)
         held += found.low <= changes / sum(POPULATION) <= found.high
     assert held / rounds >= 0.91
 
@@ -185,7 +195,7 @@ def pairs(*answers: tuple[dict[str, Any] | None, dict[str, Any] | None], languag
 
 
 def changes_of(was: dict[str, Any] | None, becomes: dict[str, Any] | None) -> set[str]:
-    flags = changed(pairs((was, becomes))).to_dicts()[0]
+    flags = flag_changes(pairs((was, becomes))).to_dicts()[0]
     return {name for name in ANSWER_FIELDS if flags[name] == 1.0}
 
 
@@ -225,14 +235,14 @@ def test_a_stratum_that_was_asked_more_does_not_weigh_more() -> None:
         [pairs(*[(GOOD, GOOD)] * 10), pairs(*[(GOOD, GOOD | {"sentiment": "negative"})] * 10, language="tr")]
     )
     sizes = pl.DataFrame({"country": "NL", "language": ["nl", "tr"], "interactions": [900, 10]})
-    found = estimates(sizes, changed(asked))
+    found = estimate_changes(sizes, flag_changes(asked))
     shares = {(row["language"], row["feature"]): row for row in found.filter(pl.col("country") == "NL").to_dicts()}
     assert shares["all", "sentiment"]["share"] == pytest.approx(10 / 910)
     assert (shares["tr", "sentiment"]["low"], shares["tr", "sentiment"]["high"]) == (1.0, 1.0)
     assert shares["nl", "sentiment"]["share"] == 0.0
     assert shares["all", EVERY_VALUE]["share"] == pytest.approx(10 / 910 / 7)
     assert shares["all", "sentiment"]["asked"] == 20
-    (seen,) = directions(sizes, asked).to_dicts()
+    (seen,) = count_directions(sizes, asked).to_dicts()
     assert seen == {
         "feature": "sentiment",
         "was": "neutral",
@@ -244,7 +254,7 @@ def test_a_stratum_that_was_asked_more_does_not_weigh_more() -> None:
 
 def test_directions_name_values_and_never_a_summary() -> None:
     """The table goes into Dagster's metadata, where no customer's matter belongs."""
-    told = directions(
+    told = count_directions(
         pl.DataFrame({"country": ["NL"], "language": ["nl"], "interactions": [100]}),
         pairs(
             (GOOD, GOOD | {"summary": f"Something about {SECRET}.", "urgency_score": 0.9}),
@@ -266,7 +276,10 @@ def test_too_small_a_stratum_is_called_so_unless_all_of_it_was_asked() -> None:
     """Two of two asked is a fact, two of forty a rumour."""
     asked = pl.concat([pairs((GOOD, GOOD), (GOOD, GOOD), language=language) for language in ("en", "tr")])
     sizes = pl.DataFrame({"country": "NL", "language": ["en", "nl", "tr"], "interactions": [40, 900, 2]})
-    shown = {row["language"]: row for row in as_shown(estimates(sizes, changed(asked))).tail(3).to_dicts()}
+    shown = {
+        row["language"]: row
+        for row in format_estimates(estimate_changes(sizes, flag_changes(asked))).tail(3).to_dicts()
+    }
     assert [shown[language]["note"] for language in ("en", "tr")] == ["too few to tell", ""]
     assert shown["tr"]["sentiment"] == "0.0 (0.0-0.0)"
     assert shown["nl"]["sentiment"] == "not asked"
@@ -485,7 +498,7 @@ def test_what_the_service_failed_to_answer_says_nothing_of_the_prompt() -> None:
         "b": Outcome("b", error=Reason.SERVICE_FAILED),
         "c": Outcome("c", error=Reason.MODEL_REFUSED),
     }
-    found = changed(pairs_of(sample, outcomes, prompts, prompts, "eu.anthropic.claude-haiku-5-5"))
+    found = flag_changes(pair_answers(sample, outcomes, prompts, prompts, "eu.anthropic.claude-haiku-5-5"))
     assert sorted(found[EVERY_VALUE]) == [0.0, 1.0]
 
 
@@ -715,4 +728,4 @@ def test_the_ledger_of_each_day_has_its_own_answers(held: Lab, candidate: Callab
 def test_sizes_are_counted_by_country_and_language() -> None:
     """The weights of everything else."""
     frame = pl.DataFrame({"country": ["NL", "BE", "NL"], "language": ["nl", "nl", "nl"]})
-    assert sizes_of(frame).rows() == [("BE", "nl", 1), ("NL", "nl", 2)]
+    assert count_strata(frame).rows() == [("BE", "nl", 1), ("NL", "nl", 2)]

@@ -18,7 +18,7 @@ from cs_features.quality.evaluation import (
     macro_f1,
     mean_interval,
     measure_quality,
-    wilson,
+    wilson_interval,
 )
 from cs_features.quality.golden import GoldenItem
 from cs_features.schemas import CATEGORICAL, SCORES
@@ -51,17 +51,17 @@ def test_the_interval_of_a_share_is_wilsons_as_scipy_has_it(counts: tuple[int, i
     """The plain +-1.96 standard errors say that 15 right of 15 is 100 %, give or take nothing."""
     right, items = counts
     theirs = binomtest(right, items).proportion_ci(method="wilson")
-    low, high = wilson(right, items)
+    low, high = wilson_interval(right, items)
     assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
     assert 0 <= low <= right / items <= high <= 1
 
 
 def test_known_intervals_of_a_share() -> None:
     """Newcombe (1998), table I."""
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
-    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
 def test_an_item_without_an_answer_counts_as_wrong_in_every_field() -> None:
@@ -99,7 +99,7 @@ def test_the_interval_of_macro_f1_is_wilsons_at_the_effective_sample_size() -> N
     measured = measure_quality(answers(items))
     effective = 3**2 / (1 / 8 + 1 + 1)
     assert value(measured, "sentiment", "macro_f1") == 1
-    assert value(measured, "sentiment", "macro_f1", "low") == pytest.approx(wilson(effective, effective)[0])
+    assert value(measured, "sentiment", "macro_f1", "low") == pytest.approx(wilson_interval(effective, effective)[0])
     assert value(measured, "sentiment", "macro_f1", "low") < value(measured, "sentiment", "accuracy", "low")
 
 

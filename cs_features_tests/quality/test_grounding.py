@@ -2,7 +2,14 @@
 
 import pytest
 
-from cs_features.quality.grounding import LENGTH, facts_told, is_english, is_fit, repeats, unsupported
+from cs_features.quality.grounding import (
+    LENGTH,
+    find_unsupported,
+    has_asked_length,
+    is_english,
+    measure_stated_facts,
+    repeats_example,
+)
 from cs_features_tests.support.desk import PROMPTS_READ
 from cs_features_tests.support.lab import PROMPTS
 
@@ -35,7 +42,7 @@ DUTCH = "Ik heb op 14 maart € 1.250,50 betaald aan Van Dijk, en het is nog nie
 )
 def test_what_the_text_lacks_is_found_and_what_it_has_is_not(summary: str, text: str, found: list[str]) -> None:
     """A summary named an amount that nobody had said; and an English weekday in a Dutch text is no invention."""
-    assert unsupported(summary, text) == found
+    assert find_unsupported(summary, text) == found
 
 
 def test_no_worked_example_of_the_prompts_is_called_ungrounded_foreign_or_unfit() -> None:
@@ -44,19 +51,19 @@ def test_no_worked_example_of_the_prompts_is_called_ungrounded_foreign_or_unfit(
     assert len(examples) > 10
     for example in examples:
         summary = example.answer["summary"]
-        assert unsupported(summary, example.text) == []
+        assert find_unsupported(summary, example.text) == []
         assert is_english(summary, example.language)
-        assert is_fit(summary)
-        assert not repeats(summary, [other.answer["summary"] for other in examples if other is not example])
+        assert has_asked_length(summary)
+        assert not repeats_example(summary, [other.answer["summary"] for other in examples if other is not example])
 
 
 def test_a_summary_that_repeats_an_example_with_small_changes_is_found() -> None:
     """The small model copies the first example and changes a word; equality alone let that through."""
     example = PROMPTS_READ.examples[0].answer["summary"]
-    assert repeats(example, [example])
-    assert repeats(example.upper().replace(",", "").replace(".", "!"), [example])
-    assert repeats(example.replace("noon", "one", 1), [example])
-    assert not repeats("Customer wanted a table, and the restaurant had none left for the evening.", [example])
+    assert repeats_example(example, [example])
+    assert repeats_example(example.upper().replace(",", "").replace(".", "!"), [example])
+    assert repeats_example(example.replace("noon", "one", 1), [example])
+    assert not repeats_example("Customer wanted a table, and the restaurant had none left for the evening.", [example])
 
 
 @pytest.mark.parametrize(
@@ -81,12 +88,12 @@ def test_a_summary_in_another_language_is_not_english(summary: str, language: st
 def test_the_fit_length_is_the_one_that_the_prompt_asks_for() -> None:
     """Changed in the instructions alone, the measure would go on judging by the old length."""
     assert f"{LENGTH[0]} to {LENGTH[1]} characters" in (PROMPTS / "instructions.md").read_text(encoding="utf-8")
-    assert [is_fit("x" * length) for length in (89, 90, 180, 181)] == [False, True, True, False]
+    assert [has_asked_length("x" * length) for length in (89, 90, 180, 181)] == [False, True, True, False]
 
 
 def test_facts_are_told_by_any_of_their_expressions_in_any_case() -> None:
     """ "Reimbursed" is as good as "refund"; a summary that has both still tells one fact."""
     facts = [["refund", "reimburs"], ["late", "delay"]]
-    assert facts_told("Customer was REIMBURSED for the delay.", facts) == 1
-    assert facts_told("Refund, reimbursed, money back.", facts) == 0.5
-    assert facts_told("", facts) == 0
+    assert measure_stated_facts("Customer was REIMBURSED for the delay.", facts) == 1
+    assert measure_stated_facts("Refund, reimbursed, money back.", facts) == 0.5
+    assert measure_stated_facts("", facts) == 0

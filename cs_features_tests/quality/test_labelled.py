@@ -8,8 +8,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from cs_features.quality.evaluation import wilson
-from cs_features.quality.labelled import Expected, RequestError, agreement, expected_of, labelled_frame, load_labelled
+from cs_features.quality.evaluation import wilson_interval
+from cs_features.quality.labelled import (
+    Expected,
+    RequestError,
+    build_labelled_frame,
+    load_labelled,
+    measure_agreement,
+    translate_labels,
+)
 from cs_features_tests.support.labelled import REVIEWS, folder_of
 
 GOAL, CALM, ANNOYED = (
@@ -48,7 +55,7 @@ def star(
 )
 def test_a_source_label_says_in_our_terms_what_it_implies(source: str, labels: Any, expected: Expected) -> None:
     """A mapping that nobody wrote down cannot be argued with."""
-    assert expected_of(source, labels) == expected
+    assert translate_labels(source, labels) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,8 +71,8 @@ def test_a_source_label_says_in_our_terms_what_it_implies(source: str, labels: A
 )
 def test_a_label_that_implies_nothing_of_ours_is_left_out(source: str, labels: Any) -> None:
     """Mapped by force, `ambivalent` counted a fair `negative` as an error in one of four reviews."""
-    assert expected_of(source, labels) == Expected(left_out=expected_of(source, labels).left_out)
-    assert expected_of(source, labels).left_out
+    assert translate_labels(source, labels) == Expected(left_out=translate_labels(source, labels).left_out)
+    assert translate_labels(source, labels).left_out
 
 
 def test_what_has_no_label_of_ours_is_not_asked_but_counted(tmp_path: Path) -> None:
@@ -122,13 +129,13 @@ def test_agreement_is_told_for_each_label_and_an_unanswered_item_agrees_with_non
     answers[str(resolved.interaction.interaction_id)] = None
     rows = {
         (row["field"], row["measure"], row["among"]): (row["value"], row["low"], row["high"], row["items"])
-        for row in agreement(labelled_frame(items, answers)).iter_rows(named=True)
+        for row in measure_agreement(build_labelled_frame(items, answers)).iter_rows(named=True)
     }
     assert rows == {
-        ("resolution_status", "accuracy", "all"): (5 / 8, *wilson(5, 8), 8),
-        ("resolution_status", "recall", "resolved"): (5 / 6, *wilson(5, 6), 6),
-        ("resolution_status", "recall", "pending"): (0, *wilson(0, 2), 2),
-        ("sentiment", "called negative", "not annoyed"): (0, *wilson(0, 6), 6),
+        ("resolution_status", "accuracy", "all"): (5 / 8, *wilson_interval(5, 8), 8),
+        ("resolution_status", "recall", "resolved"): (5 / 6, *wilson_interval(5, 6), 6),
+        ("resolution_status", "recall", "pending"): (0, *wilson_interval(0, 2), 2),
+        ("sentiment", "called negative", "not annoyed"): (0, *wilson_interval(0, 6), 6),
     }
 
 
@@ -145,5 +152,5 @@ def test_annoyed_customers_are_set_against_the_others() -> None:
         },
         schema_overrides={"sentiment_label": pl.String(), "resolution_status_label": pl.String()},
     )
-    found = agreement(frame)
+    found = measure_agreement(frame)
     assert found.select("among", "value", "items").rows() == [("annoyed", 0.5, 4), ("not annoyed", 1 / 3, 3)]

@@ -16,7 +16,7 @@ from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompting import build_request
 from cs_features.extraction.prompts import load_prompts
 from cs_features.local.scripted import Script
-from cs_features.quality.evaluation import QUALITY_SCHEMA, wilson
+from cs_features.quality.evaluation import QUALITY_SCHEMA, wilson_interval
 from cs_features.quality.floor import judge_quality
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features_tests.support.documents import DAY, document, jsonl
@@ -29,7 +29,7 @@ GOLDEN = load_golden(PROMPTS, PROMPTS_READ)
 
 def measured(right: int, items: int, model_id: str = "m", prompt_version: str = "v") -> pl.DataFrame:
     """A table of `extraction_quality` in which every field has the same accuracy."""
-    low, high = wilson(right, items)
+    low, high = wilson_interval(right, items)
     rows = [
         {
             **dict.fromkeys(QUALITY_SCHEMA),
@@ -81,7 +81,7 @@ def test_what_was_measured_with_another_prompt_or_model_is_unknown(other: dict[s
 def test_a_language_without_golden_items_is_unknown_and_the_advice_is_to_write_some() -> None:
     """A new country passed as if it were known; to measure it is no advice where there is nothing (fault 42)."""
     found = judge_quality({"nl": measured(29, 30)}, FLOORS, {"nl", "fy"}, "m", "v")
-    assert (found.unmeasured, found.without_items, found.suffices) == ([], ["fy"], False)
+    assert (found.unmeasured, found.without_items, found.is_sufficient) == ([], ["fy"], False)
     assert "materialize" not in str(found)
     assert "golden items" in str(found)
 
@@ -93,7 +93,7 @@ def test_a_country_without_any_golden_item_is_unknown() -> None:
 
 def test_a_text_in_no_language_asks_for_no_golden_items() -> None:
     """ "!!! 123" is in no language, and a warning that nobody can act on is noise."""
-    assert judge_quality({"nl": measured(29, 30)}, FLOORS, {"nl", "xx"}, "m", "v").suffices
+    assert judge_quality({"nl": measured(29, 30)}, FLOORS, {"nl", "xx"}, "m", "v").is_sufficient
 
 
 # --- through Dagster --------------------------------------------------------------------------

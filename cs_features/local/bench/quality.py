@@ -30,7 +30,7 @@ from cs_features.local.provision import provision_account
 from cs_features.local.scripted import Script, ScriptedAnswerer, hash_text
 from cs_features.local.stack import LocalStack
 from cs_features.quality import evaluation
-from cs_features.quality.comparison import compare
+from cs_features.quality.comparison import compare_answers
 from cs_features.quality.golden import GoldenItem, load_golden
 from cs_features.quality.golden_run import ask_golden_items
 from cs_features.schemas import CATEGORICAL, SCORES
@@ -120,7 +120,7 @@ def ask_draw(number: int, items: list[GoldenItem], model: Model, data: DataBucke
             intervals.append({**where, "hit": row["low"] <= in_the_long_run <= row["high"]})
     comparisons = [
         {"language": each.language, "measure": each.measure, "verdict": each.verdict}
-        for each in compare(frames[IN_USE], frames[CANDIDATE])
+        for each in compare_answers(frames[IN_USE], frames[CANDIDATE])
     ]
     return {"intervals": intervals, "comparisons": comparisons, "calls": calls}
 

@@ -45,7 +45,7 @@ def quality_floor(
     languages = set(raw_interactions.filter(pl.col("status") == "accepted")["language"])
     found = read_known_quality(partition_of(context).country, languages, model, data.tables())
     return dg.AssetCheckResult(
-        passed=found.suffices,
+        passed=found.is_sufficient,
         # Only what is known to be bad blocks.
         severity=dg.AssetCheckSeverity.ERROR if found.below else dg.AssetCheckSeverity.WARN,
         description=str(found),

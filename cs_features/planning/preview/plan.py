@@ -14,8 +14,8 @@ from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan_requests
 from cs_features.partitions import Partition
-from cs_features.planning.preview.changes import sizes_of
-from cs_features.planning.preview.sampling import allocate, draw
+from cs_features.planning.preview.changes import count_strata
+from cs_features.planning.preview.sampling import allocate_sample, draw_sample
 from cs_features.planning.quote import (
     Habits,
     Queue,
@@ -93,7 +93,7 @@ class Prepared:
         return rows.filter(pl.col("prompt_version") == current, pl.col("model_id") == self.model.model_id)
 
 
-def prepare(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Prepared:
+def prepare_preview(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Prepared:
     """Read the features in use and draw the sample; `model` is the one in use, with its prompts.
 
     Raises:
@@ -107,22 +107,24 @@ def prepare(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Pr
     countries = require_countries(scope.countries, exist) if scope.countries else sorted(before.countries)
     _require_files(countries, (before, after))
     tables = data.tables()
-    held = _partitions(tables, countries, scope)
+    held = _select_partitions(tables, countries, scope)
     same = [country for country in countries if before.version(country) == after.version(country)]
     partitions = [partition for partition in held if partition.country not in same]
-    population = pl.concat([POPULATION_SCHEMA.to_frame(), *(_features_in_use(tables, each) for each in partitions)])
+    population = pl.concat(
+        [POPULATION_SCHEMA.to_frame(), *(_read_features_in_use(tables, each) for each in partitions)]
+    )
     if not held or (partitions and population.is_empty()):
         raise RequestError(
             f"No extractions of {', '.join(countries)} from {scope.first or 'the beginning'} to "
             f"{scope.last or 'today'}: run process_interactions for these days first, or choose others"
         )
-    sample = drawn(population, scope.sample or sample_size(population.height))
+    sample = draw_stratified(population, scope.sample or sample_size(population.height))
     raw = {
-        partition: read(tables, "raw_interactions", partition).join(rows, on="interaction_id", how="semi")
-        for partition, rows in by_partition(sample)
+        partition: read_table(tables, "raw_interactions", partition).join(rows, on="interaction_id", how="semi")
+        for partition, rows in split_by_partition(sample)
     }
-    sample, requests = with_requests(sample, raw, after, model)
-    ledgers = {partition: paid(data, partition) for partition in requests}
+    sample, requests = add_requests(sample, raw, after, model)
+    ledgers = {partition: read_outcomes(data, partition) for partition in requests}
     known = {
         key: outcome
         for partition, outcomes in ledgers.items()
@@ -151,23 +153,23 @@ def sample_size(population: int) -> int:
     return max(1, min(MAX_SAMPLE, int(MAX_SHARE * population)))
 
 
-def drawn(rows: pl.DataFrame, total: int) -> pl.DataFrame:
+def draw_stratified(rows: pl.DataFrame, total: int) -> pl.DataFrame:
     """`total` of the rows, stratified by country and language; the same ones every time."""
-    strata = sizes_of(rows)
-    counts = allocate(strata["interactions"].to_list(), total)
+    strata = count_strata(rows)
+    counts = allocate_sample(strata["interactions"].to_list(), total)
     found = [rows.clear()]
     for (country, language, _), count in zip(strata.iter_rows(), counts, strict=True):
         stratum = rows.filter(pl.col("country") == country, pl.col("language") == language)
-        found.append(stratum.filter(pl.col("interaction_id").is_in(draw(stratum["interaction_id"], count))))
+        found.append(stratum.filter(pl.col("interaction_id").is_in(draw_sample(stratum["interaction_id"], count))))
     return pl.concat(found)
 
 
-def with_requests(
+def add_requests(
     rows: pl.DataFrame, raw: Mapping[Partition, pl.DataFrame], prompts: Prompts, model: Model
 ) -> tuple[pl.DataFrame, dict[Partition, Requests]]:
     """The rows with the hash of the request that `prompts` make of each, and these requests."""
     hashes, requests = [], {}
-    for partition, group in by_partition(rows):
+    for partition, group in split_by_partition(rows):
         documents = raw[partition].join(group, on="interaction_id", how="semi")
         needed, requests[partition] = plan_requests(documents, prompts, model.capabilities())
         hashes += [(partition.country, partition.date, each.interaction_id, each.request_hash) for each in needed]
@@ -175,12 +177,12 @@ def with_requests(
     return rows.join(pl.DataFrame(hashes, schema=schema, orient="row"), on=INTERACTION), requests
 
 
-def by_partition(rows: pl.DataFrame) -> list[tuple[Partition, pl.DataFrame]]:
+def split_by_partition(rows: pl.DataFrame) -> list[tuple[Partition, pl.DataFrame]]:
     groups = rows.partition_by("country", "date", as_dict=True)
     return [(Partition(country, day), group) for (country, day), group in groups.items()]
 
 
-def of_country(requests: Mapping[Partition, Requests], country: str) -> Requests:
+def select_country(requests: Mapping[Partition, Requests], country: str) -> Requests:
     """A country's requests, each once, in however many partitions its text stands."""
     asked = [found for partition, found in requests.items() if partition.country == country]
     return {key: request for found in asked for key, request in found.items()}
@@ -189,19 +191,19 @@ def of_country(requests: Mapping[Partition, Requests], country: str) -> Requests
 # --- what is there ----------------------------------------------------------------------------
 
 
-def read(tables: Tables, name: str, partition: Partition) -> pl.DataFrame:
+def read_table(tables: Tables, name: str, partition: Partition) -> pl.DataFrame:
     frame = tables.read(name, partition)
     if frame is None:
         raise RequestError(f"{name} has no {partition}: run process_interactions for it first")
     return frame
 
 
-def paid(data: DataBucket, partition: Partition) -> dict[str, Outcome]:
+def read_outcomes(data: DataBucket, partition: Partition) -> dict[str, Outcome]:
     """What the partition's ledger holds now."""
     return data.ledger(partition.folder).read()
 
 
-def _partitions(tables: Tables, countries: Sequence[str], scope: Scope) -> list[Partition]:
+def _select_partitions(tables: Tables, countries: Sequence[str], scope: Scope) -> list[Partition]:
     held = sorted(each for each in tables.partitions("llm_extractions") if each.country in countries)
     if scope.first is None and scope.last is None:
         days = sorted({partition.date for partition in held})[-DAYS:]
@@ -210,9 +212,9 @@ def _partitions(tables: Tables, countries: Sequence[str], scope: Scope) -> list[
     return [partition for partition in held if first <= partition.date <= last]
 
 
-def _features_in_use(tables: Tables, partition: Partition) -> pl.DataFrame:
+def _read_features_in_use(tables: Tables, partition: Partition) -> pl.DataFrame:
     """The interactions of a partition that were asked, answered or not."""
-    raw, extractions = (read(tables, name, partition) for name in ("raw_interactions", "llm_extractions"))
+    raw, extractions = (read_table(tables, name, partition) for name in ("raw_interactions", "llm_extractions"))
     return (
         raw.filter(pl.col("status") == "accepted")
         .select("interaction_id", "language")
@@ -229,29 +231,31 @@ def price_of_sample(prepared: Prepared) -> dict[str, Any]:
     """What the sample costs beyond the ledgers; the sum as in `quote.build_quote_frame`."""
     quotes = []
     for country in prepared.countries:
-        requests = of_country(prepared.requests, country)
-        quotes.append(_quote(prepared, country, requests, prepared.known, _habits(prepared, country, {})))
+        requests = select_country(prepared.requests, country)
+        quotes.append(
+            _quote_requests(prepared, country, requests, prepared.known, _learn_habits(prepared, country, {}))
+        )
     return _sum_quotes(quotes, sum(quote.minutes for quote in quotes))
 
 
 def price_of_rerun(prepared: Prepared, data: DataBucket, outcomes: Outcomes) -> dict[str, Any]:
     """What all partitions cost with the candidate beyond the ledgers, by what the sample's `outcomes` have cost."""
-    habits = {country: _habits(prepared, country, outcomes) for country in prepared.countries}
+    habits = {country: _learn_habits(prepared, country, outcomes) for country in prepared.countries}
     quotes = []
     for partition in prepared.partitions:
-        raw = read(data.tables(), "raw_interactions", partition)
+        raw = read_table(data.tables(), "raw_interactions", partition)
         _, requests = plan_requests(raw, prepared.candidate, prepared.model.capabilities())
-        known, of_its_country = paid(data, partition), habits[partition.country]
-        quotes.append(_quote(prepared, str(partition), requests, known, of_its_country))
+        known, of_its_country = read_outcomes(data, partition), habits[partition.country]
+        quotes.append(_quote_requests(prepared, str(partition), requests, known, of_its_country))
     return _sum_quotes(quotes, estimate_wall_minutes(quotes, Queue(), prepared.model))
 
 
-def _habits(prepared: Prepared, country: str, outcomes: Outcomes) -> Habits:
-    calls = select_paid_calls(of_country(prepared.requests, country), dict(outcomes))
+def _learn_habits(prepared: Prepared, country: str, outcomes: Outcomes) -> Habits:
+    calls = select_paid_calls(select_country(prepared.requests, country), dict(outcomes))
     return learn_habits(calls) or assume_habits(prepared.candidate, country, prepared.model.capabilities())
 
 
-def _quote(prepared: Prepared, name: str, requests: Requests, known: Outcomes, habits: Habits) -> Quote:
+def _quote_requests(prepared: Prepared, name: str, requests: Requests, known: Outcomes, habits: Habits) -> Quote:
     return quote_requests(name, len(requests), requests, known, habits, prepared.model.capabilities(), prepared.model)
 
 

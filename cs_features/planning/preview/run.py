@@ -18,18 +18,26 @@ from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.session import Session
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA
-from cs_features.planning.preview.changes import ALL, CANDIDATE, STRATUM, changed, directions, estimates, sizes_of
+from cs_features.planning.preview.changes import (
+    ALL,
+    CANDIDATE,
+    STRATUM,
+    count_directions,
+    count_strata,
+    estimate_changes,
+    flag_changes,
+)
 from cs_features.planning.preview.plan import (
     Outcomes,
     Prepared,
     Requests,
     Scope,
-    drawn,
-    of_country,
-    prepare,
+    add_requests,
+    draw_stratified,
+    prepare_preview,
     price_of_rerun,
     price_of_sample,
-    with_requests,
+    select_country,
 )
 from cs_features.schemas import ANSWER_FIELDS, Reason
 from cs_features.services import DataBucket, Model
@@ -77,21 +85,22 @@ def preview_candidate(
         RunStopper: the budget is spent or Bedrock is down, with every answer so far in the ledgers.
         PromptError, RequestError, AwsRefusal: as `prepare`.
     """
-    prepared = prepare(candidate, model, data, scope)
+    prepared = prepare_preview(candidate, model, data, scope)
     if prepared.same:
         say(f"{', '.join(prepared.same)}: the prompt is the same, so nothing changes: 0 calls, $0.")
     if not prepared.partitions:
         return None
-    for line in _before(prepared):
+    for line in _describe_plan(prepared):
         say(line)
     if dry_run:
-        say(f"A full rerun needs {_told(price_of_rerun(prepared, data, prepared.known))}. Dry run: nothing was asked.")
+        price = _format_price(price_of_rerun(prepared, data, prepared.known))
+        say(f"A full rerun needs {price}. Dry run: nothing was asked.")
         return None
     extractor = prepared.model.extractor(prepared.candidate, data, "preview")
     try:
-        session = ask(prepared, data, extractor, progress)
-        found = _concluded(prepared, session, price_of_rerun(prepared, data, session.outcomes))
-        for line in _after(prepared, session, found, noise):
+        session = ask_sample(prepared, data, extractor, progress)
+        found = _conclude_preview(prepared, session, price_of_rerun(prepared, data, session.outcomes))
+        for line in _describe_result(prepared, session, found, noise):
             say(line)
         if not noise:
             return found
@@ -102,11 +111,11 @@ def preview_candidate(
     return replace(found, noise=again)
 
 
-def _before(prepared: Prepared) -> Iterator[str]:
+def _describe_plan(prepared: Prepared) -> Iterator[str]:
     population, sample = prepared.population, prepared.sample
     yield (
-        f"Sample: {sample.height:,} of {population.height:,} interactions in {sizes_of(population).height} strata "
-        f"(country x language). It needs {_told(price_of_sample(prepared))}."
+        f"Sample: {sample.height:,} of {population.height:,} interactions in {count_strata(population).height} strata "
+        f"(country x language). It needs {_format_price(price_of_sample(prepared))}."
     )
     if sample.height < min(ENOUGH, population.height):
         yield f"So few tell little: ask for a sample of {min(ENOUGH, population.height)} or more."
@@ -114,9 +123,9 @@ def _before(prepared: Prepared) -> Iterator[str]:
         yield f"{others:,} have features of an older prompt or another model; what that changes is counted too."
 
 
-def _after(prepared: Prepared, session: Session, found: Preview, noise: bool) -> Iterator[str]:
+def _describe_result(prepared: Prepared, session: Session, found: Preview, noise: bool) -> Iterator[str]:
     yield (
-        f"A full rerun needs {_told(found.price)}. This preview made {found.calls:,} calls for "
+        f"A full rerun needs {_format_price(found.price)}. This preview made {found.calls:,} calls for "
         f"${found.cost_usd:.4f}, {100 * found.share_of_rerun:.1f} % of the rerun, "
         "which will not pay for them again."
     )
@@ -130,7 +139,7 @@ def _after(prepared: Prepared, session: Session, found: Preview, noise: bool) ->
         )
 
 
-def _told(price: Mapping[str, Any]) -> str:
+def _format_price(price: Mapping[str, Any]) -> str:
     guessed = "" if price["learned_from_calls"] or not price["calls"] else "about "
     return (
         f"{price['calls']:,} calls that the ledger cannot save: {guessed}${price['cost_usd']:.4f}, "
@@ -141,7 +150,7 @@ def _told(price: Mapping[str, Any]) -> str:
 # --- the calls --------------------------------------------------------------------------------
 
 
-def ask(prepared: Prepared, data: DataBucket, extractor: Extractor, progress: Progress) -> Session:
+def ask_sample(prepared: Prepared, data: DataBucket, extractor: Extractor, progress: Progress) -> Session:
     """Bring every request of the sample to an outcome, and keep it in the ledgers.
 
     Raises:
@@ -159,14 +168,14 @@ def ask(prepared: Prepared, data: DataBucket, extractor: Extractor, progress: Pr
                     ledger = opened.enter_context(data.ledger(partition.folder))
                     for key in missing:
                         homes.setdefault(key, []).append(ledger)
-            todo = {key: request for key, request in of_country(prepared.requests, country).items() if key in homes}
-            for outcome in _asked(todo, homes, extractor, session.asked, prepared.model.max_concurrency):
+            todo = {key: request for key, request in select_country(prepared.requests, country).items() if key in homes}
+            for outcome in _ask_requests(todo, homes, extractor, session.asked, prepared.model.max_concurrency):
                 session.outcomes[outcome.request_hash] = outcome
                 progress(len(session.outcomes), total)
     return session
 
 
-def _asked(
+def _ask_requests(
     requests: Requests,
     homes: Mapping[str, list[Ledger]],
     extractor: Extractor,
@@ -175,7 +184,7 @@ def _asked(
 ) -> Iterator[Outcome]:
     """Outcomes as they come, each recorded in every partition that has the text; `asked` learns what was paid."""
 
-    def ask_one(key: str, request: ConverseRequest) -> Outcome:
+    def ask_request(key: str, request: ConverseRequest) -> Outcome:
         for ledger in homes[key]:
             if key in ledger.known:  # paid since it was read, or by a preview that was killed
                 return ledger.known[key]
@@ -188,7 +197,7 @@ def _asked(
             ledger.record(outcome.without_bill())
         return total
 
-    return fan_out(requests.items(), ask_one, concurrency)
+    return fan_out(requests.items(), ask_request, concurrency)
 
 
 def ask_again(prepared: Prepared, extractor: Extractor) -> pl.DataFrame | None:
@@ -200,28 +209,32 @@ def ask_again(prepared: Prepared, extractor: Extractor) -> pl.DataFrame | None:
     if answered.is_empty():
         return None
     prompts, model = prepared.in_use, prepared.model
-    part, requests = with_requests(drawn(answered, -(-answered.height // NOISE_PART)), prepared.raw, prompts, model)
+    part, requests = add_requests(
+        draw_stratified(answered, -(-answered.height // NOISE_PART)), prepared.raw, prompts, model
+    )
     extractor = replace(extractor, answer_model=prompts.answer_model)
     outcomes = {
         outcome.request_hash: outcome
         for country in prepared.countries
-        for outcome in fan_out(of_country(requests, country).items(), extractor.ask, model.max_concurrency)
+        for outcome in fan_out(select_country(requests, country).items(), extractor.ask, model.max_concurrency)
     }
-    pairs = pairs_of(part, outcomes, prompts, prompts, model.model_id)
-    found = estimates(sizes_of(prepared.by_prompt_in_use(prepared.population)), changed(pairs))
+    pairs = pair_answers(part, outcomes, prompts, prompts, model.model_id)
+    found = estimate_changes(count_strata(prepared.by_prompt_in_use(prepared.population)), flag_changes(pairs))
     return found.filter(pl.col("country") == ALL)
 
 
 # --- what follows -----------------------------------------------------------------------------
 
 
-def _concluded(prepared: Prepared, session: Session, price: dict[str, Any]) -> Preview:
-    pairs = pairs_of(prepared.sample, session.outcomes, prepared.in_use, prepared.candidate, prepared.model.model_id)
-    sizes = sizes_of(prepared.population)
+def _conclude_preview(prepared: Prepared, session: Session, price: dict[str, Any]) -> Preview:
+    pairs = pair_answers(
+        prepared.sample, session.outcomes, prepared.in_use, prepared.candidate, prepared.model.model_id
+    )
+    sizes = count_strata(prepared.population)
     rerun = price["cost_usd"] + sum(outcome.cost_usd for outcome in session.outcomes.values())
     return Preview(
-        changes=estimates(sizes, changed(pairs)),
-        directions=directions(sizes, pairs),
+        changes=estimate_changes(sizes, flag_changes(pairs)),
+        directions=count_directions(sizes, pairs),
         noise=None,
         price=price,
         calls=session.calls,
@@ -230,7 +243,9 @@ def _concluded(prepared: Prepared, session: Session, price: dict[str, Any]) -> P
     )
 
 
-def pairs_of(sample: pl.DataFrame, outcomes: Outcomes, before: Prompts, after: Prompts, model_id: str) -> pl.DataFrame:
+def pair_answers(
+    sample: pl.DataFrame, outcomes: Outcomes, before: Prompts, after: Prompts, model_id: str
+) -> pl.DataFrame:
     """The features in use beside those that the outcomes make, scores corrected as each country's files say.
 
     Without the interactions that the service failed to answer: that is not the prompt's doing.
