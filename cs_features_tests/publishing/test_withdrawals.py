@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.errors import RequestError, WithdrawalStopped
-from cs_features.landing.corrections import IDS, collect_document_ids
+from cs_features.landing.corrections import IDS, collect_document_ids, list_notices, notify_of_withdrawal
 from cs_features.partitions import Partition
+from cs_features.publishing import publisher
 from cs_features.publishing.manifest import MANIFEST_SCHEMA, UNFINISHED
 from cs_features.publishing.publisher import Outcome, Published
 from cs_features_tests.support.documents import DAY, id_of
@@ -144,6 +145,50 @@ def test_features_of_a_text_that_raw_interactions_no_longer_holds_are_refused() 
     assert store.holds_exactly(*TWENTY)
 
 
+def belgian_store(store: Store) -> Store:
+    """Another partition's publisher on the same group and data bucket."""
+    other = memory_store(store.identity)
+    other.country, other.runtime, other.memory = "BE", store.runtime, store.memory
+    return other
+
+
+def test_a_record_that_another_partition_serves_by_now_is_left_to_it() -> None:
+    """Deleted for a second each night, until the other partition had been told and had run."""
+    store = publish_all(TWENTY[:2])
+    taken = features(0, country="BE")
+    belgian_store(store).publish(taken)
+    assert counts(store.publish_outcome(outcome_of(TWENTY[1]))) == {"left": 1, "unchanged": 1}
+    assert store.serves_exactly(TWENTY[1], taken)
+
+
+def test_what_was_written_in_the_second_of_anothers_withdrawal_is_written_again() -> None:
+    """Fault 25: S3 dates in whole seconds, and of two things within one nobody knows which came first."""
+    store = publish_all(TWENTY[:2])
+    store.tables.write(IDS, store.partition, collect_document_ids(landed(TWENTY[:1])))
+    notify_of_withdrawal([id_of(0)], Partition("BE", DAY), store.tables, 35)
+    (notice,) = [item.key for found in list_notices(store.tables).values() for item in found]
+    (written_at,) = set(store.manifest["written_at"])
+    for seconds, written in ((-1, 0), (0, 1)):
+        body, _ = store.memory.objects[notice]
+        store.memory.objects[notice] = body, written_at + timedelta(seconds=seconds)
+        assert store.publish_outcome(outcome_of(*TWENTY[:2])).written == written
+
+
+def test_a_record_that_the_store_does_not_show_yet_is_deleted_all_the_same() -> None:
+    """A correction with an earlier event time was killed before its first call, and then withdrawn: a read that lagged
+    behind showed nothing, and the deletion was dated before the record that was there."""
+    store = publish_all([features(1, minutes=5), features(2)])
+    with pytest.raises(Killed):
+        store.publish(features(1, "corrected", minutes=0), features(2), dies_after=3)
+    store.calls_left = None
+    assert store.serves_exactly(features(1, minutes=5), features(2))
+    nothing = {"Records": [], "Errors": [], "UnprocessedIdentifiers": []}
+    read, store.runtime.batch_get_record = store.runtime.batch_get_record, lambda **_: nothing
+    store.publish(features(2))
+    store.runtime.batch_get_record = read
+    assert store.holds_exactly(features(2))
+
+
 # --- the brake --------------------------------------------------------------------------------
 
 
@@ -221,6 +266,19 @@ def test_a_withdrawal_that_was_let_through_is_finished_after_a_death_without_ask
         assert store.holds_exactly(TWENTY[19]), f"killed after {dies_after} calls"
 
 
+def test_a_death_late_in_a_large_publication_does_not_begin_it_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was killed each time after nine tenths of a large day wrote the same nine tenths for ever."""
+    monkeypatch.setattr(publisher, "WRITTEN_AT_ONCE", 2)
+    monkeypatch.setattr(publisher, "SAVE_EVERY", 1)
+    monkeypatch.setattr(publisher, "WORKERS", 1)
+    store = memory_store()
+    with pytest.raises(Killed):
+        store.publish(*TWENTY, dies_after=24)
+    store.calls_left = None
+    assert 0 < store.publish_outcome(outcome_of(*TWENTY)).written <= 12
+    assert store.holds_exactly(*TWENTY)
+
+
 # --- whose the memory is ----------------------------------------------------------------------
 
 
@@ -259,6 +317,17 @@ def test_a_manifest_of_an_older_version_is_believed_where_the_store_agrees() -> 
     assert store.manifest.schema == MANIFEST_SCHEMA
     filled = store.manifest.filter(pl.col("interaction_id") == id_of(0)).row(0, named=True)
     assert (filled["group"], filled["document_hash"], filled["model_id"]) == ("group 1", "0 first", "model")
+
+
+def test_a_manifest_of_an_older_version_claims_no_record_of_another_partition() -> None:
+    """The interaction had moved to Belgium; the old country kept its record as its own, and withdrew it later."""
+    store = publish_all(TWENTY[:2])
+    store.overwrite_manifest(of_an_older_version(store))
+    taken = features(0, country="BE")
+    belgian_store(store).publish(taken)
+    assert counts(store.publish_outcome(outcome_of(TWENTY[1], failed=TWENTY[:1]))) == {"unchanged": 1}
+    assert store.serves_exactly(TWENTY[1], taken)
+    assert store.manifest["interaction_id"].to_list() == [id_of(1)]
 
 
 def test_a_manifest_of_an_older_version_empties_no_new_group() -> None:
@@ -320,9 +389,7 @@ def test_verify_online_writes_again_what_somebody_took_out_or_changed() -> None:
 def test_verify_online_takes_another_partitions_record_for_none_of_ours() -> None:
     """The id was served, by the country that the correction had left."""
     store = publish_all(TWENTY[:2])
-    other = memory_store()
-    other.country, other.runtime = "BE", store.runtime
-    other.publish(features(1, country="BE"))
+    belgian_store(store).publish(features(1, country="BE"))
     assert counts(store.publish_outcome(outcome_of(*TWENTY[:2]), verify_online=True)) == {"written": 1, "unchanged": 1}
     assert store.holds_exactly(*TWENTY[:2])
 
