@@ -273,7 +273,7 @@ def test_a_death_late_in_a_large_publication_does_not_begin_it_anew(monkeypatch:
     monkeypatch.setattr(publisher, "WORKERS", 1)
     store = memory_store()
     with pytest.raises(Killed):
-        store.publish(*TWENTY, dies_after=24)
+        store.publish(*TWENTY, dies_after=28)
     store.calls_left = None
     assert 0 < store.publish_outcome(outcome_of(*TWENTY)).written <= 12
     assert store.holds_exactly(*TWENTY)
