@@ -23,7 +23,7 @@ test: $(READY) ## every test but the slow ones
 	@$(PYTEST) -m "not slow"
 
 test-fast: $(READY) ## the tests that need no local AWS, in less than a minute
-	@$(PYTEST) -m "not slow and not local_aws and not own_aws"
+	@$(PYTEST) -m "not slow and not heavy and not local_aws and not own_aws"
 
 test-slow: $(READY) ## proofs that take minutes: the tests' claims at full size
 	@$(PYTEST) -m slow

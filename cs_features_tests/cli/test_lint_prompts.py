@@ -15,7 +15,11 @@ from cs_features_tests.support.lab import PROMPTS
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return shutil.copytree(PROMPTS, tmp_path / "prompts")
+    """The shipped prompts, with the beginning of each golden file: reading all of them takes longer than the rest."""
+    copy = shutil.copytree(PROMPTS, tmp_path / "prompts")
+    for path in (copy / "golden").glob("*.jsonl"):
+        path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:5]), encoding="utf-8")
+    return copy
 
 
 def line_of(path: Path, piece: str) -> int:

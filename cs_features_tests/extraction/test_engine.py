@@ -458,6 +458,7 @@ def test_one_poison_row_of_many_leaves_all_others_answered(tmp_path: Path) -> No
     assert outcomes[key_of("poison")].error is Reason.REQUEST_REFUSED
 
 
+@pytest.mark.heavy
 def test_a_bad_day_at_the_service_loses_no_row(tmp_path: Path) -> None:
     """5 % faults of every kind and 5 % malformed answers: each request still ends with an answer."""
     script = Script(

@@ -43,6 +43,7 @@ steps = st.tuples(
 )
 
 
+@pytest.mark.heavy
 @hypothesis_settings(max_examples=150)
 @given(st.lists(steps, min_size=4, max_size=25))
 def test_no_order_of_appends_compactions_and_openings_of_three_runs_loses_an_outcome(

@@ -50,6 +50,7 @@ def most_within(times: Sequence[float], seconds: float) -> int:
 # --- a stated rate ----------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("per_minute", [30, 600, 1_200, 6_001])
 def test_the_pace_is_the_stated_rate(tmp_path: Path, per_minute: int) -> None:
     """botocore's standard mode used 84 % of the quota, with a quarter of its calls throttled."""
@@ -203,6 +204,7 @@ print(*slept)
 """
 
 
+@pytest.mark.heavy
 def test_processes_take_their_turns_from_one_clock(tmp_path: Path) -> None:
     """Parallelism is threads in a run times runs, and the quota is the account's: with time standing still, 300
     turns of three processes are 300 different turns without a gap."""

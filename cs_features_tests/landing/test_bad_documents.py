@@ -125,6 +125,7 @@ BOMBS: dict[str, tuple[Body, str]] = {
 }
 
 
+@pytest.mark.heavy
 @of(BOMBS)
 def test_a_bomb_at_the_real_limit_is_one_rejected_document(kind: str) -> None:
     """A hundred kilobytes became half a gigabyte, or a hundred million lines, and the container died of it."""

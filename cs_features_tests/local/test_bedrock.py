@@ -458,6 +458,7 @@ def test_the_grammar_bounds_numbers_and_asks_for_some_prose():
     }
 
 
+@pytest.mark.heavy
 def test_the_embedded_model_answers_validly_and_reads_its_prefix_from_the_cache(serve):
     engine = EmbeddedEngine()
     endpoint = serve(engine)

@@ -26,6 +26,8 @@ from cs_features.validation.tables import features_schema
 from cs_features_tests.support.customers import DAYS, FIRST, MONDAY, WEEK, customers, moved, usual
 from cs_features_tests.support.lab import PROMPTS
 
+pytestmark = pytest.mark.heavy
+
 
 def of(week: pl.DataFrame, baseline: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """The verdicts by feature."""

@@ -4,7 +4,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from cs_features_tests.support.lab import REPOSITORY
+
+pytestmark = pytest.mark.heavy
 
 # Fitting and rank tests; pictures; list prices; migrations of Dagster's own database; the stand-ins for AWS.
 NOT_AT_THE_START = ("scipy", "matplotlib", "PIL", "genai_prices", "alembic", "moto", "xllamacpp", "pandas", "duckdb")

@@ -17,6 +17,8 @@ from cs_features_tests.support.customers import WEEK, customers, moved
 from cs_features_tests.support.lab import PROMPTS, REPOSITORY
 from cs_features_tests.support.pictures import picture
 
+pytestmark = pytest.mark.heavy
+
 LIMIT = 150_000  # bytes of Markdown: each is a row of the event log
 
 
