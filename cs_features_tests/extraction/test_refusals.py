@@ -138,6 +138,15 @@ def test_a_repair_that_is_refused_is_no_refusal_of_the_account(tmp_path: Path) -
             assert extractor.ask(key, request).answered
 
 
+def test_an_answer_between_refusals_proves_that_the_account_is_served(tmp_path: Path) -> None:
+    """Eight poison rows of a hundred, in an unlucky order, are still eight rejects."""
+    refused = {f"pakket {number} ": [REFUSED] for number in (0, 1, 2, 3, 5, 6, 7, 8)}
+    with serving(Desk(refused)):
+        extractor = extractor_in(tmp_path)
+        outcomes = [extractor.ask(key, request) for key, request in requests_of(*range(10)).items()]
+    assert [outcome.answered for outcome in outcomes] == [False] * 4 + [True] + [False] * 4 + [True]
+
+
 # --- the brake --------------------------------------------------------------------------------
 
 events = st.lists(st.booleans(), max_size=200)
