@@ -26,6 +26,8 @@ Commands catch the root and nothing wider; alerts relay the words of these error
 none of them: it is shown as what it is.
 """
 
+from typing import Any
+
 
 class CsFeaturesError(Exception):
     """The root. The message says what to do and may be shown to anybody."""
@@ -111,7 +113,12 @@ class AnswerUnreadable(CallFailed):
 
 
 class RunStopper(CallFailed):
-    """Every call of the run would fail in the same way; the message says what to do."""
+    """Every call of the run would fail in the same way; the message says what to do.
+
+    `paid` is what the calls before it for the same request have cost, an outcome of `extraction/engine.py`.
+    """
+
+    paid: Any = None
 
 
 class Outage(RunStopper):

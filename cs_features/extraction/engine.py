@@ -16,7 +16,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cs_features.errors import AnswerUnreadable, CallFailed, InputTooLong, RequestRefused, Throttled, Unavailable
+from cs_features.errors import (
+    AnswerUnreadable,
+    CallFailed,
+    InputTooLong,
+    RequestRefused,
+    RunStopper,
+    Throttled,
+    Unavailable,
+)
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import Breaker, Budget, RefusalBrake
 from cs_features.extraction.call_errors import Ending, classify_stop
@@ -117,15 +125,18 @@ class Extractor:
         for _ in range(MAX_ASKED):
             try:
                 reply, so_far = self._call_until_answered(asking, so_far)
-            except _GaveUp as error:
-                so_far = replace(error.so_far, answer=None, error=error.reason, detail=str(error.cause))
-                if not isinstance(error.cause, RequestRefused):
-                    return so_far
-                if asking is request:
-                    self.refusals.refused(error.cause)
-                    return so_far
-                asking = request  # it is our repair that was refused, and not the question
-                continue
+            except RunStopper as stopper:
+                if so_far.cost_usd:
+                    stopper.paid = replace(so_far, answer=None, error=Reason.SERVICE_FAILED, detail="the run stopped")
+                raise
+            except _GaveUp as given_up:
+                so_far = given_up.outcome
+                if asking is not request and isinstance(given_up.cause, RequestRefused):
+                    asking = request  # it is our repair that was refused, and not the question
+                    continue
+                if so_far.error is Reason.REQUEST_REFUSED and isinstance(given_up.cause, RequestRefused):
+                    self.refusals.refused(given_up.cause)
+                return so_far
             so_far, complaint = self._judge_reply(reply, so_far)
             if complaint is None:
                 return so_far
@@ -213,12 +224,11 @@ class Extractor:
 
 
 class _GaveUp(Exception):
-    """A request that gets no answer, with what it has cost."""
+    """A request that gets no answer: why, and its outcome with what it has cost."""
 
     def __init__(self, so_far: Outcome, reason: Reason, cause: CallFailed) -> None:
         super().__init__(reason.value)
-        self.so_far = so_far
-        self.reason = reason
+        self.outcome = replace(so_far, answer=None, error=reason, detail=str(cause))
         self.cause = cause
 
 
@@ -231,10 +241,12 @@ def _choose_next_request(request: ConverseRequest, reply: Reply, complaint: str)
 
 def _describe_problems(error: ValidationError) -> str:
     """What is wrong with an answer, by field, without the answer's text: not even a key it made up."""
-    return "; ".join(
-        f"{problem['loc'][0] if problem['loc'] and problem['loc'][0] in ANSWER_FIELDS else 'answer'}: {problem['msg']}"
-        for problem in error.errors(include_input=False)[:5]
-    )
+    problems = error.errors(include_input=False)[:5]
+    return "; ".join(f"{_name_field(problem['loc'])}: {problem['msg']}" for problem in problems)
+
+
+def _name_field(location: tuple[int | str, ...]) -> str:
+    return str(location[0]) if location and location[0] in ANSWER_FIELDS else "answer"
 
 
 def fan_out(

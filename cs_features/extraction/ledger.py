@@ -8,10 +8,11 @@ operational setting is part of its key. No call is made here.
 """
 
 import fcntl
+import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -125,17 +126,19 @@ class Ledger:
             bodies = {key: self._bucket.get(key) for key in self._list_keys()}
             if None in bodies.values():
                 return  # another run is compacting
-            lines = {key: set(Askings((body or b"").splitlines())) for key, body in bodies.items()}
-            largest = max(lines, key=lambda key: (len(lines[key]), key), default=None)
-            copied = [key for key in lines if largest and key != largest and lines[key] <= lines[largest]]
-            self._bucket.delete(copied)
-            left = [key for key in lines if key not in copied]
-            if len(left) > 1:
-                merged = Askings(line for key in left for line in (bodies[key] or b"").splitlines())
-                self._put("compact", [line + b"\n" for line in merged])
-                self._bucket.delete(left)
+            lines = {key: Askings((body or b"").splitlines()) for key, body in bodies.items()}
+            self._merge(lines)
         except AwsRefusal as error:
             logger.warning("Ledger not compacted, nothing is lost: %s", error)
+
+    def _merge(self, lines: Mapping[str, Askings]) -> None:
+        copied = _find_copied(lines)
+        self._bucket.delete(copied)
+        left = [key for key in lines if key not in copied]
+        if len(left) > 1:
+            merged = Askings(itertools.chain.from_iterable(lines[key] for key in left))
+            self._put("compact", [line + b"\n" for line in merged])
+            self._bucket.delete(left)
 
     def _exchange_until_closed(self) -> None:
         """Ship what was recorded and learn what other runs of the partition have shipped."""
@@ -209,6 +212,15 @@ class Ledger:
         bodies = [self._bucket.get(key) for key in keys]
         self._read.update(keys)
         return [line for body in bodies if body is not None for line in body.splitlines()]
+
+
+def _find_copied(lines: Mapping[str, Askings]) -> list[str]:
+    """Keys of objects whose every line the largest one holds, too. Of equal ones the last key is the largest."""
+    if not lines:
+        return []
+    sets = {key: set(askings) for key, askings in lines.items()}
+    largest = max(sets, key=lambda key: (len(sets[key]), key))
+    return [key for key in sets if key != largest and sets[key] <= sets[largest]]
 
 
 def _open_locked_journal(path: Path) -> IO[bytes]:

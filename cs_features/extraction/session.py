@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from cs_features.errors import Outage
+from cs_features.errors import Outage, RunStopper
 from cs_features.extraction.engine import Extractor, Outcome, fan_out
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest
-from cs_features.schemas import Reason
+from cs_features.schemas import Extraction, Reason
 
 # A run in which so many calls fail for the service's reasons is a failed run, not a table of rejects.
 MAX_SERVICE_FAILED_SHARE = 0.05
@@ -74,31 +74,24 @@ def extract_answers(
     Raises:
         RunStopper: with every outcome so far in the ledger.
     """
-
-    def usable(key: str) -> bool:
-        if key not in ledger.known or ledger.known[key].error in redrive:
-            return False
-        return Reason.INVALID_FEATURES not in redrive or not ledger.known[key].answered or valid(ledger.known[key])
-
-    def valid(outcome: Outcome) -> bool:
-        """Whether an answer that was accepted once keeps the rules of today; the gate rejected it otherwise."""
-        try:
-            extractor.answer_model.model_validate(outcome.answer)
-        except ValidationError:
-            return False
-        return True
-
-    session = Session({key: ledger.known[key] for key in requests if usable(key)})
+    reuse = _Reuse(ledger, extractor.answer_model, redrive)
+    found = {key: reuse.find(key) for key in requests}
+    session = Session({key: outcome for key, outcome in found.items() if outcome is not None})
 
     def ask(key: str, request: ConverseRequest) -> Outcome:
         # Another run of the partition may have paid for it since this one began.
-        if usable(key):
-            return ledger.known[key]
-        outcome = extractor.ask(key, request)
+        if (known := reuse.find(key)) is not None:
+            return known
+        try:
+            outcome = extractor.ask(key, request)
+        except RunStopper as stopper:
+            if stopper.paid is not None:
+                ledger.record(stopper.paid)
+            raise
         session.asked[key] = outcome
         return ledger.record(outcome)
 
-    missing = [(key, request) for key, request in requests.items() if key not in session.outcomes]
+    missing = [(key, request) for key, request in requests.items() if found[key] is None]
     # Two runs of one partition at once then meet as late as possible, and share what they pay for.
     random.shuffle(missing)
     try:
@@ -109,3 +102,28 @@ def extract_answers(
     finally:
         extractor.budget.save()
     return session
+
+
+@dataclass(frozen=True)
+class _Reuse:
+    """Which outcomes of the ledger spare a call."""
+
+    ledger: Ledger
+    answer_model: type[Extraction]
+    redrive: frozenset[Reason]
+
+    def find(self, key: str) -> Outcome | None:
+        outcome = self.ledger.known.get(key)
+        if outcome is None or outcome.error in self.redrive:
+            return None
+        if Reason.INVALID_FEATURES in self.redrive and outcome.answered and not self._keeps_rules_of_today(outcome):
+            return None
+        return outcome
+
+    def _keeps_rules_of_today(self, outcome: Outcome) -> bool:
+        """An answer that was accepted once may break rules that came later; the gate rejects it then."""
+        try:
+            self.answer_model.model_validate(outcome.answer)
+        except ValidationError:
+            return False
+        return True

@@ -26,6 +26,7 @@ from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.ledger_lines import Askings, format_line
+from cs_features.extraction.prompts import TOOL_NAME
 from cs_features.extraction.session import extract_answers
 from cs_features.local.scripted import Script
 from cs_features.schemas import Reason
@@ -506,6 +507,25 @@ def test_a_refusal_that_follows_a_paid_answer_is_kept_because_it_has_a_bill(buck
     with opened(bucket, tmp_path) as ledger:
         ledger.record(failed("paid", Reason.REQUEST_REFUSED))
     assert set(opened(bucket, tmp_path).read()) == {"paid"}
+
+
+def test_what_was_paid_for_a_request_that_a_stop_left_unanswered_is_on_its_bill(bucket: str, tmp_path: Path) -> None:
+    """The answer was invalid, the budget spent before its repair: a call that no column ever showed (fault 37)."""
+    requests = requests_of(1)
+    uses = [{"toolUseId": "t", "name": TOOL_NAME, "input": tool_input} for tool_input in ({}, GOOD)]
+
+    def call(_: dict[str, Any]) -> Reply:
+        return Reply(uses.pop(0), "tool_use", ONE_CALL, 1)
+
+    with pytest.raises(RunStopper, match="budget"):
+        ask_all(bucket, tmp_path, 1, call=call, max_cost_usd=1e-9)
+    with opened(bucket, tmp_path / "journals") as ledger:
+        assert ledger.known == {}, "a stop is no answer"
+        session = extract_answers(requests, ledger, extractor_in(tmp_path, call=call), 4, lambda session: None)
+    (outcome,) = session.outcomes.values()
+    assert outcome.answered
+    assert outcome.cost_usd == pytest.approx(2 * session.cost_usd)
+    assert outcome.attempts == 2
 
 
 # --- the thread that ships ----------------------------------------------------------------------

@@ -127,6 +127,14 @@ def test_a_few_rows_that_are_all_refused_are_rejects_that_the_next_run_asks_agai
         assert ask_all(bucket, tmp_path, *range(rows)).failed == 0
 
 
+def test_interactions_that_are_too_long_are_no_refusal_of_the_account(bucket: str, tmp_path: Path) -> None:
+    """A folder of transcripts."""
+    too_long = wire.Fault(400, "ValidationException", "Input is too long for requested model.")
+    with serving(Desk(otherwise=too_long)):
+        session = ask_all(bucket, tmp_path, *range(12))
+    assert {outcome.error for outcome in session.outcomes.values()} == {Reason.INPUT_TOO_LONG}
+
+
 def test_a_repair_that_is_refused_is_no_refusal_of_the_account(tmp_path: Path) -> None:
     """Each of them came after an answer."""
     wrong = reply({"summary": ""})

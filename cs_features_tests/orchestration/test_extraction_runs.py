@@ -144,6 +144,19 @@ def test_all_partitions_share_the_caps_of_a_day_and_a_month(make_lab: Callable[.
     assert count_answers() - before == 1
 
 
+def test_a_run_that_asks_nothing_makes_no_client_and_looks_up_no_price(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most runs of a trickle find everything in the ledger, and paid half a second of CPU for what they did not use."""
+    lab.land("NL", DAY, "a.jsonl", jsonl([document(1)]))
+    assert extract(lab).success
+    for name in ("make_bedrock_client", "find_price_list"):
+        monkeypatch.setattr(f"cs_features.services.{name}", lambda *_: pytest.fail("used"))
+    run = extract(lab)
+    assert run.success, run.errors
+    assert run.metadata("llm_extractions")["calls"] == 0
+
+
 # --- how it fails -----------------------------------------------------------------------------
 
 
