@@ -168,6 +168,18 @@ def test_an_object_that_s3_refuses_is_one_document_and_stops_no_other(folder: Fo
     assert "1 objects cannot be read now" in describe_balance(Balance(3, 2, 1, 0), plan, found)
 
 
+def test_an_object_that_can_be_read_again_is_counted_as_the_run_had_to_leave_it(folder: Folder) -> None:
+    """The permission came back between reading and counting: the rows are a reject, and the documents of the run
+    before, of which the file holds one by now."""
+    folder.read_for_the_run_but_reject("b.jsonl")
+    (rejected,) = [row for row in folder.rows if row["reason"] == "unreadable_object"]
+    taken_over = {"status": "accepted", "reason": None}
+    folder.rows += [{**rejected, **taken_over, "payload": line(number)} for number in (6, 7)]
+    _, found = counted(folder)
+    assert found.landed == (5, 0)
+    assert (found.changed, found.unreadable) == ([], [folder.uri("b.jsonl")])
+
+
 def test_an_object_that_is_refused_after_it_was_read_counts_as_it_was_read(folder: Folder) -> None:
     folder.read_for_the_run()
     folder.refuse("a.jsonl")

@@ -139,6 +139,8 @@ def test_the_listing_of_one_day_excuses_no_other(places: Places) -> None:
     places.land(f"{OLD.folder}/a.jsonl", f"{later.folder}/a.jsonl")
     save_listing(places.tables.bucket, OLD, places.zone.list_documents(OLD))
     assert places.found() == [(later.folder, BEFORE_WINDOW, 1)]
+    save_listing(places.tables.bucket, later, places.zone.list_documents(later))
+    assert places.found() == []
 
 
 # --- what is shown ----------------------------------------------------------------------------

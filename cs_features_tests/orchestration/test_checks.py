@@ -418,6 +418,16 @@ def test_one_slow_call_in_twenty_is_no_warning_and_two_are(latencies: list[int],
     assert checks.extraction.latency_p95(llm_extractions=frame).passed is passed
 
 
+def test_rows_without_a_call_say_nothing_about_how_long_calls_take() -> None:
+    """Two slow calls of two, and a thousand answers from the ledger at 0 ms beside them: the day looked fast."""
+    from_the_ledger = [{"latency_ms": 0, "attempts": 0}] * 1000
+    result = checks.extraction.latency_p95(llm_extractions=extractions(*[{"latency_ms": 9000}] * 2, *from_the_ledger))
+    assert not result.passed
+    assert (result.metadata["p95_ms"].value, result.metadata["calls"].value) == (9000.0, 2)
+    slow_once = [{"latency_ms": 9000, "attempts": 0}] * 1000
+    assert checks.extraction.latency_p95(llm_extractions=extractions({"latency_ms": 1000}, *slow_once)).passed
+
+
 def test_costs_are_judged_per_interaction_and_not_per_day() -> None:
     """A large country's day costs more than a small one's, which says nothing."""
     cheap = extractions(*[{"cost_usd": 0.0004}] * 1000)
