@@ -16,20 +16,13 @@ import polars as pl
 
 from cs_features.aws import explained
 from cs_features.hashing import content_hash
-from cs_features.publishing.feature_group import as_text, record_of
+from cs_features.publishing.feature_group import SETTING, identify_group, record_of
 from cs_features.publishing.manifest import Entry
-from cs_features.schemas import Reason
+from cs_features.publishing.plan import UNREAD
 
 # One request a partition. Each night another hundred: of a partition that lost 3 % of its records the first night
 # tells with 95 in 100, and of one that lost all of them every night does.
 SAMPLE_SIZE = 100
-# Objects whose documents nobody has seen: what is served and not in any table may be in there.
-UNREAD_REASONS = {
-    Reason.TRUNCATED_GZIP.value,
-    Reason.CORRUPT_GZIP.value,
-    Reason.FILE_TOO_LARGE.value,
-    Reason.UNREADABLE_OBJECT.value,
-}
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,7 @@ class OnlineStore:
         if not ids:
             return OnlineSample(0, 0)
         wanted = {"FeatureGroupName": self.group, "RecordIdentifiersValueAsString": ids, "FeatureNames": ["event_time"]}
-        with explained(f"Feature group {self.group}", "CS_FEATURES_FEATURE_GROUP"):
+        with explained(f"Feature group {self.group}", SETTING):
             response = self.runtime.batch_get_record(Identifiers=[wanted])
         unanswered = {item["RecordIdentifierValueAsString"] for item in response["Errors"]}
         for item in response["UnprocessedIdentifiers"]:
@@ -93,10 +86,9 @@ class OnlineStore:
 
 def describe_group(control_plane: Any, name: str) -> GroupState:
     """Raises AwsRefusal when the group cannot be described."""
-    with explained(f"Feature group {name}", "CS_FEATURES_FEATURE_GROUP"):
+    with explained(f"Feature group {name}", SETTING):
         described = control_plane.describe_feature_group(FeatureGroupName=name)
-    identity = f"{described['FeatureGroupArn']} {as_text(described['CreationTime'])}"
-    return GroupState(identity, described.get("OfflineStoreStatus", {"Status": "Active"})["Status"])
+    return GroupState(identify_group(described), described.get("OfflineStoreStatus", {"Status": "Active"})["Status"])
 
 
 def balance_served(
@@ -128,14 +120,20 @@ def select_kept(
 ) -> set[str]:
     """Those of `ids` whose served record still stands: its document is there unchanged, and was not answered.
 
-    While an object of the partition cannot be read, the documents of all the others may be in it.
+    While an object of the partition cannot be read, a document that is nowhere else may be in it.
     """
-    if not raw.filter(pl.col("reason").is_in(list(UNREAD_REASONS))).is_empty():
-        return set(ids)
-    unanswered = set(rejected.filter(pl.col("stage") == "extraction")["interaction_id"].drop_nulls())
     accepted = raw.filter(pl.col("status") == "accepted")
     documents = dict(accepted.select("interaction_id", "content_hash").iter_rows())
-    return {key for key in ids if key in unanswered and entries[key].document_hash in (None, documents.get(key))}
+    unanswered = set(rejected.filter(pl.col("stage") == "extraction")["interaction_id"].drop_nulls())
+    refused = set(rejected.filter(pl.col("stage") != "extraction")["interaction_id"].drop_nulls())
+    has_unread = not raw.filter(pl.col("reason").is_in([reason.value for reason in UNREAD])).is_empty()
+
+    def still_stands(key: str) -> bool:
+        if key in documents:
+            return key in unanswered and entries[key].document_hash in (None, documents[key])
+        return has_unread and key not in refused
+
+    return set(filter(still_stands, ids))
 
 
 def choose_sample(ids: Collection[str], seed: str) -> list[str]:

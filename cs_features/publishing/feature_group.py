@@ -72,8 +72,6 @@ def value_of(record: Record, feature: str) -> str:
 def require_group(sagemaker: Any, group: str) -> str:
     """Make sure that the group takes our records, all of them and in both stores; returns which group it is.
 
-    A group that was deleted and created anew has the same ARN: its identity is `{ARN} {creation time}`.
-
     Raises:
         AwsRefusal: when it cannot be described.
         ConfigurationError: when it lacks or types a feature differently, or one of its stores takes no records;
@@ -83,6 +81,11 @@ def require_group(sagemaker: Any, group: str) -> str:
         described = sagemaker.describe_feature_group(FeatureGroupName=group)
     _require_features(described)
     _require_stores(described)
+    return identify_group(described)
+
+
+def identify_group(described: dict[str, Any]) -> str:
+    """`{ARN} {creation time}`: a group that was deleted and created anew has the same ARN."""
     return f"{described['FeatureGroupArn']} {as_text(described['CreationTime'])}"
 
 

@@ -174,6 +174,9 @@ def test_a_store_that_answers_about_no_record_is_unknown_and_not_empty(warehouse
     moment = datetime(2026, 11, 24, tzinfo=timezone.utc)
     manifest = {"interaction_id": id_of(1), "event_time": "", "content_hash": "x", "written_at": moment}
     warehouse.tables.write("feature_store", NL, pl.DataFrame([manifest]))
+    raw = warehouse.tables.read("raw_interactions", NL)
+    assert raw is not None
+    warehouse.tables.write("raw_interactions", NL, raw.with_columns(status=pl.lit("accepted")))
     rejected = pl.DataFrame({"interaction_id": [id_of(n) for n in (1, 2, 3)], "stage": ["extraction"] * 3})
     warehouse.tables.write("rejected_records", NL, rejected)
     sources = Sources(zone=warehouse.zone, tables=warehouse.tables, store=Silent(None, "g", "arn"))

@@ -309,6 +309,20 @@ def test_a_record_that_somebody_took_out_is_found_and_the_run_that_is_asked_for_
     assert request.run_config["ops"]["feature_store"]["config"]["verify_online"]
 
 
+def test_a_group_that_was_set_since_serves_nothing_yet(lab: Lab) -> None:
+    """Fault 5: a second group was created and set, every run said "unchanged", and it stayed empty for ever."""
+    cursor = a_day_that_was_run(lab)
+    other = f"{lab.settings.feature_group}-second"
+    lab._create_group(other, lab.settings.data_bucket)
+    lab = lab.with_settings(feature_group=other)
+    run = take_inventory(lab)
+    assert not run.checks["served"].passed
+    assert kinds(lab) == {key("NL", TODAY): {"unpublished"}}
+    process_asked(lab, tick(lab, cursor))
+    assert take_inventory(lab).checks["served"].passed
+    assert lab.online(id_of(1)) is not None
+
+
 def test_an_offline_store_that_takes_no_records_is_told(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault 10: half a write was taken for a whole: served online, and never trained on."""
     blocked = GroupState("arn", "Blocked")

@@ -133,6 +133,12 @@ def test_while_an_object_cannot_be_read_nothing_is_called_gone() -> None:
     assert numbers(found) == (1, 1, 2, 0, 0)
 
 
+def test_an_object_that_cannot_be_read_excuses_nothing_that_is_known() -> None:
+    """A truncated file in the folder, and a document that is invalid by now was served for as long as it lay there."""
+    found = balance([], entry(2), rejects=rejected(landing=2), landed=raw(reasons=("truncated_gzip",)))
+    assert numbers(found) == (0, 0, 1, 0, 1)
+
+
 def test_a_withdrawal_that_was_begun_is_not_done() -> None:
     found = balance([features(1)], entry(1), entry(2, content_hash=UNFINISHED))
     assert numbers(found) == (1, 0, 1, 0, 1)
