@@ -13,7 +13,7 @@ from datetime import datetime
 import polars as pl
 
 from cs_features.partitions import Partition
-from cs_features.storage import Tables
+from cs_features.storage import Tables, fill_missing_columns
 
 MANIFEST = "feature_store"
 UNFINISHED = ""  # the content hash of a record that a publisher was about to change
@@ -63,13 +63,9 @@ def read_manifest(tables: Tables, partition: Partition) -> pl.DataFrame:
         AwsRefusal: when the data bucket cannot be read.
     """
     stored = tables.read(MANIFEST, partition)
-    return fill_manifest(MANIFEST_SCHEMA.to_frame() if stored is None else stored)
-
-
-def fill_manifest(stored: pl.DataFrame) -> pl.DataFrame:
-    """`stored` with the columns of this version: null where it has none, and without those of a newer one."""
-    missing = [pl.lit(None, dtype).alias(name) for name, dtype in MANIFEST_SCHEMA.items() if name not in stored.columns]
-    return stored.with_columns(missing).select(MANIFEST_SCHEMA.names())
+    if stored is None:
+        return MANIFEST_SCHEMA.to_frame()
+    return fill_missing_columns(stored, MANIFEST_SCHEMA).select(MANIFEST_SCHEMA.names())
 
 
 def select_group(manifest: pl.DataFrame, group: str) -> pl.DataFrame:

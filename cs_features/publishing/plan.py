@@ -86,11 +86,9 @@ def collect_documents(raw: pl.DataFrame, rejected: pl.DataFrame, held_elsewhere:
 
 
 def build_records(validated: pl.DataFrame) -> dict[str, FeatureRecord]:
-    """The rows of validated_features as records, by interaction id."""
-    if "content_hash" not in validated.columns:  # written by an older version
-        validated = validated.with_columns(content_hash=pl.lit(None, pl.String))
+    """The rows of validated_features as records, by interaction id; an older version's have no document's hash."""
     return {
-        row["interaction_id"]: FeatureRecord(record_of(row), row["content_hash"])
+        row["interaction_id"]: FeatureRecord(record_of(row), row.get("content_hash"))
         for row in validated.iter_rows(named=True)
     }
 

@@ -128,3 +128,13 @@ def test_a_blocked_offline_store_fails_the_run_before_anything_is_written(
     assert f"The offline store of feature group {lab.settings.feature_group} is Blocked" in run.errors
     assert not may_pass(run)
     assert lab.online(id_of(1)) is None
+
+
+def test_a_table_of_the_version_before_is_published_as_it_is(lab: Lab) -> None:
+    """Fault 8's kind: after an upgrade every partition had to be extracted again before it could be republished."""
+    land(lab, 1, 2)
+    assert lab.process(only=["raw_interactions", "llm_extractions", *LAST_STEPS[:2]]).success
+    lab.overwrite("validated_features", lambda it: it.drop("truncated", "content_hash"))
+    run = lab.process(only=["feature_store"])
+    assert run.success, run.errors
+    assert counts(run)["written"] == 2

@@ -362,7 +362,8 @@ def test_features_of_an_older_version_without_the_documents_hash_are_published()
     """The gate of the version before did not say of which content a row is; a null is no contradiction."""
     store = memory_store()
     outcome = outcome_of(*TWENTY)
-    old = Outcome(raw=outcome.raw, validated=outcome.validated.drop("content_hash"), rejected=outcome.rejected)
+    without_hash = outcome.validated.with_columns(content_hash=pl.lit(None, pl.String()))
+    old = Outcome(raw=outcome.raw, validated=without_hash, rejected=outcome.rejected)
     assert counts(store.publish_outcome(old)) == {"written": 20}
     assert counts(store.publish_outcome(outcome)) == {"unchanged": 20}
     assert store.manifest["document_hash"].null_count() == 0
