@@ -75,7 +75,7 @@ class RunRecord:
     unreadable: frozenset[str] = frozenset()
 
     @property
-    def known(self) -> Mapping[str, str]:
+    def known_objects(self) -> Mapping[str, str]:
         """The newest version of each object that the run can have seen."""
         return {**self.listed, **self.read}
 
@@ -112,13 +112,13 @@ def recall_run(listing: Listing | None, raw: pl.DataFrame, now: Listing, listed_
     listed = dict(read)
     for item in now.objects:
         if listed_at is not None and item.last_modified < listed_at.replace(microsecond=0):
-            listed.setdefault(_uri(now, item), item.etag)
+            listed.setdefault(_make_uri(now, item), item.etag)
     return RunRecord(listed, read, raw, unreadable)
 
 
 def plan_count_of_run(run: RunRecord, now: Listing) -> CountPlan:
     """How to count what `run` has to answer for, from a listing of now."""
-    present = {_uri(now, item): item for item in now.objects}
+    present = {_make_uri(now, item): item for item in now.objects}
     from_s3, as_read, lost = [], [], []
     for uri in sorted(run.listed.keys() | run.read.keys()):
         item = present.get(uri)
@@ -130,7 +130,7 @@ def plan_count_of_run(run: RunRecord, now: Listing) -> CountPlan:
             as_read.append(uri)
         else:
             lost.append(uri)
-    landed_since = [item for uri, item in present.items() if uri not in run.known]
+    landed_since = [item for uri, item in present.items() if uri not in run.known_objects]
     return CountPlan(from_s3, as_read, lost, landed_since)
 
 
@@ -224,8 +224,8 @@ def _count_rows(rows: pl.DataFrame, uri: str) -> FileCount:
 
 
 def _etags_of(listing: Listing) -> dict[str, str]:
-    return {_uri(listing, item): item.etag for item in listing.objects}
+    return {_make_uri(listing, item): item.etag for item in listing.objects}
 
 
-def _uri(listing: Listing, item: StoredObject) -> str:
+def _make_uri(listing: Listing, item: StoredObject) -> str:
     return f"s3://{listing.bucket}/{item.key}"

@@ -58,7 +58,7 @@ def count_documents(key: str, body: bytes) -> FileCount:
         count = FileCount()
         count.add_document(body)
         return count
-    chunks = _inflate(body) if key.endswith(".gz") else _slice(body)
+    chunks = _inflate_members(body) if key.endswith(".gz") else _slice_body(body)
     try:
         return _count_lines(chunks)
     except UncountableError:
@@ -92,12 +92,12 @@ def _add_line(count: FileCount, line: bytes) -> None:
         count.add_document(line)
 
 
-def _slice(body: bytes) -> Iterator[bytes]:
+def _slice_body(body: bytes) -> Iterator[bytes]:
     for start in range(0, len(body), SLICE_BYTES):
         yield body[start : start + SLICE_BYTES]
 
 
-def _inflate(body: bytes) -> Iterator[bytes]:
+def _inflate_members(body: bytes) -> Iterator[bytes]:
     """The content of a gzip file of any number of members, in chunks.
 
     Raises:

@@ -139,7 +139,7 @@ def select_kept(
 def choose_sample(ids: Collection[str], seed: str) -> list[str]:
     """Up to `SAMPLE_SIZE` of the ids, others for another seed; the same for the same."""
 
-    def rank(interaction_id: str) -> bytes:
+    def rank_by_hash(interaction_id: str) -> bytes:
         return hashlib.sha256(f"{seed} {interaction_id}".encode()).digest()
 
-    return heapq.nsmallest(SAMPLE_SIZE, ids, key=rank)
+    return heapq.nsmallest(SAMPLE_SIZE, ids, key=rank_by_hash)

@@ -32,7 +32,7 @@ def compare_with_run(run: RunRecord, now: Listing, settled_before: datetime) -> 
     unread = 0
     for item in now.objects:
         uri = f"s3://{now.bucket}/{item.key}"
-        if run.known.get(uri) == item.etag:
+        if run.known_objects.get(uri) == item.etag:
             from_s3.append(item)
         elif item.last_modified < settled_before:
             from_s3.append(item)
@@ -42,7 +42,7 @@ def compare_with_run(run: RunRecord, now: Listing, settled_before: datetime) -> 
             if uri in run.read:
                 as_read.append(uri)
     present = {f"s3://{now.bucket}/{item.key}" for item in now.objects}
-    deleted = sorted(run.known.keys() - present)
+    deleted = sorted(run.known_objects.keys() - present)
     if fresh:
         as_read += [uri for uri in deleted if uri in run.read]
     else:

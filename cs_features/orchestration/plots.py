@@ -35,10 +35,10 @@ def draw_confusion(counts: pl.DataFrame, title: str) -> str:
         return f"{title}: nothing to show"
     # One order for both axes, or right answers lie nowhere in particular.
     answers = [*labels, *sorted(set(answered) - set(labels))]
-    table = [[row[name] if name in answered else 0 for name in answers] for row in counts.iter_rows(named=True)]
+    table = [_count_answers(row, answers) for row in counts.iter_rows(named=True)]
     size = 2.4 + 0.42 * len(answers), 1.8 + 0.34 * len(labels)
     figure, axes = _make_figure(size, title)
-    shares = [[count / max(sum(row), 1) for count in row] for row in table]
+    shares = [_share_row(row) for row in table]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for y, row in enumerate(table):
         for x, count in enumerate(row):
@@ -49,6 +49,16 @@ def draw_confusion(counts: pl.DataFrame, title: str) -> str:
     axes.set(xlabel="answer", ylabel="label")
     axes.tick_params(length=0)
     return _embed_as_markdown(figure, title)
+
+
+def _count_answers(row: dict[str, int], answers: Sequence[str]) -> list[int]:
+    """One label's counts in the order of `answers`; what nobody answered has no column, and counts 0."""
+    return [row.get(name, 0) for name in answers]
+
+
+def _share_row(row: Sequence[int]) -> list[float]:
+    total = max(sum(row), 1)
+    return [count / total for count in row]
 
 
 def draw_distributions(panels: Sequence[Distribution], title: str, marked: frozenset[str] = frozenset()) -> str:
@@ -99,14 +109,14 @@ def _draw_steps(axes: "Axes", panel: Distribution) -> None:
     highest = max([1.0, *values])
     edges = [highest * edge / BINS for edge in range(BINS + 1)]
 
-    def heights(counts: Any) -> list[float]:
+    def sum_up_bins(counts: Any) -> list[float]:
         found = [0.0] * BINS
         for value, share in zip(values, _share_counts(counts), strict=True):
             found[min(int(value / highest * BINS), BINS - 1)] += share
         return found
 
-    axes.stairs(heights(panel.baseline), edges, fill=True, color=BASELINE, alpha=0.6)
-    axes.stairs(heights(panel.week), edges, color=WEEK, linewidth=1.6)
+    axes.stairs(sum_up_bins(panel.baseline), edges, fill=True, color=BASELINE, alpha=0.6)
+    axes.stairs(sum_up_bins(panel.week), edges, color=WEEK, linewidth=1.6)
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.set_xlabel("characters" if panel.feature in LENGTHS else "")
 

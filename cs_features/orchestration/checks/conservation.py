@@ -21,10 +21,10 @@ from cs_features.orchestration.resources import DataBucket, Landing
     "validated_features",
     reads=("raw_interactions", "rejected_records"),
     blocking=True,
-    rule="Documents landed = validated + rejected + exact duplicates, the landed ones counted from S3.",
+    rule="Documents landed = validated + rejected + exact duplicates, those that the run listed counted from S3.",
     advice=(
-        "Nothing was published. If objects changed during the run, the next run is right by itself; otherwise "
-        "documents were lost or doubled: compare raw_interactions with the landing folder."
+        "Nothing was published. If objects were deleted before they were read, the next run is right by itself; "
+        "otherwise documents were lost or doubled: compare raw_interactions with the landing folder."
     ),
 )
 def conservation(
