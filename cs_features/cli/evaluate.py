@@ -20,6 +20,7 @@ from cs_features.cli.failures import report_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError, PromptError, RequestError
 from cs_features.extraction.models import CAPABILITIES
+from cs_features.extraction.prompts import check_countries
 from cs_features.extraction.session import Session
 from cs_features.quality.comparison import FALSE_BETTER, WORSE_BY_CHANCE, compare_answers
 from cs_features.quality.evaluation import count_confusions, measure_quality
@@ -120,7 +121,16 @@ def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _choose_items(model: Model, languages: list[str] | None) -> list[GoldenItem]:
-    corpus = load_golden(model.prompts_dir, model.prompts())
+    """The items to ask; those of a country whose file cannot be used are left out, and stderr says why.
+
+    Raises:
+        RequestError: a language without items.
+        PromptError: an item is wrong.
+    """
+    prompts = model.prompts()
+    for problem in check_countries(prompts):
+        print(f"left out: {problem}", file=sys.stderr)
+    corpus = [item for item in load_golden(model.prompts_dir, prompts) if item.country in prompts.countries]
     unknown = sorted(set(languages or ()) - {item.language for item in corpus})
     if unknown or not corpus:
         raise RequestError(f"{model.prompts_dir}/golden has no items in {', '.join(unknown) or 'any language'}")
@@ -191,7 +201,8 @@ def _print_agreement(folder: Path, limit: int | None, model: Model, data: DataBu
     items, left_out = load_labelled(folder, limit)
     interactions = {str(item.interaction.interaction_id): item.interaction for item in items}
     asked = _print_paid(ask_labelled(interactions, model, data, "labelled", _print_progress))
-    frame = build_labelled_frame(items, asked.answers)
+    answered = [item for item in items if str(item.interaction.interaction_id) in asked.answers]
+    frame = build_labelled_frame(answered, asked.answers)
     print(f"{model.model_id}, {model.prompts_dir}, against the sources' own labels in {folder}")
     print(measure_agreement(frame))
     for name in FIELDS:
@@ -200,6 +211,8 @@ def _print_agreement(folder: Path, limit: int | None, model: Model, data: DataBu
             print(f"\n{name}: labels in rows, answers in columns\n{count_confusions(known, name)}")
     for reason, count in left_out.most_common():
         print(f"left out {count}: {reason}")
+    if asked.unanswered:
+        print(f"left out {len(asked.unanswered)}: no answer")
 
 
 def _print_progress(session: Session, total: int) -> None:

@@ -218,6 +218,20 @@ def test_labelled_texts_are_asked_once_and_a_larger_sample_asks_the_difference(s
     assert "labels.jsonl does not exist" in shell.errors
 
 
+def test_a_country_whose_file_is_half_written_is_left_out_and_named(
+    shell: Shell, candidate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DE.md was being written, and nobody could be evaluated (fault 43)."""
+    shutil.copytree(PROMPTS / "golden", candidate / "golden")
+    path = candidate / "countries" / "BE.md"
+    path.write_text(path.read_text(encoding="utf-8").split("## Examples", 1)[0], encoding="utf-8")
+    monkeypatch.setenv("CS_FEATURES_PROMPTS_DIR", str(candidate))
+    code, calls = shell.run("--language", "it")
+    assert (code, calls) == (0, 8)  # those of France; seven are Belgian
+    assert "left out: " in shell.errors
+    assert "BE.md:" in shell.errors
+
+
 def test_labelled_texts_of_a_country_without_prompts_are_told(
     shell: Shell, candidate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
