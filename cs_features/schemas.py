@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from cs_features.summary_rules import broken_rule
+from cs_features.summary_rules import find_broken_rule
 from cs_features.timestamps import spell_out_timestamp
 
 Channel = Literal["chat", "email", "phone", "social", "review", "other"]
@@ -204,8 +204,8 @@ def reason_of(errors: list[Any]) -> tuple[Reason, str]:
 # --- the model's answer -----------------------------------------------------------------------
 
 
-def _keeps_the_rules(summary: str) -> str:
-    rule = broken_rule(summary)
+def _check_summary(summary: str) -> str:
+    rule = find_broken_rule(summary)
     if rule is not None:
         raise PydanticCustomError(rule.name, rule.complaint)
     return summary
@@ -216,7 +216,7 @@ class Extraction(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    summary: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_keeps_the_rules)]
+    summary: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_summary)]
     sentiment: Literal["positive", "neutral", "negative"]
     primary_topic: str
     intent: str

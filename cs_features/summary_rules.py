@@ -78,23 +78,23 @@ _HARMLESS_NUMBER = re.compile(rf"(?<![^ (])(?:{'|'.join(_HARMLESS)})(?=$|[ )]|[.
 
 def names_nobody(summary: str) -> bool:
     """No mail address, link, account, date of birth or long number, however it is spelled."""
-    seen = _as_read(summary)
+    seen = _spell_plainly(summary)
     if any(pattern.search(seen) for pattern in (_CONTACT, _ACCOUNT, _BIRTH)):
         return False
-    return not any(_is_long(number[0]) for number in _NUMBER.finditer(seen))
+    return not any(_is_long_number(number[0]) for number in _NUMBER.finditer(seen))
 
 
-def _is_long(number: str) -> bool:
+def _is_long_number(number: str) -> bool:
     rest = _HARMLESS_NUMBER.sub(" ", number)
     return sum(map(str.isdigit, rest)) >= _MIN_DIGITS
 
 
-def _as_read(text: str) -> str:
+def _spell_plainly(text: str) -> str:
     """The text as its reader sees it, in few characters: full-width and Arabic digits, all dashes, all spaces."""
-    return "".join(map(_plain_character, unicodedata.normalize("NFKC", text)))
+    return "".join(map(_simplify_character, unicodedata.normalize("NFKC", text)))
 
 
-def _plain_character(character: str) -> str:
+def _simplify_character(character: str) -> str:
     if character.isascii():
         return character
     category = unicodedata.category(character)
@@ -115,6 +115,6 @@ SUMMARY_RULES = (
 )
 
 
-def broken_rule(summary: str) -> SummaryRule | None:
+def find_broken_rule(summary: str) -> SummaryRule | None:
     """The first rule that the summary does not keep."""
     return next((rule for rule in SUMMARY_RULES if not rule.keeps(summary)), None)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from cs_features.extraction.prompts import load_prompts
 from cs_features.languages import is_english
 from cs_features.schemas import Extraction
-from cs_features.summary_rules import SUMMARY_RULES, broken_rule, is_plain, is_readable, names_nobody
+from cs_features.summary_rules import SUMMARY_RULES, find_broken_rule, is_plain, is_readable, names_nobody
 from cs_features_tests.support.features import VALID
 from cs_features_tests.support.lab import PROMPTS
 from cs_features_tests.support.summaries import ENGLISH, FOREIGN
@@ -211,14 +211,14 @@ def test_what_a_reader_cannot_see_does_not_pass(text: str) -> None:
 
 def test_english_summaries_pass_though_names_in_them_are_foreign() -> None:
     """A refused summary is paid for three times and lost: at most one of a hundred."""
-    refused = [summary for summary in ENGLISH if broken_rule(summary)]
+    refused = [summary for summary in ENGLISH if find_broken_rule(summary)]
     assert len(ENGLISH) >= 199
     assert len(refused) <= 2, refused
 
 
 def test_the_examples_that_the_model_is_shown_keep_every_rule() -> None:
     examples = [example.answer["summary"] for example in load_prompts(PROMPTS).list_examples()]
-    assert [summary for summary in examples if broken_rule(summary)] == []
+    assert [summary for summary in examples if find_broken_rule(summary)] == []
 
 
 @pytest.mark.parametrize(("language", "summary"), FOREIGN)

@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from cs_features.monitoring.alerts import ALL_COUNTRIES, Alert, Severity, name_cause
-from cs_features.orchestration.checks import ADVICE, advice_of, rule_of, steps_of_checks
+from cs_features.orchestration.checks import ADVICE, advice_of, find_rule, list_check_steps
 from cs_features.orchestration.failures import (
     CAUSE,
     RETRY,
@@ -137,7 +137,7 @@ def tell_cause(events: Sequence[dg.DagsterEvent]) -> Told:
     if failure is not None and RETRY in failure.metadata:
         return tell_failure_of_ours(failure.description or "", failure.metadata)
     told = tell_error(step.step_failure_data.error, name)
-    if name in steps_of_checks():
+    if name in list_check_steps():
         return Told(f"{name} crashed", f"The check {name} crashed, which says nothing about the data. {told.reason}")
     return told
 
@@ -201,7 +201,7 @@ def describe_check(check: dg.AssetCheckEvaluation, ended: EndedRun, meaning: str
 
 def tell_check(check: dg.AssetCheckEvaluation) -> str:
     """What it says, with its numbers. Texts and tables of its metadata are not told: they may quote a customer."""
-    rule = check.description or rule_of(check.check_name)
+    rule = check.description or find_rule(check.check_name)
     values = {name: entry.value for name, entry in check.metadata.items()}
     numbers = ", ".join(f"{name} {value:g}" for name, value in values.items() if isinstance(value, (int, float)))
     return f"{check.check_name} of {check.asset_key.to_user_string()}: {rule}{f' ({numbers})' if numbers else ''}"

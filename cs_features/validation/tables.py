@@ -17,7 +17,7 @@ _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 ADDED_COLUMNS = pl.Schema({"truncated": pl.Boolean(), "content_hash": pl.String()})
 
 
-def _column_of(rule: dict[str, Any]) -> pa.Column:
+def _make_column(rule: dict[str, Any]) -> pa.Column:
     """A pandera column from one property of the answer's JSON schema."""
     if rule["type"] == "number":
         return pa.Column(pl.Float64, pa.Check.in_range(rule["minimum"], rule["maximum"]))
@@ -29,7 +29,7 @@ def _column_of(rule: dict[str, Any]) -> pa.Column:
     return pa.Column(pl.String, checks)
 
 
-def _check_of(rule: SummaryRule) -> pa.Check:
+def _make_check(rule: SummaryRule) -> pa.Check:
     # The very function that judges the answer: polars' patterns are not Python's.
     def kept(data: pa.PolarsData) -> pl.LazyFrame:
         return data.lazyframe.select(pl.col(data.key).map_elements(rule.keeps, return_dtype=pl.Boolean))
@@ -39,8 +39,8 @@ def _check_of(rule: SummaryRule) -> pa.Check:
 
 def features_schema(model: type[Extraction], country: str) -> pa.DataFrameSchema:
     """Schema of `validated_features` for one country, a row an interaction."""
-    answer = {name: _column_of(rule) for name, rule in model.model_json_schema()["properties"].items()}
-    answer["summary"].checks += [_check_of(rule) for rule in SUMMARY_RULES]
+    answer = {name: _make_column(rule) for name, rule in model.model_json_schema()["properties"].items()}
+    answer["summary"].checks += [_make_check(rule) for rule in SUMMARY_RULES]
     return pa.DataFrameSchema(
         {
             "interaction_id": pa.Column(pl.String, pa.Check.str_matches(_UUID), unique=True),

@@ -172,7 +172,7 @@ def test_every_check_says_what_it_holds_to_and_what_to_do() -> None:
     """A check was renamed, and its mail said from then on what the mails of all others say."""
     graph = build_defs().resolve_asset_graph()
     specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
-    assert all(len(checks.rule_of(spec.name)) > 20 for spec in specs)
+    assert all(len(checks.find_rule(spec.name)) > 20 for spec in specs)
     advice = [checks.advice_of(spec.name) for spec in specs]
     assert len({*advice, checks.advice_of("a check of tomorrow")}) == len(specs) + 1
 

@@ -6,7 +6,7 @@ check and must not look like bad data.
 """
 
 from cs_features.orchestration.checks import conservation, extraction, features, inventory, quality
-from cs_features.orchestration.checks.registry import ADVICE, CHECKS, advice_of, rule_of, steps_of_checks
+from cs_features.orchestration.checks.registry import ADVICE, CHECKS, advice_of, find_rule, list_check_steps
 
 __all__ = [
     "ADVICE",
@@ -15,8 +15,8 @@ __all__ = [
     "conservation",
     "extraction",
     "features",
+    "find_rule",
     "inventory",
+    "list_check_steps",
     "quality",
-    "rule_of",
-    "steps_of_checks",
 ]

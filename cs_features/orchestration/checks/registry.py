@@ -66,7 +66,7 @@ def _remember_spec(spec: dg.AssetCheckSpec) -> None:
     _SPECS[spec.name] = spec
 
 
-def rule_of(name: str) -> str:
+def find_rule(name: str) -> str:
     """What the check holds to; empty for a check that is not ours."""
     return (_SPECS[name].description or "") if name in _SPECS else ""
 
@@ -78,6 +78,6 @@ def advice_of(name: str) -> str:
     return str(_SPECS[name].metadata[ADVICE])
 
 
-def steps_of_checks() -> frozenset[str]:
+def list_check_steps() -> frozenset[str]:
     """The steps of a run that are checks and nothing else."""
     return frozenset(check.node_def.name for check in CHECKS)
