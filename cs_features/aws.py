@@ -18,7 +18,7 @@ from botocore.exceptions import (
 )
 
 from cs_features.environments import aws_region
-from cs_features.errors import AwsRefusal, SettingsError
+from cs_features.errors import AccessRefused, AwsRefusal, SettingsError
 
 _CODES = {
     "NoSuchBucket": "the bucket does not exist: create it, or set {setting} to one that does",
@@ -32,6 +32,7 @@ _CODES = {
     "InvalidAccessKeyId": "the access key does not exist: check AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY",
 }
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException")  # a role's are renewed by themselves, later
 
 
 def client(service: str, **config: Any) -> Any:
@@ -53,12 +54,13 @@ def explained(what: str, setting: str) -> Iterator[None]:
     """Turn what boto3 raises inside into one sentence about `what`, which `setting` names.
 
     Raises:
-        AwsRefusal: for anything AWS or botocore refuses.
+        AccessRefused: when a permission, a key or the thing itself is missing.
+        AwsRefusal: for anything else that AWS or botocore refuses.
     """
     try:
         yield
     except (NoCredentialsError, PartialCredentialsError):
-        raise AwsRefusal(
+        raise AwsRefusal(  # where a role gives them, they may come
             f"{what}: no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from None
     except EndpointConnectionError as error:
@@ -69,6 +71,7 @@ def explained(what: str, setting: str) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "")
         message = error.response.get("Error", {}).get("Message", "")
         advice = _CODES.get(code, "AWS says: {message}").format(setting=setting, message=message)
-        raise AwsRefusal(f"{what} ({code} at {error.operation_name}): {advice}") from error
+        refusal = AccessRefused if code in _CODES and code not in _EXPIRED else AwsRefusal
+        raise refusal(f"{what} ({code} at {error.operation_name}): {advice}") from error
     except BotoCoreError as error:
         raise AwsRefusal(f"{what}: {error}") from error

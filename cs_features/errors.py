@@ -9,6 +9,7 @@
     ├── SchemaMismatch           a table without the columns of this version
     ├── RequestError             what was asked for cannot be meant, or is not there
     ├── AwsRefusal               AWS did not do what was asked
+    │   ├── AccessRefused        a permission, a key or the thing itself is missing: asking again changes nothing
     │   └── ObjectUnreadable     one object of a bucket; the others can be read
     ├── PublishingFailed         some records could not be written or read
     ├── WithdrawalStopped        a publication would take more out of the store than it may
@@ -63,6 +64,10 @@ class SchemaMismatch(CsFeaturesError):
 
 class AwsRefusal(CsFeaturesError):
     """AWS did not do what was asked; the message says what to set, create or allow."""
+
+
+class AccessRefused(AwsRefusal):
+    """A permission, a key or the thing itself is missing, until somebody allows or creates it."""
 
 
 class ObjectUnreadable(AwsRefusal):

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
 
-from cs_features.errors import ConfigurationError, CsFeaturesError, every_error
+from cs_features.errors import AccessRefused, ConfigurationError, CsFeaturesError, every_error
 
 RETRY = "retry"  # the metadata entry of a failure: whether asking again may help
 CAUSE = "cause"  # another one: which cause, where that matters to who reads it
@@ -86,7 +86,7 @@ def read_cause(status: dg.DagsterRunStatus, events: Sequence[dg.DagsterEvent]) -
     chain = list_errors(step.step_failure_data.error)
     if any(error.cls_name == DagsterAssetCheckFailedError.__name__ for error in chain):
         return Cause.CHECK
-    return Cause.LASTING if _is_configuration(chain) else Cause.UNKNOWN
+    return Cause.LASTING if _is_lasting(chain) else Cause.UNKNOWN
 
 
 def _read_cause_of_ours(metadata: Mapping[str, Any]) -> Cause:
@@ -99,7 +99,7 @@ def _read_cause_of_ours(metadata: Mapping[str, Any]) -> Cause:
 def _read_cause_without_step(events: Sequence[dg.DagsterEvent]) -> Cause:
     """Its process died, or it never came to its first step: a wrong setting, or no room for it."""
     chain = list_errors(find_run_error(events))
-    return Cause.LASTING if _is_configuration(chain) else Cause.LOST
+    return Cause.LASTING if _is_lasting(chain) else Cause.LOST
 
 
 def find_run_error(events: Sequence[dg.DagsterEvent]) -> Any:
@@ -108,9 +108,9 @@ def find_run_error(events: Sequence[dg.DagsterEvent]) -> Any:
     return getattr(end.event_specific_data, "error", None) if end else None
 
 
-def _is_configuration(chain: Sequence[Any]) -> bool:
+def _is_lasting(chain: Sequence[Any]) -> bool:
     known = [find_error_type(error.cls_name) for error in chain]
-    return any(issubclass(error, ConfigurationError) for error in known if error is not None)
+    return any(issubclass(error, (ConfigurationError, AccessRefused)) for error in known if error is not None)
 
 
 def _ran_out_of_time(events: Sequence[dg.DagsterEvent]) -> bool:

@@ -3,14 +3,17 @@
 What a publication decides is in `test_withdrawals.py`, in memory.
 """
 
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 
 from cs_features import services
+from cs_features.local.feature_store import Faults
 from cs_features.local.scripted import Script
 from cs_features.orchestration.failures import RETRY
+from cs_features.publishing import records
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.lab import Lab, Run
 
@@ -138,3 +141,34 @@ def test_a_table_of_the_version_before_is_published_as_it_is(lab: Lab) -> None:
     run = lab.process(only=["feature_store"])
     assert run.success, run.errors
     assert counts(run)["written"] == 2
+
+
+# --- which failures are tried again -----------------------------------------------------------
+
+
+def test_a_group_that_does_not_exist_is_not_tried_again(lab: Lab) -> None:
+    """Fault 49: three retries in three hours of what only a person can mend."""
+    land(lab, 1)
+    run = lab.with_settings(feature_group="no-such-group").process()
+    assert "no-such-group" in run.errors
+    assert not may_pass(run)
+
+
+def test_records_that_do_not_go_through_are_tried_again_later(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage of the store that passes: nobody has to come."""
+    land(lab, 1)
+    monkeypatch.setattr(records, "time", SimpleNamespace(sleep=lambda seconds: None))
+    monkeypatch.setattr(lab.stack.local.feature_store, "_faults", Faults(unprocessed_rate=1.0))
+    run = lab.process()
+    assert "1 of 1 records were not written" in run.errors
+    assert may_pass(run)
+
+
+def test_a_table_that_lacks_a_feature_is_no_outage(lab: Lab) -> None:
+    """Half a table was written by hand; the run was tried again all night."""
+    land(lab, 1)
+    assert lab.process(only=["raw_interactions", "llm_extractions", *LAST_STEPS[:2]]).success
+    lab.overwrite("validated_features", lambda it: it.drop("summary"))
+    run = lab.process(only=["feature_store"])
+    assert "nothing was published" in run.errors
+    assert not may_pass(run)

@@ -7,7 +7,15 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from cs_features.errors import AwsRefusal, ConfigurationError, PublishingFailed, RequestError, WithdrawalStopped
+from cs_features.errors import (
+    AccessRefused,
+    AwsRefusal,
+    ConfigurationError,
+    PublishingFailed,
+    RequestError,
+    SchemaMismatch,
+    WithdrawalStopped,
+)
 from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
@@ -48,7 +56,10 @@ def feature_store(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = partition_of(context)
     # A run of this asset alone is not bound by the checks that failed in an earlier run: both guards again.
-    verdict = judge_features(validated_features, model.prompts().answer_model, partition.country)
+    try:
+        verdict = judge_features(validated_features, model.prompts().answer_model, partition.country)
+    except SchemaMismatch as error:
+        raise lasting_failure(f"{partition}: nothing was published. {error}") from error
     if not verdict.passed:
         raise lasting_failure(
             f"{partition}: nothing was published, because {len(verdict.failed_rows)} rows of validated_features break "
@@ -72,7 +83,7 @@ def feature_store(
         published = publish_partition(partition, outcome, tables, destination, rules)
     except WithdrawalStopped as error:
         raise lasting_failure(f"{partition}: {error}", cause="withdrawals stopped") from error
-    except (ConfigurationError, RequestError) as error:
+    except (AccessRefused, ConfigurationError, RequestError) as error:
         raise lasting_failure(f"{partition}: {error}") from error
     except (AwsRefusal, PublishingFailed) as error:
         raise passing_failure(f"{partition}: {error}") from error
