@@ -17,12 +17,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cs_features.local.bench.endpoint import Endpoint, start_stack
+from cs_features.local.bench.figures import Say
 from cs_features.local.processes import LocalProblem, announce_stack, run_child
 
 if TYPE_CHECKING:  # a client loads no moto: its memory is measured
     from cs_features.local.stack import LocalStack
 
 LOOK_SECONDS = 0.1
+SAY_SECONDS = 20.0
+
+
+def say_regularly(say: Say, describe: Callable[[], str]) -> Callable[[], None]:
+    """For `each_look`: a progress line every so often."""
+    said_at = time.monotonic()
+
+    def report_progress() -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at > SAY_SECONDS:
+            said_at = time.monotonic()
+            say(describe())
+
+    return report_progress
 
 
 @dataclass(frozen=True)

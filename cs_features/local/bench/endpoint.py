@@ -89,6 +89,7 @@ def start_stack(command_in: Callable[[Path], Sequence[str]]) -> Iterator[Endpoin
     # The bench measures the product as shipped: what this shell has set for AWS or the product stays out.
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("CS_FEATURES_", "AWS_"))}
     clean["PYTHONWARNINGS"] = "ignore"
+    clean["CS_FEATURES_FIRST_DATE"] = "2026-01-01"  # the days that scenarios land on are partitions
     with tempfile.TemporaryDirectory(prefix="cs-features-bench-") as name:
         folder = Path(name)
         (folder / "tmp").mkdir()

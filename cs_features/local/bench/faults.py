@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from cs_features.local.bench.children import Job, announce_and_wait, run_alone, serve_stack
+from cs_features.local.bench.children import Job, announce_and_wait, run_alone, say_regularly, serve_stack
 from cs_features.local.bench.client import POISON
 from cs_features.local.bench.deliveries import PARTITIONS
 from cs_features.local.bench.figures import Figure, Say, equal_to
@@ -42,16 +42,15 @@ def measure_faults(quick: bool, say: Say) -> list[Figure]:
     count, kills = (2_000, 10) if quick else (20_000, 50)
     server = Job(serve_stormy_aws, {"storm_every": count // STORMS})
     with serve_stack(server) as service:
-        said = [time.monotonic()]
+        progress = service.folder / "progress"
+        progress.touch()
 
-        def report_progress() -> None:
-            if time.monotonic() - said[0] > 20:
-                said[0] = time.monotonic()
-                done = (service.folder / "progress").read_text() if (service.folder / "progress").exists() else ""
-                say(f"{service.read_stats().answered} calls answered; {done}")
+        def describe_progress() -> str:
+            return f"{service.read_stats().answered} calls answered; {progress.read_text()}"
 
-        arguments = {"count": count, "kills": kills, "progress": str(service.folder / "progress")}
-        result = run_alone(service, Job(process_all, arguments, SETTINGS), 3_000, report_progress)
+        arguments = {"count": count, "kills": kills, "progress": str(progress)}
+        job = Job(process_all, arguments, SETTINGS)
+        result = run_alone(service, job, 3_000, say_regularly(say, describe_progress))
         say("counting")
         tallies = [tally_of(service, partition) for partition in PARTITIONS]
         differences = online_differences(service, tallies)

@@ -18,7 +18,7 @@ from typing import Any
 from cs_features.extraction.engine import Extractor
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.table import build_extractions
-from cs_features.local.bench.children import Job, run_alone
+from cs_features.local.bench.children import Job, run_alone, say_regularly
 from cs_features.local.bench.client import DAY, Work, make_document, run_extraction, work_on
 from cs_features.local.bench.endpoint import start_endpoint
 from cs_features.local.bench.figures import Figure, Say, at_most, equal_to
@@ -35,14 +35,12 @@ KEPT_FOR_THE_END = 20
 def measure_kills(quick: bool, say: Say) -> list[Figure]:
     count, wanted = (400, 20) if quick else (2_000, 200)
     with start_endpoint(latency_mean_s=0.3, latency_p95_s=0.7) as service:
-        said = [time.monotonic()]
 
-        def report_progress() -> None:
-            if time.monotonic() - said[0] > 20:
-                said[0] = time.monotonic()
-                say(f"{service.read_stats().answered} calls billed so far, {count} needed")
+        def describe_progress() -> str:
+            return f"{service.read_stats().answered} calls billed so far, {count} needed"
 
-        result = run_alone(service, Job(kill_and_restart, {"count": count, "kills": wanted}), 1_500, report_progress)
+        job = Job(kill_and_restart, {"count": count, "kills": wanted})
+        result = run_alone(service, job, 1_500, say_regularly(say, describe_progress))
         while (stats := service.read_stats()).calls_finished < stats.requests:
             time.sleep(0.1)
         frame = service.open_tables().read(TABLE, Partition(COUNTRY, DAY))

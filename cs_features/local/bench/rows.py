@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from cs_features.local.bench.children import Job, run_alone
+from cs_features.local.bench.children import Job, run_alone, say_regularly
 from cs_features.local.bench.client import DAY, POISON, make_document
 from cs_features.local.bench.endpoint import start_endpoint
 from cs_features.local.bench.figures import Figure, Say, at_least, at_most, equal_to
@@ -28,16 +28,12 @@ def measure_rows(quick: bool, say: Say) -> list[Figure]:
     faults = {"500": 0.004, "503": 0.004, "408": 0.002}
     with start_endpoint(poison=POISON, malformed_rate=0.01, faults=faults) as service:
         ids, poisoned = _land_documents(service.s3_client(), count)
-        said = [time.monotonic()]
 
-        def report_progress() -> None:
-            if time.monotonic() - said[0] > 20:
-                said[0] = time.monotonic()
-                say(f"{service.read_stats().answered} calls answered")
+        def describe_progress() -> str:
+            return f"{service.read_stats().answered} calls answered"
 
-        result = run_alone(
-            service, Job(process_partition, settings={"CS_FEATURES_MAX_COST_USD": "1000"}), 1_200, report_progress
-        )
+        job = Job(process_partition, settings={"CS_FEATURES_MAX_COST_USD": "1000"})
+        result = run_alone(service, job, 1_200, say_regularly(say, describe_progress))
         tables = service.open_tables()
         validated = tables.read("validated_features", PARTITION)
         rejected = tables.read("rejected_records", PARTITION)
