@@ -37,7 +37,7 @@ class Delivered(BaseModel):
 
 
 class Outbox(BaseModel):
-    """What was delivered, by incident, for as long as its silence lasts or something is held back."""
+    """What was delivered, by incident, for as long as its silence lasts."""
 
     delivered: dict[str, Delivered] = {}
 
@@ -69,8 +69,7 @@ class Outbox(BaseModel):
         ]
 
     def forget_ended_silences(self, now: datetime) -> "Outbox":
-        kept = {name: it for name, it in self.delivered.items() if now < it.silent_until or it.held}
-        return Outbox(delivered=kept)
+        return Outbox(delivered={name: it for name, it in self.delivered.items() if now < it.silent_until})
 
 
 @dataclass(frozen=True)
