@@ -10,7 +10,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from cs_features.environments import settings
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, feature_definitions
+from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, define_features
 
 TOPIC = "cs-features-alerts"
 ROLE = "arn:aws:iam::123456789012:role/local-feature-store"
@@ -43,7 +43,7 @@ def provision_account(environment: Mapping[str, str]) -> None:
             FeatureGroupName=names.feature_group,
             RecordIdentifierFeatureName=IDENTIFIER,
             EventTimeFeatureName=EVENT_TIME,
-            FeatureDefinitions=feature_definitions(),
+            FeatureDefinitions=define_features(),
             OnlineStoreConfig={"EnableOnlineStore": True},
             OfflineStoreConfig={"S3StorageConfig": {"S3Uri": f"s3://{names.data_bucket}/feature-store"}},
             RoleArn=ROLE,

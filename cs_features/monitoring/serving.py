@@ -16,7 +16,7 @@ import polars as pl
 
 from cs_features.aws import explained
 from cs_features.hashing import content_hash
-from cs_features.publishing.feature_group import SETTING, identify_group, record_of
+from cs_features.publishing.feature_group import SETTING, build_record, identify_group
 from cs_features.publishing.manifest import Entry
 from cs_features.publishing.plan import UNREAD
 
@@ -100,7 +100,7 @@ def balance_served(
     unpublished = 0
     for row in validated.iter_rows(named=True):
         entry = finished.get(row["interaction_id"])
-        if entry is None or entry.content_hash != content_hash(record_of(row)):
+        if entry is None or entry.content_hash != content_hash(build_record(row)):
             unpublished += 1
     others = finished.keys() - validated_ids
     kept = select_kept(others, finished, rejected, raw)

@@ -34,10 +34,10 @@ class FeatureRecord:
 
     @property
     def event_time(self) -> str:
-        return value_of(self.features, EVENT_TIME)
+        return get_feature(self.features, EVENT_TIME)
 
 
-def feature_definitions() -> list[dict[str, str]]:
+def define_features() -> list[dict[str, str]]:
     """CreateFeatureGroup's `FeatureDefinitions`, in the order of the table's columns."""
     return [
         {"FeatureName": name, "FeatureType": "Fractional" if name in FRACTIONAL else "String"}
@@ -45,10 +45,12 @@ def feature_definitions() -> list[dict[str, str]]:
     ]
 
 
-def record_of(row: dict[str, Any]) -> Record:
+def build_record(row: dict[str, Any]) -> Record:
     """One validated row as a feature store record; a null feature is left out."""
     return [
-        {"FeatureName": name, "ValueAsString": as_text(row[name])} for name in FEATURE_COLUMNS if row[name] is not None
+        {"FeatureName": name, "ValueAsString": format_value(row[name])}
+        for name in FEATURE_COLUMNS
+        if row[name] is not None
     ]
 
 
@@ -58,14 +60,14 @@ def order_features(record: Record) -> Record:
     return [{"FeatureName": name, "ValueAsString": values[name]} for name in FEATURE_COLUMNS if name in values]
 
 
-def as_text(value: Any) -> str:
+def format_value(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     # The API's pattern for values is `.*`, in which a line break does not match.
     return " ".join(value.splitlines()) if isinstance(value, str) else repr(value)
 
 
-def value_of(record: Record, feature: str) -> str:
+def get_feature(record: Record, feature: str) -> str:
     return next(pair["ValueAsString"] for pair in record if pair["FeatureName"] == feature)
 
 
@@ -86,13 +88,13 @@ def require_group(sagemaker: Any, group: str) -> str:
 
 def identify_group(described: dict[str, Any]) -> str:
     """`{ARN} {creation time}`: a group that was deleted and created anew has the same ARN."""
-    return f"{described['FeatureGroupArn']} {as_text(described['CreationTime'])}"
+    return f"{described['FeatureGroupArn']} {format_value(described['CreationTime'])}"
 
 
 def _require_features(described: dict[str, Any]) -> None:
     group = described["FeatureGroupName"]
     types = {item["FeatureName"]: item["FeatureType"] for item in described["FeatureDefinitions"]}
-    ours = {item["FeatureName"]: item["FeatureType"] for item in feature_definitions()}
+    ours = {item["FeatureName"]: item["FeatureType"] for item in define_features()}
     missing = [name for name in ours if name not in types]
     differing = [f"{name} is {types[name]}, not {kind}" for name, kind in ours.items() if types.get(name, kind) != kind]
     if missing:

@@ -16,7 +16,7 @@ import polars as pl
 
 from cs_features.errors import RequestError, WithdrawalStopped
 from cs_features.hashing import content_hash
-from cs_features.publishing.feature_group import FeatureRecord, Record, record_of
+from cs_features.publishing.feature_group import FeatureRecord, Record, build_record
 from cs_features.publishing.manifest import Entry
 from cs_features.schemas import Reason
 
@@ -88,7 +88,7 @@ def collect_documents(raw: pl.DataFrame, rejected: pl.DataFrame, held_elsewhere:
 def build_records(validated: pl.DataFrame) -> dict[str, FeatureRecord]:
     """The rows of validated_features as records, by interaction id; an older version's have no document's hash."""
     return {
-        row["interaction_id"]: FeatureRecord(record_of(row), row.get("content_hash"))
+        row["interaction_id"]: FeatureRecord(build_record(row), row.get("content_hash"))
         for row in validated.iter_rows(named=True)
     }
 

@@ -17,7 +17,7 @@ from cs_features.aws import explained
 from cs_features.errors import PublishingFailed
 from cs_features.landing.corrections import find_ids_held_elsewhere, notify_of_withdrawal, read_notices
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import SETTING, FeatureRecord, Record, value_of
+from cs_features.publishing.feature_group import SETTING, FeatureRecord, Record, get_feature
 from cs_features.publishing.manifest import (
     UNFINISHED,
     Entry,
@@ -41,7 +41,7 @@ from cs_features.publishing.records import (
     WRITTEN_AT_ONCE,
     RecordStore,
     WriteResult,
-    partition_of,
+    identify_partition,
     split_batches,
 )
 from cs_features.storage import Tables
@@ -146,7 +146,7 @@ def read_online_records(ids: list[str], partition: Partition, records: RecordSto
     served: dict[str, Record | None] = dict.fromkeys(ids)
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
         for found in pool.map(records.read_records, split_batches(ids, READ_AT_ONCE)):
-            served |= {key: record for key, record in found.items() if partition_of(record) == partition}
+            served |= {key: record for key, record in found.items() if identify_partition(record) == partition}
     return served
 
 
@@ -196,8 +196,8 @@ class Publication:
             event_time=record.event_time,
             content_hash=record.content_hash,
             document_hash=record.document_hash,
-            prompt_version=value_of(record.features, "prompt_version"),
-            model_id=value_of(record.features, "model_id"),
+            prompt_version=get_feature(record.features, "prompt_version"),
+            model_id=get_feature(record.features, "model_id"),
             written_at=written_at,
             group=self.destination.identity,
             record=json.dumps(record.features),

@@ -44,11 +44,11 @@ def read_features(as_of: datetime | None = None, *, group: str | None = None) ->
                 f"Feature group {group} has no offline store: create one that has, and set CS_FEATURES_FEATURE_GROUP"
             )
         uri = described["OfflineStoreConfig"]["S3StorageConfig"]["ResolvedOutputS3Uri"]
-        rows = _rows(aws.client("s3", max_pool_connections=READERS), uri, as_of)
-    return as_known(rows, as_of)
+        rows = _read_rows(aws.client("s3", max_pool_connections=READERS), uri, as_of)
+    return select_known(rows, as_of)
 
 
-def as_known(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+def select_known(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """The latest row of each interaction among those written until `as_of`, deleted ones left out."""
     moment = as_of.astimezone(timezone.utc).replace(tzinfo=None)
     return (
@@ -64,11 +64,11 @@ def as_known(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     )
 
 
-def _rows(s3: Any, uri: str, as_of: datetime) -> pl.DataFrame:
+def _read_rows(s3: Any, uri: str, as_of: datetime) -> pl.DataFrame:
     bucket, prefix = uri.removeprefix("s3://").split("/", 1)
     last_day = as_of.astimezone(timezone.utc).strftime("year=%Y/month=%m/day=%d")
 
-    def keys() -> Iterator[str]:
+    def list_keys() -> Iterator[str]:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
                 # Folders go by event time. Clocks may be ahead of ours, but no partition lies after today.
@@ -81,7 +81,7 @@ def _rows(s3: Any, uri: str, as_of: datetime) -> pl.DataFrame:
         return pl.read_parquet(io.BytesIO(body), hive_partitioning=False).select(list(_SCHEMA)).cast(dict(_SCHEMA))  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="offline-store") as pool:
-        return pl.concat([pl.DataFrame(schema=_SCHEMA), *pool.map(read, keys())])
+        return pl.concat([pl.DataFrame(schema=_SCHEMA), *pool.map(read, list_keys())])
 
 
 _SCHEMA = pl.Schema(

@@ -15,7 +15,14 @@ from botocore.exceptions import ClientError
 
 from cs_features.errors import PublishingFailed
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, Record, as_text, order_features, value_of
+from cs_features.publishing.feature_group import (
+    EVENT_TIME,
+    IDENTIFIER,
+    Record,
+    format_value,
+    get_feature,
+    order_features,
+)
 
 READ_AT_ONCE = 100  # BatchGetRecord's limit
 WRITTEN_AT_ONCE = 25  # BatchWriteRecord's limit
@@ -76,8 +83,10 @@ class RecordStore:
             _wait(attempt)
             entries = [{"FeatureGroupName": self.group, "Record": record} for record in remaining.values()]
             response = self.runtime.batch_write_record(Entries=entries)
-            unprocessed = {value_of(item["Record"], IDENTIFIER) for item in response["UnprocessedEntries"]}
-            errors = {value_of(item["Entry"]["Record"], IDENTIFIER): item["ErrorCode"] for item in response["Errors"]}
+            unprocessed = {get_feature(item["Record"], IDENTIFIER) for item in response["UnprocessedEntries"]}
+            errors = {
+                get_feature(item["Entry"]["Record"], IDENTIFIER): item["ErrorCode"] for item in response["Errors"]
+            }
             codes = {**dict.fromkeys(unprocessed, "Unprocessed"), **errors}
             refused |= {key: code for key, code in errors.items() if code not in _PASSING}
             written += [key for key in remaining if key not in codes]
@@ -91,7 +100,7 @@ class RecordStore:
         this partition gave each, empty when it gave none. The offline store is told nothing."""
         served = self.read_records(list(event_times))
         for key, event_time in event_times.items():
-            latest = max(event_time, _event_time_of(served.get(key)))
+            latest = max(event_time, _get_event_time(served.get(key)))
             if latest:
                 self._delete_online(key, latest)
 
@@ -104,10 +113,10 @@ class RecordStore:
         left = []
         for key, event_time in event_times.items():
             record = served.get(key)
-            if record is not None and partition_of(record) != partition:
+            if record is not None and identify_partition(record) != partition:
                 left.append(key)
                 continue
-            latest = max(event_time, _event_time_of(record))
+            latest = max(event_time, _get_event_time(record))
             self._delete_online(key, latest)
             # No later event time than the record's own, which would outrank a successor: of rows of one event
             # time the offline store's readers take the one that was written last.
@@ -117,7 +126,7 @@ class RecordStore:
     def _delete_online(self, key: str, latest: str) -> None:
         """A hard delete is refused unless its event time is later than the record's."""
         moment = datetime.fromisoformat(latest.replace("Z", "+00:00")) + timedelta(milliseconds=1)
-        self._delete(key, as_text(moment), DeletionMode="HardDelete", TargetStores=["OnlineStore"])
+        self._delete(key, format_value(moment), DeletionMode="HardDelete", TargetStores=["OnlineStore"])
 
     def _delete(self, key: str, event_time: str, **how: Any) -> None:
         self.runtime.delete_record(
@@ -125,7 +134,7 @@ class RecordStore:
         )
 
 
-def partition_of(record: Record) -> Partition | None:
+def identify_partition(record: Record) -> Partition | None:
     """The partition that an online record is of; None for a record that no partition of ours can have written."""
     values = {pair["FeatureName"]: pair["ValueAsString"] for pair in record}
     try:
@@ -140,8 +149,8 @@ def split_batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
         yield batch
 
 
-def _event_time_of(record: Record | None) -> str:
-    return "" if record is None else value_of(record, EVENT_TIME)
+def _get_event_time(record: Record | None) -> str:
+    return "" if record is None else get_feature(record, EVENT_TIME)
 
 
 def _raise_lasting_error(errors: list[dict[str, str]]) -> None:

@@ -7,13 +7,13 @@ import pytest
 
 from cs_features.environments import Settings
 from cs_features.errors import ConfigurationError, CsFeaturesError
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, feature_definitions, require_group
+from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, define_features, require_group
 from cs_features.schemas import FEATURE_COLUMNS
 from cs_features_tests.support.lab import AwsAndModel, Lab
 
 
 def without(name: str) -> list[dict[str, str]]:
-    return [item for item in feature_definitions() if item["FeatureName"] != name]
+    return [item for item in define_features() if item["FeatureName"] != name]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_group_with_the_features_and_more_of_its_own_is_taken(lab: Lab) -> Non
         FeatureGroupName=f"{lab.settings.feature_group}-more",
         RecordIdentifierFeatureName=IDENTIFIER,
         EventTimeFeatureName=EVENT_TIME,
-        FeatureDefinitions=[*feature_definitions(), {"FeatureName": "theirs", "FeatureType": "Integral"}],
+        FeatureDefinitions=[*define_features(), {"FeatureName": "theirs", "FeatureType": "Integral"}],
         OnlineStoreConfig={"EnableOnlineStore": True},
         OfflineStoreConfig={"S3StorageConfig": {"S3Uri": f"s3://{lab.settings.data_bucket}/x"}},
         RoleArn="arn:aws:iam::123456789012:role/tests",

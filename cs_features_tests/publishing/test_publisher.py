@@ -18,7 +18,7 @@ from cs_features.landing.corrections import IDS, collect_document_ids, notify_of
 from cs_features.local.feature_store import Faults
 from cs_features.partitions import Partition
 from cs_features.publishing import records
-from cs_features.publishing.feature_group import record_of
+from cs_features.publishing.feature_group import build_record
 from cs_features.publishing.manifest import UNFINISHED
 from cs_features.publishing.records import MAX_TRIES, WRITTEN_AT_ONCE
 from cs_features_tests.support.documents import DAY, id_of
@@ -272,7 +272,7 @@ def test_a_publisher_killed_before_its_first_change_has_changed_nothing(store: L
         with pytest.raises(Killed):
             store.publish(features(0), features(1, "corrected"), features(4), dies_after=dies_after)
         store.calls_left = None
-        assert store.online() == {each["interaction_id"]: as_dict(record_of(each)) for each in first}
+        assert store.online() == {each["interaction_id"]: as_dict(build_record(each)) for each in first}
     assert store.manifest.filter(content_hash=UNFINISHED).height == 4
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cs_features.errors import AwsRefusal, RequestError
 from cs_features.local.aws import REGION
-from cs_features.publishing.reading import as_known, read_features
+from cs_features.publishing.reading import read_features, select_known
 from cs_features.schemas import FEATURE_COLUMNS
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.features import frame, row
@@ -149,7 +149,7 @@ def test_the_group_of_the_settings_is_read_unless_another_is_named(
     assert read_features()["interaction_id"].to_list() == [id_of(1)]
 
 
-# --- as_known by itself -----------------------------------------------------------------------
+# --- select_known by itself -----------------------------------------------------------------------
 
 START = datetime(2026, 11, 24, 12)
 WRITES = st.lists(
@@ -188,6 +188,6 @@ def test_a_reading_is_what_a_dictionary_that_was_written_in_that_order_would_hol
         "is_deleted": pl.Boolean(),
     }
     moment = (START + timedelta(seconds=as_of)).replace(tzinfo=timezone.utc)
-    read = as_known(pl.DataFrame(rows, schema=schema), moment)
+    read = select_known(pl.DataFrame(rows, schema=schema), moment)
     assert dict(read.select("interaction_id", "summary").iter_rows()) == expected
     assert set(read["event_time"]) <= {MORNING}

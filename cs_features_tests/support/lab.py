@@ -22,7 +22,7 @@ from cs_features.local.scripted import ScriptedAnswerer
 from cs_features.local.stack import LocalStack
 from cs_features.orchestration.resources import build_resources
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, feature_definitions
+from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, define_features
 from cs_features.services import build_services
 from cs_features_tests.support.documents import DAY
 
@@ -110,7 +110,7 @@ class Lab:
             FeatureGroupName=name,
             RecordIdentifierFeatureName=IDENTIFIER,
             EventTimeFeatureName=EVENT_TIME,
-            FeatureDefinitions=feature_definitions(),
+            FeatureDefinitions=define_features(),
             OnlineStoreConfig={"EnableOnlineStore": True},
             OfflineStoreConfig={"S3StorageConfig": {"S3Uri": f"s3://{bucket}/feature-store"}},
             RoleArn="arn:aws:iam::123456789012:role/tests",

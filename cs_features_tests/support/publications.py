@@ -15,7 +15,7 @@ import polars as pl
 
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import Record, record_of, require_group
+from cs_features.publishing.feature_group import Record, build_record, require_group
 from cs_features.publishing.manifest import MANIFEST, UNFINISHED, read_manifest
 from cs_features.publishing.publisher import Destination, Outcome, PublicationRules, Published, publish_partition
 from cs_features.publishing.reading import read_features
@@ -176,7 +176,7 @@ class Store:
 
     def serves_exactly(self, *rows: Row) -> bool:
         """Online and offline, whatever the manifest says."""
-        served = {each["interaction_id"]: as_dict(record_of(each)) for each in rows}
+        served = {each["interaction_id"]: as_dict(build_record(each)) for each in rows}
         assert self.online() == served
         assert self.trains_on(rows)
         return True
@@ -184,7 +184,7 @@ class Store:
     def trains_on(self, rows: Sequence[Row]) -> bool:
         """Whether the offline store holds exactly `rows`."""
         trained_on = {key: as_dict(record) for key, record in self.runtime.trained_on.items()}
-        return trained_on == {each["interaction_id"]: as_dict(record_of(each)) for each in rows}
+        return trained_on == {each["interaction_id"]: as_dict(build_record(each)) for each in rows}
 
     def holds_exactly(self, *rows: Row) -> bool:
         """The stores hold `rows`, and the manifest says so."""

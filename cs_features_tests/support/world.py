@@ -15,7 +15,7 @@ from cs_features.errors import AwsRefusal, WithdrawalStopped
 from cs_features.landing.corrections import list_notices, resolve_owners
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import Record, value_of
+from cs_features.publishing.feature_group import Record, get_feature
 from cs_features.publishing.manifest import read_manifest, select_group
 from cs_features.publishing.publisher import Destination, Outcome, PublicationRules, publish_partition
 from cs_features.publishing.records import RecordStore
@@ -294,7 +294,7 @@ class World:
 
 
 def _summaries(records: Mapping[str, Record]) -> dict[str, str]:
-    return {key: value_of(record, "summary") for key, record in records.items()}
+    return {key: get_feature(record, "summary") for key, record in records.items()}
 
 
 def _pairs(ids: Mapping[Partition, Sequence[str]]) -> list[tuple[str, Partition]]:

@@ -20,7 +20,7 @@ from cs_features.local.bench.storm_model import VERSION, Mood, path_of_mood
 from cs_features.local.bench.storm_runs import Deployment, Operations
 from cs_features.local.bench.storm_world import FILES, World, list_partitions
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, feature_definitions
+from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, define_features
 
 GROUP, OTHER_GROUP = "cs-interaction-features", "cs-other-features"
 OTHER_BUCKET = "cs-landing-other"
@@ -237,7 +237,7 @@ def create_group(name: str) -> None:
         FeatureGroupName=name,
         RecordIdentifierFeatureName=IDENTIFIER,
         EventTimeFeatureName=EVENT_TIME,
-        FeatureDefinitions=feature_definitions(),
+        FeatureDefinitions=define_features(),
         OnlineStoreConfig={"EnableOnlineStore": True},
         OfflineStoreConfig={"S3StorageConfig": {"S3Uri": "s3://cs-data/feature-store-other"}},
         RoleArn="arn:aws:iam::123456789012:role/storm",
