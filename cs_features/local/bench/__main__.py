@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -103,12 +104,15 @@ def _print_table(figures: dict[str, list[Figure]], command: str, quick: bool) ->
 
 
 def _write_report(figures: dict[str, list[Figure]], command: str, quick: bool) -> None:
+    scenarios: dict[str, list[dict[str, Any]]] = {name: [] for name in figures}
+    for name, found in figures.items():
+        scenarios[name] += map(asdict, found)
     report = {
         "command": command,
         "machine": describe_machine(),
         "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "quick": quick,
-        "scenarios": {name: [asdict(figure) for figure in found] for name, found in figures.items()},
+        "scenarios": scenarios,
     }
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")

@@ -6,7 +6,6 @@ every candidate will answer. Failed and repaired answers come on top, as they co
 rerun go through the product's engine and ledgers; the truth is counted here, and not by the product's comparison.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from cs_features.local.bench.children import Job, run_alone
@@ -30,63 +29,67 @@ def measure_preview(quick: bool, say: Say) -> list[Figure]:
         for first in range(0, changes, 5):
             found += run_alone(service, Job(preview_changes, {"numbers": list(range(first, first + 5))}, SETTINGS), 600)
             say(f"{len(found)} of {changes} changes")
+    return [*_figures_of_intervals(found), *_figures_of_money(found)]
+
+
+def _figures_of_intervals(found: list[dict[str, Any]]) -> list[Figure]:
     rows = [row for each in found for row in each["rows"]]
+    all_values = [row for row in rows if row["feature"] == EVERY_VALUE and row["country"] == "all"]
     features = [row for row in rows if row["feature"] != EVERY_VALUE]
     overall = [row for row in features if row["country"] == "all"]
-    by_feature = {name: _share_held(row for row in overall if row["feature"] == name) for name in ANSWER_FIELDS}
-    worst = min(by_feature, key=by_feature.__getitem__)
-    costs = [(each["preview_usd"], each["rerun_usd"]) for each in found]
+    in_a_country = [row for row in features if row["country"] != "all"]
+    held_of = {name: _share_held(_rows_of(overall, name)) for name in ANSWER_FIELDS}
+    worst = min(held_of, key=held_of.__getitem__)
+    held = "truth in its interval"
+    widths = f"{_mean_width(overall)} and {_mean_width(in_a_country)}"
     return [
-        at_least(
-            "share of all values that changes: truth in its interval",
-            _share_held(row for row in rows if row["feature"] == EVERY_VALUE and row["country"] == "all"),
-            0.9,
-            as_percent,
-            f"{changes} changes",
+        _at_least_90(f"share of all values that changes: {held}", _share_held(all_values), f"{len(found)} changes"),
+        _at_least_90(f"share of a feature: {held}", _share_held(overall), f"{len(overall)} of them"),
+        _at_least_90("the feature that is held least often", held_of[worst], worst),
+        _at_least_90(
+            f"share of a feature in one country: {held}", _share_held(in_a_country), f"{len(in_a_country)} of them"
         ),
-        at_least(
-            "share of a feature: truth in its interval", _share_held(overall), 0.9, as_percent, _count_of(overall)
-        ),
-        at_least("the feature that is held least often", by_feature[worst], 0.9, as_percent, worst),
-        at_least(
-            "share of a feature in one country: truth in its interval",
-            _share_held(row for row in features if row["country"] != "all"),
-            0.9,
-            as_percent,
-            _count_of(row for row in features if row["country"] != "all"),
-        ),
-        Figure("width of an interval, for all and for a country", _mean_widths(features)),
+        Figure("width of an interval, for all and for a country", widths),
+    ]
+
+
+def _figures_of_money(found: list[dict[str, Any]]) -> list[Figure]:
+    ratios = [each["preview_usd"] / each["rerun_usd"] for each in found]
+    calls = f"{_sum_of(found, 'sample'):,} of {_sum_of(found, 'requests'):,} calls"
+    return [
         at_most(
             "cost of the preview / of the full rerun",
-            sum(cost for cost, _ in costs) / sum(rerun for _, rerun in costs),
+            _sum_of(found, "preview_usd") / _sum_of(found, "rerun_usd"),
             0.1,
             as_percent,
-            f"dearest of all {as_percent(max(cost / rerun for cost, rerun in costs))}; "
-            f"{sum(each['sample'] for each in found):,} of {sum(each['requests'] for each in found):,} calls",
+            f"dearest of all {as_percent(max(ratios))}; {calls}",
         ),
-        equal_to("calls that a rerun paid again", sum(each["paid_again"] for each in found), 0),
+        equal_to("calls that a rerun paid again", _sum_of(found, "paid_again"), 0),
         Figure("price of the rerun, said after the preview / paid", _price_ratio(found)),
     ]
 
 
-def _share_held(rows: Iterable[dict[str, Any]]) -> float:
+def _rows_of(rows: list[dict[str, Any]], feature: str) -> list[dict[str, Any]]:
+    return [row for row in rows if row["feature"] == feature]
+
+
+def _share_held(rows: list[dict[str, Any]]) -> float:
     inside = [row["low"] - 1e-9 <= row["truth"] <= row["high"] + 1e-9 for row in rows]
     return sum(inside) / len(inside)
 
 
-def _count_of(rows: Iterable[dict[str, Any]]) -> str:
-    return f"{len(list(rows))} of them"
+def _at_least_90(what: str, share: float, note: str) -> Figure:
+    return at_least(what, share, 0.9, as_percent, note)
 
 
-def _mean_widths(features: list[dict[str, Any]]) -> str:
-    def mean_width(rows: list[dict[str, Any]]) -> str:
-        return as_percent(sum(row["high"] - row["low"] for row in rows) / len(rows))
+def _mean_width(rows: list[dict[str, Any]]) -> str:
+    return as_percent(sum(row["high"] - row["low"] for row in rows) / len(rows))
 
-    return " and ".join(
-        mean_width([row for row in features if (row["country"] == "all") == for_all]) for for_all in (True, False)
-    )
+
+def _sum_of(found: list[dict[str, Any]], name: str) -> Any:
+    return sum(each[name] for each in found)
 
 
 def _price_ratio(found: list[dict[str, Any]]) -> str:
-    said, paid = (sum(each[name] for each in found) for name in ("said_usd", "rest_usd"))
+    said, paid = _sum_of(found, "said_usd"), _sum_of(found, "rest_usd")
     return f"{said / paid:.2f}; each day's first call was said to find a cold cache, and found a warm one"
