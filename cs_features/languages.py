@@ -38,7 +38,6 @@ _ENOUGH_LETTERS = 20  # below that nothing can be told
 _ENOUGH_CHARACTERS = 400  # no summary is longer, and the library's time grows with the text
 
 
-@lru_cache(maxsize=8192)  # the gate, its check and the publication judge the same summaries
 def is_english(text: str) -> bool:
     """Whether a text is in English, or too short to tell; names in other languages do not make it foreign."""
     text = text[:_ENOUGH_CHARACTERS]

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cs_features.languages import is_english
 
@@ -115,6 +116,7 @@ SUMMARY_RULES = (
 )
 
 
+@lru_cache(maxsize=8192)  # the engine, the gate, its check and the publication judge the same summaries
 def find_broken_rule(summary: str) -> SummaryRule | None:
-    """The first rule that the summary does not keep."""
+    """The first rule that the summary does not keep; what cannot be read is not asked for its language."""
     return next((rule for rule in SUMMARY_RULES if not rule.keeps(summary)), None)

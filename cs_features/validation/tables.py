@@ -9,7 +9,7 @@ import pandera.polars as pa
 import polars as pl
 
 from cs_features.schemas import Channel, Extraction, Reason, Stage
-from cs_features.summary_rules import SUMMARY_RULES, SummaryRule
+from cs_features.summary_rules import SUMMARY_RULES, SummaryRule, find_broken_rule
 
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
@@ -31,10 +31,13 @@ def _make_column(rule: dict[str, Any]) -> pa.Column:
 
 def _make_check(rule: SummaryRule) -> pa.Check:
     # The very function that judges the answer: polars' patterns are not Python's.
-    def kept(data: pa.PolarsData) -> pl.LazyFrame:
-        return data.lazyframe.select(pl.col(data.key).map_elements(rule.keeps, return_dtype=pl.Boolean))
+    def is_kept(summary: str) -> bool:
+        return find_broken_rule(summary) is not rule
 
-    return pa.Check(kept, name=rule.name)
+    def check(data: pa.PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(pl.col(data.key).map_elements(is_kept, return_dtype=pl.Boolean))
+
+    return pa.Check(check, name=rule.name)
 
 
 def features_schema(model: type[Extraction], country: str) -> pa.DataFrameSchema:
