@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cs_features.landing import files
 from cs_features.landing.files import KEPT_BYTES, MAX_DOCUMENT_BYTES, MAX_FILE_LINES, split_file
 from cs_features.landing.reading import read_partition
 from cs_features.landing.zone import LandingZone
@@ -92,6 +93,21 @@ def test_lines_are_split_alike_wherever_the_file_is_cut_into_chunks(packed: bool
     assert [(piece.line, piece.data) for piece in pieces] == [
         (number, line) for number, line in enumerate(lines, start=1) if line.strip()
     ]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64])
+def test_a_gzip_that_is_cut_anywhere_yields_all_that_was_before_the_cut(
+    monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    """Read in chunks, what the unpacker still held at the cut was left out, and the law was off by its lines."""
+    monkeypatch.setattr(files, "_CHUNK", chunk)
+    monkeypatch.setattr(files, "_FED", 5)
+    packed = gz(b"12\n" * 200 + b"34\n" * 200)
+    for end in range(1, len(packed)):
+        at_once = zlib.decompressobj(wbits=31).decompress(packed[:end])
+        *documents, cut = split_file("a.jsonl.gz", packed[:end])
+        assert len(documents) == at_once.count(b"\n")
+        assert cut.data == at_once.rpartition(b"\n")[2]
 
 
 def test_a_bomb_is_not_unpacked_beyond_its_limit() -> None:

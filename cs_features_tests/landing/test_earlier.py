@@ -57,6 +57,13 @@ def test_a_copy_stays_a_copy_in_every_run_after() -> None:
     assert accepted(raw) == ["op tijd"]
 
 
+def test_of_several_copies_the_oldest_says_when_a_content_was_first_seen() -> None:
+    """Dated by its latest copy, the first version would be younger than its correction."""
+    earlier = recall_reading(read(("a.jsonl", FIRST), ("b.jsonl", CORRECTION), ("c.jsonl", FIRST)))
+    raw = read_again(landed_file("a.jsonl", FIRST, 9), landed_file("b.jsonl", CORRECTION, 1), earlier=earlier)
+    assert accepted(raw) == ["op tijd"]
+
+
 def test_what_is_new_is_as_old_as_its_object() -> None:
     """A correction that lands is a correction, whatever was seen before it."""
     earlier = recall_reading(read(("a.jsonl", CORRECTION)))
