@@ -16,6 +16,7 @@ from cs_features.partitions import Partition
 from cs_features.storage import Tables, fill_missing_columns
 
 MANIFEST = "feature_store"
+OTHER_GROUPS = "feature_store_of_other_groups"  # what a partition left in groups that were set before
 UNFINISHED = ""  # the content hash of a record that a publisher was about to change
 
 MANIFEST_SCHEMA = pl.Schema(
@@ -76,6 +77,32 @@ def select_group(manifest: pl.DataFrame, group: str) -> pl.DataFrame:
 def list_entries(manifest: pl.DataFrame) -> dict[str, Entry]:
     """The rows by interaction id."""
     return {row["interaction_id"]: Entry(**row) for row in manifest.iter_rows(named=True)}
+
+
+def recall_entries(manifest: pl.DataFrame, group: str, tables: Tables, partition: Partition) -> dict[str, Entry]:
+    """What the manifest says of `group`; of one that was set before and is set again, what was put aside then."""
+    entries = list_entries(select_group(manifest, group))
+    return entries or list_entries(_read_other_groups(tables, partition).filter(pl.col("group") == group))
+
+
+def put_other_groups_aside(manifest: pl.DataFrame, group: str, tables: Tables, partition: Partition) -> None:
+    """Remember what the manifest says of groups other than `group`, of which it is about to speak alone.
+
+    Whoever sets one of them again finds there what has left the landing bucket since. Without the records themselves.
+    """
+    others = manifest.filter(pl.col("group") != group).with_columns(record=pl.lit(None, pl.String()))
+    if others.is_empty():
+        return
+    replaced = [group, *others["group"].unique()]
+    before = _read_other_groups(tables, partition).filter(~pl.col("group").is_in(replaced))
+    tables.write(OTHER_GROUPS, partition, pl.concat([before, others]))
+
+
+def _read_other_groups(tables: Tables, partition: Partition) -> pl.DataFrame:
+    stored = tables.read(OTHER_GROUPS, partition)
+    if stored is None:
+        return MANIFEST_SCHEMA.to_frame()
+    return fill_missing_columns(stored, MANIFEST_SCHEMA).select(MANIFEST_SCHEMA.names())
 
 
 class OpenManifest:

@@ -22,9 +22,9 @@ from cs_features.publishing.manifest import (
     UNFINISHED,
     Entry,
     OpenManifest,
-    list_entries,
+    put_other_groups_aside,
     read_manifest,
-    select_group,
+    recall_entries,
 )
 from cs_features.publishing.plan import (
     Plan,
@@ -105,7 +105,8 @@ def publish_partition(
     """
     notices = read_notices(partition, tables)
     records = build_records(outcome.validated)
-    entries = list_entries(select_group(read_manifest(tables, partition), destination.identity))
+    stored = read_manifest(tables, partition)
+    entries = recall_entries(stored, destination.identity, tables, partition)
     unseen = entries.keys() - records.keys() - set(outcome.raw["interaction_id"])
     held_elsewhere = find_ids_held_elsewhere(unseen, partition, tables, rules.window_days)
     documents = collect_documents(outcome.raw, outcome.rejected, held_elsewhere)
@@ -119,6 +120,7 @@ def publish_partition(
     if not rules.allow_deletions:
         check_withdrawals(plan, documents, entries, rules.max_withdrawn_share)
 
+    put_other_groups_aside(stored, destination.identity, tables, partition)
     publication = Publication(partition, plan, entries, destination, notices.listed_at)
     manifest = OpenManifest(tables, partition, publication.confirm_entries())
     with explained(f"Feature group {destination.records.group}", SETTING):

@@ -27,8 +27,9 @@ from cs_features.publishing.feature_group import (
 READ_AT_ONCE = 100  # BatchGetRecord's limit
 WRITTEN_AT_ONCE = 25  # BatchWriteRecord's limit
 MAX_TRIES = 6
+UNPROCESSED = "Unprocessed"
 # An entry's errors that say nothing about its record.
-_PASSING = {"InternalFailure", "ServiceUnavailable", "ThrottlingException", "InternalServerError"}
+_PASSING = {UNPROCESSED, "InternalFailure", "ServiceUnavailable", "ThrottlingException", "InternalServerError"}
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,8 @@ class RecordStore:
             _wait(attempt)
             entries = [{"FeatureGroupName": self.group, "Record": record} for record in remaining.values()]
             response = self.runtime.batch_write_record(Entries=entries)
-            unprocessed = {get_feature(item["Record"], IDENTIFIER) for item in response["UnprocessedEntries"]}
-            errors = {
-                get_feature(item["Entry"]["Record"], IDENTIFIER): item["ErrorCode"] for item in response["Errors"]
-            }
-            codes = {**dict.fromkeys(unprocessed, "Unprocessed"), **errors}
-            refused |= {key: code for key, code in errors.items() if code not in _PASSING}
+            codes = _read_codes(response)
+            refused |= {key: code for key, code in codes.items() if code not in _PASSING}
             written += [key for key in remaining if key not in codes]
             remaining = {key: record for key, record in remaining.items() if key in codes and key not in refused}
             if not remaining:
@@ -151,6 +148,13 @@ def split_batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
 
 def _get_event_time(record: Record | None) -> str:
     return "" if record is None else get_feature(record, EVENT_TIME)
+
+
+def _read_codes(response: dict[str, Any]) -> dict[str, str]:
+    """The error code of each record that BatchWriteRecord did not write, by id."""
+    unprocessed = {get_feature(item["Record"], IDENTIFIER): UNPROCESSED for item in response["UnprocessedEntries"]}
+    errors = {get_feature(item["Entry"]["Record"], IDENTIFIER): item["ErrorCode"] for item in response["Errors"]}
+    return unprocessed | errors
 
 
 def _raise_lasting_error(errors: list[dict[str, str]]) -> None:

@@ -299,6 +299,23 @@ def test_records_of_another_group_are_neither_kept_nor_withdrawn_nor_counted() -
     assert other.holds_exactly(TWENTY[0])
 
 
+def test_a_group_that_is_set_again_loses_what_was_deleted_in_between() -> None:
+    """The new group had a fault, the old one was set again, and served a customer whose documents had been deleted
+    on request in the meantime."""
+    store, other = publish_all(), memory_store("group 2")
+    other.memory = store.memory
+    other.publish(*TWENTY)
+    other.publish(*TWENTY[1:])
+    assert counts(store.publish_outcome(outcome_of(*TWENTY[1:19], failed=TWENTY[19:]))) == {
+        "withdrawn": 1,
+        "unchanged": 18,
+        "kept": 1,
+    }
+    assert store.holds_exactly(*TWENTY[1:])
+    assert counts(other.publish_outcome(outcome_of(*TWENTY[2:]))) == {"withdrawn": 1, "unchanged": 18}
+    assert other.holds_exactly(*TWENTY[2:])
+
+
 def of_an_older_version(store: Store) -> pl.DataFrame:
     return store.manifest.select("interaction_id", "event_time", "content_hash", "written_at")
 
