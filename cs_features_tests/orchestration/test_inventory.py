@@ -151,6 +151,7 @@ def test_misfiled_objects_are_counted_told_by_folder_and_stop_nothing(lab: Lab) 
     bucket = lab.settings.landing_bucket
     for key in (f"NL/date={today}/a.jsonl", f"country=NL/{today}/a.jsonl", f"country=NL/{today}/b.jsonl", "a.jsonl"):
         lab.s3.put_object(Bucket=bucket, Key=f"interactions/{key}", Body=b"{}")
+    lab.s3.put_object(Bucket=bucket, Key="interaction/country=NL/a.jsonl", Body=b"{}")
     lab.land("NL", today + timedelta(days=2), "a.jsonl", b"{}")
     lab.land("NL", "2024-12-31", "a.jsonl", b"{}")
     run = take_inventory(lab)
@@ -163,7 +164,8 @@ def test_misfiled_objects_are_counted_told_by_folder_and_stop_nothing(lab: Lab) 
     }
     assert folders[f"interactions/country=NL/{today}"] == 2
     assert "a.jsonl" not in str(check.metadata)
-    assert run.metadata("misfiled_objects")["objects"] == 6
+    shown = run.metadata("misfiled_objects")
+    assert (shown["objects"], shown["folders_beside_interactions"]) == (6, ["interaction"])
 
 
 def test_a_bucket_in_order_has_nothing_misfiled(lab: Lab) -> None:

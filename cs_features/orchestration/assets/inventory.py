@@ -11,7 +11,7 @@ import polars as pl
 
 from cs_features.errors import AwsRefusal
 from cs_features.monitoring.findings import Differences, FindingKind, write_differences
-from cs_features.monitoring.misfiled import RunMemory, Scope, find_misfiled
+from cs_features.monitoring.misfiled import RunMemory, Scope, find_misfiled, shorten_folder
 from cs_features.monitoring.open_rejects import count_open_rejects
 from cs_features.monitoring.reconciliation import (
     ISOLATED_ERRORS,
@@ -145,6 +145,8 @@ def misfiled_objects(landing: Landing, data: DataBucket) -> dg.MaterializeResult
             "objects": _sum_up(frame, "objects"),
             "bytes": _sum_up(frame, "bytes"),
             "by_reason": as_table(by_reason),
+            # Of a bucket that is used for more than this: shown, and nobody's fault.
+            "folders_beside_interactions": [shorten_folder(folder) for folder in zone.list_other_prefixes()],
         },
     )
 

@@ -40,7 +40,7 @@ def conservation(
     now = zone.list_documents(partition)
     listing = load_listing(data.tables().bucket, partition)
     raw = align_columns(raw_interactions)
-    run = recall_run(listing, raw, now, _listed_at(context, raw))
+    run = recall_run(listing, raw, now, _find_listing_time(context, raw))
     plan = plan_count_of_run(run, now)
     counted = count_plan(plan, run, zone)
     landed, duplicates = counted.landed
@@ -62,15 +62,16 @@ def conservation(
     )
 
 
-def _listed_at(context: dg.AssetCheckExecutionContext, raw: pl.DataFrame) -> datetime:
-    """When the run listed the landing folder. An empty table has no row that says it, its record does."""
+def _find_listing_time(context: dg.AssetCheckExecutionContext, raw: pl.DataFrame) -> datetime | None:
+    """When the run listed the landing folder. An empty table has no row that says it; its record may."""
     if raw.height:
         return cast("datetime", raw["listed_at"].max())
     filters = dg.AssetRecordsFilter(asset_key=dg.AssetKey("raw_interactions"), asset_partitions=[context.partition_key])
-    record = context.instance.fetch_materializations(filters, limit=1).records[0]
-    materialization = record.asset_materialization
-    assert materialization is not None
-    return datetime.fromtimestamp(cast("float", materialization.metadata["listed_at"].value), timezone.utc)
+    for record in context.instance.fetch_materializations(filters, limit=1).records:
+        materialization = record.asset_materialization
+        if materialization is not None and "listed_at" in materialization.metadata:
+            return datetime.fromtimestamp(cast("float", materialization.metadata["listed_at"].value), timezone.utc)
+    return None
 
 
 @register_check(
