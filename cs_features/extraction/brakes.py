@@ -56,7 +56,7 @@ class Budget:
                     f"Every answer is kept; raise {cap.setting} and run the partition again for the rest"
                 )
 
-    def save(self) -> None:
+    def save_spending(self) -> None:
         """Keep what was spent for the runs to come; a budget that ends with its run has nothing to keep."""
 
 
@@ -98,12 +98,12 @@ class RefusalBrake:
         self._refused = 0
         self._in_a_row: list[RequestRefused] = []
 
-    def answered(self) -> None:
+    def note_answer(self) -> None:
         with self._lock:
             self._answered += 1
             self._in_a_row.clear()
 
-    def refused(self, error: RequestRefused) -> None:
+    def note_refusal(self, error: RequestRefused) -> None:
         with self._lock:
             self._refused += 1
             self._in_a_row.append(error)
@@ -129,6 +129,6 @@ def _describe_refusals(how_many: str, errors: Sequence[RequestRefused]) -> str:
     alike = len(errors) >= REFUSED_IN_A_ROW and len(said) == 1
     words = f" AWS says of each: {quote_aws(said.pop())}" if alike else ""
     return (
-        f"Bedrock refused {how_many} as no fault of one interaction explains. Check the account, the model's agreement "
+        f"Bedrock refused {how_many}, more than single interactions explain. Check the account, the model's agreement "
         f"and CS_FEATURES_MODEL_ID, then run the partition again: no refusal is kept.{words}"
     )

@@ -97,7 +97,8 @@ class TokenEstimate:
 
 
 def _count_characters(request: ConverseRequest) -> int:
-    blocks = [*request["system"], *(block for message in request["messages"] for block in message["content"])]
+    turns = [message["content"] for message in request["messages"]]
+    blocks = itertools.chain(request["system"], *turns)
     return sum(len(block["text"]) for block in blocks if "text" in block)
 
 
@@ -135,7 +136,7 @@ class Extractor:
                     asking = request  # it is our repair that was refused, and not the question
                     continue
                 if so_far.error is Reason.REQUEST_REFUSED and isinstance(given_up.cause, RequestRefused):
-                    self.refusals.refused(given_up.cause)
+                    self.refusals.note_refusal(given_up.cause)
                 return so_far
             so_far, complaint = self._judge_reply(reply, so_far)
             if complaint is None:
@@ -177,7 +178,7 @@ class Extractor:
                 raise _GaveUp(so_far, Reason.REQUEST_REFUSED, error) from None
             else:
                 self.breaker.succeeded()
-                self.refusals.answered()
+                self.refusals.note_answer()
                 self.estimate.learn(request, reply.usage)
                 cost_usd = self.price(reply.usage)
                 self.budget.spend(cost_usd)
@@ -197,29 +198,29 @@ class Extractor:
     def _judge_reply(self, reply: Reply, so_far: Outcome) -> tuple[Outcome, str | None]:
         """The outcome that a reply makes, and what is wrong with it where another answer may be better."""
 
-        def failed(reason: Reason, detail: str, raw: str | None = None) -> Outcome:
+        def fail_with(reason: Reason, detail: str, raw: str | None = None) -> Outcome:
             return replace(so_far, answer=None, raw_answer=raw, error=reason, detail=detail)
 
         ending = classify_stop(reply.stop_reason)
         if ending is Ending.CUT_OFF:
-            return failed(Reason.ANSWER_CUT_OFF, ending.value), None
+            return fail_with(Reason.ANSWER_CUT_OFF, ending.value), None
         if ending is Ending.TOO_LONG:
-            return failed(Reason.INPUT_TOO_LONG, ending.value), None
+            return fail_with(Reason.INPUT_TOO_LONG, ending.value), None
         if ending is Ending.WITHHELD:
-            return failed(Reason.MODEL_REFUSED, f"stop reason {reply.stop_reason[:40]}"), None
+            return fail_with(Reason.MODEL_REFUSED, f"stop reason {reply.stop_reason[:40]}"), None
         if ending is Ending.MALFORMED:
-            return failed(Reason.INVALID_ANSWER, ending.value), ending.value
+            return fail_with(Reason.INVALID_ANSWER, ending.value), ending.value
         if reply.tool_use is None:
             complaint = "the answer does not use the tool"
-            return failed(Reason.INVALID_ANSWER, complaint), complaint
+            return fail_with(Reason.INVALID_ANSWER, complaint), complaint
         raw = json.dumps(reply.tool_use.get("input"))  # ASCII: an answer may hold half a surrogate pair
         if len(raw) > MAX_ANSWER_CHARACTERS:
-            return failed(Reason.INVALID_ANSWER, f"the answer has {len(raw)} characters"), None
+            return fail_with(Reason.INVALID_ANSWER, f"the answer has {len(raw)} characters"), None
         try:
             answer = self.answer_model.model_validate(reply.tool_use.get("input"))
         except ValidationError as error:
             complaint = _describe_problems(error)
-            return failed(Reason.INVALID_ANSWER, complaint, raw), complaint
+            return fail_with(Reason.INVALID_ANSWER, complaint, raw), complaint
         return replace(so_far, answer=answer.model_dump(), raw_answer=raw, error=None, detail=None), None
 
 
@@ -271,19 +272,19 @@ def fan_out(
     stopper: BaseException | None = None
     with ThreadPoolExecutor(concurrency, thread_name_prefix="bedrock") as pool:
 
-        def start(count: int) -> int:
+        def start_calls(count: int) -> int:
             started = 0
             for request in itertools.islice(todo, count):
                 pool.submit(ask, *request).add_done_callback(finished.put)
                 started += 1
             return started
 
-        running = start(concurrency)
+        running = start_calls(concurrency)
         while running:
             future = finished.get()
             error = future.exception()
             stopper = stopper or error
-            running += (0 if stopper else start(1)) - 1
+            running += (0 if stopper else start_calls(1)) - 1
             if error is None:
                 yield future.result()
     if stopper is not None:

@@ -38,8 +38,8 @@ COMPACT_ABOVE = 50  # objects
 class Ledger:
     """One partition's ledger, open for a run. Several runs may hold it at once, on any host.
 
-    `known` are the outcomes that were there when it was opened, and those that came since; `record` adds one and is
-    safe to call from many threads. Leaving the context ships what is left, also when the run fails.
+    `known` are the outcomes that were there when it was opened, and those that came since; `record_outcome` adds
+    one and is safe to call from many threads. Leaving the context ships what is left, also when the run fails.
     """
 
     def __init__(self, bucket: Bucket, folder: str, journals: Path | None = None) -> None:
@@ -64,7 +64,7 @@ class Ledger:
         recovered = list(self._recover_journals())
         self._askings = Askings([*self._read_all(), *recovered])
         if len(self._read) > COMPACT_ABOVE:
-            self.compact()  # what many killed runs have left; each restart would read it all
+            self.compact_objects()  # what many killed runs have left; each restart would read it all
         self._journal_path = self._journals / f"{uuid.uuid4().hex}.jsonl"
         self._journal = _open_locked_journal(self._journal_path)
         self._thread = threading.Thread(target=self._exchange_until_closed, name="ledger", daemon=True)
@@ -76,21 +76,21 @@ class Ledger:
     ) -> None:
         if kind is None and are_own_faults(len(self._refusals), self._replies):
             for refusal in self._refusals:
-                self._write(refusal)
+                self._write_to_journal(refusal)
         self._closing.set()
         self._thread.join()
         with self._journal:
-            self._ship()
+            self._ship_pending()
             # Only now are all its lines in S3; if shipping raised, the next run recovers them.
             self._journal_path.unlink()
         if kind is None:
             self._check_shipping()
 
-    def read(self) -> dict[str, Outcome]:
+    def read_outcomes(self) -> dict[str, Outcome]:
         """What S3 holds now, for readers that are no run and record nothing."""
         return Askings(self._read_all()).known
 
-    def record(self, outcome: Outcome) -> Outcome:
+    def record_outcome(self, outcome: Outcome) -> Outcome:
         """Keep an outcome; returns it with all that was ever paid for its request.
 
         When this returns, a kill of the process no longer loses it. Of what the service has failed only the bill is
@@ -103,41 +103,41 @@ class Ledger:
         if outcome.error is Reason.REQUEST_REFUSED and not outcome.cost_usd:
             self._refusals.append(outcome)
         elif outcome.error not in PASSING or outcome.cost_usd:
-            self._write(outcome)
+            self._write_to_journal(outcome)
         self._check_shipping()
         return outcome if earlier is None else outcome.add_bill_of(earlier)
 
-    def _write(self, outcome: Outcome) -> None:
+    def _write_to_journal(self, outcome: Outcome) -> None:
         line = format_line(outcome)
         with self._lock:
             self._journal.write(line)
             self._journal.flush()
             self._pending.append(line)
-            self._askings.add(line)
+            self._askings.add_line(line)
 
-    def compact(self) -> None:
+    def compact_objects(self) -> None:
         """Merge the objects of finished runs into one. What another run adds meanwhile is left alone.
 
         Objects are deleted only while another one that holds all their lines is there. Where S3 refuses to delete,
         nothing more is written: each later run would add a copy of everything.
         """
         try:
-            self._ship()
+            self._ship_pending()
             bodies = {key: self._bucket.get(key) for key in self._list_keys()}
             if None in bodies.values():
                 return  # another run is compacting
             lines = {key: Askings((body or b"").splitlines()) for key, body in bodies.items()}
-            self._merge(lines)
+            self._merge_objects(lines)
         except AwsRefusal as error:
             logger.warning("Ledger not compacted, nothing is lost: %s", error)
 
-    def _merge(self, lines: Mapping[str, Askings]) -> None:
+    def _merge_objects(self, lines: Mapping[str, Askings]) -> None:
         copied = _find_copied(lines)
         self._bucket.delete(copied)
         left = [key for key in lines if key not in copied]
         if len(left) > 1:
             merged = Askings(itertools.chain.from_iterable(lines[key] for key in left))
-            self._put("compact", [line + b"\n" for line in merged])
+            self._put_lines("compact", [line + b"\n" for line in merged])
             self._bucket.delete(left)
 
     def _exchange_until_closed(self) -> None:
@@ -145,30 +145,30 @@ class Ledger:
         try:
             while not self._closing.wait(SHIP_SECONDS):
                 try:
-                    self._ship()
-                    self._learn(self._read_new())
+                    self._ship_pending()
+                    self._learn_lines(self._read_new())
                 except AwsRefusal as error:
                     # The journal has the lines; the next round, or the end of the run, ships them.
                     logger.warning("Ledger not shipped, trying again: %s", error)
         except BaseException as error:
-            self._shipping_error = error  # told by the next `record`, in a thread that the run listens to
+            self._shipping_error = error  # told by the next `record_outcome`, in a thread that the run listens to
 
     def _check_shipping(self) -> None:
         if self._shipping_error is not None:
             raise RuntimeError("the thread that ships the ledger has died") from self._shipping_error
 
-    def _learn(self, lines: Iterable[bytes]) -> None:
+    def _learn_lines(self, lines: Iterable[bytes]) -> None:
         with self._lock:
             for line in lines:
-                self._askings.add(line)
+                self._askings.add_line(line)
 
-    def _ship(self) -> None:
+    def _ship_pending(self) -> None:
         with self._lock:
             lines, self._pending = self._pending, []
         if not lines:
             return
         try:
-            self._put("part", lines)
+            self._put_lines("part", lines)
         except BaseException:
             with self._lock:
                 self._pending = lines + self._pending
@@ -182,11 +182,11 @@ class Ledger:
                 fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 lines = [line.rstrip(b"\n") for line in journal if is_whole(line)]
                 if lines:
-                    self._put("part", [line + b"\n" for line in lines])
+                    self._put_lines("part", [line + b"\n" for line in lines])
                 path.unlink(missing_ok=True)
                 yield from lines
 
-    def _put(self, kind: str, lines: list[bytes]) -> None:
+    def _put_lines(self, kind: str, lines: list[bytes]) -> None:
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
         key = f"{self._prefix}{kind}-{now}-{uuid.uuid4().hex[:8]}.jsonl"
         self._bucket.put(key, b"".join(lines))
@@ -211,7 +211,7 @@ class Ledger:
         keys = [key for key in self._list_keys() if key not in self._read]
         bodies = [self._bucket.get(key) for key in keys]
         self._read.update(keys)
-        return [line for body in bodies if body is not None for line in body.splitlines()]
+        return list(itertools.chain.from_iterable((body or b"").splitlines() for body in bodies))
 
 
 def _find_copied(lines: Mapping[str, Askings]) -> list[str]:

@@ -58,44 +58,44 @@ def parse_line(line: bytes) -> Outcome | None:
             return None
         error = entry.get("error")
         outcome = Outcome(
-            request_hash=_text(entry["request"]),
-            answer=_object_or_none(entry.get("answer")),
-            raw_answer=_text_or_none(entry.get("raw")),
+            request_hash=_require_text(entry["request"]),
+            answer=_require_object_or_none(entry.get("answer")),
+            raw_answer=_require_text_or_none(entry.get("raw")),
             error=None if error is None else Reason(error),  # type: ignore[call-arg]
-            detail=_text_or_none(entry.get("detail")),
-            usage=TokenUsage(*map(_count, entry.get("tokens", ()))),
-            cost_usd=_amount(entry.get("cost_usd", 0.0)),
-            latency_ms=_count(entry.get("latency_ms", 0)),
-            attempts=_count(entry.get("attempts", 0)),
+            detail=_require_text_or_none(entry.get("detail")),
+            usage=TokenUsage(*map(_require_count, entry.get("tokens", ()))),
+            cost_usd=_require_amount(entry.get("cost_usd", 0.0)),
+            latency_ms=_require_count(entry.get("latency_ms", 0)),
+            attempts=_require_count(entry.get("attempts", 0)),
         )
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
     return outcome if outcome.answered or outcome.error is not None else None
 
 
-def _text(value: Any) -> str:
+def _require_text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("not a text")
     return value
 
 
-def _text_or_none(value: Any) -> str | None:
-    return None if value is None else _text(value)
+def _require_text_or_none(value: Any) -> str | None:
+    return None if value is None else _require_text(value)
 
 
-def _object_or_none(value: Any) -> dict[str, Any] | None:
+def _require_object_or_none(value: Any) -> dict[str, Any] | None:
     if value is not None and not isinstance(value, dict):
         raise TypeError("not an object")
     return value
 
 
-def _count(value: Any) -> int:
+def _require_count(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise TypeError("not a count")
     return value
 
 
-def _amount(value: Any) -> float:
+def _require_amount(value: Any) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
         raise TypeError("not an amount")
     return float(value)
@@ -114,7 +114,7 @@ class Askings:
         self.known: dict[str, Outcome] = {}
         self.totals: dict[str, Outcome] = {}
         for line in lines:
-            self.add(line)
+            self.add_line(line)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._lines)
@@ -122,7 +122,7 @@ class Askings:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def add(self, line: bytes) -> None:
+    def add_line(self, line: bytes) -> None:
         line = line.rstrip(b"\r\n")
         if not line or line in self._lines:
             return
@@ -130,21 +130,21 @@ class Askings:
         outcome = parse_line(line)
         if outcome is None:
             return
-        total = _combine(self.totals.get(outcome.request_hash), outcome)
+        total = _combine_askings(self.totals.get(outcome.request_hash), outcome)
         self.totals[outcome.request_hash] = total
         if total.error not in PASSING:
             self.known[outcome.request_hash] = total
 
 
-def _combine(earlier: Outcome | None, later: Outcome) -> Outcome:
+def _combine_askings(earlier: Outcome | None, later: Outcome) -> Outcome:
     if earlier is None:
         return later
-    if _rank(later) >= _rank(earlier):
+    if _rank_outcome(later) >= _rank_outcome(earlier):
         return later.add_bill_of(earlier)
     return earlier.add_bill_of(later)
 
 
-def _rank(outcome: Outcome) -> int:
+def _rank_outcome(outcome: Outcome) -> int:
     if outcome.answered:
         return 2
     return 0 if outcome.error in PASSING else 1

@@ -68,7 +68,7 @@ def find_price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
         )
     listed_price = listed.model_price
 
-    def exact(usage: TokenUsage) -> float:
+    def price_exactly(usage: TokenUsage) -> float:
         # genai-prices counts cached tokens among the input tokens, Converse does not.
         tokens = genai_prices.Usage(
             input_tokens=usage.prompt_tokens,
@@ -81,9 +81,9 @@ def find_price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
     # Decimal arithmetic for each call would cost as much as the limiter and the ledger together. Below the
     # first step a price is linear; a call of SMALL_CALL tokens of every kind shows that it is, up to there.
     kinds = [TokenUsage(1000), TokenUsage(0, 1000), TokenUsage(0, 0, 1000), TokenUsage(0, 0, 0, 1000)]
-    per_token = [exact(kind) / 1000 for kind in kinds]
+    per_token = [price_exactly(kind) / 1000 for kind in kinds]
 
-    def linear(usage: TokenUsage) -> float:
+    def price_linearly(usage: TokenUsage) -> float:
         return (
             usage.input_tokens * per_token[0]
             + usage.cache_read_tokens * per_token[1]
@@ -93,6 +93,11 @@ def find_price_list(model: ModelCapabilities) -> Callable[[TokenUsage], float]:
 
     third = SMALL_CALL // 3
     largest = TokenUsage(third, third, third, SMALL_CALL)
-    if not math.isclose(linear(largest), exact(largest)):
-        return exact
-    return lambda usage: linear(usage) if usage.prompt_tokens <= SMALL_CALL >= usage.output_tokens else exact(usage)
+    if not math.isclose(price_linearly(largest), price_exactly(largest)):
+        return price_exactly
+
+    def price(usage: TokenUsage) -> float:
+        is_small = max(usage.prompt_tokens, usage.output_tokens) <= SMALL_CALL
+        return price_linearly(usage) if is_small else price_exactly(usage)
+
+    return price

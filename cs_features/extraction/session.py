@@ -75,32 +75,32 @@ def extract_answers(
         RunStopper: with every outcome so far in the ledger.
     """
     reuse = _Reuse(ledger, extractor.answer_model, redrive)
-    found = {key: reuse.find(key) for key in requests}
+    found = {key: reuse.find_outcome(key) for key in requests}
     session = Session({key: outcome for key, outcome in found.items() if outcome is not None})
 
-    def ask(key: str, request: ConverseRequest) -> Outcome:
+    def ask_and_record(key: str, request: ConverseRequest) -> Outcome:
         # Another run of the partition may have paid for it since this one began.
-        if (known := reuse.find(key)) is not None:
+        if (known := reuse.find_outcome(key)) is not None:
             return known
         try:
             outcome = extractor.ask(key, request)
         except RunStopper as stopper:
             if stopper.paid is not None:
-                ledger.record(stopper.paid)
+                ledger.record_outcome(stopper.paid)
             raise
         session.asked[key] = outcome
-        return ledger.record(outcome)
+        return ledger.record_outcome(outcome)
 
     missing = [(key, request) for key, request in requests.items() if found[key] is None]
     # Two runs of one partition at once then meet as late as possible, and share what they pay for.
     random.shuffle(missing)
     try:
-        for outcome in fan_out(missing, ask, concurrency):
+        for outcome in fan_out(missing, ask_and_record, concurrency):
             session.outcomes[outcome.request_hash] = outcome
             progress(session)
         extractor.refusals.check()  # the last calls were refused, and no call came after them to notice
     finally:
-        extractor.budget.save()
+        extractor.budget.save_spending()
     return session
 
 
@@ -112,7 +112,7 @@ class _Reuse:
     answer_model: type[Extraction]
     redrive: frozenset[Reason]
 
-    def find(self, key: str) -> Outcome | None:
+    def find_outcome(self, key: str) -> Outcome | None:
         outcome = self.ledger.known.get(key)
         if outcome is None or outcome.error in self.redrive:
             return None

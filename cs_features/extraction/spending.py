@@ -154,7 +154,7 @@ class SharedBudget(Budget):
         self._exchange_if_due()
         super().check()
 
-    def save(self) -> None:
+    def save_spending(self) -> None:
         """Write what this run has spent; S3's refusal is logged, because the run's answers matter more."""
         try:
             with self._exchanging:
@@ -170,11 +170,11 @@ class SharedBudget(Budget):
             return
         try:
             if self._is_due():
-                self._exchange()
+                self._exchange_totals()
         finally:
             self._exchanging.release()
 
-    def _exchange(self) -> None:
+    def _exchange_totals(self) -> None:
         try:
             self._write_own()
             self._set_caps(read_totals(self._bucket, self._folder, self._now()))
@@ -217,9 +217,9 @@ class SharedBudget(Budget):
             self._bucket.put(format_key(spent), b"{}")
             self._saved[day] = spent
             if before is not None:
-                self._delete(format_key(before))
+                self._delete_object(format_key(before))
 
-    def _delete(self, key: str) -> None:
+    def _delete_object(self, key: str) -> None:
         try:
             self._bucket.delete([key])
         except AwsRefusal as error:

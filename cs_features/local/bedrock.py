@@ -113,16 +113,16 @@ class Bucket:
         self.capacity = self.level = max(1.0, (per_minute or 0) * burst_seconds / 60)
         self.filled_at = time.monotonic()
 
-    def admits(self, amount: float) -> bool:
+    def has_room_for(self, amount: float) -> bool:
         if self.per_minute is None:
             return True
         now = time.monotonic()
-        self.take(-(now - self.filled_at) * self.per_minute / 60)
+        self.take_amount(-(now - self.filled_at) * self.per_minute / 60)
         self.filled_at = now
         # One call larger than the burst passes a full bucket and leaves a debt, or it would never pass.
         return amount <= self.per_minute and self.level >= min(amount, self.capacity)
 
-    def take(self, amount: float) -> None:
+    def take_amount(self, amount: float) -> None:
         """A negative amount gives back."""
         self.level = min(self.capacity, self.level - amount)
 
@@ -190,12 +190,12 @@ def build_routes(
     async def answer_within_quota(request: ConverseRequest, burndown: int) -> Reply:
         calls_left, tokens_left = calls[request.model_id], tokens[request.model_id]
         reserved = request.estimated_tokens + (request.inference_config.max_tokens or MODEL_MAX_TOKENS)
-        if not calls_left.admits(1):
+        if not calls_left.has_room_for(1):
             raise Throttle("requests")
-        if not tokens_left.admits(reserved):
+        if not tokens_left.has_room_for(reserved):
             raise Throttle("tokens")
-        calls_left.take(1)
-        tokens_left.take(reserved)
+        calls_left.take_amount(1)
+        tokens_left.take_amount(reserved)
         used = 0
         try:
             reply = await answerer.answer(request)
@@ -203,9 +203,9 @@ def build_routes(
             used = reply.input_tokens + reply.cache_write_tokens + reply.output_tokens * burndown
             return reply
         finally:
-            tokens_left.take(used - reserved)
+            tokens_left.take_amount(used - reserved)
 
-    async def converse(http: HttpRequest) -> Response:
+    async def answer_converse(http: HttpRequest) -> Response:
         started = time.monotonic()
         stats.requests += 1
         try:
@@ -225,7 +225,7 @@ def build_routes(
         return JSONResponse(vars(stats))
 
     return [
-        Route("/model/{modelId:path}/converse", converse, methods=["POST"]),
+        Route("/model/{modelId:path}/converse", answer_converse, methods=["POST"]),
         Route("/_local/stats", show_stats, methods=["GET"]),
     ]
 

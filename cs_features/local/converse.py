@@ -4,6 +4,7 @@ Belongs here: the request's and the reply's data, the kinds of failure. Does not
 refused, throttled or counted (`bedrock.py`), and where an answer comes from (`engines.py`, `scripted.py`).
 """
 
+import itertools
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,6 +86,11 @@ class Message(_Wire):
     role: Literal["user", "assistant"]
     content: list[Block] = Field(min_length=1)
 
+    @property
+    def words(self) -> str:
+        """What a model reads of the turn, its blocks joined by line ends."""
+        return "\n".join(block.words for block in self.content if block.words)
+
 
 class _ToolSpec(_Wire):
     name: _ToolName
@@ -148,15 +154,15 @@ class ConverseRequest(_Wire):
     @property
     def user_text(self) -> str:
         """What the last message says, its blocks joined by line ends."""
-        return "\n".join(block.words for block in self.messages[-1].content if block.words)
+        return self.messages[-1].words
 
     @cached_property
     def prompt(self) -> tuple[str | None, ...]:
         """The prompt in the order Bedrock caches it (tools, system, messages); None is a cache point."""
         tools = self.tool_config.tools if self.tool_config else []
         specs = [tool.tool_spec.model_dump_json() if tool.tool_spec else None for tool in tools]
-        messages = [block.words for message in self.messages for block in message.content]
-        return (*specs, *(block.text for block in self.system), *messages)
+        turns = itertools.chain.from_iterable(message.content for message in self.messages)
+        return (*specs, *(block.text for block in self.system), *(block.words for block in turns))
 
     @property
     def estimated_tokens(self) -> int:

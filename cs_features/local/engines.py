@@ -108,10 +108,7 @@ class HttpEngine:
 def build_chat_request(request: ConverseRequest) -> dict[str, Any]:
     """`request` as the payload of an OpenAI-compatible chat completion."""
     system = [{"role": "system", "content": request.system_text}] if request.system_text else []
-    turns = [
-        {"role": message.role, "content": "\n".join(block.words for block in message.content if block.words)}
-        for message in request.messages
-    ]
+    turns = [{"role": message.role, "content": message.words} for message in request.messages]
     inference, tool = request.inference_config, request.forced_tool
     payload: dict[str, Any] = {
         "messages": system + turns,

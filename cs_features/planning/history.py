@@ -46,7 +46,7 @@ def quote_landed_documents(
         needed, requests = plan_requests(raw, prompts, capabilities)
         if not requests:
             continue
-        known = data.ledger(partition.folder).read()
+        known = data.ledger(partition.folder).read_outcomes()
         habits = history.learn_habits(partition, select_paid_calls(requests, known))
         quotes.append(quote_requests(str(partition), len(needed), requests, known, habits, capabilities, model))
     return quotes

@@ -111,7 +111,7 @@ def ask_labelled(
             lambda session: progress(session, len(requests)),
             redrive=NO_ANSWERS,
         )
-        ledger.compact()
+        ledger.compact_objects()
     outcomes = {name: session.outcomes[key] for name, key in keys.items()}
     unanswered = find_unanswered(outcomes)
     _require_answers(unanswered, len(outcomes))

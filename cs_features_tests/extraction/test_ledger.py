@@ -195,9 +195,9 @@ def test_a_redrive_asks_again_for_the_reasons_it_names_and_for_nothing_else(buck
     requests = requests_of("refused", "answered", "cut")
     refused, good, cut = requests
     with opened(bucket, tmp_path / "journals") as ledger:
-        ledger.record(failed(refused, Reason.MODEL_REFUSED))
-        ledger.record(answered(good))
-        ledger.record(failed(cut, Reason.ANSWER_CUT_OFF))
+        ledger.record_outcome(failed(refused, Reason.MODEL_REFUSED))
+        ledger.record_outcome(answered(good))
+        ledger.record_outcome(failed(cut, Reason.ANSWER_CUT_OFF))
     billed = Billed()
     with opened(bucket, tmp_path / "journals") as ledger:
         reasons = frozenset({Reason.MODEL_REFUSED})
@@ -206,7 +206,7 @@ def test_a_redrive_asks_again_for_the_reasons_it_names_and_for_nothing_else(buck
     assert set(session.asked) == {refused}
     assert session.outcomes[refused].answered
     assert session.outcomes[cut].error is Reason.ANSWER_CUT_OFF
-    assert opened(bucket, tmp_path).read()[refused].answered, "the failure came back at the next run"
+    assert opened(bucket, tmp_path).read_outcomes()[refused].answered, "the failure came back at the next run"
 
 
 def test_a_stopped_run_keeps_what_it_paid_for(bucket: str, tmp_path: Path) -> None:
@@ -292,16 +292,16 @@ def test_while_s3_refuses_nothing_is_lost_and_it_is_shipped_when_s3_is_back(
         return down.is_set()
 
     with opened(bucket, tmp_path, Refusing(refuses)) as ledger:
-        ledger.record(answered("before"))
+        ledger.record_outcome(answered("before"))
         wait_until(lambda: len(objects_of(bucket)) == 1)
         down.set()
         for number in range(5):
-            ledger.record(answered(number))
+            ledger.record_outcome(answered(number))
         wait_until(lambda: refused.count("put_object") >= 3)
         down.clear()
-        wait_until(lambda: len(opened(bucket, tmp_path / "reader").read()) == 6)
-        ledger.record(answered("after"))
-    assert set(opened(bucket, tmp_path / "reader").read()) == {"before", "after", *map(str, range(5))}
+        wait_until(lambda: len(opened(bucket, tmp_path / "reader").read_outcomes()) == 6)
+        ledger.record_outcome(answered("after"))
+    assert set(opened(bucket, tmp_path / "reader").read_outcomes()) == {"before", "after", *map(str, range(5))}
     assert not list(tmp_path.rglob("*.jsonl")), "a journal of a finished run is left behind"
 
 
@@ -313,10 +313,10 @@ def test_a_run_that_ends_while_s3_refuses_is_shipped_by_the_next_one_on_the_host
 
     def a_run() -> None:
         with ledger:
-            ledger.record(answered("shipped"))
+            ledger.record_outcome(answered("shipped"))
             wait_until(lambda: len(objects_of(bucket)) == 1)
             down.set()
-            ledger.record(answered("journaled"))
+            ledger.record_outcome(answered("journaled"))
 
     with pytest.raises(AwsRefusal):
         a_run()
@@ -336,8 +336,8 @@ def test_a_torn_last_line_of_a_journal_is_ignored(bucket: str, tmp_path: Path, t
     journal.write_bytes(format_line(answered("whole")) + format_line(answered("torn"))[:-1][:torn])
     with opened(bucket, tmp_path) as ledger:
         assert ledger.known == {"whole": answered("whole")}
-        ledger.record(answered("next"))
-    assert opened(bucket, tmp_path).read() == {"whole": answered("whole"), "next": answered("next")}
+        ledger.record_outcome(answered("next"))
+    assert opened(bucket, tmp_path).read_outcomes() == {"whole": answered("whole"), "next": answered("next")}
     assert not journal.exists()
 
 
@@ -347,13 +347,13 @@ def test_the_journal_of_a_running_run_is_left_to_it(
     """A second run that 'recovered' the first one's journal deleted it under its hands."""
     monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 3_600)
     with opened(bucket, tmp_path) as one:
-        one.record(answered("one"))
+        one.record_outcome(answered("one"))
         (journal,) = tmp_path.rglob("*.jsonl")
         with opened(bucket, tmp_path) as other:
             assert other.known == {}
             assert journal.exists()
         assert Askings(journal.read_bytes().splitlines()).known == {"one": answered("one")}
-    assert set(opened(bucket, tmp_path).read()) == {"one"}
+    assert set(opened(bucket, tmp_path).read_outcomes()) == {"one"}
 
 
 def test_two_runs_that_start_at_the_same_moment_keep_their_journals(
@@ -373,10 +373,10 @@ def test_two_runs_that_start_at_the_same_moment_keep_their_journals(
     monkeypatch.setattr(fcntl, "flock", locked)
     with opened(bucket, tmp_path) as ledger:
         assert not meanwhile
-        ledger.record(answered("one"))
+        ledger.record_outcome(answered("one"))
         (journal,) = tmp_path.rglob("*.jsonl")
         assert Askings(journal.read_bytes().splitlines()).known == {"one": answered("one")}
-    assert set(opened(bucket, tmp_path).read()) == {"one"}
+    assert set(opened(bucket, tmp_path).read_outcomes()) == {"one"}
 
 
 def test_what_is_recorded_is_in_the_journal_before_record_returns(
@@ -386,7 +386,7 @@ def test_what_is_recorded_is_in_the_journal_before_record_returns(
     monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 3_600)
     with opened(bucket, tmp_path) as ledger:
         for number in range(3):
-            ledger.record(answered(number))
+            ledger.record_outcome(answered(number))
             (journal,) = tmp_path.rglob("*.jsonl")
             assert len(journal.read_bytes().splitlines()) == number + 1
 
@@ -395,14 +395,14 @@ def test_many_threads_record_whole_lines(bucket: str, tmp_path: Path) -> None:
     """Lines of two threads in one another are two answers lost."""
     with opened(bucket, tmp_path) as ledger:
         threads = [
-            threading.Thread(target=lambda t=t: [ledger.record(answered(f"{t}-{n}")) for n in range(100)])
+            threading.Thread(target=lambda t=t: [ledger.record_outcome(answered(f"{t}-{n}")) for n in range(100)])
             for t in range(8)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert len(opened(bucket, tmp_path).read()) == 800
+    assert len(opened(bucket, tmp_path).read_outcomes()) == 800
 
 
 def test_journals_are_for_their_owner_alone(bucket: str, tmp_path: Path) -> None:
@@ -427,7 +427,7 @@ def test_two_runs_of_one_partition_share_what_they_pay_for(
         def while_the_other_runs(_: dict[str, Any]) -> Reply:
             asked.append(1)
             for key in requests:
-                one.record(Outcome(key, answer=GOOD, usage=ONE_CALL, attempts=1))
+                one.record_outcome(Outcome(key, answer=GOOD, usage=ONE_CALL, attempts=1))
             wait_until(lambda: len(other.known) == 10)
             return Reply({"toolUseId": "t", "name": "n", "input": GOOD}, "tool_use", ONE_CALL, 1)
 
@@ -445,10 +445,10 @@ def test_an_answer_that_is_known_is_not_replaced_by_another_runs_failure(
     """An answer beats a failure, also when the failure comes in while the run goes."""
     monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 0.02)
     with opened(bucket, tmp_path / "here") as one, opened(bucket, tmp_path / "there") as other:
-        other.record(answered("x"))
+        other.record_outcome(answered("x"))
         wait_until(lambda: "x" in one.known)
-        other.record(failed("x"))
-        other.record(answered("marker"))
+        other.record_outcome(failed("x"))
+        other.record_outcome(answered("marker"))
         wait_until(lambda: "marker" in one.known)
         assert one.known["x"].answered
 
@@ -460,8 +460,8 @@ def test_what_the_service_failed_is_not_kept(bucket: str, tmp_path: Path) -> Non
     """An outage in the ledger is an outage for ever."""
     with opened(bucket, tmp_path) as ledger:
         for reason in Reason:
-            ledger.record(failed(reason.value, reason))
-    kept = set(opened(bucket, tmp_path).read())
+            ledger.record_outcome(failed(reason.value, reason))
+    kept = set(opened(bucket, tmp_path).read_outcomes())
     assert kept == {reason.value for reason in Reason} - {Reason.SERVICE_FAILED.value}
 
 
@@ -480,10 +480,10 @@ def test_refusals_are_kept_once_other_interactions_are_answered_beside_them(
     poison row among good ones must not be asked again at every rerun."""
     with opened(bucket, tmp_path) as ledger:
         for number in range(refusals):
-            ledger.record(refused(f"refused {number}"))
+            ledger.record_outcome(refused(f"refused {number}"))
         for number in range(answers):
-            ledger.record(answered(number))
-    found = opened(bucket, tmp_path).read()
+            ledger.record_outcome(answered(number))
+    found = opened(bucket, tmp_path).read_outcomes()
     assert sum(outcome.error is Reason.REQUEST_REFUSED for outcome in found.values()) == kept
     assert sum(outcome.answered for outcome in found.values()) == answers
 
@@ -493,20 +493,20 @@ def test_a_run_that_is_stopped_keeps_no_refusal(bucket: str, tmp_path: Path) -> 
 
     def stopped() -> None:
         with opened(bucket, tmp_path) as ledger:
-            ledger.record(answered(1))
-            ledger.record(refused(2))
+            ledger.record_outcome(answered(1))
+            ledger.record_outcome(refused(2))
             raise RunStopper("the account is refused")
 
     with pytest.raises(RunStopper):
         stopped()
-    assert set(opened(bucket, tmp_path).read()) == {"1"}
+    assert set(opened(bucket, tmp_path).read_outcomes()) == {"1"}
 
 
 def test_a_refusal_that_follows_a_paid_answer_is_kept_because_it_has_a_bill(bucket: str, tmp_path: Path) -> None:
     """The answer that was paid before it proves that the account is served."""
     with opened(bucket, tmp_path) as ledger:
-        ledger.record(failed("paid", Reason.REQUEST_REFUSED))
-    assert set(opened(bucket, tmp_path).read()) == {"paid"}
+        ledger.record_outcome(failed("paid", Reason.REQUEST_REFUSED))
+    assert set(opened(bucket, tmp_path).read_outcomes()) == {"paid"}
 
 
 def test_what_was_paid_for_a_request_that_a_stop_left_unanswered_is_on_its_bill(bucket: str, tmp_path: Path) -> None:
@@ -542,15 +542,15 @@ def test_a_shipping_thread_that_dies_is_told_by_the_next_record_and_nothing_is_l
 
     def a_run() -> None:
         with opened(bucket, tmp_path) as ledger:
-            ledger.record(answered("before"))
+            ledger.record_outcome(answered("before"))
             monkeypatch.setattr(Ledger, "_read_new", dies)
             wait_until(lambda: not ledger._thread.is_alive())
-            ledger.record(answered("after"))
+            ledger.record_outcome(answered("after"))
 
     with pytest.raises(RuntimeError, match="ships the ledger has died") as caught:
         a_run()
     assert isinstance(caught.value.__cause__, ValueError)
-    assert set(opened(bucket, tmp_path).read()) == {"before", "after"}
+    assert set(opened(bucket, tmp_path).read_outcomes()) == {"before", "after"}
 
 
 def test_a_shipping_thread_that_dies_after_the_last_record_fails_the_run_too(
@@ -558,7 +558,7 @@ def test_a_shipping_thread_that_dies_after_the_last_record_fails_the_run_too(
 ) -> None:
     """A green run hides the defect until a longer one meets it."""
     monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 0.01)
-    monkeypatch.setattr(Ledger, "_ship", lambda ledger: 1 / 0)
+    monkeypatch.setattr(Ledger, "_ship_pending", lambda ledger: 1 / 0)
     ledger = opened(bucket, tmp_path)
 
     def a_run() -> None:
@@ -580,5 +580,5 @@ def test_a_line_that_another_run_ships_and_this_one_cannot_read_does_not_stop_it
         body = line + b"\n" + format_line(answered("theirs"))
         boto3.client("s3").put_object(Bucket=bucket, Key=f"ledger/{FOLDER}/part-9-theirs.jsonl", Body=body)
         wait_until(lambda: "theirs" in ledger.known)
-        ledger.record(answered("ours"))
-    assert set(opened(bucket, tmp_path).read()) == {"ours", "theirs"}
+        ledger.record_outcome(answered("ours"))
+    assert set(opened(bucket, tmp_path).read_outcomes()) == {"ours", "theirs"}

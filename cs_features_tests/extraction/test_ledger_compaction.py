@@ -22,16 +22,16 @@ def test_compaction_leaves_one_object_with_everything_in_it(bucket: str, tmp_pat
     """A part a second is 3,600 objects an hour, each one a GET for every later run."""
     for number in range(4):
         with opened(bucket, tmp_path) as ledger:
-            ledger.record(answered(number))
-            ledger.record(failed("x"))
-    before = opened(bucket, tmp_path).read()
+            ledger.record_outcome(answered(number))
+            ledger.record_outcome(failed("x"))
+    before = opened(bucket, tmp_path).read_outcomes()
     assert len(objects_of(bucket)) == 4
     with opened(bucket, tmp_path) as ledger:
-        ledger.compact()
+        ledger.compact_objects()
         assert len(objects_of(bucket)) == 1
-        ledger.compact()
+        ledger.compact_objects()
     assert len(objects_of(bucket)) == 1
-    assert opened(bucket, tmp_path).read() == before
+    assert opened(bucket, tmp_path).read_outcomes() == before
     assert len(before) == 5
 
 
@@ -62,10 +62,10 @@ def test_no_order_of_appends_compactions_and_openings_of_three_runs_loses_an_out
         left = todo[0][0] if todo else 0
         busy.add(who)
         if what == "record":
-            runs[who].record(outcome)
+            runs[who].record_outcome(outcome)
             recorded.append(outcome)
         elif what == "compact":
-            runs[who].compact()
+            runs[who].compact_objects()
         else:
             runs[who].__exit__(None, None, None)
             there = Askings(line for body, _ in s3.objects.values() for line in body.splitlines()).known
@@ -97,10 +97,10 @@ def test_no_order_of_appends_compactions_and_openings_of_three_runs_loses_an_out
         s3.before_call = lambda: None
         for run in runs:
             run.__exit__(None, None, None)
-        found = made(9).read()
+        found = made(9).read_outcomes()
         with made(9) as last:
-            last.compact()
-        assert made(9).read() == found
+            last.compact_objects()
+        assert made(9).read_outcomes() == found
     assert len(s3.objects) <= 1
     kept = [each for each in recorded if each.error is not Reason.REQUEST_REFUSED or each.cost_usd]
     assert {each.request_hash for each in kept} <= set(found) <= {each.request_hash for each in recorded}
@@ -134,8 +134,8 @@ def run_once(s3: MemoryS3, folder: Path, *outcomes: Outcome) -> None:
     """A run of the partition, as `llm_extractions` makes it."""
     with Ledger(Bucket(s3, "bucket", "CS_FEATURES_DATA_BUCKET"), FOLDER, folder) as ledger:
         for outcome in outcomes:
-            ledger.record(outcome)
-        ledger.compact()
+            ledger.record_outcome(outcome)
+        ledger.compact_objects()
 
 
 def test_a_ledger_that_may_not_delete_grows_by_what_is_new_and_the_runs_go_on(tmp_path: Path) -> None:
@@ -148,12 +148,12 @@ def test_a_ledger_that_may_not_delete_grows_by_what_is_new_and_the_runs_go_on(tm
         run_once(s3, tmp_path, answered(f"later {number}"))
     new = sum(len(format_line(answered(f"later {number}"))) for number in range(10))
     assert s3.size == copied_once + new
-    assert len(Ledger(Bucket(s3, "bucket", "X"), FOLDER, tmp_path).read()) == 61
+    assert len(Ledger(Bucket(s3, "bucket", "X"), FOLDER, tmp_path).read_outcomes()) == 61
 
     s3.deletable = True
     run_once(s3, tmp_path, answered("last"))
     assert len(s3.objects) == 1
-    assert len(Ledger(Bucket(s3, "bucket", "X"), FOLDER, tmp_path).read()) == 62
+    assert len(Ledger(Bucket(s3, "bucket", "X"), FOLDER, tmp_path).read_outcomes()) == 62
 
 
 def test_a_ledger_of_many_objects_that_may_not_delete_can_be_opened(
@@ -164,9 +164,9 @@ def test_a_ledger_of_many_objects_that_may_not_delete_can_be_opened(
     s3 = Undeletable()
     for number in range(5):
         with Ledger(Bucket(s3, "bucket", "X"), FOLDER, tmp_path) as ledger:
-            ledger.record(answered(number))
+            ledger.record_outcome(answered(number))
     run_once(s3, tmp_path, answered("next"))
-    assert len(Ledger(Bucket(s3, "bucket", "X"), FOLDER, tmp_path).read()) == 6
+    assert len(Ledger(Bucket(s3, "bucket", "X"), FOLDER, tmp_path).read_outcomes()) == 6
 
 
 def test_lines_of_another_version_survive_a_compaction_byte_by_byte(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_what_only_the_service_failed_is_asked_again_and_its_bill_is_kept() -> N
     askings = Askings([format_line(paid)])
     assert askings.known == {}
     assert askings.totals["x"].cost_usd == paid.cost_usd
-    askings.add(format_line(answered("x")))
+    askings.add_line(format_line(answered("x")))
     assert askings.known["x"].answered
     assert askings.known["x"].cost_usd == pytest.approx(paid.cost_usd + answered("x").cost_usd)
 

@@ -97,7 +97,7 @@ def test_an_account_that_is_restricted_in_the_middle_of_a_run_stops_it_too(bucke
     with serving(desk), pytest.raises(RunStopper):
         ask_all(bucket, tmp_path, *range(200), concurrency=4)
     assert len(desk.asked) <= 20 + REFUSED_IN_A_ROW + 2 * 4
-    kept = opened(bucket, tmp_path).read()
+    kept = opened(bucket, tmp_path).read_outcomes()
     assert all(outcome.answered for outcome in kept.values())
     assert len(kept) >= 20
 
@@ -166,10 +166,10 @@ def test_the_brake_trips_after_five_in_a_row_or_at_a_quarter_of_many(answers: li
     brake, refused, in_a_row = RefusalBrake(), 0, 0
     for number, answer in enumerate(answers, start=1):
         if answer:
-            brake.answered()
+            brake.note_answer()
             in_a_row = 0
         else:
-            brake.refused(RequestRefused("ValidationException"))
+            brake.note_refusal(RequestRefused("ValidationException"))
             refused, in_a_row = refused + 1, in_a_row + 1
         tripped = in_a_row >= REFUSED_IN_A_ROW or (refused >= MIN_REFUSED and refused > MAX_REFUSED_SHARE * number)
         if tripped:

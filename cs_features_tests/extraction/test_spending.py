@@ -56,7 +56,7 @@ def spend_a_run(s3: MemoryS3, day: Day, *costs: float, folder: str = FOLDER) -> 
     for cost in costs:
         budget.check()
         budget.spend(cost)
-    budget.save()
+    budget.save_spending()
 
 
 def totals_of(s3: MemoryS3, now: datetime, folder: str = FOLDER) -> tuple[float, float, float]:
@@ -76,7 +76,7 @@ def test_the_budget_of_a_partition_outlives_its_runs() -> None:
     again.spend(0.0009)
     with pytest.raises(RunStopper, match=r"\$0\.0021 of CS_FEATURES_MAX_COST_USD=0\.002"):
         again.check()
-    again.save()
+    again.save_spending()
     with pytest.raises(RunStopper, match="this partition's runs of today"):
         budget_on(s3, day, limits).check()
 
@@ -187,7 +187,7 @@ def test_between_two_looks_a_run_asks_s3_nothing() -> None:
 def test_a_run_that_asks_nothing_reads_and_writes_nothing() -> None:
     """Most runs of a trickle find everything in the ledger."""
     made: list[int] = []
-    budget_on(MemoryS3(lambda: made.append(1)), Day()).save()
+    budget_on(MemoryS3(lambda: made.append(1)), Day()).save_spending()
     assert made == []
 
 
@@ -243,7 +243,7 @@ def test_once_they_are_known_a_refusal_of_s3_does_not_stop_the_run() -> None:
     s3.before_call = refuse
     day.pass_seconds(EXCHANGE_SECONDS)
     budget.check()
-    budget.save()
+    budget.save_spending()
     s3.before_call = lambda: None
     assert totals_of(s3, day()) == (0, 0, 0)
     day.pass_seconds(EXCHANGE_SECONDS)
@@ -259,7 +259,7 @@ def test_a_run_has_one_object_a_day_whatever_it_spends_and_how_long() -> None:
         budget.check()
         budget.spend(0.01)
         day.pass_seconds(EXCHANGE_SECONDS)
-    budget.save()
+    budget.save_spending()
     assert len(s3.objects) == 1
     assert totals_of(s3, day())[0] == pytest.approx(0.5)
 
@@ -274,7 +274,7 @@ def test_an_object_that_could_not_be_deleted_is_not_counted_twice(monkeypatch: p
         budget.check()
         budget.spend(0.1)
         day.pass_seconds(EXCHANGE_SECONDS)
-    budget.save()
+    budget.save_spending()
     assert len(s3.objects) == 3
     assert totals_of(s3, day())[1] == pytest.approx(0.3)
 
@@ -301,7 +301,7 @@ def test_a_day_is_summed_up_only_when_its_runs_have_written_their_last() -> None
     budget.spend(1.0)
     day.pass_seconds(60 + CLOSING_TIME.seconds - 5)
     spend_a_run(s3, day, 0.5, folder="country=BE/date=2025-03-04")
-    budget.save()
+    budget.save_spending()
     day.pass_seconds(10)
     assert totals_of(s3, day())[2] == pytest.approx(1.5)
     assert totals_of(s3, day())[2] == pytest.approx(1.5), "after it was summed up"
@@ -369,5 +369,5 @@ def test_a_budget_in_threads_counts_every_dollar() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    budget.save()
+    budget.save_spending()
     assert totals_of(s3, day())[1] == pytest.approx(2.0)

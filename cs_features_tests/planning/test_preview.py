@@ -719,9 +719,9 @@ def test_the_job_fails_in_a_sentence(held: Lab) -> None:
 def test_the_ledger_of_each_day_has_its_own_answers(held: Lab, candidate: Callable[..., Path]) -> None:
     """All answers of a sample in one place are found by no partition's rerun."""
     data = held.resources["data"]
-    before = {day: len(data.ledger(Partition("NL", day).folder).read()) for day in (DAY, NEXT)}
+    before = {day: len(data.ledger(Partition("NL", day).folder).read_outcomes()) for day in (DAY, NEXT)}
     preview_in(held, candidate("NL"), sample=1_000)
-    after = {day: len(data.ledger(Partition("NL", day).folder).read()) for day in (DAY, NEXT)}
+    after = {day: len(data.ledger(Partition("NL", day).folder).read_outcomes()) for day in (DAY, NEXT)}
     assert {day: after[day] - before[day] for day in after} == {DAY: 20, NEXT: 20}
 
 

@@ -108,5 +108,5 @@ def run_extraction(work: Work, extractor: Extractor) -> Session:
     """What `llm_extractions` does between its plan and its table."""
     with work.data.ledger(work.partition.folder) as ledger:
         session = extract_answers(work.requests, ledger, extractor, work.model.max_concurrency, lambda _: None)
-        ledger.compact()
+        ledger.compact_objects()
     return session

@@ -189,7 +189,7 @@ def _rerun_partitions(model: Model, data: DataBucket, countries: list[str]) -> d
         raw = data.tables().read("raw_interactions", partition)
         assert raw is not None
         needed, requests = plan_requests(raw, prompts, model.capabilities())
-        kept = data.ledger(partition.folder).read()
+        kept = data.ledger(partition.folder).read_outcomes()
         session = run_extraction(Work(partition, model, data, prompts, needed, requests), extractor)
         features |= {item.interaction_id: session.outcomes[item.request_hash].answer for item in needed}
         cost += session.cost_usd

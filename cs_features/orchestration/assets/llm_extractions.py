@@ -37,7 +37,7 @@ class ExtractionConfig(dg.Config):
         ),
     )
 
-    def reasons(self) -> frozenset[Reason]:
+    def parse_reasons(self) -> frozenset[Reason]:
         redrivable = {reason.value: reason for reason in Reason if reason.redrivable}
         unknown = set(self.redrive) - set(redrivable) - {"all"}
         if unknown:
@@ -72,7 +72,7 @@ def llm_extractions(
     needed, requests = plan_requests(to_ask, prompts, capabilities)
     last_report = time.monotonic()
 
-    def report(session: Session) -> None:
+    def report_progress(session: Session) -> None:
         nonlocal last_report
         if time.monotonic() - last_report > PROGRESS_SECONDS:
             last_report = time.monotonic()
@@ -82,8 +82,10 @@ def llm_extractions(
         with data.ledger(partition.folder) as ledger:
             failed_before = sum(key in ledger.known and not ledger.known[key].answered for key in requests)
             extractor = model.extractor(prompts, data, partition.folder)
-            session = extract_answers(requests, ledger, extractor, model.max_concurrency, report, config.reasons())
-            ledger.compact()
+            session = extract_answers(
+                requests, ledger, extractor, model.max_concurrency, report_progress, config.parse_reasons()
+            )
+            ledger.compact_objects()
         session.check_service()
     except (Outage, AwsRefusal) as error:
         raise passing_failure(f"{partition}: {error}") from None

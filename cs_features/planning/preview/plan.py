@@ -200,7 +200,7 @@ def read_table(tables: Tables, name: str, partition: Partition) -> pl.DataFrame:
 
 def read_outcomes(data: DataBucket, partition: Partition) -> dict[str, Outcome]:
     """What the partition's ledger holds now."""
-    return data.ledger(partition.folder).read()
+    return data.ledger(partition.folder).read_outcomes()
 
 
 def _select_partitions(tables: Tables, countries: Sequence[str], scope: Scope) -> list[Partition]:

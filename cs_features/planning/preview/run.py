@@ -106,7 +106,7 @@ def preview_candidate(
             return found
         again = ask_again(prepared, extractor)
     finally:
-        extractor.budget.save()
+        extractor.budget.save_spending()
     say(f"Asking again with the prompt in use cost ${extractor.budget.spent_usd - session.cost_usd:.4f}.")
     return replace(found, noise=again)
 
@@ -192,9 +192,9 @@ def _ask_requests(
         asked[key] = outcome
         # One partition carries the bill: the sums of all partitions are what was paid.
         first, *others = homes[key]
-        total = first.record(outcome)
+        total = first.record_outcome(outcome)
         for ledger in others:
-            ledger.record(outcome.without_bill())
+            ledger.record_outcome(outcome.without_bill())
         return total
 
     return fan_out(requests.items(), ask_request, concurrency)
