@@ -111,17 +111,18 @@ def require_current_records(records: Mapping[str, FeatureRecord], documents: Doc
 def choose_records_to_read(entries: Mapping[str, Entry], verify_online: bool) -> list[str]:
     """Ids of which the online store is to be asked, because the manifest alone is not to be believed: those of which
     an older version did not say to which group it wrote them, and with `verify_online` all."""
-    return [key for key, entry in entries.items() if entry.is_finished and (verify_online or entry.group is None)]
+    return [key for key, entry in entries.items() if entry.group is None or (verify_online and entry.is_finished)]
 
 
 def complete_entries(entries: Mapping[str, Entry], online: Mapping[str, Record | None]) -> dict[str, Entry]:
-    """What older versions left out is as the online store serves it; where it serves nothing, there is no entry."""
+    """What older versions left out is as the online store serves it. Where it serves nothing there is no entry, but
+    for what a publisher of that time had begun."""
     completed: dict[str, Entry] = {}
     for key, entry in entries.items():
-        if entry.group is not None or not entry.is_finished:
-            completed[key] = entry
-        elif served := online.get(key):
+        if entry.group is None and (served := online.get(key)):
             completed[key] = replace(entry, content_hash=content_hash(served), record=json.dumps(served))
+        elif entry.group is not None or not entry.is_finished:
+            completed[key] = entry
     return completed
 
 

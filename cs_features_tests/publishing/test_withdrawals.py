@@ -19,6 +19,7 @@ from cs_features.publishing import publisher
 from cs_features.publishing.manifest import MANIFEST_SCHEMA, UNFINISHED
 from cs_features.publishing.publisher import Outcome, Published
 from cs_features_tests.support.documents import DAY, id_of
+from cs_features_tests.support.memory_s3 import EIGHT
 from cs_features_tests.support.publications import (
     Killed,
     Store,
@@ -282,6 +283,14 @@ def test_a_death_late_in_a_large_publication_does_not_begin_it_anew(monkeypatch:
 # --- whose the memory is ----------------------------------------------------------------------
 
 
+def test_times_in_the_manifest_are_those_of_s3() -> None:
+    """Fault 25: of two hosts whose clocks were two seconds apart each believed its own, and an id was in neither."""
+    store = memory_store()
+    store.memory.puts = 1000
+    store.publish(*TWENTY)
+    assert set(store.manifest["written_at"]) == {EIGHT + timedelta(seconds=1000)}
+
+
 def test_another_group_is_given_everything_whatever_the_manifest_says() -> None:
     """Fault 5: a second group was created and set, as our own message advises: "written 0, unchanged 3", for ever."""
     store, other = publish_all(), memory_store("group 2")
@@ -353,6 +362,17 @@ def test_a_manifest_of_an_older_version_empties_no_new_group() -> None:
     other.memory = store.memory
     store.overwrite_manifest(of_an_older_version(store))
     assert counts(other.publish_outcome(outcome_of(TWENTY[0], failed=TWENTY[1:]))) == {"written": 1}
+
+
+def test_what_a_publisher_of_an_older_version_had_begun_is_taken_as_the_store_has_it() -> None:
+    """Killed by the deployment itself, with a model that was down afterwards: all of it counted as half withdrawn."""
+    store = publish_all()
+    begun = of_an_older_version(store).with_columns(content_hash=pl.lit(UNFINISHED))
+    store.overwrite_manifest(begun)
+    store.runtime.online.pop(id_of(0))
+    outcome = outcome_of(*TWENTY[10:], failed=TWENTY[:10])
+    assert counts(store.publish_outcome(outcome)) == {"withdrawn": 1, "unchanged": 10, "kept": 9}
+    assert store.holds_exactly(*TWENTY[1:])
 
 
 def test_features_of_an_older_version_are_kept_only_if_their_document_landed_before_them() -> None:
