@@ -30,7 +30,7 @@ LONG_AGO = timedelta(hours=-1)  # what settled before an hour from now has settl
 @pytest.fixture(autouse=True)
 def everything_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 dates what a test lands now; the tests about what still changes say so."""
-    monkeypatch.setattr("cs_features.orchestration.assets.inventory.SETTLING_TIME", LONG_AGO)
+    monkeypatch.setattr("cs_features.monitoring.settling.SETTLING_TIME", LONG_AGO)
 
 
 def landed_on(day: date, number: int | str, country: str = "NL") -> dict[str, Any]:
@@ -347,7 +347,7 @@ def test_a_feature_group_that_is_not_there_leaves_the_documents_known(lab: Lab) 
 
 def test_a_live_feed_at_the_time_of_the_inventory_is_no_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault 24: `reconciled` failed as an ERROR although the sensor only waited for quiet."""
-    monkeypatch.setattr("cs_features.orchestration.assets.inventory.SETTLING_TIME", SETTLING_TIME)
+    monkeypatch.setattr("cs_features.monitoring.settling.SETTLING_TIME", SETTLING_TIME)
     a_day_that_was_run(lab)
     lab.land("NL", TODAY, "late.jsonl", jsonl([landed_on(TODAY, "late")]))
     lab.land("BE", TODAY, "first.jsonl", jsonl([landed_on(TODAY, "first", "BE")]))

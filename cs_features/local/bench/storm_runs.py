@@ -16,6 +16,7 @@ import dagster as dg
 from cs_features.definitions import build_defs
 from cs_features.environments import settings
 from cs_features.extraction import brakes, engine
+from cs_features.monitoring import settling
 from cs_features.orchestration.resources import build_resources
 from cs_features.orchestration.sensors import landing as sensor
 from cs_features.partitions import Partition
@@ -72,6 +73,8 @@ class Operations:
         self.runs = self.failed = 0
         self.calls_of_last_run = 1
         sensor.utc_now = lambda: datetime.now(timezone.utc) + self.offset
+        # S3's clock is not moved: by it, what has waited for hours landed a moment ago.
+        settling.SETTLING_TIME = timedelta(hours=-1)
 
     def wait(self, duration: timedelta) -> None:
         self.offset += duration

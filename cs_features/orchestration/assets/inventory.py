@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from cs_features.errors import AwsRefusal
+from cs_features.monitoring import settling
 from cs_features.monitoring.findings import Differences, FindingKind, write_differences
 from cs_features.monitoring.misfiled import RunMemory, Scope, find_misfiled, shorten_folder
 from cs_features.monitoring.open_rejects import count_open_rejects
@@ -25,7 +26,6 @@ from cs_features.monitoring.reconciliation import (
     reconcile,
 )
 from cs_features.monitoring.serving import OnlineStore, describe_group
-from cs_features.monitoring.settling import SETTLING_TIME
 from cs_features.orchestration.jobs import process_interactions, redrive_rejected
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions
@@ -56,7 +56,7 @@ def reconciliation(
         store=store,
         store_error=store_error,
         running=_find_running_partitions(context.instance, now),
-        settling_time=SETTLING_TIME,
+        settling_time=settling.SETTLING_TIME,
         seed=now.date().isoformat(),
     )
     countries = _list_countries()
