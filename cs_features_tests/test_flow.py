@@ -17,6 +17,7 @@ import pytest
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from cs_features import definitions
+from cs_features.errors import UnknownModelError
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.local.scripted import Script
@@ -342,7 +343,6 @@ def test_haiku_4_5_serves_a_partition_too(make_lab: MakeLab) -> None:
         ({"landing_bucket": "no-such-landing"}, "CS_FEATURES_LANDING_BUCKET"),
         ({"data_bucket": "no-such-data"}, "CS_FEATURES_DATA_BUCKET"),
         ({"feature_group": "no-such-group"}, "CS_FEATURES_FEATURE_GROUP"),
-        ({"model_id": "eu.anthropic.claude-haiku-9"}, "CS_FEATURES_MODEL_ID"),
         ({"prompts_dir": Path("/nowhere")}, "CS_FEATURES_PROMPTS_DIR"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -358,6 +358,12 @@ def test_a_thing_that_does_not_exist_is_named_with_the_setting_to_change(
     told = [line for line in run.errors.splitlines() if variable in line]
     assert told
     assert str(next(iter(wrong.values()))) in told[0]
+
+
+def test_a_model_that_nobody_knows_is_refused_before_anything_runs(lab: Lab) -> None:
+    """Fault 48: it loaded, and launched 24 runs that could only fail."""
+    with pytest.raises(UnknownModelError, match="CS_FEATURES_MODEL_ID is 'eu.anthropic.claude-haiku-9'"):
+        _ = lab.with_settings(model_id="eu.anthropic.claude-haiku-9").definitions
 
 
 # --- the code location ------------------------------------------------------------------------
