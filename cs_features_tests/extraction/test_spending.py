@@ -294,8 +294,9 @@ def test_days_that_are_over_are_summed_up_so_that_listings_stay_short() -> None:
 
 
 def test_a_day_is_summed_up_only_when_its_runs_have_written_their_last() -> None:
-    """The last amounts of a day are written after midnight."""
+    """The last amounts of a day are written after midnight: summed up before, they were never counted."""
     s3, day = MemoryS3(), Day(NOON.replace(hour=23, minute=59))
+    spend_a_run(s3, day, 0.25, folder="country=FR/date=2025-03-04")
     budget = budget_on(s3, day)
     budget.check()
     budget.spend(1.0)
@@ -303,8 +304,8 @@ def test_a_day_is_summed_up_only_when_its_runs_have_written_their_last() -> None
     spend_a_run(s3, day, 0.5, folder="country=BE/date=2025-03-04")
     budget.save_spending()
     day.pass_seconds(10)
-    assert totals_of(s3, day())[2] == pytest.approx(1.5)
-    assert totals_of(s3, day())[2] == pytest.approx(1.5), "after it was summed up"
+    assert totals_of(s3, day())[2] == pytest.approx(1.75)
+    assert totals_of(s3, day())[2] == pytest.approx(1.75), "after it was summed up"
 
 
 @pytest.mark.parametrize(
