@@ -362,7 +362,7 @@ def test_a_thing_that_does_not_exist_is_named_with_the_setting_to_change(
 
 def test_a_model_that_nobody_knows_is_refused_before_anything_runs(lab: Lab) -> None:
     """Fault 48: it loaded, and launched 24 runs that could only fail."""
-    with pytest.raises(UnknownModelError, match="^CS_FEATURES_MODEL_ID is 'eu"):
+    with pytest.raises(UnknownModelError, match=r"^CS_FEATURES_MODEL_ID is 'eu"):
         _ = lab.with_settings(model_id="eu.anthropic.claude-haiku-9").definitions
 
 
