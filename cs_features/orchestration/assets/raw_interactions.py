@@ -33,8 +33,8 @@ def raw_interactions(
     objects = frame["source_uri"].n_unique()
     disagreeing = frame.filter(pl.col("language_detected") != pl.col("language"))
     counts = dict(frame.group_by("status").len().iter_rows())
-    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    context.log.info(f"{partition}: {frame.height} documents in {objects} objects: {told}")
+    by_status = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    context.log.info(f"{partition}: {frame.height} documents in {objects} objects: {by_status}")
     return dg.MaterializeResult(
         value=frame,
         metadata={
@@ -43,6 +43,7 @@ def raw_interactions(
             "listed_at": dg.MetadataValue.timestamp(listing.listed_at),
             **{status: counts.get(status, 0) for status in ("accepted", "rejected", "duplicate")},
             "superseded": frame.filter(pl.col("reason") == Reason.SUPERSEDED.value).height,
+            "unreadable_objects": frame.filter(pl.col("reason") == Reason.UNREADABLE_OBJECT.value).height,
             "languages_detected": int((~frame["language_stated"].fill_null(True)).sum()),
             "language_disagreements": disagreeing.height,
             "languages_stated_and_detected": as_table(
