@@ -84,7 +84,7 @@ class Published:
     manifest: pl.DataFrame
     written: int
     withdrawn: int
-    left: int  # withdrawn here, and served by another partition by now
+    handed_over: int  # withdrawn here, and served by another partition by now
     kept: int  # served from before, though this run has no features of them
     unchanged: int
 
@@ -124,15 +124,15 @@ def publish_partition(
     publication = Publication(partition, plan, entries, destination, notices.listed_at)
     manifest = OpenManifest(tables, partition, publication.confirm_entries())
     with explained(f"Feature group {destination.records.group}", SETTING):
-        left = carry_out(
+        handed_over = carry_out(
             publication, manifest, lambda ids: notify_of_withdrawal(ids, partition, tables, rules.window_days)
         )
     frame = manifest.build_frame()
     return Published(
         manifest=frame,
         written=len(plan.write),
-        withdrawn=len(plan.withdraw) - len(left),
-        left=len(left),
+        withdrawn=len(plan.withdraw) - len(handed_over),
+        handed_over=len(handed_over),
         kept=len(set(frame["interaction_id"]) - records.keys()),
         unchanged=len(plan.unchanged),
     )
@@ -207,7 +207,7 @@ class Publication:
 
 
 def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable[[list[str]], object]) -> list[str]:
-    """Make the calls; returns the withdrawn ids of which another partition's record is left online.
+    """Make the calls; returns the withdrawn ids that another partition serves by now.
 
     `notify` is given the ids that were withdrawn, while the manifest still holds them.
 
@@ -221,7 +221,7 @@ def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable
     manifest.put_entries(publication.mark_changes())
     manifest.save()
     try:
-        left = _withdraw_records(publication)
+        handed_over = _withdraw_records(publication)
         if plan.withdraw:
             notify(list(plan.withdraw))
             manifest.drop_entries(plan.withdraw)
@@ -234,7 +234,7 @@ def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable
             f"{len(refused)} of {len(plan.write)} records were not written to {publication.destination.records.group} "
             f"({codes}), the first {min(refused)}; the others were. Run feature_store again for this partition"
         )
-    return left
+    return handed_over
 
 
 def _withdraw_records(publication: Publication) -> list[str]:
@@ -243,11 +243,11 @@ def _withdraw_records(publication: Publication) -> list[str]:
     def withdraw(ids: list[str]) -> list[str]:
         return store.withdraw_records(publication.latest_event_times(ids), publication.partition)
 
-    left: list[str] = []
+    handed_over: list[str] = []
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
         for ids in pool.map(withdraw, split_batches(publication.plan.withdraw, WRITTEN_AT_ONCE)):
-            left += ids
-    return left
+            handed_over += ids
+    return handed_over
 
 
 def _write_records(publication: Publication, manifest: OpenManifest) -> dict[str, str]:

@@ -107,18 +107,18 @@ class RecordStore:
         Returns the ids of which another partition's record is online by now: those are left alone for good.
         """
         served = self.read_records(list(event_times))
-        left = []
+        handed_over = []
         for key, event_time in event_times.items():
             record = served.get(key)
             if record is not None and identify_partition(record) != partition:
-                left.append(key)
+                handed_over.append(key)
                 continue
             latest = max(event_time, _get_event_time(record))
             self._delete_online(key, latest)
             # No later event time than the record's own, which would outrank a successor: of rows of one event
             # time the offline store's readers take the one that was written last.
             self._delete(key, latest, DeletionMode="SoftDelete", TargetStores=["OfflineStore"])
-        return left
+        return handed_over
 
     def _delete_online(self, key: str, latest: str) -> None:
         """A hard delete is refused unless its event time is later than the record's."""

@@ -325,7 +325,7 @@ def bucket_with_ids(documents: dict[Partition, list[tuple[int, int]]], window_da
     return tables
 
 
-def told(partition: Partition, tables: Tables) -> set[str]:
+def list_notified_ids(partition: Partition, tables: Tables) -> set[str]:
     return set(read_notices(partition, tables).withdrawn)
 
 
@@ -347,14 +347,14 @@ def test_partitions_further_apart_than_the_window_do_not_look_at_each_other() ->
     for days, seen in ((2, True), (3, False)):
         later = Partition("NL", HERE.date + timedelta(days=days))
         tables = bucket_with_ids({HERE: [(1, 0)], later: [(1, 1)]}, window_days=2)
-        assert (told(HERE, tables) == {id_of(1)}) is seen
+        assert (list_notified_ids(HERE, tables) == {id_of(1)}) is seen
 
 
 def test_a_correction_of_a_day_that_the_sensor_no_longer_looks_at_leaves_it_a_notice() -> None:
     """Fault 11: corrected within the window of its own day and outside of the sensor's; both tables validated it."""
     long_ago = Partition("NL", HERE.date - timedelta(days=34))
     tables = bucket_with_ids({long_ago: [(1, 0), (2, 0)], HERE: [(1, 1)]})
-    assert told(long_ago, tables) == {id_of(1)}
+    assert list_notified_ids(long_ago, tables) == {id_of(1)}
     assert list(list_notices(tables)) == [long_ago.folder], "which the sensor lists, whatever its window"
     again = resolve_owners(raw(long_ago, [(1, 0), (2, 0)]), long_ago, tables, 35)
     assert again.filter(reason="superseded")["interaction_id"].to_list() == [id_of(1)]
@@ -363,10 +363,10 @@ def test_a_correction_of_a_day_that_the_sensor_no_longer_looks_at_leaves_it_a_no
 def test_the_partitions_that_have_an_id_are_told_that_its_record_was_withdrawn() -> None:
     """Of two that published at once, the loser deleted the winner's record, and the winner had no reason to look."""
     tables = bucket_with_ids({THERE: [(1, 0)], HERE: [(1, 0)]})
-    assert told(THERE, tables) == {id_of(1)}, "NL comes after BE in the alphabet"
+    assert list_notified_ids(THERE, tables) == {id_of(1)}, "NL comes after BE in the alphabet"
     notify_of_withdrawal([id_of(1), id_of(2)], YESTERDAY_NL, tables, 35)
-    assert told(HERE, tables) == told(THERE, tables) == {id_of(1)}
-    assert told(YESTERDAY_NL, tables) == set()
+    assert list_notified_ids(HERE, tables) == list_notified_ids(THERE, tables) == {id_of(1)}
+    assert list_notified_ids(YESTERDAY_NL, tables) == set()
 
 
 def test_a_second_notice_forgets_nothing_of_the_first_and_dates_each_by_the_clock_of_s3() -> None:

@@ -17,7 +17,7 @@ def without(name: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("definitions", "told"),
+    ("definitions", "sentence"),
     [
         (without("csat_indicator"), "lacks csat_indicator: add them with UpdateFeatureGroup"),
         (
@@ -30,7 +30,7 @@ def without(name: str) -> list[dict[str, str]]:
     ids=["lacks a feature", "another type", "missing"],
 )
 def test_a_group_that_cannot_take_the_features_is_refused_with_what_to_do(
-    lab: Lab, definitions: list[dict[str, str]] | None, told: str
+    lab: Lab, definitions: list[dict[str, str]] | None, sentence: str
 ) -> None:
     """A thousand refused records, each for the same reason, and the reason was the group."""
     name = f"{lab.settings.feature_group}-other"
@@ -47,7 +47,7 @@ def test_a_group_that_cannot_take_the_features_is_refused_with_what_to_do(
     with pytest.raises(CsFeaturesError) as refusal:
         require_group(lab.sagemaker, name)
     assert name in str(refusal.value)
-    assert told in str(refusal.value)
+    assert sentence in str(refusal.value)
 
 
 def test_a_group_with_the_features_and_more_of_its_own_is_taken(lab: Lab) -> None:
@@ -84,7 +84,7 @@ def described_as(lab: Lab, **changes: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "sentence"),
     [
         (
             {"OfflineStoreStatus": {"Status": "Blocked", "BlockedReason": "denied"}},
@@ -99,10 +99,10 @@ def described_as(lab: Lab, **changes: Any) -> Any:
     ids=["blocked", "disabled", "no offline store", "no online store", "online store off", "deleting"],
 )
 def test_a_group_of_which_one_store_takes_nothing_is_refused_in_a_sentence(
-    lab: Lab, changes: dict[str, Any], told: str
+    lab: Lab, changes: dict[str, Any], sentence: str
 ) -> None:
     """Fault 10: success, with an offline store that was blocked: half a write was taken for a whole one."""
-    with pytest.raises(ConfigurationError, match=told) as refusal:
+    with pytest.raises(ConfigurationError, match=sentence) as refusal:
         require_group(described_as(lab, **changes), lab.settings.feature_group)
     assert lab.settings.feature_group in str(refusal.value)
 

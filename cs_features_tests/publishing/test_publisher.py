@@ -199,9 +199,9 @@ def test_a_row_replaces_the_record_of_another_partition_whatever_their_event_tim
     other.publish(belgian(1), belgian(2))
     corrected = features(1, "corrected", minutes)
     result = store.publish(corrected, features(3))
-    assert (result.written, result.withdrawn, result.left) == (2, 0, 0)
+    assert (result.written, result.withdrawn, result.handed_over) == (2, 0, 0)
     result = other.publish(belgian(2))
-    assert (result.withdrawn, result.left) == (0, 1)
+    assert (result.withdrawn, result.handed_over) == (0, 1)
     assert store.serves_exactly(corrected, features(3), belgian(2))
 
 
@@ -215,7 +215,7 @@ def test_a_row_that_is_gone_leaves_alone_what_another_partition_serves_by_now(st
     hold_ids(other, taken)
     before = written(store.lab)
     result = store.publish(features(2))
-    assert (result.left, result.withdrawn, result.unchanged) == (1, 0, 1)
+    assert (result.handed_over, result.withdrawn, result.unchanged) == (1, 0, 1)
     assert written(store.lab) == before, "no tombstone either, which would hide the other's row offline"
     assert read_notices(other.partition, store.tables).withdrawn.keys() == {id_of(1)}
     assert store.serves_exactly(features(2), taken)

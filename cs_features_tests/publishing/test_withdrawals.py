@@ -41,7 +41,7 @@ def publish_all(rows: Sequence[dict[str, Any]] = TWENTY) -> Store:
 
 
 def counts(result: Published) -> dict[str, int]:
-    names = ("written", "withdrawn", "left", "kept", "unchanged")
+    names = ("written", "withdrawn", "handed_over", "kept", "unchanged")
     return {name: getattr(result, name) for name in names if getattr(result, name)}
 
 
@@ -158,7 +158,7 @@ def test_a_record_that_another_partition_serves_by_now_is_left_to_it() -> None:
     store = publish_all(TWENTY[:2])
     taken = features(0, country="BE")
     belgian_store(store).publish(taken)
-    assert counts(store.publish_outcome(outcome_of(TWENTY[1]))) == {"left": 1, "unchanged": 1}
+    assert counts(store.publish_outcome(outcome_of(TWENTY[1]))) == {"handed_over": 1, "unchanged": 1}
     assert store.serves_exactly(TWENTY[1], taken)
 
 

@@ -99,7 +99,7 @@ def count_records(published: Published) -> dict[str, int]:
     return {
         "written": published.written,
         "withdrawn": published.withdrawn,
-        "left_to_another_partition": published.left,
+        "handed_over": published.handed_over,
         "kept": published.kept,
         "unchanged": published.unchanged,
     }
