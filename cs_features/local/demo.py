@@ -90,7 +90,9 @@ def list_wanted_runs(folders: set[str], zone: LandingZone, tables: Tables) -> di
     return wanted
 
 
-def watch(runs: dict[str, Partition], instance: dg.DagsterInstance, daemon: Any, log: Path) -> dict[str, dg.DagsterRun]:
+def wait_for_runs(
+    runs: dict[str, Partition], instance: dg.DagsterInstance, daemon: Any, log: Path
+) -> dict[str, dg.DagsterRun]:
     """Wait for a finished run of each key's beginning, and show what the runs themselves report."""
     started = time.monotonic()
     finished: dict[str, dg.DagsterRun] = {}
@@ -103,7 +105,7 @@ def watch(runs: dict[str, Partition], instance: dg.DagsterInstance, daemon: Any,
         console=console,
     ) as progress:
         task = progress.add_task("waiting for the sensor", total=len(runs))
-        told: set[str] = set()
+        shown: set[str] = set()
         while len(finished) < len(runs):
             if daemon is not None and daemon.poll() is not None:
                 raise LocalProblem(f"Dagster's daemon stopped; see {log}")
@@ -111,26 +113,18 @@ def watch(runs: dict[str, Partition], instance: dg.DagsterInstance, daemon: Any,
                 raise LocalProblem(f"Not done after {TIMEOUT_MINUTES} minutes; see {log}")
             active = []
             for key, partition in runs.items():
-                if key in finished:
+                run = None if key in finished else find_run(instance, key, partition)
+                if run is None:
                     continue
-                # The sensor adds to the key how often the folder had changed before.
-                of_partition = dg.RunsFilter(tags={"dagster/partition": str(partition.key)})
-                found = [
-                    run
-                    for run in instance.get_runs(filters=of_partition, limit=20)
-                    if run.tags.get("dagster/run_key", "").startswith(key)
-                ]
-                if not found:
-                    continue
-                if found[0].is_finished:
-                    finished[key] = found[0]
-                    mark = "[green]done" if found[0].is_success else "[red]failed"
+                if run.is_finished:
+                    finished[key] = run
+                    mark = "[green]done" if run.is_success else "[red]failed"
                     progress.console.print(f"  {partition}: {mark}")
-                elif found[0].status is dg.DagsterRunStatus.STARTED:
+                elif run.status is dg.DagsterRunStatus.STARTED:
                     active.append(str(partition))
-                    for line in _reports(instance, found[0].run_id):
-                        if line not in told:
-                            told.add(line)
+                    for line in list_reports(instance, run.run_id):
+                        if line not in shown:
+                            shown.add(line)
                             progress.console.print(f"  [dim]{line}")
             progress.update(
                 task, completed=len(finished), description=", ".join(active) if active else "waiting for the sensor"
@@ -139,7 +133,14 @@ def watch(runs: dict[str, Partition], instance: dg.DagsterInstance, daemon: Any,
     return finished
 
 
-def _reports(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+def find_run(instance: dg.DagsterInstance, key: str, partition: Partition) -> dg.DagsterRun | None:
+    """The latest run whose key begins with `key`: the sensor adds how often the folder had changed before."""
+    of_partition = dg.RunsFilter(tags={"dagster/partition": partition.key})
+    runs = instance.get_runs(filters=of_partition, limit=20)
+    return next((run for run in runs if run.tags.get("dagster/run_key", "").startswith(key)), None)
+
+
+def list_reports(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     """What the assets of a run have logged for its reader, in order."""
     return [
         record.user_message
@@ -241,7 +242,7 @@ def run(options: argparse.Namespace) -> int:
             daemon = opened.enter_context(
                 run_child(["dagster._daemon", "run", "-w", "workspace.yaml"], environment, log)
             )
-        finished = watch(runs, instance, daemon, log)
+        finished = wait_for_runs(runs, instance, daemon, log)
         console.print(f"{len(finished)} runs, {time.monotonic() - clock:.0f} s from the start.\n")
         table, conservation = report(sorted(runs.values()), tables, names)
         console.print(table)
