@@ -69,6 +69,9 @@ HARMLESS = [
 ]
 
 PERSONAL = [
+    "phone 23.45.1967",
+    "number 1967-23-05",
+    "number 41/12/1999",
     "write to jan.de-vries+shop@example.co.uk",
     "IBAN NL91ABNA0417164300",
     "IBAN BE68 5390 0754 7034",
