@@ -7,6 +7,7 @@ what must survive a kill runs in processes of its own.
 import io
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -588,40 +589,49 @@ def test_rows_wait_for_s3_to_come_back(stack: LocalStack) -> None:
     assert group.s3.list_objects_v2(Bucket="not-yet-there")["KeyCount"] == 1
 
 
-SERVER = """
-import json, sys, time
+LIVES = """
+import json, os, signal, sys
 from pathlib import Path
 from cs_features.local.stack import LocalStack
 
-class NoModel:
-    pass
-
-with LocalStack(Path(sys.argv[1]), answerer=NoModel()) as stack:
-    print(json.dumps(stack.environment), flush=True)
-    sys.stdin.read()
+for _ in sys.stdin:  # a line a life; forks, because the imports take seconds
+    life = os.fork()
+    if not life:
+        with LocalStack(Path(sys.argv[1]), answerer=object()) as stack:
+            print(json.dumps([os.getpid(), stack.environment]), flush=True)
+            signal.pause()
+    os.waitpid(life, 0)
 """
 
 
-def test_every_acknowledged_write_is_online_and_once_offline_after_kills(tmp_path: Path) -> None:
-    def start() -> tuple[subprocess.Popen[str], Group]:
-        server = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(tmp_path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert server.stdout
-        environment = json.loads(server.stdout.readline())
-        return server, Group(environment, lambda: None, "survivors", create=False)
+def test_every_acknowledged_write_is_online_and_once_offline_after_kills(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    lives = subprocess.Popen(
+        [sys.executable, "-c", LIVES, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    request.addfinalizer(lambda: os.killpg(lives.pid, signal.SIGKILL))
+    assert lives.stdin
+    assert lives.stdout
+
+    def start() -> tuple[int, Group]:
+        lives.stdin.write("\n")
+        lives.stdin.flush()
+        life, environment = json.loads(lives.stdout.readline())
+        return life, Group(environment, lambda: None, "survivors", create=False)
 
     acknowledged: list[str] = []
     attempts = 0
     for life in range(2):
-        server, group = start()
+        process, group = start()
         if life == 0:
             group.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.REGION})
             create_feature_group(group.sagemaker, group.name)
-        death = threading.Timer(0.8, server.send_signal, [signal.SIGKILL])  # in the middle of a flush or not
+        death = threading.Timer(0.8, os.kill, [process, signal.SIGKILL])  # in the middle of a flush or not
         death.start()
         while True:
             identifiers = [str(attempts + number) for number in range(25)]
@@ -632,15 +642,13 @@ def test_every_acknowledged_write_is_online_and_once_offline_after_kills(tmp_pat
                 break
             assert answer["Errors"] == []
             acknowledged += identifiers
-        server.communicate()
 
-    server, group = start()
+    _, group = start()
     assert all(group.online(identifier) for identifier in acknowledged[:: max(1, len(acknowledged) // 100)])
     url = group.runtime.meta.endpoint_url + "/_local/feature-store/flush"
     with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
         assert answer.status == 200
     rows = Counter(identifier for identifier, _, _ in group.offline_rows())
-    server.communicate()
     assert set(rows.values()) == {1}
     # A write may have been done and not acknowledged; never the other way round.
     assert set(acknowledged) <= set(rows)
