@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from cs_features.errors import ConfigurationError, CsFeaturesError, RequestError, Unavailable
+from cs_features.errors import ConfigurationError, CsFeaturesError, Outage, RequestError, Unavailable
 from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import (
@@ -191,7 +191,7 @@ def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: Da
             noise=config.noise,
             say=log_sentence,
         )
-    except Unavailable as error:
+    except (Outage, Unavailable) as error:
         raise passing_failure(str(error)) from None
     except CsFeaturesError as error:
         raise lasting_failure(str(error)) from None

@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from cs_features.errors import CsFeaturesError, RequestError, Unavailable
+from cs_features.errors import CsFeaturesError, Outage, RequestError, Unavailable
 from cs_features.extraction.session import Session
 from cs_features.orchestration.assets.country_prompts import of_the_locale
 from cs_features.orchestration.failures import lasting_failure, passing_failure
@@ -35,7 +35,7 @@ def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: Da
     try:
         answers = _ask_locale(locale, model, data, log_progress)
         version = model.prompts().version(locale.country)
-    except Unavailable as error:
+    except (Outage, Unavailable) as error:
         raise passing_failure(f"{locale}: {error}") from None
     except CsFeaturesError as error:
         raise lasting_failure(f"{locale}: {error}") from None
