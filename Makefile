@@ -22,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 test: $(READY) ## every test but the slow ones
 	@$(PYTEST) -m "not slow"
 
-test-fast: $(READY) ## the tests that need no local AWS, in less than a minute
+test-fast: $(READY) ## the light tests that need no local AWS, in less than a minute
 	@$(PYTEST) -m "not slow and not heavy and not local_aws and not own_aws"
 
 test-slow: $(READY) ## proofs that take minutes: the tests' claims at full size

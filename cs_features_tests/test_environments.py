@@ -182,6 +182,7 @@ def test_a_global_profile_is_refused() -> None:
         settings({"CS_FEATURES_MODEL_ID": "global.anthropic.claude-haiku-5-5"})
 
 
+@pytest.mark.heavy
 def test_a_wrong_setting_stops_the_code_location_from_loading() -> None:
     """Found out by the first run at night, it would have cost the night."""
     done = subprocess.run(

@@ -18,6 +18,7 @@ PROMPTS_READ = load_prompts(PROMPTS)
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "landing"
 
 
+@pytest.mark.heavy
 def test_at_least_95_of_100_golden_items_are_detected_among_their_countrys_languages() -> None:
     """The bar of the design. What is missed is Arabic in Latin letters, and mixtures of two languages."""
     right: Counter[str] = Counter()

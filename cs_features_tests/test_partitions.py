@@ -76,6 +76,7 @@ def test_the_countries_are_those_that_the_prompts_have() -> None:
     assert list_countries(PROMPTS) == sorted(load_prompts(PROMPTS).countries) == ["BE", "ES", "FR", "NL", "PL"]
 
 
+@pytest.mark.heavy
 def test_a_new_country_is_one_new_file_and_nothing_else(tmp_path: Path) -> None:
     """Adding Germany must not need a change of code: the whole code location is loaded with the new file."""
     prompts = tmp_path / "prompts"

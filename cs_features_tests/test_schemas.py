@@ -102,6 +102,7 @@ some_values = {
 }
 
 
+@pytest.mark.heavy
 @given(st.sampled_from(ANSWER_FIELDS).flatmap(lambda field: st.tuples(st.just(field), some_values[field])))
 def test_the_answers_that_are_accepted_are_those_whose_rows_are(change: tuple[str, Any]) -> None:
     """Where the two differ, either an answer was paid for and thrown away, or the store's gate is not the rule."""

@@ -711,6 +711,7 @@ def test_an_outage_stops_the_run_long_before_every_row_has_been_tried(tmp_path: 
     assert clock() - 10_000 >= OUTAGE_SECONDS
 
 
+@pytest.mark.heavy
 def test_scattered_failures_do_not_trip_the_breaker(tmp_path: Path) -> None:
     """A run that gives up at 30 % of 503 gives up on an ordinary afternoon."""
     with serving(ScriptedAnswerer(Script(faults={"503": 0.3}))) as endpoint:

@@ -103,6 +103,7 @@ def test_what_only_looks_bad_is_accepted_and_can_be_put_to_the_model(kind: str) 
     assert len(requests) == 1
 
 
+@pytest.mark.heavy
 def test_no_kind_takes_long() -> None:
     """Sixty thousand complaints about one document took seconds, and a feed can hold many such documents."""
     for name, (body, _) in KINDS.items():

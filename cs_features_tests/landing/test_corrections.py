@@ -503,6 +503,7 @@ def check_history(steps: list[tuple[Any, ...]]) -> None:
     assert world.served == answered
 
 
+@pytest.mark.heavy
 @settings(max_examples=120)
 @given(STEPS)
 def test_whatever_landed_where_and_whoever_ran_when_each_interaction_is_there_once(

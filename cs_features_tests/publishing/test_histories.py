@@ -12,6 +12,8 @@ import pytest
 from cs_features_tests.support.documents import id_of
 from cs_features_tests.support.world import PARTITIONS, World
 
+pytestmark = pytest.mark.heavy
+
 NL_YESTERDAY, NL, BE = PARTITIONS
 MINUTES = pytest.mark.parametrize("minute", [1, 2], ids=["an earlier event time", "the same event time"])
 

@@ -437,6 +437,7 @@ def test_verify_online_takes_another_partitions_record_for_none_of_ours() -> Non
 FATES = st.lists(st.sampled_from(["answered", "corrected", "failed", "invalid", "gone"]), min_size=6, max_size=6)
 
 
+@pytest.mark.heavy
 @given(st.lists(st.tuples(FATES, st.none() | st.integers(0, 12)), min_size=1, max_size=5), st.booleans())
 def test_after_any_history_the_store_serves_what_stands_and_nothing_of_another_text(
     runs: list[tuple[list[str], int | None]], allow_deletions: bool

@@ -186,6 +186,7 @@ def frames_of(items: list[Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
     return frame_of(**sides[0]), frame_of(**sides[1])
 
 
+@pytest.mark.heavy
 @given(st.lists(ITEM, min_size=1, max_size=60))
 def test_swapping_the_two_turns_every_sign_around(items: list[Any]) -> None:
     """A comparison that prefers the side it is given first is none."""
@@ -216,6 +217,7 @@ def test_the_sign_test_is_the_binomial_tail() -> None:
     assert sign_test(0, 0) == 1
 
 
+@pytest.mark.heavy
 def test_candidates_that_are_no_better_are_almost_never_called_so() -> None:
     """The promise of FALSE_BETTER: at most one run in forty, whatever the number of comparisons."""
     rng = random.Random(3)

@@ -103,6 +103,7 @@ def test_the_interval_of_macro_f1_is_wilsons_at_the_effective_sample_size() -> N
     assert value(measured, "sentiment", "macro_f1", "low") < value(measured, "sentiment", "accuracy", "low")
 
 
+@pytest.mark.heavy
 def test_the_interval_of_macro_f1_covers_what_was_planted() -> None:
     """Fifteen items, eight labels, errors of 5 to 45 %: reported with a bootstrap it held in 84 of 100 corpora."""
     rng = random.Random(11)

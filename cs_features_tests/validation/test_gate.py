@@ -116,6 +116,7 @@ some_fates = st.lists(
 )
 
 
+@pytest.mark.heavy
 @given(some_fates)
 def test_every_document_leaves_by_exactly_one_door(fates: list[tuple[str, str]]) -> None:
     """A join that multiplies rows, or a filter that a null slips through, loses documents without an error."""
