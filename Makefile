@@ -53,12 +53,16 @@ remove-country: $(READY) ## what belongs to COUNTRY=PL, counted; with YES=1 all 
 bench: $(READY) ## the benchmark table
 	@$(BIN)/python -m cs_features.local.bench
 
-lint: $(READY) ## format, lint, types, import contracts, prompt files
+lint: $(READY) ## format, lint, types, import contracts, prompt files, tables of the docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m cs_features.cli.lint_prompts
+	@$(BIN)/python -m cs_features.cli.write_docs --check
+
+docs: $(READY) ## write the tables of README and docs anew from the code
+	@$(BIN)/python -m cs_features.cli.write_docs
 
 format: $(READY)
 	@$(BIN)/ruff format .
@@ -80,4 +84,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: demo dev test test-fast test-slow evaluate calibrate preview new-country remove-country bench lint format lock clean
+.PHONY: demo dev test test-fast test-slow evaluate calibrate preview new-country remove-country bench lint docs format lock clean
