@@ -69,11 +69,12 @@ format: $(READY)
 	@$(BIN)/ruff check --fix .
 
 # uv installs the locked versions in parallel; --no-deps because the lock file is complete, and
-# because one dependency would otherwise be compiled for minutes (see [tool.uv] in pyproject.toml).
+# because one dependency would otherwise be compiled for minutes (see [tool.uv] in pyproject.toml). Bytecode is
+# made here once: where Python may not write it, every start of a run would make it again, for seconds.
 $(READY): requirements.lock pyproject.toml setup.py
 	@echo "Installing the locked packages into $(VENV) (once) ..."
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION); }
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --no-deps -r requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --no-deps --compile-bytecode -r requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --no-deps -e .
 	@touch $(READY)
 
