@@ -49,12 +49,12 @@ def is_english(text: str) -> bool:
     words = re.findall(r"[a-z']+", text.lower())
     if sum(word in _ENGLISH_WORDS for word in words) >= _ENOUGH_WORDS * len(words):
         return True
-    detector = _load_small_detector()
+    detector = load_small_detector()
     return detector.compute_language_confidence(text, Language.ENGLISH) >= _ENOUGH_CONFIDENCE
 
 
 @lru_cache(maxsize=1)
-def _load_small_detector() -> LanguageDetector:
+def load_small_detector() -> LanguageDetector:
     """The library's small models: 0.2 s of CPU and 23 MiB, where the large ones of so many languages take 3.5 s and
     300 MiB. One unusual summary would cost a run as much as three thousand calls."""
     languages = list_known_languages(("en", *_BESIDE_ENGLISH))

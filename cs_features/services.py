@@ -22,6 +22,7 @@ from cs_features.extraction.prompts import Prompts, load_prompts
 from cs_features.extraction.quota import Limiter
 from cs_features.extraction.spending import Limits, SharedBudget
 from cs_features.landing.zone import LandingZone
+from cs_features.languages import load_small_detector
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 
@@ -99,9 +100,11 @@ class Model:
         """What one run asks with; `folder` is the partition, or the corpus, whose budget it spends."""
         capabilities = self.capabilities()
 
-        # Made at the first call: a run that asks nothing needs neither.
+        # Made at the first call: a run that asks nothing needs none of it.
         @cache
         def client_and_price() -> tuple[Any, Callable[[TokenUsage], float]]:
+            # Before the first call: while it loads, answers that are paid for would wait to be kept.
+            load_small_detector()
             return make_bedrock_client(self.max_concurrency, capabilities.timeout_seconds), find_price_list(
                 capabilities
             )
