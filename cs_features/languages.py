@@ -58,7 +58,12 @@ def load_small_detector() -> LanguageDetector:
     """The library's small models: 0.2 s of CPU and 23 MiB, where the large ones of so many languages take 3.5 s and
     300 MiB. One unusual summary would cost a run as much as three thousand calls."""
     languages = list_known_languages(("en", *_BESIDE_ENGLISH))
-    return LanguageDetectorBuilder.from_languages(*languages).with_low_accuracy_mode().build()
+    return (
+        LanguageDetectorBuilder.from_languages(*languages)
+        .with_low_accuracy_mode()
+        .with_preloaded_language_models()
+        .build()
+    )
 
 
 @lru_cache(maxsize=32)
