@@ -113,6 +113,8 @@ class Ledger:
             self._journal.write(line)
             self._journal.flush()
             self._pending.append(line)
+        # The line is safe by now; what it says is learned after others have written theirs.
+        with self._lock:
             self._askings.add_line(line)
 
     def compact_objects(self) -> None:
