@@ -53,6 +53,7 @@ RECONCILIATION_SCHEMA = pl.Schema(
         "rejected": pl.Int64(),
         "duplicates": pl.Int64(),
         "missing": pl.Int64(),  # documents that left by no door; below zero, by two
+        "outdated": pl.Int64(),  # validated rows of a text that their document no longer has: a later run failed
         "unread_objects": pl.Int64(),  # that have been there, or gone, for long, and no run has seen it
         "superseded_elsewhere": pl.Int64(),  # validated, though a later document of another partition has the id
         "kept": pl.Int64(),
@@ -67,6 +68,7 @@ RECONCILIATION_SCHEMA = pl.Schema(
 
 KINDS_BY_COLUMN = {
     "missing": FindingKind.DOCUMENTS,
+    "outdated": FindingKind.DOCUMENTS,
     "unread_objects": FindingKind.DOCUMENTS,
     "superseded_elsewhere": FindingKind.SUPERSEDED,
     "unpublished": FindingKind.UNPUBLISHED,
@@ -181,7 +183,7 @@ def _read_held(partition: Partition, tables: Tables) -> _Held:
     rejected = tables.read("rejected_records", partition)
     return _Held(
         raw=RAW_SCHEMA.to_frame() if raw is None else align_columns(raw),
-        validated=_fill_table(validated, pl.Schema(dict.fromkeys(FEATURE_COLUMNS, pl.String()))),
+        validated=_fill_table(validated, pl.Schema(dict.fromkeys((*FEATURE_COLUMNS, "content_hash"), pl.String()))),
         rejected=_fill_table(rejected, pl.Schema({"interaction_id": pl.String(), "stage": pl.String()})),
     )
 
@@ -203,6 +205,7 @@ def _reconcile_documents(partition: Partition, held: _Held, sources: Sources) ->
     columns: dict[str, Any] = {
         "validated": held.validated.height,
         "rejected": held.rejected.height,
+        "outdated": count_outdated(held.raw, held.validated),
         "unread_objects": situation.unread_objects,
     }
     if situation.is_changing:
@@ -213,6 +216,16 @@ def _reconcile_documents(partition: Partition, held: _Held, sources: Sources) ->
     landed, duplicates = counted.landed
     balance = Balance(landed, held.validated.height, held.rejected.height, duplicates)
     return {**columns, "landed": landed, "duplicates": duplicates, "missing": balance.missing}
+
+
+def count_outdated(raw: pl.DataFrame, validated: pl.DataFrame) -> int:
+    """Validated rows that are of no accepted document's text; rows of versions that wrote no hash say nothing.
+
+    A correction whose run failed leaves the numbers of the law as they were: only the contents tell.
+    """
+    accepted = raw.filter(pl.col("status") == "accepted").select("interaction_id", "content_hash")
+    known = validated.filter(pl.col("content_hash").is_not_null()).select("interaction_id", "content_hash")
+    return len(set(known.iter_rows()) - set(accepted.iter_rows()))
 
 
 def _find_superseded(partitions: Sequence[Partition], tables: Tables) -> _Superseded:

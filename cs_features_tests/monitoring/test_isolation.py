@@ -229,6 +229,7 @@ def test_kinds_are_found_by_their_own_columns(warehouse: Warehouse) -> None:
     row = warehouse.reconcile().filter(partition=NL.key)
     columns = {
         "missing": FindingKind.DOCUMENTS,
+        "outdated": FindingKind.DOCUMENTS,
         "unread_objects": FindingKind.DOCUMENTS,
         "superseded_elsewhere": FindingKind.SUPERSEDED,
         "unpublished": FindingKind.UNPUBLISHED,

@@ -155,6 +155,19 @@ def test_a_document_that_landed_while_sensor_and_daemon_were_down_is_found(lab: 
     assert differing(lab) == {key("NL", TODAY), key("BE", YESTERDAY)}
 
 
+def test_a_correction_whose_run_failed_is_found_though_the_numbers_are_equal(lab: Lab) -> None:
+    """The storm found it: as many documents as before, the old features served, and every check was green."""
+    a_day_that_was_run(lab)
+    lab.overwrite(
+        "validated_features",
+        lambda rows: rows.with_columns(content_hash=pl.concat_str(pl.lit("old"), "content_hash")),
+        "NL",
+        TODAY,
+    )
+    take_inventory(lab)
+    assert differing(lab) == {key("NL", TODAY)}
+
+
 def test_an_empty_landing_bucket_differs_in_nothing(lab: Lab) -> None:
     run = take_inventory(lab)
     assert run.success, run.errors
