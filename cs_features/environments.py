@@ -76,7 +76,13 @@ class Settings(BaseModel):
         0.05, ge=0, le=1, description="share of a partition's records that a run may withdraw from the store unasked"
     )
     landing_window_days: int = Field(35, ge=1, description="how far back the sensor looks")
-    landing_quiet_seconds: int = Field(60, ge=0, description="how long a folder must rest before it is run")
+    # Chosen by the benchmark `arrivals`: fewer than 250 runs a day, and 95 of 100 documents served within 30 minutes.
+    landing_quiet_seconds: int = Field(
+        60, ge=0, description="how long a new folder must rest before it is run; doubled with each run of it"
+    )
+    landing_patience_seconds: int = Field(
+        1500, ge=0, description="how long a folder that never rests waits at most, and how long a rest can become"
+    )
     landing_max_requests: int = Field(50, ge=1, description="runs asked for in one tick")
 
     alerts_topic_arn: str | None = Field(

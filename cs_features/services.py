@@ -50,6 +50,7 @@ class Landing:
     bucket: str
     window_days: int
     quiet_seconds: int
+    patience_seconds: int
     max_requests: int
 
     def zone(self) -> LandingZone:
@@ -175,6 +176,7 @@ def build_services(settings: Settings) -> Services:
             bucket=settings.landing_bucket,
             window_days=settings.landing_window_days,
             quiet_seconds=settings.landing_quiet_seconds,
+            patience_seconds=settings.landing_patience_seconds,
             max_requests=settings.landing_max_requests,
         ),
         data=DataBucket(name=settings.data_bucket),

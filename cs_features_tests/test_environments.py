@@ -54,6 +54,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ("CS_FEATURES_PROMPTS_DIR", "/srv/prompts", "prompts_dir", Path("/srv/prompts")),
         ("CS_FEATURES_LANDING_WINDOW_DAYS", "3", "landing_window_days", 3),
         ("CS_FEATURES_LANDING_QUIET_SECONDS", "0", "landing_quiet_seconds", 0),
+        ("CS_FEATURES_LANDING_PATIENCE_SECONDS", "600", "landing_patience_seconds", 600),
         ("CS_FEATURES_LANDING_MAX_REQUESTS", "5", "landing_max_requests", 5),
     ],
 )
@@ -76,18 +77,15 @@ def test_the_settings_reach_what_they_are_about() -> None:
                 "CS_FEATURES_MAX_CONCURRENCY": "7",
                 "CS_FEATURES_LANDING_WINDOW_DAYS": "3",
                 "CS_FEATURES_LANDING_QUIET_SECONDS": "4",
+                "CS_FEATURES_LANDING_PATIENCE_SECONDS": "6",
                 "CS_FEATURES_LANDING_MAX_REQUESTS": "5",
             }
         )
     )
     made = build_resources(services)
     landing = made["landing"]
-    assert (landing.bucket, landing.window_days, landing.quiet_seconds, landing.max_requests) == (
-        "the-landing",
-        3,
-        4,
-        5,
-    )
+    assert (landing.bucket, landing.window_days, landing.max_requests) == ("the-landing", 3, 5)
+    assert (landing.quiet_seconds, landing.patience_seconds) == (4, 6)
     assert (made["data"].name, made["io_manager"].data.name) == ("the-data", "the-data")
     assert made["feature_group"].name == "the-group"
     assert (made["model"].model_id, made["model"].max_concurrency) == ("eu.amazon.nova-micro-v1:0", 7)

@@ -27,8 +27,8 @@ from cs_features.landing.corrections import list_notices
 from cs_features.landing.zone import PREFIX, LandingZone
 from cs_features.local.processes import ROOT, LocalProblem, dev_is_running, leave_on_sigterm, run_child, use_stack
 from cs_features.local.provision import client_factory
-from cs_features.orchestration.sensors.landing import Window, survey_landing
 from cs_features.orchestration.sensors.landing_memory import Cursor, Request
+from cs_features.orchestration.sensors.landing_survey import Window, survey_landing
 from cs_features.partitions import Partition
 from cs_features.services import build_services
 from cs_features.storage import Tables

@@ -9,8 +9,9 @@ import pytest
 from cs_features.monitoring.findings import Differences, name_documents_finding, write_differences
 from cs_features.orchestration.failures import passing_failure
 from cs_features.orchestration.sensors import landing_decision
-from cs_features.orchestration.sensors.landing import Window, fingerprint_folder, landing_sensor, survey_landing
+from cs_features.orchestration.sensors.landing import landing_sensor
 from cs_features.orchestration.sensors.landing_memory import parse_cursor
+from cs_features.orchestration.sensors.landing_survey import Window, fingerprint_folder, survey_landing
 from cs_features.s3 import StoredObject
 from cs_features_tests.support.documents import document, id_of, jsonl
 from cs_features_tests.support.failed_runs import fail_blocking_check, fail_run

@@ -23,7 +23,7 @@ from cs_features.local.stack import LocalStack
 from cs_features.orchestration.resources import build_resources
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, define_features
-from cs_features.services import build_services
+from cs_features.services import build_services, s3_client
 from cs_features_tests.support.documents import DAY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -180,6 +180,21 @@ class Lab:
         )
         record = answer.get("Record")
         return {pair["FeatureName"]: pair["ValueAsString"] for pair in record} if record else None
+
+    def count_listings(self, act: Callable[[], Any]) -> int:
+        """How many ListObjectsV2 the product sends while it does something."""
+        listed: list[str] = []
+        events = s3_client().meta.events
+
+        def count_listing(**_: Any) -> None:
+            listed.append("listed")
+
+        events.register("before-send.s3.ListObjectsV2", count_listing)
+        try:
+            act()
+        finally:
+            events.unregister("before-send.s3.ListObjectsV2", count_listing)
+        return len(listed)
 
     def calls(self, operation: str) -> int:
         """How often the Feature Store runtime was called since the stack started."""

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cs_features.local.bench.arrivals import measure_arrivals
 from cs_features.local.bench.cpu import measure_cpu
 from cs_features.local.bench.faults import measure_faults
 from cs_features.local.bench.figures import Figure, Say
@@ -38,6 +39,7 @@ SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "rows": measure_rows,
     "faults": measure_faults,
     "storm": measure_storm,
+    "arrivals": measure_arrivals,
     "landing": measure_landing,
     "cpu": measure_cpu,
     "money": measure_money,

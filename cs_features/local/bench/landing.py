@@ -95,6 +95,7 @@ def measure_ticks() -> dict[str, list[float]]:
     from cs_features.definitions import build_defs
     from cs_features.orchestration.resources import build_resources
     from cs_features.orchestration.sensors.landing import landing_sensor
+    from cs_features.orchestration.sensors.landing_memory import Cursor
     from cs_features.services import build_services
 
     services, definitions = build_services(settings()), build_defs()
@@ -115,8 +116,13 @@ def measure_ticks() -> dict[str, list[float]]:
 
         def tick_sensor() -> None:
             nonlocal cursor
+            # Measured is the hourly tick, which lists the window; those between list two days.
+            hourly = Cursor.model_validate_json(cursor or "{}").model_copy(update={"surveyed_at": None})
             with dg.build_sensor_context(
-                instance=instance, cursor=cursor, definitions=definitions, resources=dict(build_resources(services))
+                instance=instance,
+                cursor=hourly.model_dump_json(),
+                definitions=definitions,
+                resources=dict(build_resources(services)),
             ) as context:
                 found = landing_sensor.evaluate_tick(context)
             cursor = found.cursor

@@ -2,43 +2,50 @@
 
 Level-triggered: it compares what is there with what was last asked for, and keeps no cursor of keys, so late,
 replaced and out-of-order files are all seen, and so are the notices that partitions leave each other
-(`landing/corrections.py`). Here: what it looks at and what it says. Not here: what it decides
+(`landing/corrections.py`). Here: a tick, and what it says. Not here: what it lists (`landing_survey.py`), decides
 (`landing_decision.py`) and remembers (`landing_memory.py`).
 """
 
-import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 
 import dagster as dg
 
 from cs_features.errors import AwsRefusal
 from cs_features.landing.corrections import list_notices
-from cs_features.landing.zone import LandingZone, is_document_file
-from cs_features.monitoring.findings import Differences, FindingKind, read_differences
+from cs_features.monitoring.findings import read_differences
 from cs_features.monitoring.heartbeat import is_beat_due, write_heartbeat
 from cs_features.orchestration.failures import read_cause
 from cs_features.orchestration.jobs import process_interactions
-from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
 from cs_features.orchestration.sensors.landing_decision import (
     Decision,
     Failed,
-    Folder,
     Limits,
     Observed,
     Reason,
     decide_runs,
 )
 from cs_features.orchestration.sensors.landing_memory import Cursor, Request, read_cursor
+from cs_features.orchestration.sensors.landing_survey import (
+    Landscape,
+    Scope,
+    Window,
+    choose_scope,
+    fill_unlisted,
+    find_window,
+    survey_landing,
+)
 from cs_features.partitions import Partition
+from cs_features.planning.priorities import tag_landed_day
 from cs_features.s3 import StoredObject
 from cs_features.storage import Tables
 
 REFUSED = "AWS refused. "  # how the tick begins that could not look; alerts count them
 REASON_TAG = "cs_features/reason"
 SHOWN = 20  # names in one message
+MOST_STRAYS = 50  # remembered between two listings of the window
 FAILURES_SINCE = timedelta(days=2)
 # Runs of a country's day have this tag; runs of a week, whose keys look the same, do not.
 DAY_TAG = "dagster/partition/date"
@@ -51,91 +58,6 @@ CAUSES_ARE_IN = {
 
 def utc_now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-@dataclass(frozen=True)
-class Window:
-    """The days that the sensor looks at, both included, of the countries that the project knows.
-
-    `earlier` are keys of partitions before them that a reconciliation has found: a document of the window has
-    superseded one of theirs.
-    """
-
-    since: date
-    today: date
-    earlier: frozenset[str] = frozenset()
-
-    def find_partition(self, country: str, folder: str) -> Partition | None:
-        """The partition of a folder `date=YYYY-MM-DD`; None for any other, and for a day that is none yet."""
-        try:
-            partition = Partition(country, date.fromisoformat(folder.removeprefix("date=")))
-        except ValueError:
-            return None
-        is_a_day = folder == f"date={partition.date.isoformat()}"
-        return partition if is_a_day and self.holds(partition.key) else None
-
-    def holds(self, key: str) -> bool:
-        # One request for an unknown partition would fail the whole tick, and every tick after it.
-        if not interaction_partitions.has_partition_key(key):
-            return False
-        return key in self.earlier or self.since <= Partition.from_key(key).date <= self.today
-
-
-def find_window(landing: Landing, now: datetime, differences: Differences) -> Window:
-    since = now.date() - timedelta(days=landing.window_days)
-    superseded = {key for key, kinds in differences.findings.items() if FindingKind.SUPERSEDED.value in kinds}
-    return Window(since, now.date(), frozenset(superseded))
-
-
-@dataclass(frozen=True)
-class Landscape:
-    """What the landing bucket holds: each partition's folder by its key, and the folders that are of no partition."""
-
-    folders: Mapping[str, Folder]
-    strays: list[str]
-
-
-def fingerprint_folder(objects: Sequence[StoredObject]) -> Folder:
-    """What a folder and the notices for it are now; any change of them is another fingerprint."""
-    # With the time, a file that is replaced and put back is a change again: Dagster never runs a key twice.
-    lines = sorted(f"{item.key}\t{item.etag}\t{item.size}\t{item.last_modified.timestamp()}" for item in objects)
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return Folder(digest[:16], max(item.last_modified for item in objects))
-
-
-def survey_landing(
-    zone: LandingZone, window: Window, notices: Mapping[str, Sequence[StoredObject]] | None = None
-) -> Landscape:
-    """Every partition of the window that holds documents, and the stray folders.
-
-    `notices` are those that other partitions left, by folder: each is a change of its partition, as a file is.
-    """
-    known = set(interaction_partitions.get_partitions_def_for_dimension("country").get_partition_keys())
-    strays = [f"country={country}" for country in zone.list_country_folders() if country not in known]
-    folders = {}
-    for country in sorted(known):
-        for folder, objects in group_by_folder(zone, country, window.since).items():
-            partition = window.find_partition(country, folder)
-            if partition is None:
-                strays.append(f"country={country}/{folder}")
-            else:
-                found = [*objects, *(notices or {}).get(partition.folder, [])]
-                folders[partition.key] = fingerprint_folder(found)
-    for key in filter(window.holds, window.earlier - folders.keys()):
-        partition = Partition.from_key(key)
-        documents = zone.list_documents(partition).objects
-        if documents:
-            folders[key] = fingerprint_folder([*documents, *(notices or {}).get(partition.folder, [])])
-    return Landscape(folders, sorted(strays))
-
-
-def group_by_folder(zone: LandingZone, country: str, since: date) -> dict[str, list[StoredObject]]:
-    """The document files of a country by the folder below it."""
-    by_folder: dict[str, list[StoredObject]] = {}
-    for item in zone.list_folder(f"country={country}", start_after_date=since).objects:
-        if is_document_file(item):
-            by_folder.setdefault(item.key.split("/")[2], []).append(item)
-    return by_folder
 
 
 def find_failures(instance: dg.DagsterInstance, cursor: Cursor, now: datetime) -> dict[str, Failed]:
@@ -216,12 +138,12 @@ def configure_run(request: Request) -> dict[str, object]:
     return {"ops": ops}
 
 
-def make_run_request(cursor: Cursor, key: str, request: Request, reason: Reason) -> dg.RunRequest:
+def make_run_request(cursor: Cursor, key: str, request: Request, reason: Reason, today: date) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=cursor.run_key(key, request),
         partition_key=key,
         run_config=configure_run(request),
-        tags={REASON_TAG: reason.value},
+        tags={REASON_TAG: reason.value, **tag_landed_day(Partition.from_key(key).date, today)},
     )
 
 
@@ -230,23 +152,93 @@ def name_some(names: Collection[str]) -> str:
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
 
-def describe_tick(decision: Decision, landscape: Landscape, emptied: Collection[str], window: Window) -> list[str]:
-    """What somebody who looks at the tick should read, the most urgent first."""
-    lines = []
-    if emptied:
-        lines.append(f"documents are gone and features still served, so nothing was run for {name_some(emptied)}")
-    if decision.given_up:
-        lines.append(f"failed and not tried again: {name_some(decision.given_up)}")
-    if landscape.strays:
-        lines.append(
-            f"not partitions of this project: {name_some(landscape.strays)} (a new country is one when the definitions "
-            "have been reloaded)"
-        )
-    if decision.settling:
-        lines.append(f"still changing: {name_some(decision.settling)}")
-    elif not decision.runs:
-        lines.append(f"{len(landscape.folders)} partitions with documents since {window.since}, none changed")
-    return lines
+@dataclass(frozen=True)
+class Tick:
+    """What one tick saw and decided. `emptied` are served partitions without documents, with their manifests' ETags."""
+
+    cursor: Cursor
+    window: Window
+    landscape: Landscape
+    decision: Decision
+    emptied: Mapping[str, str]
+
+    @property
+    def is_alarming(self) -> bool:
+        return bool(self.emptied or self.decision.given_up or self.landscape.strays)
+
+    def describe(self) -> list[str]:
+        """What somebody who looks at the tick should read, the most urgent first."""
+        lines = []
+        if self.emptied:
+            told = name_some(self.emptied)
+            lines.append(f"documents are gone and features still served, so nothing was run for {told}")
+        if self.decision.given_up:
+            lines.append(f"failed and not tried again: {name_some(self.decision.given_up)}")
+        if self.landscape.strays:
+            lines.append(
+                f"not partitions of this project: {name_some(self.landscape.strays)} (a new country is one when the "
+                "definitions have been reloaded)"
+            )
+        if self.decision.settling:
+            lines.append(f"still changing: {name_some(self.decision.settling)}")
+        elif not self.decision.runs:
+            count = len(self.landscape.folders)
+            lines.append(f"{count} partitions with documents since {self.window.since}, none changed")
+        return lines
+
+    def remember(self, now: datetime) -> Cursor:
+        """The cursor for the next tick: without partitions that have no documents and are not served."""
+        forgotten = set(self.decision.emptied) - set(self.emptied)
+        kept = self.cursor.keep_partitions(lambda key: key not in forgotten)
+        kept = kept.remember_decision(self.decision.runs, [*self.decision.settling, *self.decision.postponed], now)
+        return kept.model_copy(update={"emptied": dict(self.emptied), "strays": self.landscape.strays[:MOST_STRAYS]})
+
+
+def look_around(
+    instance: dg.DagsterInstance, landing: Landing, data: DataBucket, recalled: Cursor, now: datetime
+) -> Tick:
+    """List what is due, decide, and say that the sensor lives.
+
+    Raises:
+        AwsRefusal: a listing or a file of ours was refused: nothing is decided on half of it.
+    """
+    tables = data.tables()
+    differences = read_differences(tables)
+    window = find_window(landing.window_days, now, differences)
+    cursor = recalled.keep_partitions(window.holds)
+    differences = differences.select_partitions(window.holds)
+    known = Observed(now, {}, find_failures(instance, cursor, now), differences)
+    limits = make_limits(landing)
+    notices = list_notices(tables)
+    scope = choose_scope(cursor, known, notices, window, limits)
+    seen = survey_landing(landing.zone(), window, notices, scope)
+    landscape = complete_landscape(seen, scope, cursor, now)
+    # A finding about a partition that was never asked for waits for the listing of the window.
+    findings = differences.select_partitions(lambda key: scope.covers(key) or key in cursor.asked)
+    decision = decide_runs(cursor, replace(known, folders=landscape.folders, differences=findings), limits)
+    emptied = update_emptied(decision.emptied, scope, cursor, tables)
+    marks = {"beat_at": beat(instance, tables, cursor.beat_at, now)}
+    if scope.is_whole:
+        marks["surveyed_at"] = now
+    return Tick(cursor.model_copy(update=marks), window, landscape, decision, emptied)
+
+
+def make_limits(landing: Landing) -> Limits:
+    quiet, patience = timedelta(seconds=landing.quiet_seconds), timedelta(seconds=landing.patience_seconds)
+    return Limits(quiet, patience, landing.max_requests)
+
+
+def complete_landscape(seen: Landscape, scope: Scope, cursor: Cursor, now: datetime) -> Landscape:
+    """What was listed, and of the rest what is remembered."""
+    strays = seen.strays if scope.is_whole else sorted({*seen.strays, *cursor.strays})
+    return Landscape(fill_unlisted(seen.folders, scope, cursor, now), strays)
+
+
+def update_emptied(keys: Collection[str], scope: Scope, cursor: Cursor, tables: Tables) -> dict[str, str]:
+    """Served partitions without documents: those just listed are looked up, the others stay what they were."""
+    listed = [key for key in keys if scope.covers(key)]
+    remembered = {key: etag for key, etag in cursor.emptied.items() if not scope.covers(key)}
+    return {**remembered, **find_emptied(listed, cursor.emptied, tables)}
 
 
 @dg.sensor(
@@ -260,36 +252,23 @@ def landing_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     now = utc_now()
     recalled = read_cursor(context.cursor, landing.bucket, now)
-    tables = data.tables()
     try:
-        differences = read_differences(tables)
-        window = find_window(landing, now, differences)
-        cursor = recalled.cursor.keep_partitions(window.holds)
-        landscape = survey_landing(landing.zone(), window, list_notices(tables))
-        differences = differences.select_partitions(window.holds)
-        observed = Observed(now, landscape.folders, find_failures(context.instance, cursor, now), differences)
-        limits = Limits(timedelta(seconds=landing.quiet_seconds), landing.max_requests)
-        decision = decide_runs(cursor, observed, limits)
-        emptied = find_emptied(decision.emptied, cursor.emptied, tables)
-        beat_at = beat(context.instance, tables, cursor.beat_at, now)
+        tick = look_around(context.instance, landing, data, recalled.cursor, now)
     except AwsRefusal as error:
         # A failed listing is not an empty bucket: the cursor stays.
         return dg.SkipReason(f"{REFUSED}{error}")
-    lines = describe_tick(decision, landscape, emptied, window)
+    lines = tick.describe()
     if recalled.warning:
         context.log.warning(recalled.warning)
         lines.insert(0, recalled.warning)
-    if emptied or decision.given_up or landscape.strays:
+    if tick.is_alarming:
         context.log.warning("; ".join(lines))
-    forgotten = set(decision.emptied) - set(emptied)
-    remembered = cursor.keep_partitions(lambda key: key not in forgotten)
-    remembered = remembered.remember_decision(decision.runs, decision.settling, now)
+    decision = tick.decision
     return dg.SensorResult(
         run_requests=[
-            make_run_request(cursor, key, request, decision.reasons[key]) for key, request in decision.runs.items()
+            make_run_request(tick.cursor, key, request, decision.reasons[key], now.date())
+            for key, request in decision.runs.items()
         ],
         skip_reason=None if decision.runs else "; ".join(lines),
-        cursor=remembered.model_copy(update={"emptied": emptied, "beat_at": beat_at}).model_dump_json(
-            exclude_defaults=True
-        ),
+        cursor=tick.remember(now).model_dump_json(exclude_defaults=True),
     )

@@ -16,8 +16,8 @@ from cs_features.orchestration.failures import Cause
 from cs_features.orchestration.sensors.landing_memory import Cursor, Request
 from cs_features.partitions import Partition
 
-# A folder that never rests is run all the same when it has been changing for so long.
-PATIENCE = timedelta(minutes=5)
+# After so many runs of a folder the rest that it needs is doubled no more; `Limits.patience` has ended it before.
+MAX_DOUBLINGS = 16
 # How long after the first, the second and the third failure a run is asked for again.
 RETRY_AFTER = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2))
 MAX_TRIES = 1 + len(RETRY_AFTER)
@@ -85,10 +85,18 @@ class Observed:
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a folder has to rest before it is run, and how many runs one tick may ask for."""
+    """How long a new folder rests before it is run, how long any waits at most, and how many runs a tick asks for.
+
+    The rest doubles with each run that a folder has had: the first documents of a day are run at once, and a busy
+    day is run every `patience`.
+    """
 
     quiet: timedelta
+    patience: timedelta
     requests: int
+
+    def required_rest(self, runs_before: int) -> timedelta:
+        return min(self.quiet * 2 ** min(runs_before, MAX_DOUBLINGS), self.patience)
 
 
 @dataclass(frozen=True)
@@ -135,7 +143,7 @@ class Decision:
 def decide_runs(cursor: Cursor, observed: Observed, limits: Limits) -> Decision:
     """Compare what was asked for with what is there; the newest days go first."""
     keys = cursor.asked.keys() | observed.folders.keys() | observed.differences.partitions
-    verdicts = {key: judge_partition(describe_case(key, cursor, observed), limits.quiet) for key in keys}
+    verdicts = {key: judge_partition(describe_case(key, cursor, observed), limits) for key in keys}
     ready = sorted(list_standing(verdicts, Standing.RUN), key=rank_by_day, reverse=True)
     chosen = ready[: limits.requests]
     return Decision(
@@ -171,12 +179,12 @@ def describe_case(key: str, cursor: Cursor, observed: Observed) -> Case:
     )
 
 
-def judge_partition(case: Case, quiet: timedelta) -> Verdict:
+def judge_partition(case: Case, limits: Limits) -> Verdict:
     """The first reason that applies; a folder that is still changing waits, whatever else is known of it."""
     if case.folder is None:
         gone = case.asked is not None or case.finding is not None
         return Verdict(Standing.EMPTIED if gone else Standing.AT_REST)
-    if has_changed(case) and is_settling(case, quiet):
+    if has_changed(case) and is_settling(case, limits):
         return Verdict(Standing.SETTLING)
     for reason, make_request in REQUEST_FOR.items():
         if request := make_request(case):
@@ -190,14 +198,15 @@ def has_changed(case: Case) -> bool:
     return case.asked is None or case.asked.fingerprint != case.folder.fingerprint
 
 
-def is_settling(case: Case, quiet: timedelta) -> bool:
-    """Whether its newest file is younger than `quiet`, so that a trickle of files is a run every few minutes."""
+def is_settling(case: Case, limits: Limits) -> bool:
+    """Whether its newest file is too young and its oldest change not old enough, so that a trickle is a few runs."""
     if case.folder is None:
         return False
     # S3's clock may be ahead of ours: what comes from the future has just come.
     age = max(case.now - case.folder.last_modified, timedelta(0))
+    runs_before = 0 if case.asked is None else case.asked.change + 1
     changing_for = case.now - (case.changing_since or case.now)
-    return age < quiet and changing_for < PATIENCE
+    return age < limits.required_rest(runs_before) and changing_for < limits.patience
 
 
 def is_given_up(case: Case) -> bool:

@@ -34,6 +34,9 @@ class Cursor(BaseModel):
     changing_since: dict[str, datetime] = {}
     # Partitions that are served and whose documents are gone: the ETag of the manifest that says so.
     emptied: dict[str, str] = {}
+    # When the whole window was last listed, and what was found in it that is no partition.
+    surveyed_at: datetime | None = None
+    strays: list[str] = []
     beat_at: datetime | None = None
 
     def run_key(self, partition: str, request: Request) -> str:
@@ -56,9 +59,9 @@ class Cursor(BaseModel):
             }
         )
 
-    def remember_decision(self, runs: Mapping[str, Request], settling: list[str], now: datetime) -> "Cursor":
-        """With what was asked for by now, and since when the others have been changing."""
-        changing_since = {key: self.changing_since.get(key, now) for key in settling}
+    def remember_decision(self, runs: Mapping[str, Request], waiting: list[str], now: datetime) -> "Cursor":
+        """With what was asked for by now, and since when the others have been waiting to be."""
+        changing_since = {key: self.changing_since.get(key, now) for key in waiting}
         return self.model_copy(update={"asked": self.asked | dict(runs), "changing_since": changing_since})
 
 

@@ -1,0 +1,30 @@
+"""Who goes first when more runs wait than may run: the tags by which Dagster's queue knows it.
+
+The queue starts what has the highest `dagster/priority`, and a run without one has 0: what somebody launches in the
+UI stands behind what landed today. Limits for lanes and for backfills, which Dagster tags itself, are in
+`dagster.yaml`: so many places that today's documents always find one free. Not here: what is run and why.
+"""
+
+from datetime import date, timedelta
+
+PRIORITY_TAG = "dagster/priority"
+BACKFILL_TAG = "dagster/backfill"  # Dagster's own, with the id, on each run of a backfill
+LANE_TAG = "cs_features/lane"
+OLDER_DAYS = "older-days"
+
+RECENT_PRIORITY = 10
+OLDER_PRIORITY = 5
+BACKFILL_PRIORITY = -5  # behind what a person launches by hand
+RECENT = timedelta(days=1)  # yesterday's last documents land today
+
+
+def tag_landed_day(day: date, today: date) -> dict[str, str]:
+    """Tags of a run that a landing asks for: today's and yesterday's documents go first, older days have a lane."""
+    if day >= today - RECENT:
+        return {PRIORITY_TAG: str(RECENT_PRIORITY)}
+    return {PRIORITY_TAG: str(OLDER_PRIORITY), LANE_TAG: OLDER_DAYS}
+
+
+def tag_backfill() -> dict[str, str]:
+    """Tags of the runs that the command `backfill` asks for."""
+    return {PRIORITY_TAG: str(BACKFILL_PRIORITY)}

@@ -1,0 +1,184 @@
+"""What a tick lists and what it leaves alone: and that nothing is concluded from what was not listed."""
+
+from datetime import date, datetime, timedelta, timezone
+
+import pytest
+
+from cs_features.monitoring.findings import Differences, name_documents_finding, write_differences
+from cs_features.orchestration.failures import Cause
+from cs_features.orchestration.sensors.landing_decision import Failed, Folder, Limits, Observed, decide_runs
+from cs_features.orchestration.sensors.landing_memory import Cursor, Request, parse_cursor
+from cs_features.orchestration.sensors.landing_survey import (
+    LISTED_SINGLY,
+    WHOLE_WINDOW_EVERY,
+    Scope,
+    Window,
+    choose_scope,
+    fill_unlisted,
+)
+from cs_features.s3 import StoredObject
+from cs_features_tests.support.documents import document, jsonl
+from cs_features_tests.support.lab import Lab
+from cs_features_tests.support.landing_sensor import TODAY, key, leave_note, partitions, tick
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
+WINDOW = Window(date(2026, 10, 20), date(2026, 11, 24))
+YESTERDAY = date(2026, 11, 23)
+LIMITS = Limits(timedelta(seconds=60), timedelta(minutes=25), 50)
+OLD, NEW = "NL|2026-11-10", "NL|2026-11-24"
+ASKED = {OLD: Request(fingerprint="a"), NEW: Request(fingerprint="b")}
+FRESH = Cursor(asked=ASKED, surveyed_at=NOW - timedelta(minutes=30))
+
+
+def choose(
+    cursor: Cursor, known: Observed | None = None, notices: dict[str, list[StoredObject]] | None = None
+) -> Scope:
+    return choose_scope(cursor, known or Observed(NOW, {}), notices or {}, WINDOW, LIMITS)
+
+
+# --- what is listed ---------------------------------------------------------------------------
+
+
+def test_the_window_is_listed_every_hour_and_today_and_yesterday_in_each_tick() -> None:
+    """At 1.3 million documents a year, a window of 35 days in each tick was 11.6 million listings a month: $63."""
+    assert choose(FRESH) == Scope(YESTERDAY, is_whole=False)
+    assert choose(FRESH.model_copy(update={"surveyed_at": NOW - WHOLE_WINDOW_EVERY})) == Scope(WINDOW.since)
+    assert choose(Cursor(asked=ASKED)) == Scope(WINDOW.since), "a first tick, or a cursor of an older version"
+
+
+def test_a_clock_that_was_set_back_lists_the_window_at_once() -> None:
+    """Until the time came again nothing old would have been looked at: once, for a year."""
+    assert choose(FRESH.model_copy(update={"surveyed_at": NOW + timedelta(days=365)})).is_whole
+
+
+def test_an_older_folder_that_was_seen_changing_is_looked_at_in_each_tick() -> None:
+    """It rested a minute later, and was run an hour later."""
+    waiting = FRESH.model_copy(update={"changing_since": {OLD: NOW}})
+    assert choose(waiting).singly == {OLD}
+
+
+def test_a_failure_of_an_older_day_is_tried_again_as_early_as_any() -> None:
+    failed = {OLD: Failed(FRESH.run_key(OLD, ASKED[OLD]), NOW - timedelta(minutes=6), Cause.OUTAGE)}
+    assert choose(FRESH, Observed(NOW, {}, failed)).singly == {OLD}
+    given_up = {OLD: Failed(FRESH.run_key(OLD, ASKED[OLD]), NOW - timedelta(minutes=6), Cause.BUDGET)}
+    assert choose(FRESH, Observed(NOW, {}, given_up)).singly == frozenset(), "it would be listed at each tick for ever"
+
+
+def test_a_finding_about_an_older_day_is_looked_at_and_one_that_was_run_is_not() -> None:
+    night = Observed(NOW, {}, differences=Differences("night", name_documents_finding([OLD])))
+    assert choose(FRESH, night).singly == {OLD}
+    run = FRESH.model_copy(update={"asked": {OLD: Request(fingerprint="a", found_by="night")}})
+    assert choose(run, night).singly == frozenset()
+
+
+def test_a_notice_to_an_older_day_is_seen_before_the_next_hour() -> None:
+    notice = StoredObject("superseded/x", "e", 1, NOW - timedelta(minutes=10))
+    assert choose(FRESH, notices={"country=NL/date=2026-11-10": [notice]}).singly == {OLD}
+    old = StoredObject("superseded/x", "e", 1, NOW - timedelta(minutes=40))
+    assert choose(FRESH, notices={"country=NL/date=2026-11-10": [old]}).singly == frozenset()
+
+
+def test_where_many_older_days_wait_the_window_is_listed_instead() -> None:
+    """A month uploaded at once is a listing a day and tick otherwise: thousands an hour."""
+    days = [f"{country}|2026-11-{day:02}" for country in ("BE", "NL") for day in range(1, 2 + LISTED_SINGLY // 2)]
+    assert choose(FRESH.model_copy(update={"changing_since": dict.fromkeys(days, NOW)})).is_whole
+
+
+# --- what is concluded ------------------------------------------------------------------------
+
+
+def test_what_was_not_listed_is_neither_gone_nor_changed() -> None:
+    """Kind "absence taken for an order": a listing that was not made says nothing."""
+    scope = Scope(YESTERDAY, is_whole=False)
+    folders = fill_unlisted({}, scope, FRESH, NOW)
+    assert folders == {OLD: Folder("a", NOW)}
+    decision = decide_runs(FRESH, Observed(NOW, folders), LIMITS)
+    assert (decision.runs, decision.emptied) == ({}, [NEW])
+
+
+def test_what_was_known_to_be_empty_stays_so_until_it_is_listed_again() -> None:
+    cursor = FRESH.model_copy(update={"emptied": {OLD: "etag"}})
+    assert OLD not in fill_unlisted({}, Scope(YESTERDAY, is_whole=False), cursor, NOW)
+
+
+@pytest.mark.parametrize(
+    ("scope", "covered"),
+    [
+        (Scope(WINDOW.since), {OLD, NEW}),
+        (Scope(YESTERDAY, is_whole=False), {NEW}),
+        (Scope(YESTERDAY, is_whole=False, singly=frozenset({OLD})), {OLD, NEW}),
+    ],
+)
+def test_a_scope_covers_what_it_lists(scope: Scope, covered: set[str]) -> None:
+    assert {each for each in (OLD, NEW) if scope.covers(each)} == covered
+
+
+# --- ticks ------------------------------------------------------------------------------------
+
+LAST_WEEK = TODAY - timedelta(days=7)
+
+
+def expire(cursor: str | None) -> str:
+    """The cursor of an hour later."""
+    remembered = parse_cursor(cursor or "")
+    assert remembered is not None
+    assert remembered.surveyed_at is not None
+    earlier = remembered.surveyed_at - WHOLE_WINDOW_EVERY
+    return remembered.model_copy(update={"surveyed_at": earlier}).model_dump_json(exclude_defaults=True)
+
+
+def test_a_late_file_in_an_older_day_is_found_within_the_hour_and_a_deleted_folder_is_not_invented(lab: Lab) -> None:
+    lab.land("NL", LAST_WEEK, "a.jsonl", jsonl([document()]))
+    lab.land("NL", TODAY, "a.jsonl", jsonl([document()]))
+    first = tick(lab)
+    assert partitions(first) == [key("NL", TODAY), key("NL", LAST_WEEK)]
+    lab.land("NL", LAST_WEEK, "late.jsonl", jsonl([document()]))
+    lab.land("NL", TODAY, "b.jsonl", jsonl([document()]))
+    between = tick(lab, first.cursor)
+    assert partitions(between) == [key("NL", TODAY)]
+    assert partitions(tick(lab, between.cursor)) == []
+    hourly = tick(lab, expire(between.cursor))
+    assert partitions(hourly) == [key("NL", LAST_WEEK)]
+    assert partitions(tick(lab, hourly.cursor)) == []
+
+
+def test_ticks_between_ask_s3_for_a_listing_a_country_and_no_more(lab: Lab) -> None:
+    """Eleven million a month, of which hardly one showed anything new."""
+    for ago in range(5):
+        lab.land("NL", TODAY - timedelta(days=ago), "a.jsonl", jsonl([document()]))
+    cursor = tick(lab).cursor
+    assert lab.count_listings(lambda: tick(lab, cursor)) == 5 + 1, "five countries, and the notices"
+
+
+def test_a_stray_is_told_by_the_ticks_between_too(lab: Lab) -> None:
+    lab.land("XX", TODAY, "a.jsonl", b"x")
+    first = tick(lab)
+    assert "country=XX" in (first.skip_message or "")
+    assert "country=XX" in (tick(lab, first.cursor).skip_message or "")
+
+
+def test_a_note_to_an_older_day_is_run_by_the_next_tick(lab: Lab) -> None:
+    lab.land("NL", LAST_WEEK, "a.jsonl", b"x")
+    cursor = tick(lab).cursor
+    leave_note(lab, "NL", LAST_WEEK)
+    assert partitions(tick(lab, cursor)) == [key("NL", LAST_WEEK)]
+
+
+def test_a_finding_about_a_day_that_was_never_asked_for_waits_for_the_hour_and_empties_nothing(lab: Lab) -> None:
+    lab.land("NL", TODAY, "a.jsonl", b"x")
+    cursor = tick(lab).cursor
+    lab.land("NL", LAST_WEEK, "a.jsonl", b"x")
+    write_differences(lab.resources["data"].tables(), Differences("n", name_documents_finding([key("NL", LAST_WEEK)])))
+    between = tick(lab, cursor)
+    assert partitions(between) == []
+    assert "gone" not in (between.skip_message or "")
+    assert partitions(tick(lab, expire(between.cursor))) == [key("NL", LAST_WEEK)]
+
+
+def test_todays_documents_go_before_older_ones_and_before_what_has_no_priority(lab: Lab) -> None:
+    """Fault 47: a backfill of a month stood before today's documents for ten minutes."""
+    for day in (TODAY, TODAY - timedelta(days=1), LAST_WEEK):
+        lab.land("NL", day, "a.jsonl", b"x")
+    tags = [request.tags for request in tick(lab).run_requests]
+    assert [each["dagster/priority"] for each in tags] == ["10", "10", "5"]
+    assert ["cs_features/lane" in each for each in tags] == [False, False, True]
