@@ -32,7 +32,9 @@ _CODES = {
     "InvalidAccessKeyId": "the access key does not exist: check AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY",
 }
-_EXPIRED = ("ExpiredToken", "ExpiredTokenException")  # a role's are renewed by themselves, later
+# Of those and of all 401s and 403s, what passes by itself: a role's credentials are renewed, clocks are set.
+_PASSING = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed"})
+_REFUSING_STATUS = (401, 403)
 
 
 def client(service: str, **config: Any) -> Any:
@@ -71,7 +73,14 @@ def explained(what: str, setting: str) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "")
         message = error.response.get("Error", {}).get("Message", "")
         advice = _CODES.get(code, "AWS says: {message}").format(setting=setting, message=message)
-        refusal = AccessRefused if code in _CODES and code not in _EXPIRED else AwsRefusal
+        refusal = AccessRefused if is_access_refused(error) else AwsRefusal
         raise refusal(f"{what} ({code} at {error.operation_name}): {advice}") from error
     except BotoCoreError as error:
         raise AwsRefusal(f"{what}: {error}") from error
+
+
+def is_access_refused(error: ClientError) -> bool:
+    """Whether a permission, a key or the thing itself is missing, so that asking again changes nothing."""
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return code not in _PASSING and (code in _CODES or status in _REFUSING_STATUS)

@@ -11,6 +11,7 @@
     ├── AwsRefusal               AWS did not do what was asked
     │   ├── AccessRefused        a permission, a key or the thing itself is missing: asking again changes nothing
     │   └── ObjectUnreadable     one object of a bucket; the others can be read
+    │       └── ObjectRefused    for its permission, its key or where it is archived: an AccessRefused as well
     ├── PublishingFailed         some records could not be written or read
     ├── WithdrawalStopped        a publication would take more out of the store than it may
     └── CallFailed               a call to Bedrock without an answer
@@ -78,6 +79,10 @@ class ObjectUnreadable(AwsRefusal):
         self.why = why
 
 
+class ObjectRefused(ObjectUnreadable, AccessRefused):
+    """One object is not given to whoever asks, until somebody allows, restores or replaces it."""
+
+
 class PublishingFailed(CsFeaturesError):
     """Some records could not be written or read; the others were, and the manifest knows which."""
 
@@ -138,5 +143,14 @@ def every_error() -> list[type[CsFeaturesError]]:
     """The root and all that stands under it."""
     found: list[type[CsFeaturesError]] = [CsFeaturesError]
     for each in found:  # grows while it is walked
-        found += each.__subclasses__()
+        found += [error for error in each.__subclasses__() if error not in found]
     return found
+
+
+# What asking again does not change, whoever asks.
+_LASTING = (ConfigurationError, AccessRefused, RequestError, SchemaMismatch, WithdrawalStopped, RunStopper)
+
+
+def is_lasting(error: type[CsFeaturesError]) -> bool:
+    """Whether what such an error says stays true until somebody changes something."""
+    return issubclass(error, _LASTING) and not issubclass(error, Outage)

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientEr
 from urllib3.exceptions import HTTPError
 
 from cs_features.aws import explained
-from cs_features.errors import AwsRefusal, ObjectUnreadable
+from cs_features.errors import AccessRefused, AwsRefusal, ObjectRefused, ObjectUnreadable
 
 DELETED_AT_ONCE = 1_000  # DeleteObjects' limit
 PAUSES = (0.2, 1.0, 3.0)  # seconds before a broken body is asked for again
@@ -104,7 +104,8 @@ class Bucket:
         """The object as it is now, with its bytes; None when there is none.
 
         Raises:
-            ObjectUnreadable: AWS refuses this object, or its body broke off as often as it was asked for.
+            ObjectRefused: AWS refuses this object.
+            ObjectUnreadable: its body broke off as often as it was asked for.
             AwsRefusal: AWS refuses whoever asks, or does not answer.
         """
         for pause in PAUSES:
@@ -126,7 +127,7 @@ class Bucket:
                 if is_missing(error):
                     return None
                 if concerns_one_object(error):
-                    raise ObjectUnreadable(self.uri(key), explain_refused_object(error)) from error
+                    raise ObjectRefused(self.uri(key), explain_refused_object(error)) from error
                 raise
         body = response["Body"].read()
         return StoredObject(key, response["ETag"].strip('"'), len(body), response["LastModified"]), body
@@ -140,15 +141,17 @@ class Bucket:
 
         Raises:
             AwsRefusal: when any key is refused, with the first one's code. S3 answers 200 to that.
+                AccessRefused where that code names a permission.
         """
         remaining = iter(keys)
         while batch := [{"Key": key} for key in islice(remaining, DELETED_AT_ONCE)]:
             with self._explained():
                 answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": batch, "Quiet": True})
             if refused := answer.get("Errors", []):
-                raise AwsRefusal(
+                code = str(refused[0].get("Code"))
+                raise (AccessRefused if code in _ABOUT_THE_OBJECT else AwsRefusal)(
                     f"Bucket {self.name}: {len(refused)} of {len(batch)} objects were not deleted "
-                    f"({refused[0].get('Code')}): allow s3:DeleteObject on it, or set {self._setting}"
+                    f"({code}): allow s3:DeleteObject on it, or set {self._setting}"
                 )
 
     def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:

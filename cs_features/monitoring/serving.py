@@ -1,9 +1,9 @@
 """The law at the last door: served = validated + kept, from the manifest to the online store.
 
 Kept are records that are served from before, though this run has no features of them: their documents stand, and the
-extraction of today gave nothing. The manifest is believed for what was written to the group in use, and a sample of
-it is looked up in the online store. Not here: what is published and withdrawn (`publishing/plan.py`). Nothing is
-written.
+extraction of today gave nothing, or their landing file is damaged. The manifest is believed for what was written to
+the group in use, and a sample of it is looked up in the online store. Not here: what is published and withdrawn
+(`publishing/plan.py`). Nothing is written.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ import polars as pl
 
 from cs_features.aws import explained
 from cs_features.hashing import content_hash
+from cs_features.publishing.damage import find_damage
 from cs_features.publishing.feature_group import SETTING, build_record, identify_group
 from cs_features.publishing.manifest import Entry
-from cs_features.publishing.plan import UNREAD
 
 # One request a partition. Each night another hundred: of a partition that lost 3 % of its records the first night
 # tells with 95 in 100, and of one that lost all of them every night does.
@@ -120,18 +120,18 @@ def select_kept(
 ) -> set[str]:
     """Those of `ids` whose served record still stands: its document is there unchanged, and was not answered.
 
-    While an object of the partition cannot be read, a document that is nowhere else may be in it.
+    A document that is nowhere else may be in the file in which it was last seen, if that is damaged.
     """
     accepted = raw.filter(pl.col("status") == "accepted")
     documents = dict(accepted.select("interaction_id", "content_hash").iter_rows())
     unanswered = set(rejected.filter(pl.col("stage") == "extraction")["interaction_id"].drop_nulls())
     refused = set(rejected.filter(pl.col("stage") != "extraction")["interaction_id"].drop_nulls())
-    has_unread = not raw.filter(pl.col("reason").is_in([reason.value for reason in UNREAD])).is_empty()
+    damage = find_damage(raw)
 
     def still_stands(key: str) -> bool:
         if key in documents:
             return key in unanswered and entries[key].document_hash in (None, documents[key])
-        return has_unread and key not in refused
+        return key not in refused and damage.may_hide(entries[key].source_uri)
 
     return set(filter(still_stands, ids))
 

@@ -1,7 +1,8 @@
 """How a step fails, and what a failed run says of its cause: whether asking again may help.
 
-Steps fail by `passing_failure` or `lasting_failure` and by nothing else of ours. `landing_sensor` asks again for what
-may pass and never for what stays. Whether a failure is an incident is decided in `incidents.py`.
+Steps fail by `passing_failure` or `lasting_failure` and by nothing else of ours; `make_failure` chooses by the error.
+`landing_sensor` asks again for what may pass and never for what stays. Whether a failure is an incident is decided in
+`incidents.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,12 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
 
-from cs_features.errors import AccessRefused, ConfigurationError, CsFeaturesError, every_error
+from cs_features.errors import BudgetSpent, CsFeaturesError, WithdrawalStopped, every_error, is_lasting
 
 RETRY = "retry"  # the metadata entry of a failure: whether asking again may help
 CAUSE = "cause"  # another one: which cause, where that matters to who reads it
 BUDGET = "budget spent"
+_CAUSES: Mapping[type[CsFeaturesError], str] = {BudgetSpent: BUDGET, WithdrawalStopped: "withdrawals stopped"}
 
 
 class Cause(Enum):
@@ -48,6 +50,13 @@ def lasting_failure(message: str, metadata: Mapping[str, Any] | None = None, cau
     if cause:
         entries[CAUSE] = dg.MetadataValue.text(cause)
     return dg.Failure(message, metadata=entries, allow_retries=False)
+
+
+def make_failure(message: str, error: CsFeaturesError) -> dg.Failure:
+    """A failure of a step that says of an error of ours what its class says: whether it may pass."""
+    if is_lasting(type(error)):
+        return lasting_failure(message, cause=_CAUSES.get(type(error), ""))
+    return passing_failure(message)
 
 
 def find_step_failure(events: Sequence[dg.DagsterEvent]) -> dg.DagsterEvent | None:
@@ -86,7 +95,7 @@ def read_cause(status: dg.DagsterRunStatus, events: Sequence[dg.DagsterEvent]) -
     chain = list_errors(step.step_failure_data.error)
     if any(error.cls_name == DagsterAssetCheckFailedError.__name__ for error in chain):
         return Cause.CHECK
-    return Cause.LASTING if _is_lasting(chain) else Cause.UNKNOWN
+    return Cause.LASTING if _has_lasting_error(chain) else Cause.UNKNOWN
 
 
 def _read_cause_of_ours(metadata: Mapping[str, Any]) -> Cause:
@@ -99,7 +108,7 @@ def _read_cause_of_ours(metadata: Mapping[str, Any]) -> Cause:
 def _read_cause_without_step(events: Sequence[dg.DagsterEvent]) -> Cause:
     """Its process died, or it never came to its first step: a wrong setting, or no room for it."""
     chain = list_errors(find_run_error(events))
-    return Cause.LASTING if _is_lasting(chain) else Cause.LOST
+    return Cause.LASTING if _has_lasting_error(chain) else Cause.LOST
 
 
 def find_run_error(events: Sequence[dg.DagsterEvent]) -> Any:
@@ -108,9 +117,9 @@ def find_run_error(events: Sequence[dg.DagsterEvent]) -> Any:
     return getattr(end.event_specific_data, "error", None) if end else None
 
 
-def _is_lasting(chain: Sequence[Any]) -> bool:
+def _has_lasting_error(chain: Sequence[Any]) -> bool:
     known = [find_error_type(error.cls_name) for error in chain]
-    return any(issubclass(error, (ConfigurationError, AccessRefused)) for error in known if error is not None)
+    return any(is_lasting(error) for error in known if error is not None)
 
 
 def _ran_out_of_time(events: Sequence[dg.DagsterEvent]) -> bool:

@@ -30,6 +30,7 @@ MANIFEST_SCHEMA = pl.Schema(
         "written_at": pl.Datetime("us", "UTC"),  # when the publication that wrote it began, by S3's clock
         "group": pl.String(),  # the feature group: ARN and creation time, see `feature_group.require_group`
         "record": pl.String(),  # as JSON, written or to be written; null while it is withdrawn
+        "source_uri": pl.String(),  # the landing file in which the document was last seen
     }
 )
 
@@ -47,6 +48,7 @@ class Entry:
     written_at: datetime
     group: str | None
     record: str | None = None
+    source_uri: str | None = None
 
     @property
     def is_finished(self) -> bool:

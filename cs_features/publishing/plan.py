@@ -16,19 +16,18 @@ import polars as pl
 
 from cs_features.errors import RequestError, WithdrawalStopped
 from cs_features.hashing import content_hash
+from cs_features.publishing.damage import Damage, find_damage
 from cs_features.publishing.feature_group import FeatureRecord, Record, build_record
 from cs_features.publishing.manifest import Entry
 from cs_features.schemas import Reason
 
 MIN_WITHDRAWN = 5  # fewer never stop a publication: one deleted file of a small day is everyday work
-# Objects that landed and whose documents nobody has seen: what is missing may be in there.
-UNREAD = (Reason.UNREADABLE_OBJECT, Reason.TRUNCATED_GZIP, Reason.CORRUPT_GZIP, Reason.FILE_TOO_LARGE)
 
 
 class Evidence(str, Enum):
     """Why a record leaves the store."""
 
-    GONE = "gone"  # no object of the partition holds its document any more
+    GONE = "gone"  # no object of the partition holds its document any more, and none that held it is damaged
     SUPERSEDED = "superseded"  # a document of another partition has the id
     INVALID = "invalid"  # its document, or what was made of it, breaks the rules
     CORRECTED = "corrected"  # the document has another text now, of which there are no features
@@ -37,10 +36,11 @@ class Evidence(str, Enum):
 
 @dataclass(frozen=True)
 class Document:
-    """An accepted document as it is now: `content_hash` and `landed_at` of raw_interactions."""
+    """An accepted document as it is now: columns of raw_interactions."""
 
     content_hash: str
     landed_at: datetime
+    source_uri: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,12 @@ class Documents:
     superseded: Collection[str]
     invalid: Collection[str]
     landed: int  # rows of raw_interactions
-    unread: int  # objects among them that could not be read to their end
+    damage: Damage
+
+    def find_source(self, entry: Entry) -> str | None:
+        """The landing file of a record's document, or where it was last seen."""
+        document = self.accepted.get(entry.interaction_id)
+        return entry.source_uri if document is None else document.source_uri
 
 
 @dataclass(frozen=True)
@@ -70,18 +75,16 @@ class Plan:
 def collect_documents(raw: pl.DataFrame, rejected: pl.DataFrame, held_elsewhere: Collection[str]) -> Documents:
     """From raw_interactions and rejected_records; `held_elsewhere` are ids of documents of other partitions."""
     accepted = raw.filter(pl.col("status") == "accepted")
+    columns = ("interaction_id", "content_hash", "landed_at", "source_uri")
     superseded = raw.filter(pl.col("reason") == Reason.SUPERSEDED.value)["interaction_id"]
     unusable = raw.filter(pl.col("status") == "rejected")["interaction_id"].drop_nulls()
     invalid = rejected.filter(pl.col("stage") == "validation")["interaction_id"]
     return Documents(
-        accepted={
-            key: Document(content, landed_at)
-            for key, content, landed_at in accepted.select("interaction_id", "content_hash", "landed_at").iter_rows()
-        },
+        accepted={key: Document(*values) for key, *values in accepted.select(columns).iter_rows()},
         superseded=frozenset(superseded) | frozenset(held_elsewhere),
         invalid=frozenset(invalid) | frozenset(unusable),
         landed=raw.height,
-        unread=raw.filter(pl.col("reason").is_in([reason.value for reason in UNREAD])).height,
+        damage=find_damage(raw),
     )
 
 
@@ -175,7 +178,7 @@ def find_evidence(entry: Entry, documents: Documents) -> Evidence | None:
             return Evidence.SUPERSEDED
         if key in documents.invalid:
             return Evidence.INVALID
-        if documents.unread == 0:
+        if not documents.damage.may_hide(entry.source_uri):
             return Evidence.GONE
     elif not is_made_of(entry, document):
         return Evidence.CORRECTED

@@ -27,6 +27,7 @@ from cs_features.publishing.manifest import (
     recall_entries,
 )
 from cs_features.publishing.plan import (
+    Documents,
     Plan,
     build_records,
     check_withdrawals,
@@ -86,6 +87,7 @@ class Published:
     withdrawn: int
     handed_over: int  # withdrawn here, and served by another partition by now
     kept: int  # served from before, though this run has no features of them
+    hidden: int  # of those, whose landing file is damaged, so that nobody can tell whether their documents stand
     unchanged: int
 
 
@@ -121,7 +123,7 @@ def publish_partition(
         check_withdrawals(plan, documents, entries, rules.max_withdrawn_share)
 
     put_other_groups_aside(stored, destination.identity, tables, partition)
-    publication = Publication(partition, plan, entries, destination, notices.listed_at)
+    publication = Publication(partition, plan, entries, documents, destination, notices.listed_at)
     manifest = OpenManifest(tables, partition, publication.confirm_entries())
     with explained(f"Feature group {destination.records.group}", SETTING):
         handed_over = carry_out(
@@ -134,6 +136,7 @@ def publish_partition(
         withdrawn=len(plan.withdraw) - len(handed_over),
         handed_over=len(handed_over),
         kept=len(set(frame["interaction_id"]) - records.keys()),
+        hidden=len(plan.keep.keys() - documents.accepted.keys()),
         unchanged=len(plan.unchanged),
     )
 
@@ -159,12 +162,16 @@ class Publication:
     partition: Partition
     plan: Plan
     entries: Mapping[str, Entry]
+    documents: Documents
     destination: Destination
     began: datetime
 
     def confirm_entries(self) -> list[Entry]:
         """The entries of records that stay as they are, with what older versions had not written down."""
-        kept = [replace(entry, group=self.destination.identity) for entry in self.plan.keep.values()]
+        kept = [
+            replace(entry, group=self.destination.identity, source_uri=self.documents.find_source(entry))
+            for entry in self.plan.keep.values()
+        ]
         unchanged = [
             self._build_entry(key, record, self.entries[key].written_at) for key, record in self.plan.unchanged.items()
         ]
@@ -193,7 +200,7 @@ class Publication:
         )
 
     def _build_entry(self, key: str, record: FeatureRecord, written_at: datetime) -> Entry:
-        return Entry(
+        entry = Entry(
             interaction_id=key,
             event_time=record.event_time,
             content_hash=record.content_hash,
@@ -203,7 +210,9 @@ class Publication:
             written_at=written_at,
             group=self.destination.identity,
             record=json.dumps(record.features),
+            source_uri=self.entries[key].source_uri if key in self.entries else None,
         )
+        return replace(entry, source_uri=self.documents.find_source(entry))
 
 
 def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable[[list[str]], object]) -> list[str]:

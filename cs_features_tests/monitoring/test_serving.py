@@ -133,6 +133,15 @@ def test_while_an_object_cannot_be_read_nothing_is_called_gone() -> None:
     assert numbers(found) == (1, 1, 2, 0, 0)
 
 
+def test_what_is_kept_for_a_damaged_file_is_within_the_law() -> None:
+    """The publisher kept it, and the reconciliation asked for a run each night to withdraw it."""
+    landed = raw(1, reasons=("malformed_json",)).with_columns(source_uri=pl.lit("s3://l/a.jsonl"))
+    found = balance([features(1)], entry(1), entry(2, source_uri="s3://l/a.jsonl"), landed=landed)
+    assert numbers(found) == (1, 1, 2, 0, 0)
+    found = balance([features(1)], entry(1), entry(2, source_uri="s3://l/b.jsonl"), landed=landed)
+    assert numbers(found) == (1, 0, 2, 0, 1)
+
+
 def test_an_object_that_cannot_be_read_excuses_nothing_that_is_known() -> None:
     """A truncated file in the folder, and a document that is invalid by now was served for as long as it lay there."""
     found = balance([], entry(2), rejects=rejected(landing=2), landed=raw(reasons=("truncated_gzip",)))

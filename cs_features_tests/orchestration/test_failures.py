@@ -8,8 +8,29 @@ import dagster as dg
 import pytest
 
 from cs_features import orchestration
-from cs_features.errors import AwsRefusal, PromptError, SettingsError
-from cs_features.orchestration.failures import BUDGET, Cause, lasting_failure, passing_failure, read_cause
+from cs_features.errors import (
+    AccessRefused,
+    AwsRefusal,
+    BudgetSpent,
+    CsFeaturesError,
+    ObjectRefused,
+    ObjectUnreadable,
+    Outage,
+    PromptError,
+    PublishingFailed,
+    RequestError,
+    RunStopper,
+    SettingsError,
+    WithdrawalStopped,
+)
+from cs_features.orchestration.failures import (
+    BUDGET,
+    Cause,
+    lasting_failure,
+    make_failure,
+    passing_failure,
+    read_cause,
+)
 from cs_features.orchestration.sensors.landing import list_events
 from cs_features_tests.support.failed_runs import fail_blocking_check, fail_run
 
@@ -36,6 +57,11 @@ def cause_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Cause:
         (PromptError("NL.md:3: no such section"), Cause.LASTING, False),
         (SettingsError("CS_FEATURES_MAX_COST_USD='x'"), Cause.LASTING, False),
         (AwsRefusal("Bucket x (SlowDown)"), Cause.UNKNOWN, True),
+        (AccessRefused("Bucket x (AccessDenied)"), Cause.LASTING, False),
+        (ObjectRefused("s3://x/a", "AccessDenied"), Cause.LASTING, False),
+        (ObjectUnreadable("s3://x/a", "its body broke off"), Cause.UNKNOWN, True),
+        (RequestError("no such country"), Cause.LASTING, False),
+        (Outage("Bedrock is down"), Cause.UNKNOWN, True),
         (KeyError("a customer"), Cause.UNKNOWN, True),
         (dg.Failure("of somebody else"), Cause.UNKNOWN, True),
     ],
@@ -47,6 +73,28 @@ def test_the_cause_of_a_failed_step_is_read_from_how_it_failed(
     """Fault 49: one rule of retries for an outage, a brake and a misspelt setting."""
     found = cause_of(instance, fail_run(instance, error))
     assert (found, found.may_pass) == (cause, may_pass)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (Outage("x"), Cause.OUTAGE),
+        (AwsRefusal("x"), Cause.OUTAGE),
+        (PublishingFailed("x"), Cause.OUTAGE),
+        (ObjectUnreadable("s3://x/a", "x"), Cause.OUTAGE),
+        (ObjectRefused("s3://x/a", "x"), Cause.LASTING),
+        (AccessRefused("x"), Cause.LASTING),
+        (RunStopper("x"), Cause.LASTING),
+        (WithdrawalStopped("x"), Cause.LASTING),
+        (BudgetSpent("x"), Cause.BUDGET),
+    ],
+    ids=lambda it: type(it).__name__ if isinstance(it, CsFeaturesError) else "",
+)
+def test_a_permission_is_not_tried_again_in_whatever_step_it_is_missing(
+    instance: dg.DagsterInstance, error: CsFeaturesError, cause: Cause
+) -> None:
+    """llm_extractions called every refusal of AWS an outage: without a permission it was tried four times."""
+    assert cause_of(instance, fail_run(instance, make_failure(str(error), error))) is cause
 
 
 def test_a_configuration_error_is_found_below_what_it_was_wrapped_in(instance: dg.DagsterInstance) -> None:

@@ -103,6 +103,68 @@ def test_records_whose_documents_may_lie_in_an_object_that_cannot_be_read_are_ke
     assert counts(store.publish_outcome(outcome_of(*TWENTY[:18]))) == {"unchanged": 18, "withdrawn": 2}
 
 
+def damaged(uri: str, reason: str = "malformed_json", **changes: Any) -> pl.DataFrame:
+    """The row of a piece of a landing file in which nobody recognizes a document."""
+    return landed([features(-1)], status="rejected", reason=reason, source_uri=uri, **changes).with_columns(
+        interaction_id=pl.lit(None, pl.String())
+    )
+
+
+def outcome_in_files(*rows: dict[str, Any], among: pl.DataFrame | None = None) -> Outcome:
+    """Ten documents a file, by their number among TWENTY; and the rows of `among`."""
+    made = outcome_of(*rows)
+    files = [f"s3://l/{'a' if TWENTY.index(row) < 10 else 'b'}.jsonl" for row in rows]
+    raw = made.raw.with_columns(source_uri=pl.Series(files, dtype=pl.String()))
+    return Outcome(
+        raw=raw if among is None else pl.concat([raw, among]), validated=made.validated, rejected=made.rejected
+    )
+
+
+@pytest.mark.parametrize(
+    "reason", ["malformed_json", "not_utf8", "not_an_object", "document_too_large", "missing_field", "corrupt_gzip"]
+)
+def test_what_a_damaged_file_held_is_kept_until_the_file_can_be_read(reason: str) -> None:
+    """A file was replaced by an error page, by half of itself, by one that is too large: below the brake, its documents
+    were taken for deleted."""
+    store = memory_store()
+    store.publish_outcome(outcome_in_files(*TWENTY))
+    result = store.publish_outcome(outcome_in_files(*TWENTY[2:], among=damaged("s3://l/a.jsonl", reason)))
+    assert counts(result) == {"unchanged": 18, "kept": 2}
+    assert result.hidden == 2
+    assert store.holds_exactly(*TWENTY)
+    assert counts(store.publish_outcome(outcome_in_files(*TWENTY[2:]))) == {"unchanged": 18, "withdrawn": 2}
+
+
+def test_a_damaged_file_hides_nothing_that_was_last_seen_in_another() -> None:
+    """The other way round: one bad line anywhere, and no document of its day could ever be deleted."""
+    store = memory_store()
+    store.publish_outcome(outcome_in_files(*TWENTY))
+    result = store.publish_outcome(outcome_in_files(*TWENTY[2:], among=damaged("s3://l/b.jsonl")))
+    assert counts(result) == {"unchanged": 18, "withdrawn": 2}
+
+
+def test_the_file_of_a_kept_record_is_the_one_it_was_last_seen_in() -> None:
+    """Small files were merged into a large one, which was damaged then: the old names say nothing of it."""
+    store = memory_store()
+    store.publish_outcome(outcome_in_files(*TWENTY))
+    merged = outcome_of(*TWENTY)
+    raw = merged.raw.with_columns(source_uri=pl.lit("s3://l/merged.jsonl"))
+    store.publish_outcome(Outcome(raw=raw, validated=merged.validated, rejected=merged.rejected))
+    result = store.publish_outcome(outcome_in_files(*TWENTY[2:], among=damaged("s3://l/merged.jsonl")))
+    assert counts(result) == {"unchanged": 18, "kept": 2}
+
+
+def test_a_second_document_of_an_id_is_no_damage() -> None:
+    """Its id is known, and stands in the detail: a folder with one correction would never lose a record again."""
+    store = memory_store()
+    store.publish_outcome(outcome_in_files(*TWENTY))
+    among = damaged("s3://l/a.jsonl", "duplicate_id")
+    assert counts(store.publish_outcome(outcome_in_files(*TWENTY[2:], among=among))) == {
+        "unchanged": 18,
+        "withdrawn": 2,
+    }
+
+
 # --- withdrawn: gone, superseded, invalid or corrected -----------------------------------------
 
 

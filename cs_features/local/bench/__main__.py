@@ -31,7 +31,7 @@ from cs_features.local.bench.quality import measure_quality
 from cs_features.local.bench.quota import measure_quota
 from cs_features.local.bench.rows import measure_rows
 from cs_features.local.bench.storm import measure_storm
-from cs_features.local.processes import ROOT, LocalProblem
+from cs_features.local.processes import ROOT, LocalProblem, leave_on_sigterm
 
 SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "quota": measure_quota,
@@ -59,6 +59,7 @@ def main() -> int:
     parser.add_argument("scenario", nargs="*", choices=[*SCENARIOS, []], help=f"default: {' '.join(SCENARIOS)}")
     parser.add_argument("--quick", action="store_true", help="about ten times smaller; its figures prove nothing")
     options = parser.parse_args()
+    leave_on_sigterm()
     names = options.scenario or list(SCENARIOS)
     command = " ".join(["python -m cs_features.local.bench", *names, *(["--quick"] if options.quick else [])])
     figures = {name: _run_scenario(name, options.quick) for name in names}

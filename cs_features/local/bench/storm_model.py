@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 from cs_features.local.bench.children import announce_and_wait
+from cs_features.local.bench.storm_clock import follow_clock, path_of_clock
 from cs_features.local.converse import ConverseRequest, Fault, Reply
 from cs_features.local.provision import provision_account
 from cs_features.local.scripted import ScriptedAnswerer
@@ -58,6 +59,7 @@ def path_of_mood(state: Path) -> Path:
 
 def serve_storm(state: str) -> None:
     """In a process of its own: the local AWS with the moody model."""
+    follow_clock(path_of_clock(Path(state)))
     with LocalStack(Path(state), answerer=MoodyAnswerer(path_of_mood(Path(state)))) as stack:
         provision_account(stack.environment)
         announce_and_wait(stack, state)

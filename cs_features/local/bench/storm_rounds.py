@@ -16,9 +16,10 @@ from typing import Any
 import boto3
 
 from cs_features.local.bench.endpoint import patient_s3
+from cs_features.local.bench.storm_clock import Clock, path_of_clock
 from cs_features.local.bench.storm_model import VERSION, Mood, path_of_mood
 from cs_features.local.bench.storm_runs import Deployment, Operations
-from cs_features.local.bench.storm_world import FILES, World, list_partitions
+from cs_features.local.bench.storm_world import LARGE_FILES, SMALL_FILE, World, list_partitions
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, define_features
 
@@ -26,6 +27,9 @@ GROUP, OTHER_GROUP = "cs-interaction-features", "cs-other-features"
 OTHER_BUCKET = "cs-landing-other"
 HEALING_NIGHTS = 4
 FEW = 4  # deletions that the brake lets through
+RETRY_WAIT = timedelta(minutes=35)
+NIGHT = timedelta(hours=5)  # longer than the last wait for a retry, and than a change is left to the sensor
+SKEWS = [timedelta(minutes=minutes) for minutes in (-24 * 60, -60, -5, 0, 5, 60, 24 * 60)]
 
 
 class Storm:
@@ -40,6 +44,7 @@ class Storm:
         create_group(OTHER_GROUP)
         self.world = World(s3, "cs-landing", self.rng)
         self.world.create_documents(self.partitions, documents)
+        self.clock = Clock(path_of_clock(state))
         self.operations = Operations()
         self.usual = Deployment()
         self.other_group = Deployment(feature_group=OTHER_GROUP)
@@ -58,7 +63,8 @@ class Storm:
             "kills": self.kill_runs,
             "corrections": self.correct_documents,
             "deletions": self.delete_documents,
-            "a wrong clock": self.skew_clock,
+            "damaged files": self.damage_files,
+            "wrong clocks": self.skew_clocks,
         }
 
     def publish_everything(self) -> None:
@@ -69,7 +75,7 @@ class Storm:
 
     def play_round(self) -> None:
         """Nothing may be withdrawn while the cause lasts, and all must be well some nights after it has ended."""
-        cause = self.rng.choice(list(self.rounds))
+        cause = self.draw_cause()
         self.causes[cause] += 1
         served = set(self.read_online())
         self.rounds[cause]()
@@ -84,6 +90,11 @@ class Storm:
         if unserved or superfluous:
             self.details.append(f"{cause}: {len(unserved)} unserved, {len(superfluous)} superfluous")
         self.redrive_rejects()
+
+    def draw_cause(self) -> str:
+        """One of those that have come least often: all come before one comes again."""
+        least = min(self.causes[cause] for cause in self.rounds)
+        return self.rng.choice([cause for cause in self.rounds if self.causes[cause] == least])
 
     # --- causes -------------------------------------------------------------------------------
 
@@ -103,7 +114,7 @@ class Storm:
 
     def expire_objects(self) -> None:
         for partition in self.rng.sample(self.partitions, 2):
-            for place in self.rng.sample(range(FILES), self.rng.randint(1, FILES)):
+            for place in self.rng.sample(range(LARGE_FILES), self.rng.randint(1, LARGE_FILES)):
                 self.world.take_away_file(partition, place)
         self.tick_and_launch(self.usual)
 
@@ -111,7 +122,7 @@ class Storm:
         path_of_mood(self.state).write_text(mood.value)
         self.world.correct_some(self.rng.choice(self.partitions), self.rng.choice((0.01, 0.2)))
         for minutes in (0, self.rng.randint(1, 40)):
-            self.operations.wait(timedelta(minutes=minutes))
+            self.clock.wait(timedelta(minutes=minutes))
             self.tick_and_launch(self.usual)
 
     def kill_runs(self) -> None:
@@ -131,21 +142,29 @@ class Storm:
         self.world.delete_some(self.rng.choice(self.partitions), FEW)
         self.tick_and_launch(self.usual)
 
-    def skew_clock(self) -> None:
-        self.operations.wait(timedelta(minutes=self.rng.choice((-60, -5, 5, 60))))
-        self.world.move_one(*self.rng.sample(self.partitions, 2))
+    def damage_files(self) -> None:
+        """One partition has one small damaged file, which the brake lets through; another has several large ones."""
+        few, many = self.rng.sample(self.partitions, 2)
+        self.world.damage_file(few, SMALL_FILE)
+        for place in self.rng.sample(range(LARGE_FILES), self.rng.randint(1, LARGE_FILES)):
+            self.world.damage_file(many, place)
         self.tick_and_launch(self.usual)
 
-    def end_causes(self) -> None:
-        """What was taken away by mistake comes back, the model is well, and the settings are the usual ones."""
-        path_of_mood(self.state).write_text(Mood.WELL.value)
-        held = {item["Key"] for page in self._pages() for item in page.get("Contents", [])}
-        for partition in self.partitions:
-            if not any(partition.folder in key for key in held) or self.causes["expired objects"]:
-                self.world.land_partition(partition)
+    def skew_clocks(self) -> None:
+        """The daemon's clock and that of each run's host are wrong, each in its own way, while documents change."""
+        self.world.correct_some(self.rng.choice(self.partitions), self.rng.choice((0.01, 0.2)))
+        for _ in range(2):
+            self.world.move_one(*self.rng.sample(self.partitions, 2))
+            with self.clock.be_wrong_by(self.rng.choice(SKEWS)):
+                requests = self.operations.tick(self.usual)
+            for request in requests:
+                with self.clock.be_wrong_by(self.rng.choice(SKEWS)):
+                    self.operations.launch(self.usual, request)
 
-    def _pages(self) -> Any:
-        return self.world.s3.get_paginator("list_objects_v2").paginate(Bucket="cs-landing", Prefix="interactions/")
+    def end_causes(self) -> None:
+        """What was taken away or damaged by mistake comes back, the model is well, the settings are the usual ones."""
+        path_of_mood(self.state).write_text(Mood.WELL.value)
+        self.world.restore_files()
 
     # --- what the product does by itself --------------------------------------------------------
 
@@ -158,11 +177,16 @@ class Storm:
     def settle_down(self) -> None:
         """Ticks until nothing is asked for, then the nightly inventory, until it finds nothing either."""
         for _ in range(HEALING_NIGHTS):
-            while self.tick_and_launch(self.usual):
-                self.operations.wait(timedelta(minutes=35))
+            self.tick_until_quiet()
+            self.clock.wait(NIGHT)
+            self.tick_until_quiet()
             self.operations.run_by_hand(self.usual, "take_inventory")
             if not self.tick_and_launch(self.usual):
                 return
+
+    def tick_until_quiet(self) -> None:
+        while self.tick_and_launch(self.usual):
+            self.clock.wait(RETRY_WAIT)
 
     def redrive_rejects(self) -> None:
         """What a person does with answers that were paid for and are invalid; nothing is counted for it."""
@@ -218,7 +242,8 @@ class Storm:
         return set(rejected.filter(stage="extraction")["interaction_id"].drop_nulls())
 
     def count_runs(self) -> str:
-        return f"{self.operations.runs} runs, {self.operations.failed} failed; {dict(self.counted)}"
+        counts = f"{self.operations.runs} runs, {self.operations.failed} failed; {dict(self.counted)}"
+        return "; ".join([counts, *self.details[-3:]])
 
     def report(self) -> dict[str, Any]:
         counts = {name: self.counted[name] for name in ("withdrawn", "mixed", "unserved", "superfluous", "healed")}

@@ -1,13 +1,11 @@
-"""Ticks and runs of the storm: the product's sensor and jobs, in one process, with a clock that may be moved and calls
-that may be the last.
+"""Ticks and runs of the storm: the product's sensor and jobs, in one process, with calls that may be the last.
 
-Not here: what is true (`storm_world.py`) and what happens (`storm_rounds.py`).
+Not here: what time it is (`storm_clock.py`), what is true (`storm_world.py`) and what happens (`storm_rounds.py`).
 """
 
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import boto3
@@ -16,9 +14,7 @@ import dagster as dg
 from cs_features.definitions import build_defs
 from cs_features.environments import settings
 from cs_features.extraction import brakes, engine
-from cs_features.monitoring import settling
 from cs_features.orchestration.resources import build_resources
-from cs_features.orchestration.sensors import landing as sensor
 from cs_features.partitions import Partition
 from cs_features.services import Services, build_services
 
@@ -60,7 +56,7 @@ class Deployment:
 
 
 class Operations:
-    """What daemon and sensors do, one thing after the other. Waiting costs no time."""
+    """What daemon and sensors do, one thing after the other."""
 
     def __init__(self) -> None:
         engine.MAX_BACKOFF_SECONDS = 0.05
@@ -68,16 +64,9 @@ class Operations:
         self.calls = Calls()
         self.instance = dg.DagsterInstance.ephemeral()
         self.cursor: str | None = None
-        self.offset = timedelta(0)
         self.run_keys: set[str] = set()
         self.runs = self.failed = 0
         self.calls_of_last_run = 1
-        sensor.utc_now = lambda: datetime.now(timezone.utc) + self.offset
-        # S3's clock is not moved: by it, what has waited for hours landed a moment ago.
-        settling.SETTLING_TIME = timedelta(hours=-1)
-
-    def wait(self, duration: timedelta) -> None:
-        self.offset += duration
 
     def tick(self, deployment: Deployment) -> list[dg.RunRequest]:
         """One tick of the landing sensor: the runs that the daemon would launch."""

@@ -13,7 +13,10 @@ from typing import Any
 
 from cs_features.partitions import Partition
 
-FILES = 4
+LARGE_FILES = 4
+FILES = LARGE_FILES + 1
+SMALL_FILE = LARGE_FILES  # one document in so many stands there: fewer than the brake asks about
+IN_SMALL_FILE = 32
 COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
 DAYS_BACK = 3
 
@@ -63,13 +66,15 @@ class World:
     bucket: str
     rng: random.Random
     files: dict[Partition, list[dict[int, Document]]] = field(default_factory=dict)
+    astray: set[tuple[Partition, int]] = field(default_factory=set)
+    """Files that are not as they should be: taken away or damaged, though their documents are still true."""
 
     def create_documents(self, partitions: Iterable[Partition], count: int) -> None:
         number = 0
         for partition in partitions:
             self.files[partition] = [{} for _ in range(FILES)]
             for _ in range(count):
-                self.files[partition][number % FILES][number] = Document(number)
+                self.files[partition][choose_file(number)][number] = Document(number)
                 number += 1
 
     def list_documents(self, partition: Partition) -> list[Document]:
@@ -81,7 +86,11 @@ class World:
 
     def land_file(self, partition: Partition, place: int) -> None:
         lines = [document.write_json(partition) for document in self.files[partition][place].values()]
-        self.s3.put_object(Bucket=self.bucket, Key=key_of_file(partition, place), Body=b"\n".join(lines) + b"\n")
+        self._put(partition, place, b"\n".join(lines) + b"\n")
+        self.astray.discard((partition, place))
+
+    def _put(self, partition: Partition, place: int, body: bytes) -> None:
+        self.s3.put_object(Bucket=self.bucket, Key=key_of_file(partition, place), Body=body)
 
     def land_everything(self) -> None:
         for partition in self.files:
@@ -94,6 +103,20 @@ class World:
     def take_away_file(self, partition: Partition, place: int) -> None:
         """As a lifecycle rule does, or a wrong click: the documents are still true, only not to be seen."""
         self.s3.delete_object(Bucket=self.bucket, Key=key_of_file(partition, place))
+        self.astray.add((partition, place))
+
+    def damage_file(self, partition: Partition, place: int) -> None:
+        """As an upload that broke off, a wrong key of encryption, or a log that was written in its place."""
+        lines = [document.write_json(partition) for document in self.files[partition][place].values()]
+        whole = b"\n".join(lines)
+        damaged = (whole[: len(whole) // 2], self.rng.randbytes(1000), b"\n" * 200_001, b"[]\n" * 10)
+        self._put(partition, place, self.rng.choice(damaged))
+        self.astray.add((partition, place))
+
+    def restore_files(self) -> None:
+        """Whatever was taken away or damaged is as it should be again."""
+        for partition, place in sorted(self.astray, key=lambda each: (each[0].key, each[1])):
+            self.land_file(partition, place)
 
     def take_away_everything(self) -> None:
         for partition in self.files:
@@ -126,6 +149,10 @@ class World:
         gone = [self.files[partition][place].pop(number) for number in list(self.files[partition][place])[:count]]
         self.land_file(partition, place)
         return {document.interaction_id for document in gone}
+
+
+def choose_file(number: int) -> int:
+    return SMALL_FILE if number % IN_SMALL_FILE == 0 else number % LARGE_FILES
 
 
 def key_of_file(partition: Partition, place: int) -> str:

@@ -7,16 +7,8 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from cs_features.errors import (
-    AccessRefused,
-    AwsRefusal,
-    ConfigurationError,
-    PublishingFailed,
-    RequestError,
-    SchemaMismatch,
-    WithdrawalStopped,
-)
-from cs_features.orchestration.failures import lasting_failure, passing_failure
+from cs_features.errors import CsFeaturesError, SchemaMismatch
+from cs_features.orchestration.failures import lasting_failure, make_failure
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.publishing.feature_group import require_group
@@ -81,12 +73,8 @@ def feature_store(
         identity = require_group(feature_group.control_plane(), feature_group.name)
         destination = Destination(RecordStore(feature_group.runtime(), feature_group.name), identity)
         published = publish_partition(partition, outcome, tables, destination, rules)
-    except WithdrawalStopped as error:
-        raise lasting_failure(f"{partition}: {error}", cause="withdrawals stopped") from error
-    except (AccessRefused, ConfigurationError, RequestError) as error:
-        raise lasting_failure(f"{partition}: {error}") from error
-    except (AwsRefusal, PublishingFailed) as error:
-        raise passing_failure(f"{partition}: {error}") from error
+    except CsFeaturesError as error:
+        raise make_failure(f"{partition}: {error}", error) from error
     counts = count_records(published)
     context.log.info(f"{partition}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     return dg.MaterializeResult(
@@ -101,5 +89,6 @@ def count_records(published: Published) -> dict[str, int]:
         "withdrawn": published.withdrawn,
         "handed_over": published.handed_over,
         "kept": published.kept,
+        "kept_of_damaged_files": published.hidden,
         "unchanged": published.unchanged,
     }

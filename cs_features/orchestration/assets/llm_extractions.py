@@ -6,14 +6,14 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from cs_features.errors import AwsRefusal, BudgetSpent, Outage, RunStopper
+from cs_features.errors import AwsRefusal, RunStopper
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompting import prefix_tokens
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.session import Session, extract_answers
 from cs_features.extraction.table import build_extractions, keep_answered, plan_requests, sort_as
 from cs_features.orchestration.assets.country_prompts import of_the_partition
-from cs_features.orchestration.failures import BUDGET, lasting_failure, passing_failure
+from cs_features.orchestration.failures import lasting_failure, make_failure
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Partition
@@ -87,12 +87,8 @@ def llm_extractions(
             )
             ledger.compact_objects()
         session.check_service()
-    except (Outage, AwsRefusal) as error:
-        raise passing_failure(f"{partition}: {error}") from None
-    except BudgetSpent as error:
-        raise lasting_failure(f"{partition}: {error}", cause=BUDGET) from None
-    except RunStopper as error:
-        raise lasting_failure(f"{partition}: {error}") from None
+    except (AwsRefusal, RunStopper) as error:
+        raise make_failure(f"{partition}: {error}", error) from None
     context.log.info(_describe_progress(partition, session, len(requests)))
     asked_version = prompts.asked_version(partition.country)
     billed = kept["request_hash"].to_list()
