@@ -1,0 +1,125 @@
+"""Mail addresses, links that let their reader in, IP addresses, tokens and logins, however they are spelled.
+
+Not here: phones, which are numbers (`numbers.py`).
+"""
+
+from collections.abc import Iterator
+from ipaddress import IPv6Address
+
+from cs_features.privacy.linear import LinearPattern, one_of
+from cs_features.privacy.spans import Kind, Span
+
+# "jan (at) voorbeeld (punt) nl".
+_DOT_WORD = one_of("dot, punt, point, punkt, punto, ponto, kropka, nokta, крапка, точка, نقطة")
+_AT_WORD = one_of(
+    "at, apenstaartje, apestaartje, arobase, arroba, małpa, małpka, chiocciola, равлик, собака, ет, klammeraffe, ät, آت"
+)
+_OPEN, _CLOSE = r" ?[\[({<] ?", r" ?[\])}>] ?"
+_DOT = rf"(?:\.|{_OPEN}(?:\.|{_DOT_WORD}){_CLOSE}| {_DOT_WORD} | \. ?)"
+_AT = rf"(?: ?@ ?|{_OPEN}(?:@|{_AT_WORD}){_CLOSE}| {_AT_WORD} )"
+_LABEL = r"[a-z0-9](?:[a-z0-9_-]{0,40}[a-z0-9])?"
+_USER = r"[a-z0-9_%+'-]{1,40}"
+_MAIL = LinearPattern(rf"{_USER}(?:\.{_USER}){{0,5}}@(?:{_LABEL}\.){{1,5}}[a-z]{{2,20}}", ignore_case=True)
+_SPELLED_MAIL = LinearPattern(
+    rf"\b{_USER}(?:{_DOT}{_USER}){{0,3}}{_AT}{_LABEL}(?:{_DOT}{_LABEL}){{0,2}}{_DOT}[a-z]{{2,6}}\b", ignore_case=True
+)
+_MAIL_HINT = LinearPattern(rf"@|{_OPEN}{_AT_WORD}{_CLOSE}| {_AT_WORD} ", ignore_case=True)
+
+_HOST_DOT = r"(?:\.|\[\.\]|\(\.\))"
+_LINK = LinearPattern(
+    rf"(?:h(?:tt|xx)ps? ?: ?/ ?/ ?|www ?{_HOST_DOT} ?)[^\s\"<>]+"
+    rf"|\b[a-z0-9-]{{1,40}}(?:{_HOST_DOT}[a-z0-9-]{{1,40}}){{1,4}}/[^\s\"<>]+",
+    ignore_case=True,
+)
+_LETS_IN = LinearPattern(
+    r"[?#=;@]|%[0-9a-f]{2}|/[a-z0-9_.~+-]*[0-9][a-z0-9_.~+-]{5,}|/[a-z0-9_~+-]{20,}", ignore_case=True
+)
+# What follows a blank that somebody put into a link to hide it.
+_REST_OF_LINK = LinearPattern(r"(?: ?[/?&=] ?[^\s\"<>]+){1,6}")
+
+_IP4 = LinearPattern(
+    rf"\b[0-9]{{1,3}}(?:(?: ?[.,-] ?|{_OPEN}(?:\.|{_DOT_WORD}){_CLOSE}| {_DOT_WORD} )[0-9]{{1,3}}){{3}}\b",
+    ignore_case=True,
+)
+_IP6 = LinearPattern(r"[0-9a-f]{0,4}(?: ?: ?[0-9a-f]{0,4}){2,7}", ignore_case=True)
+_VERSION = LinearPattern(
+    r"(?:version|versie|versi.n|wersja|firmware|ios|android|app|build|\bv) ?[.:]? ?$", ignore_case=True
+)
+
+# A key, a session or a device: letters and digits mixed, longer than any word or product.
+_TOKEN = LinearPattern(r"\b[A-Za-z0-9_-]{16,}")
+_MAC = LinearPattern(r"\b(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}\b")
+_LOGIN_WORD = one_of(
+    """
+    username, user name, user id, login, password, passwort, passcode, gebruikersnaam, wachtwoord, mot de passe,
+    nom d'utilisateur, identifiant, usuario, contraseña, contrasenya, nombre de usuario, hasło, nazwa użytkownika,
+    benutzername, nome utente, palavra-passe, senha, utilizador, kullanıcı adı, kullanıcı adım, şifre, parola, пароль,
+    логін, pin, pincode, cvc, cvv, كلمة السر, كلمة المرور, اسم المستخدم
+    """
+)
+_IS = r"(?:is|ist|est|es|to|jest|was|è|é|هو|هي)"
+_LOGIN = LinearPattern(rf"\b{_LOGIN_WORD}(?: ?[:=] ?| {_IS} ?:? ?)([^\s,;]{{3,60}})", ignore_case=True)
+
+
+def find_contacts(data: bytes) -> Iterator[Span]:
+    yield from _find_mails(data)
+    yield from _find_links(data)
+    yield from _find_machines(data)
+    yield from _find_tokens(data)
+
+
+def _find_mails(data: bytes) -> Iterator[Span]:
+    if _MAIL_HINT.search_span(data) is None:
+        return
+    for pattern in (_MAIL, _SPELLED_MAIL):
+        for start, end in pattern.find_spans(data):
+            yield Span(Kind.EMAIL, start, end)
+
+
+def _find_links(data: bytes) -> Iterator[Span]:
+    """Links with a query, a fragment or a long code: whoever opens one is taken for the customer."""
+    if b"/" not in data and b"www" not in data:
+        return
+    for start, end in _LINK.find_spans(data):
+        rest = _REST_OF_LINK.match_span(data, start=end)
+        end = rest[1] if rest else end
+        path = data.find(b"/", start + 8, end)
+        if path >= 0 and _LETS_IN.search_span(data, start=path, end=end):
+            yield Span(Kind.URL, start, end)
+
+
+def _find_machines(data: bytes) -> Iterator[Span]:
+    for start, end in _IP4.find_spans(data):
+        is_version = _VERSION.search_span(data, start=max(0, start - 14), end=start) is not None
+        if max(_read_digits(data[start:end])) <= 255 and not is_version:
+            yield Span(Kind.IP, start, end)
+    if data.count(b":") < 2:
+        return
+    for start, end in _IP6.find_spans(data):
+        if end - start > 3 and _is_ip6(data[start:end]):
+            yield Span(Kind.IP, start, end)
+
+
+def _read_digits(data: bytes) -> list[int]:
+    return [int(part) for part in bytes(byte if 48 <= byte <= 57 else 32 for byte in data).split()]
+
+
+def _is_ip6(data: bytes) -> bool:
+    spelled = data.replace(b" ", b"").decode("ascii")
+    try:
+        IPv6Address(spelled)
+    except ValueError:
+        return False
+    return spelled.strip(":") != ""
+
+
+def _find_tokens(data: bytes) -> Iterator[Span]:
+    for start, end in _TOKEN.find_spans(data):
+        head = data[start : min(end, start + 64)]
+        digits, marks = sum(48 <= byte <= 57 for byte in head), head.count(b"-") + head.count(b"_")
+        if digits >= 3 and len(head) - digits - marks >= 3:
+            yield Span(Kind.TOKEN, start, end)
+    for start, end in _MAC.find_spans(data):
+        yield Span(Kind.TOKEN, start, end)
+    for start, end in _LOGIN.find_spans(data, 1):
+        yield Span(Kind.LOGIN, start, end)

@@ -1,0 +1,143 @@
+"""Names of people where the text says that one comes: after an introduction, a title, a label, a greeting, under a
+closing, in answer to the question for it; and the same name again wherever it stands.
+
+A bare name is a word like others, and no pattern tells it. The words stand in `name_words.py`.
+"""
+
+from collections.abc import Iterator
+
+from cs_features.privacy import name_words
+from cs_features.privacy.linear import LinearPattern, one_of, split_words
+from cs_features.privacy.spans import Kind, Span
+
+_PARTICLES = one_of(
+    "van, von, de, der, den, la, del, della, di, da, dos, do, du, des, le, el, al, bin, ibn, ter, ten, 't, d'"
+)
+_PARTICLE = rf"(?:{_PARTICLES} ?){{1,3}}"
+_WORD = r"(?:[A-Z]'|[A-Z][a-z]'|Mc|Mac|Al-|El-)?[A-Z][A-Za-z]{1,24}(?:['-][A-Za-z]{2,24}){0,2}"
+_INITIALS = r"(?:[A-Z]\. ?){1,4}"
+_NAME = LinearPattern(
+    rf"(?:{_INITIALS}(?:{_PARTICLE})?{_WORD}|(?:{_PARTICLE})?{_WORD})"
+    rf"(?: (?:{_PARTICLE}|{_INITIALS}|[yi] )?{_WORD}){{0,4}}(?: [A-Z]\b\.?)?"
+)
+# In small letters, where what stands before leaves no doubt: two words, and those that belong between them.
+_SMALL_NAME = LinearPattern(rf"[A-Za-z][A-Za-z'-]{{1,24}}(?: (?:{_PARTICLE})?[A-Za-z][A-Za-z'-]{{1,24}}){{0,2}}")
+_SMALL_WORD = LinearPattern(r"[A-Za-z][A-Za-z'-]*")
+
+_INTRODUCTION = LinearPattern(rf"\b{one_of(name_words.INTRODUCTIONS)}(?: ?:| ?,| is\b)? ", ignore_case=True)
+_LABEL = LinearPattern(rf"\b{one_of(name_words.LABELS)} ?[:=] ?", ignore_case=True)
+_WEAK = LinearPattern(rf"(?:^|[^A-Za-z']){one_of(name_words.WEAK_INTRODUCTIONS)} ", ignore_case=True)
+_TITLE = LinearPattern(rf"(?:^|[^A-Za-z'.]){one_of(name_words.TITLES)} {{1,2}}", ignore_case=True)
+_TURKISH_TITLE = LinearPattern(rf"\b({_WORD}(?: {_WORD}){{0,2}}) (?:Bey|Hanım|Beyefendi|Hanımefendi)\b")
+_CLOSING = LinearPattern(
+    rf"(?:^|[\n.!?,;] {{0,3}}){one_of(name_words.CLOSINGS)}[ ,.!:-]{{0,3}}\n? {{0,8}}\n? {{0,8}}", ignore_case=True
+)
+_GREETING = LinearPattern(rf"(?:^|[\n.!?] {{0,3}}){one_of(name_words.GREETINGS)},? ", ignore_case=True)
+_QUESTION = LinearPattern(one_of(name_words.QUESTIONS), ignore_case=True)
+_NO_NAMES = frozenset(word.lower().encode("ascii") for word in split_words(name_words.NO_NAMES))
+
+_MAX_REPEATED = 24  # names that are looked for again
+_MAX_ANSWER = 60  # characters of a turn that answers the question for a name
+
+
+def asks_for_name(data: bytes) -> bool:
+    """Whether a turn asks for a name, so that the next one gives it."""
+    return _QUESTION.search_span(data) is not None
+
+
+def find_names(data: bytes, is_answer: bool = False) -> Iterator[Span]:
+    found = list(_find_introduced(data))
+    if is_answer and len(data) <= _MAX_ANSWER:
+        found += _take_name(data, len(data) - len(data.lstrip()), small=True)
+    yield from found
+    yield from _find_again(data, found)
+
+
+def _find_introduced(data: bytes) -> Iterator[Span]:
+    for _, end in _INTRODUCTION.find_spans(data):
+        yield from _take_name(data, end, small=True)
+    for pattern in (_LABEL, _TITLE):
+        for _, end in pattern.find_spans(data):
+            yield from _take_name(data, end)
+    for _, end in _WEAK.find_spans(data):
+        yield from _take_name(data, end, sure=False)
+    for start, end in _TURKISH_TITLE.find_spans(data, 1):
+        yield Span(Kind.NAME, start, end)
+    for _, end in _CLOSING.find_spans(data):
+        yield from _take_whole(data, end, b"\n")
+    for _, end in _GREETING.find_spans(data):
+        yield from _take_whole(data, end, b"\n,.!?;:-")
+
+
+def _take_name(data: bytes, start: int, *, small: bool = False, sure: bool = True) -> list[Span]:
+    """The name that begins at `start`; none where the words there name nobody."""
+    found = _NAME.match_span(data, start=start, end=min(len(data), start + 120))
+    if found is not None:
+        first, last = _trim(data, *found)
+        words = data[first:last].split()
+        if words and (sure or len(words) > 1 or _ends_clause(data, last)):
+            return [Span(Kind.NAME, first, last)]
+        return []
+    return _take_small_name(data, start) if small else []
+
+
+def _take_small_name(data: bytes, start: int) -> list[Span]:
+    found = _SMALL_NAME.match_span(data, start=start, end=min(len(data), start + 80))
+    if found is None:
+        return []
+    last = start
+    for word_start, word_end in _SMALL_WORD.find_spans(data, start=found[0], end=found[1]):
+        if data[word_start:word_end].lower() in _NO_NAMES:
+            break
+        last = word_end
+    return [Span(Kind.NAME, start, last)] if last > start else []
+
+
+def _take_whole(data: bytes, start: int, ends: bytes) -> list[Span]:
+    """The name that begins at `start` where nothing stands behind it: "Dear Ms Smith," and not "Thanks Amazon took"."""
+    return [
+        span
+        for span in _take_name(data, start)
+        if span.end == len(data) or data[span.end : span.end + 1] in _each(ends)
+    ]
+
+
+def _each(ends: bytes) -> list[bytes]:
+    return [ends[place : place + 1] for place in range(len(ends))]
+
+
+def _trim(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Without the words at either end that name nobody."""
+    words = list(_SMALL_WORD.find_spans(data, start=start, end=end))
+    while words and data[words[0][0] : words[0][1]].lower() in _NO_NAMES:
+        words.pop(0)
+    for place, (first, last) in enumerate(words):
+        if data[first:last].lower() in _NO_NAMES and data[first : first + 1].isupper():
+            words = words[:place]
+            break
+    if not words:
+        return start, start
+    return (start if words[0][0] <= start + 3 else words[0][0]), words[-1][1]
+
+
+def _ends_clause(data: bytes, end: int) -> bool:
+    return data[end : end + 1] in (b"", b".", b",", b"!", b"\n", b";", b")", b"?") or data[end : end + 2] == b" ."
+
+
+def _find_again(data: bytes, found: list[Span]) -> Iterator[Span]:
+    """Where a name that was introduced stands again, alone or in part."""
+    words = {
+        word for span in found for word in data[span.start : span.end].replace(b".", b" ").split() if len(word) > 2
+    }
+    known = sorted(word for word in words if word[:1].isupper() and word.lower() not in _NO_NAMES)[:_MAX_REPEATED]
+    for word in known:
+        yield from _find_word(data, word)
+
+
+def _find_word(data: bytes, word: bytes) -> Iterator[Span]:
+    start = data.find(word)
+    while start >= 0:
+        end = start + len(word)
+        if not data[start - 1 : start].isalnum() and not data[end : end + 1].isalnum():
+            yield Span(Kind.NAME, start, end)
+        start = data.find(word, end)
