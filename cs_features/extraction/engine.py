@@ -1,17 +1,16 @@
-"""From requests to outcomes: retries by class of error, one repair of an invalid answer, the fan-out.
+"""From a request to its outcome: retries by class of error, one repair of an invalid answer.
 
 An outcome is data: a request that fails for its own reasons becomes a failed outcome and never an
-exception. What would fail every request raises `RunStopper`. No S3, no Dagster, no table.
+exception. What would fail every request raises `RunStopper`. No S3, no Dagster, no table; how many requests are
+asked at once is `fan_out.py`'s.
 """
 
 import itertools
 import json
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from queue import SimpleQueue
 from typing import Any
 
 from pydantic import ValidationError
@@ -40,7 +39,6 @@ MAX_BACKOFF_SECONDS = 20.0
 # leaves one interaction in a million without; with the repair alone it is one in ten thousand.
 MAX_ASKED = 3
 MAX_ANSWER_CHARACTERS = 20_000
-MAX_WARM_UPS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +78,21 @@ class Outcome:
         return replace(self, usage=TokenUsage(), cost_usd=0.0, attempts=0)
 
 
+def _discard_reply(_: Reply) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """The paid replies to one request: those that an earlier run has left unjudged, and where a new one is kept.
+
+    `keep` is called before a reply is looked at, so that whatever stops the run then, nobody pays for it again.
+    """
+
+    earlier: Sequence[Reply] = ()
+    keep: Callable[[Reply], None] = _discard_reply
+
+
 class TokenEstimate:
     """How many tokens a request will have: a first estimate, then what the replies of this run teach."""
 
@@ -116,16 +129,19 @@ class Extractor:
     refusals: RefusalBrake = field(default_factory=RefusalBrake)
     sleep: Callable[[float], None] = time.sleep
 
-    def ask(self, request_hash: str, request: ConverseRequest) -> Outcome:
-        """Ask until there is an answer or a reason.
+    def ask(self, request_hash: str, request: ConverseRequest, receipts: Receipts = Receipts()) -> Outcome:
+        """Ask until there is an answer or a reason. Earlier replies are judged again before anything is paid for.
 
         Raises:
             RunStopper: no request of this run would be answered, or none may be asked any more.
         """
-        so_far, asking = Outcome(request_hash), request  # what the calls have cost and said so far
+        earlier = iter(receipts.earlier)
+        so_far, asking = self.bill_replies(request_hash, receipts.earlier), request
         for _ in range(MAX_ASKED):
             try:
-                reply, so_far = self._call_until_answered(asking, so_far)
+                reply = next(earlier, None)
+                if reply is None:
+                    reply, so_far = self._call_until_answered(asking, so_far, receipts.keep)
             except RunStopper as stopper:
                 if so_far.cost_usd:
                     stopper.paid = replace(so_far, answer=None, error=Reason.SERVICE_FAILED, detail="the run stopped")
@@ -144,7 +160,19 @@ class Extractor:
             asking = request if asking is not request else _choose_next_request(request, reply, complaint)
         return so_far
 
-    def _call_until_answered(self, request: ConverseRequest, so_far: Outcome) -> tuple[Reply, Outcome]:
+    def bill_replies(self, request_hash: str, replies: Sequence[Reply]) -> Outcome:
+        """What so many replies to a request have cost; it says nothing of what they answer."""
+        return Outcome(
+            request_hash,
+            usage=sum((reply.usage for reply in replies), TokenUsage()),
+            cost_usd=sum((self.price(reply.usage) for reply in replies), 0.0),
+            latency_ms=replies[-1].latency_ms if replies else 0,
+            attempts=len(replies),
+        )
+
+    def _call_until_answered(
+        self, request: ConverseRequest, so_far: Outcome, keep_reply: Callable[[Reply], None]
+    ) -> tuple[Reply, Outcome]:
         """One answered call, retried by class of error, and the outcome so far with its bill added."""
         unavailable = throttled = 0
         while True:
@@ -157,6 +185,7 @@ class Extractor:
                 self.refusals.check()
                 so_far = replace(so_far, attempts=so_far.attempts + 1)
                 reply = self.call(request)
+                keep_reply(reply)
                 usage = reply.usage
             except Throttled as error:
                 self.limiter.slow_down()
@@ -248,44 +277,3 @@ def _describe_problems(error: ValidationError) -> str:
 
 def _name_field(location: tuple[int | str, ...]) -> str:
     return str(location[0]) if location and location[0] in ANSWER_FIELDS else "answer"
-
-
-def fan_out(
-    requests: Iterable[tuple[str, ConverseRequest]],
-    ask: Callable[[str, ConverseRequest], Outcome],
-    concurrency: int,
-) -> Iterator[Outcome]:
-    """Ask all requests, `concurrency` at a time, and yield outcomes as they come.
-
-    The first request is asked alone: its prefix is in the model's cache before the others need it. If it
-    is refused unread, the next one is.
-    When a call raises, no new one starts; those in flight are paid for, so their outcomes are
-    yielded before the error is raised.
-    """
-    todo = iter(requests)
-    for request in itertools.islice(todo, MAX_WARM_UPS):
-        outcome = ask(*request)
-        yield outcome
-        if outcome.usage.prompt_tokens:
-            break
-    finished: SimpleQueue[Future[Outcome]] = SimpleQueue()
-    stopper: BaseException | None = None
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="bedrock") as pool:
-
-        def start_calls(count: int) -> int:
-            started = 0
-            for request in itertools.islice(todo, count):
-                pool.submit(ask, *request).add_done_callback(finished.put)
-                started += 1
-            return started
-
-        running = start_calls(concurrency)
-        while running:
-            future = finished.get()
-            error = future.exception()
-            stopper = stopper or error
-            running += (0 if stopper else start_calls(1)) - 1
-            if error is None:
-                yield future.result()
-    if stopper is not None:
-        raise stopper

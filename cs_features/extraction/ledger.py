@@ -1,31 +1,36 @@
 """The ledger: what was asked and answered, so that nothing is ever paid for twice.
 
 One folder a partition, `s3://{data bucket}/ledger/country={CC}/date={YYYY-MM-DD}/`, of append-only
-objects, a line an asking (`ledger_lines.py`), keyed by the hash of the request. An outcome is written to a local
-journal the moment it is there and shipped to S3 about once a second: a killed process loses the calls in
-flight and nothing else, a lost host a second more. It is a ledger and no cache: no entry expires, and no
-operational setting is part of its key. No call is made here.
+objects, a line an asking (`ledger_lines.py`), keyed by the hash of the request. A reply is written to a local
+journal (`journal.py`) the moment it is there, judged afterwards, and its outcome shipped to S3 about once a second: a
+killed process loses the calls in flight and nothing else, a lost host a second more. It is a ledger and no cache: no
+entry expires, and no operational setting is part of its key. No call is made here.
 """
 
-import fcntl
 import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from typing_extensions import Self
 
 from cs_features.errors import AwsRefusal
+from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import are_own_faults
-from cs_features.extraction.engine import Outcome
+from cs_features.extraction.engine import Outcome, Receipts
 from cs_features.extraction.host import make_host_folder
-from cs_features.extraction.ledger_lines import PASSING, Askings, format_line, is_whole
+from cs_features.extraction.journal import (
+    Journal,
+    format_reply,
+    lock_dead_journals,
+    merge_unjudged,
+    parse_replies,
+)
+from cs_features.extraction.ledger_lines import PASSING, Askings, format_line
 from cs_features.s3 import Bucket
 from cs_features.schemas import Reason
 
@@ -39,7 +44,8 @@ class Ledger:
     """One partition's ledger, open for a run. Several runs may hold it at once, on any host.
 
     `known` are the outcomes that were there when it was opened, and those that came since; `record_outcome` adds
-    one and is safe to call from many threads. Leaving the context ships what is left, also when the run fails.
+    one and is safe to call from many threads. `unjudged` are the lines of replies, by request, that a dead run on
+    this host has paid for and not judged. Leaving the context ships what is left, also when the run fails.
     """
 
     def __init__(self, bucket: Bucket, folder: str, journals: Path | None = None) -> None:
@@ -48,6 +54,7 @@ class Ledger:
         self._journals = (journals or make_host_folder() / "journals") / bucket.name / folder
         self._lock = threading.Lock()
         self._askings = Askings()
+        self.unjudged: dict[str, list[bytes]] = {}
         self._pending: list[bytes] = []
         self._refusals: list[Outcome] = []
         self._replies = 0
@@ -61,12 +68,14 @@ class Ledger:
 
     def __enter__(self) -> Self:
         self._journals.mkdir(parents=True, exist_ok=True, mode=0o700)
-        recovered = list(self._recover_journals())
-        self._askings = Askings([*self._read_all(), *recovered])
-        if len(self._read) > COMPACT_ABOVE:
-            self.compact_objects()  # what many killed runs have left; each restart would read it all
-        self._journal_path = self._journals / f"{uuid.uuid4().hex}.jsonl"
-        self._journal = _open_locked_journal(self._journal_path)
+        recovered = self._recover_journals()
+        try:
+            self._askings = Askings([*self._read_all(), *recovered])
+            if len(self._read) > COMPACT_ABOVE:
+                self.compact_objects()  # what many killed runs have left; each restart would read it all
+        except BaseException:
+            self._journal.close()
+            raise
         self._thread = threading.Thread(target=self._exchange_until_closed, name="ledger", daemon=True)
         self._thread.start()
         return self
@@ -79,10 +88,12 @@ class Ledger:
                 self._write_to_journal(refusal)
         self._closing.set()
         self._thread.join()
-        with self._journal:
+        try:
             self._ship_pending()
-            # Only now are all its lines in S3; if shipping raised, the next run recovers them.
-            self._journal_path.unlink()
+        except BaseException:
+            self._journal.close()  # the next run recovers its lines
+            raise
+        self._leave_journal(stopped=kind is not None)
         if kind is None:
             self._check_shipping()
 
@@ -107,15 +118,21 @@ class Ledger:
         self._check_shipping()
         return outcome if earlier is None else outcome.add_bill_of(earlier)
 
+    def give_receipts(self, request_hash: str) -> Receipts:
+        """What was paid for a request and not judged, and where its next replies are kept."""
+
+        def keep_reply(reply: Reply) -> None:
+            self._journal.append_line(format_reply(request_hash, reply))
+
+        return Receipts(parse_replies(self.unjudged.get(request_hash, ())), keep_reply)
+
     def _write_to_journal(self, outcome: Outcome) -> None:
         line = format_line(outcome)
+        self._journal.append_line(line)
         with self._lock:
-            self._journal.write(line)
-            self._journal.flush()
             self._pending.append(line)
-        # The line is safe by now; what it says is learned after others have written theirs.
-        with self._lock:
-            self._askings.add_line(line)
+            self._askings.add_asking(line, outcome)
+            self.unjudged.pop(outcome.request_hash, None)
 
     def compact_objects(self) -> None:
         """Merge the objects of finished runs into one. What another run adds meanwhile is left alone.
@@ -176,17 +193,26 @@ class Ledger:
                 self._pending = lines + self._pending
             raise
 
-    def _recover_journals(self) -> Iterator[bytes]:
-        """Lines that killed runs on this host had no time to ship; they are shipped now."""
-        for path in sorted(self._journals.glob("*.jsonl")):
-            with suppress(FileNotFoundError, BlockingIOError), path.open("rb+") as journal:
-                # A journal that can be locked has no living owner.
-                fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                lines = [line.rstrip(b"\n") for line in journal if is_whole(line)]
-                if lines:
-                    self._put_lines("part", [line + b"\n" for line in lines])
-                path.unlink(missing_ok=True)
-                yield from lines
+    def _recover_journals(self) -> list[bytes]:
+        """Take over what dead runs on this host have left: their outcomes are shipped, their unjudged replies become
+        the beginning of this run's journal. Only then are theirs removed."""
+        dead = list(lock_dead_journals(self._journals))
+        outcomes = [line for journal in dead for line in journal.content.outcomes]
+        if outcomes:
+            self._put_lines("part", [line + b"\n" for line in outcomes])
+        self.unjudged = merge_unjudged(journal.content for journal in dead)
+        self._journal = Journal(self._journals, itertools.chain.from_iterable(self.unjudged.values()))
+        for journal in dead:
+            journal.remove()
+        return outcomes
+
+    def _leave_journal(self, *, stopped: bool) -> None:
+        """All outcomes are in S3: the journal goes. Replies that nobody came to judge stay for the next run, alone."""
+        if stopped or self.unjudged:
+            unjudged = self._journal.read_unjudged()
+            if unjudged:
+                Journal(self._journals, itertools.chain.from_iterable(unjudged.values())).close()
+        self._journal.remove()
 
     def _put_lines(self, kind: str, lines: list[bytes]) -> None:
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
@@ -223,12 +249,3 @@ def _find_copied(lines: Mapping[str, Askings]) -> list[str]:
     sets = {key: set(askings) for key, askings in lines.items()}
     largest = max(sets, key=lambda key: (len(sets[key]), key))
     return [key for key in sets if key != largest and sets[key] <= sets[largest]]
-
-
-def _open_locked_journal(path: Path) -> IO[bytes]:
-    """A journal that says, by its lock, that its owner lives. It gets its name when it is locked, not before."""
-    unnamed = path.with_suffix(".new")
-    file = unnamed.open("ab")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    unnamed.rename(path)
-    return file

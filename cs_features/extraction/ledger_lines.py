@@ -41,15 +41,6 @@ def format_line(outcome: Outcome) -> bytes:
     return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
 
 
-def is_whole(line: bytes) -> bool:
-    """Whether a line is JSON to its end; a kill tears the last one of a journal."""
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
 def parse_line(line: bytes) -> Outcome | None:
     """The outcome of a line; None for one that says nothing to this version."""
     try:
@@ -124,10 +115,12 @@ class Askings:
 
     def add_line(self, line: bytes) -> None:
         line = line.rstrip(b"\r\n")
-        if not line or line in self._lines:
-            return
-        self._lines[line] = None
-        outcome = parse_line(line)
+        if line and line not in self._lines:
+            self.add_asking(line, parse_line(line))
+
+    def add_asking(self, line: bytes, outcome: Outcome | None) -> None:
+        """A new line of which it is known what it says."""
+        self._lines[line.rstrip(b"\r\n")] = None
         if outcome is None:
             return
         total = _combine_askings(self.totals.get(outcome.request_hash), outcome)

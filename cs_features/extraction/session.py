@@ -3,14 +3,16 @@
 Everything that asks the model and keeps its answers goes through here: the partition's run, a redrive, an evaluation.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
 from cs_features.errors import Outage, RunStopper
-from cs_features.extraction.engine import Extractor, Outcome, fan_out
+from cs_features.extraction.engine import Extractor, Outcome
+from cs_features.extraction.fan_out import fan_out
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest
@@ -69,7 +71,8 @@ def extract_answers(
 ) -> Session:
     """Bring every request to an outcome; `progress` is told after each call.
 
-    Failures are outcomes too and are not asked again, unless their reason is in `redrive`.
+    Failures are outcomes too and are not asked again, unless their reason is in `redrive`. Replies that a killed run
+    has paid for and not judged are judged first, and spare their calls.
 
     Raises:
         RunStopper: with every outcome so far in the ledger.
@@ -82,26 +85,40 @@ def extract_answers(
         # Another run of the partition may have paid for it since this one began.
         if (known := reuse.find_outcome(key)) is not None:
             return known
+        receipts = ledger.give_receipts(key)
         try:
-            outcome = extractor.ask(key, request)
+            outcome = extractor.ask(key, request, receipts)
         except RunStopper as stopper:
             if stopper.paid is not None:
                 ledger.record_outcome(stopper.paid)
             raise
-        session.asked[key] = outcome
+        if outcome.attempts > len(receipts.earlier):
+            session.asked[key] = outcome
         return ledger.record_outcome(outcome)
 
     missing = [(key, request) for key, request in requests.items() if found[key] is None]
+    unjudged = [(key, request) for key, request in missing if key in ledger.unjudged]
+    missing = [(key, request) for key, request in missing if key not in ledger.unjudged]
     # Two runs of one partition at once then meet as late as possible, and share what they pay for.
     random.shuffle(missing)
     try:
-        for outcome in fan_out(missing, ask_and_record, concurrency):
+        # One after the other: a dead run had as many in its hands as calls, and hardly one of them needs another.
+        judged = itertools.starmap(ask_and_record, unjudged)
+        for outcome in itertools.chain(judged, fan_out(missing, ask_and_record, concurrency)):
             session.outcomes[outcome.request_hash] = outcome
             progress(session)
         extractor.refusals.check()  # the last calls were refused, and no call came after them to notice
+        _bill_unneeded(ledger, extractor)
     finally:
         extractor.budget.save_spending()
     return session
+
+
+def _bill_unneeded(ledger: Ledger, extractor: Extractor) -> None:
+    """Of replies that no request of today asks for the bill is kept, and not what they say."""
+    for key in list(ledger.unjudged):
+        bill = extractor.bill_replies(key, ledger.give_receipts(key).earlier)
+        ledger.record_outcome(replace(bill, error=Reason.SERVICE_FAILED, detail="the run ended before it was judged"))
 
 
 @dataclass(frozen=True)

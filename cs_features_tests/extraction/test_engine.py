@@ -30,8 +30,8 @@ from cs_features.extraction.engine import (
     Extractor,
     Outcome,
     TokenEstimate,
-    fan_out,
 )
+from cs_features.extraction.fan_out import fan_out
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompts import TOOL_NAME
 from cs_features.local import converse as wire

@@ -12,7 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.extraction.engine import Extractor, Outcome, fan_out
+from cs_features.extraction.engine import Extractor, Outcome
+from cs_features.extraction.fan_out import fan_out
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.prompts import Prompts
@@ -188,10 +189,12 @@ def _ask_requests(
         for ledger in homes[key]:
             if key in ledger.known:  # paid since it was read, or by a preview that was killed
                 return ledger.known[key]
-        outcome = extractor.ask(key, request)
-        asked[key] = outcome
         # One partition carries the bill: the sums of all partitions are what was paid.
         first, *others = homes[key]
+        receipts = first.give_receipts(key)
+        outcome = extractor.ask(key, request, receipts)
+        if outcome.attempts > len(receipts.earlier):
+            asked[key] = outcome
         total = first.record_outcome(outcome)
         for ledger in others:
             ledger.record_outcome(outcome.without_bill())
