@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cs_features.local.bench.arrivals import measure_arrivals
+from cs_features.local.bench.chain import measure_chain
 from cs_features.local.bench.cpu import measure_cpu
 from cs_features.local.bench.faults import measure_faults
 from cs_features.local.bench.figures import Figure, Say
@@ -42,6 +43,7 @@ SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "arrivals": measure_arrivals,
     "landing": measure_landing,
     "cpu": measure_cpu,
+    "chain": measure_chain,
     "money": measure_money,
     "quality": measure_quality,
     "preview": measure_preview,
