@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cs_features.cli.write_docs import list_pages, replace_tables
+from cs_features.local.bench.commands import list_run_commands
 from cs_features_tests.support.lab import REPOSITORY
 
 PAGES = list_pages()
@@ -57,3 +58,12 @@ def test_make_says_what_its_targets_would_do() -> None:
     """A tab that became spaces breaks every command at once."""
     for target in ("demo", "dev", "evaluate", "calibrate", "preview", "bench", "docs", "format", "clean"):
         subprocess.run(["make", "-n", target], cwd=REPOSITORY, check=True, capture_output=True)
+
+
+@PAGE
+def test_every_command_of_the_docs_is_run_by_the_benchmark_or_by_ci(page: Path) -> None:
+    """A command that exists may still fail for whoever types it: `make bench` types all of them in a fresh clone."""
+    code = code_of(page)
+    targets = {f"make {target}" for target in re.findall(r"\bmake ([a-z][a-z-]*)\b", code)}
+    modules = set(re.findall(r"python -m\s+(cs_features[\w.]*\w)", code))
+    assert targets | modules <= set(list_run_commands())

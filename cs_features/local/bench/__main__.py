@@ -21,6 +21,7 @@ from rich.table import Table
 
 from cs_features.local.bench.arrivals import measure_arrivals
 from cs_features.local.bench.chain import measure_chain
+from cs_features.local.bench.commands import measure_commands
 from cs_features.local.bench.cpu import measure_cpu
 from cs_features.local.bench.faults import measure_faults
 from cs_features.local.bench.figures import Figure, Say
@@ -47,6 +48,7 @@ SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "money": measure_money,
     "quality": measure_quality,
     "preview": measure_preview,
+    "commands": measure_commands,
 }
 REPORT = ROOT / ".local" / "bench.json"
 _MARKS = {True: "[green]yes", False: "[red]NO", None: ""}
