@@ -81,6 +81,8 @@ $(READY): requirements.lock pyproject.toml setup.py
 lock: ## after a change of dependencies in pyproject.toml
 	@$(BIN)/uv pip compile -q pyproject.toml --all-extras --universal --python-version 3.10 --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links -o requirements.lock
+	@$(BIN)/uv pip compile -q pyproject.toml -c requirements.lock --python-platform linux --python-version 3.11 --no-annotate \
+	  --no-header --no-emit-index-url --no-emit-find-links -o deploy/requirements.lock
 
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local

@@ -90,6 +90,11 @@ class Settings(BaseModel):
         pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:.+$",
         description="SNS topic for incidents; without it nobody is told",
     )
+    database_host: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9.-]+$",
+        description="host of Dagster's database, for `deploy/dagster.yaml` and `preflight`; unset: none",
+    )
     ui_url: str = Field(
         "http://127.0.0.1:3000", pattern=r"^https?://", description="where the Dagster UI is, for the links in alerts"
     )

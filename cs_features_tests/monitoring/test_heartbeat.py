@@ -106,7 +106,7 @@ def test_the_command_is_red_before_the_first_tick_green_after_it_and_red_when_it
     assert (code, "has never looked" in line) == (1, True)
     cursor = tick(lab).cursor
     code, line = run_command()
-    assert (code, line.startswith("landing_sensor looked ")) == (0, True)
+    assert (code, line.splitlines()[-1].startswith("landing_sensor looked ")) == (0, True)
     code, line = run_command(data_bucket="no-such-bucket")
     assert (code, line.startswith("unknown: ")) == (1, True)
     assert "CS_FEATURES_DATA_BUCKET" in line
