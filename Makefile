@@ -43,6 +43,12 @@ preview: $(READY) ## what CANDIDATE=DIR of prompts would change [COUNTRIES="NL B
 	  $(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(FIRST),--first $(FIRST)) \
 	  $(if $(LAST),--last $(LAST)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(NOISE),--noise) $(if $(DRY_RUN),--dry-run)
 
+backfill: $(READY) ## what days from FIRST= on would cost to run [COUNTRIES="NL BE"] [LAST=]; with YES=1 they are run, in the Dagster of `make dev` [UI_PORT=] [FOLLOW=ID] [CANCEL=ID] [RESUME=ID]
+	@CS_FEATURES_UI_URL=http://127.0.0.1:$(or $(UI_PORT),3000) $(BIN)/python -m cs_features.local.on_stack \
+	  $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port $(PORT)) cs_features.cli.backfill \
+	  $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(FIRST),--first $(FIRST)) $(if $(LAST),--last $(LAST)) $(if $(YES),--yes) \
+	  $(if $(FOLLOW),--follow $(FOLLOW)) $(if $(CANCEL),--cancel $(CANCEL)) $(if $(RESUME),--resume $(RESUME))
+
 new-country: $(READY) ## a valid prompt file for COUNTRY=DE, and what else to do [LANGUAGES="de en"]
 	@$(BIN)/python -m cs_features.cli.new_country "$(COUNTRY)" $(if $(LANGUAGES),--language $(LANGUAGES))
 
@@ -87,4 +93,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: demo dev test test-fast test-slow evaluate calibrate preview new-country remove-country bench lint docs format lock clean
+.PHONY: demo dev test test-fast test-slow evaluate calibrate preview backfill new-country remove-country bench lint docs format lock clean

@@ -12,6 +12,7 @@
     │   ├── AccessRefused        a permission, a key or the thing itself is missing: asking again changes nothing
     │   └── ObjectUnreadable     one object of a bucket; the others can be read
     │       └── ObjectRefused    for its permission, its key or where it is archived: an AccessRefused as well
+    ├── DagsterRefusal           the Dagster that a command speaks to does not answer, or refuses
     ├── PublishingFailed         some records could not be written or read
     ├── WithdrawalStopped        a publication would take more out of the store than it may
     └── CallFailed               a call to Bedrock without an answer
@@ -81,6 +82,10 @@ class ObjectUnreadable(AwsRefusal):
 
 class ObjectRefused(ObjectUnreadable, AccessRefused):
     """One object is not given to whoever asks, until somebody allows, restores or replaces it."""
+
+
+class DagsterRefusal(CsFeaturesError):
+    """The Dagster UI that a command speaks to does not answer, or did not do what was asked."""
 
 
 class PublishingFailed(CsFeaturesError):

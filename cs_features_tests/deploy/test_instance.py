@@ -21,7 +21,7 @@ LOCAL = Path(processes.__file__).with_name("dagster.yaml")
 PRODUCTION = REPOSITORY / "deploy" / "dagster.yaml"
 SHARED = ("run_monitoring", "concurrency", "retention")
 # What is meant to differ, with the reason beside it in deploy/dagster.yaml.
-DIFFERING = {"concurrency.runs.max_concurrent_runs", "run_monitoring.start_timeout_seconds"}
+DIFFERING = {"run_monitoring.start_timeout_seconds"}
 
 
 def flatten(value: Any, path: str = "") -> dict[str, Any]:

@@ -40,6 +40,11 @@ EXAMPLES = (
     Example("make evaluate", "make evaluate LANGUAGES=nl"),
     Example("make calibrate", "make calibrate COUNTRIES=NL DRY_RUN=1"),
     Example("make preview", "make preview CANDIDATE=prompts COUNTRIES=NL DRY_RUN=1"),
+    Example("make backfill", "make backfill COUNTRIES=NL FIRST=2026-11-23"),
+    Example(
+        "cs_features.cli.backfill",
+        f"{ON_STACK} cs_features.cli.backfill --country NL --first 2026-11-23 --runs-at-once 1",
+    ),
     Example("make new-country", "make new-country COUNTRY=DE LANGUAGES=de"),
     Example("make remove-country", "make remove-country COUNTRY=PL"),
     Example("make docs", "make docs"),

@@ -102,10 +102,9 @@ def list_emptied_folders(look: Look) -> Iterator[Alert]:
 
 
 def list_stuck(look: Look) -> Iterator[Alert]:
-    """Runs that wait for too long, and daemons that have stopped."""
-    waiting = look.instance.get_run_records(
-        dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]), limit=EVENTS_A_TICK, ascending=True
-    )
+    """Runs that wait for too long, and daemons that have stopped. A backfill's runs wait by design."""
+    queued = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED], exclude_subruns=True)
+    waiting = look.instance.get_run_records(queued, limit=EVENTS_A_TICK, ascending=True)
     since = [datetime.fromtimestamp(record.create_timestamp.timestamp(), timezone.utc) for record in waiting]
     stopped = name_stopped_daemons(look.instance)
     found = (
