@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from cs_features.errors import SettingsError
 
@@ -85,6 +85,10 @@ class Settings(BaseModel):
     )
     landing_max_requests: int = Field(50, ge=1, description="runs asked for in one tick")
 
+    tombstone_key: SecretStr | None = Field(
+        None, min_length=32, description="secret of the tombstones; without it nobody can be erased: `docs/privacy.md`"
+    )
+
     alerts_topic_arn: str | None = Field(
         None,
         pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:.+$",
@@ -126,7 +130,8 @@ def _describe_problem(problem: Mapping[str, Any]) -> str:
     field = str(problem["loc"][0])
     variable = f"{PREFIX}{field.upper()}"
     if problem["type"] != "extra_forbidden":
-        return f"{variable}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+        shown = "(not shown)" if "Secret" in str(Settings.model_fields[field].annotation) else repr(problem["input"])
+        return f"{variable}={shown}: {problem['msg'].removeprefix('Value error, ')}"
     similar = get_close_matches(field, Settings.model_fields, n=1)
     if similar:
         return f"{variable} is no setting: did you mean {PREFIX}{similar[0].upper()}?"

@@ -21,10 +21,12 @@ from cs_features.errors import AccessRefused, AwsRefusal, ObjectRefused, ObjectU
 
 DELETED_AT_ONCE = 1_000  # DeleteObjects' limit
 PAUSES = (0.2, 1.0, 3.0)  # seconds before a broken body is asked for again
+FIRST_LANDED = "first-landed"  # metadata of an object that was put in the place of another: when that one was put
 
 # What reading a body may raise: botocore wraps some of urllib3's errors, and leaves some as they are.
 _BROKEN_BODY = (HTTPClientError, IncompleteReadError, FlexibleChecksumError, HTTPError, OSError)
 _ABOUT_THE_OBJECT = frozenset({"AccessDenied", "AllAccessDisabled", "InvalidObjectState", "InvalidRequest"})
+_CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 # Some of them are 403s as well.
 _ABOUT_THE_CALLER = frozenset(
     """
@@ -130,11 +132,28 @@ class Bucket:
                     raise ObjectRefused(self.uri(key), explain_refused_object(error)) from error
                 raise
         body = response["Body"].read()
-        return StoredObject(key, response["ETag"].strip('"'), len(body), response["LastModified"]), body
+        return StoredObject(key, response["ETag"].strip('"'), len(body), _read_date(response)), body
 
     def put(self, key: str, body: bytes) -> None:
         with self._explained():
             self.client.put_object(Bucket=self.name, Key=key, Body=body)
+
+    def replace(self, stored: StoredObject, body: bytes) -> StoredObject | None:
+        """Put `body` in the place of an object as it was read; None when that is no longer what is there.
+
+        Who reads it later is told the date of the first one: what is in it is no newer than before.
+        """
+        metadata = {FIRST_LANDED: stored.last_modified.isoformat()}
+        with self._explained():
+            try:
+                answer = self.client.put_object(
+                    Bucket=self.name, Key=stored.key, Body=body, IfMatch=stored.etag, Metadata=metadata
+                )
+            except ClientError as error:
+                if is_missing(error) or _code_of(error) in _CHANGED:
+                    return None
+                raise
+        return StoredObject(stored.key, answer["ETag"].strip('"'), len(body), stored.last_modified)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; one that is not there counts as deleted.
@@ -195,6 +214,15 @@ def explain_refused_object(error: ClientError) -> str:
 
 def _code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _read_date(response: dict[str, Any]) -> datetime:
+    """When an object was put; of one that `Bucket.replace` has put, when the one before it was."""
+    dated: datetime = response["LastModified"]
+    try:
+        return min(dated, datetime.fromisoformat(response.get("Metadata", {})[FIRST_LANDED]))
+    except (KeyError, TypeError, ValueError):  # anybody may write metadata
+        return dated
 
 
 def _server_time(page: dict[str, Any]) -> datetime:

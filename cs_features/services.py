@@ -10,8 +10,11 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from cs_features import aws
 from cs_features.environments import Settings
+from cs_features.erasure.tombstones import Tombstones, read_tombstones
 from cs_features.extraction.bedrock import converse, make_bedrock_client
 from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.host import make_host_folder
@@ -59,9 +62,10 @@ class Landing:
 
 @dataclass(frozen=True, kw_only=True)
 class DataBucket:
-    """The data bucket: the tables, and the ledger beside them."""
+    """The data bucket: the tables, and the ledger beside them; and the secret of its tombstones."""
 
     name: str
+    tombstone_key: SecretStr | None = None
 
     def tables(self) -> Tables:
         return Tables(data_bucket(self.name))
@@ -72,6 +76,13 @@ class DataBucket:
 
     def bucket(self) -> Bucket:
         return data_bucket(self.name)
+
+    def reveal_tombstone_key(self) -> str | None:
+        return self.tombstone_key.get_secret_value() if self.tombstone_key else None
+
+    def tombstones(self) -> Tombstones:
+        """Who is erased, as it is known at this moment."""
+        return read_tombstones(self.bucket(), self.reveal_tombstone_key())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +190,7 @@ def build_services(settings: Settings) -> Services:
             patience_seconds=settings.landing_patience_seconds,
             max_requests=settings.landing_max_requests,
         ),
-        data=DataBucket(name=settings.data_bucket),
+        data=DataBucket(name=settings.data_bucket, tombstone_key=settings.tombstone_key),
         model=Model(
             model_id=settings.model_id,
             prompts_dir=settings.prompts_dir,

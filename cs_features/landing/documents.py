@@ -18,6 +18,8 @@ from cs_features.partitions import Partition
 from cs_features.schemas import Interaction, Reason, keep_contract_fields, reason_of
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+ERASED_FIELD = "erased"  # the one field of what stands for a document that was erased: see `erased.py`
+ERASED_DETAIL = "a marker stands in its place"
 
 RAW_SCHEMA = pl.Schema(
     {
@@ -64,7 +66,9 @@ def read_document(piece: Piece, partition: Partition) -> dict[str, Any]:
         return rejected(Reason.MALFORMED_JSON, str(error)[:200])
     if not isinstance(document, dict):
         return rejected(Reason.NOT_AN_OBJECT, f"a {type(document).__name__}, not an object")
-    row["interaction_id"] = _find_id(document)
+    if document == {ERASED_FIELD: True}:
+        return {**rejected(Reason.ERASED, ERASED_DETAIL), "payload": "", "content_hash": None}
+    row["interaction_id"] = find_id(document)
     row["content_hash"] = content_hash(keep_contract_fields(document))
     try:
         interaction = Interaction.model_validate(document)
@@ -95,7 +99,7 @@ def identity_of(data: bytes) -> tuple[str, str] | None:
         return None
     if not isinstance(document, dict):
         return None
-    found = _find_id(document)
+    found = find_id(document)
     return None if found is None else (found, content_hash(keep_contract_fields(document)))
 
 
@@ -104,7 +108,7 @@ def _parse_json(data: bytes) -> Any:
     return from_json(data.removeprefix(BYTE_ORDER_MARK), allow_inf_nan=False)
 
 
-def _find_id(document: dict[str, Any]) -> str | None:
+def find_id(document: dict[str, Any]) -> str | None:
     """The id of a document that may be rejected for other reasons, so that its row can be found."""
     value = document.get("interaction_id")
     if not isinstance(value, str) or not 0 < len(value) <= 64:

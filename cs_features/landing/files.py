@@ -67,7 +67,7 @@ def split_file(key: str, content: bytes | Unread) -> Iterator[Piece]:
 
 def _split_lines(body: bytes, compressed: bool) -> Iterator[Piece]:
     try:
-        size = _look_over(_read_chunks(body, compressed))
+        size = _look_over(read_chunks(body, compressed))
     except zlib.error as error:
         yield Piece(1, b"", Unread(Reason.CORRUPT_GZIP, str(error)))
         return
@@ -76,7 +76,7 @@ def _split_lines(body: bytes, compressed: bool) -> Iterator[Piece]:
         return
     line = _Line(1)
     try:
-        for chunk in _read_chunks(body, compressed):
+        for chunk in read_chunks(body, compressed):
             *ends, rest = chunk.split(b"\n")
             for end in ends:
                 line.extend(end)
@@ -112,7 +112,8 @@ def _look_over(chunks: Iterable[bytes]) -> int:
     return size
 
 
-def _read_chunks(body: bytes, compressed: bool) -> Iterator[bytes]:
+def read_chunks(body: bytes, compressed: bool) -> Iterator[bytes]:
+    """A file's content in chunks; raises what `_decompress` raises."""
     if compressed:
         yield from _decompress(body)
         return

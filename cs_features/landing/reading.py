@@ -9,8 +9,11 @@ from typing import Any
 
 import polars as pl
 
+from cs_features.erasure.subjects import Erased
+from cs_features.erasure.tombstones import NO_TOMBSTONES
 from cs_features.landing.documents import RAW_SCHEMA, read_document
 from cs_features.landing.earlier import EarlierReading, take_over_rows
+from cs_features.landing.erased import screen_files, withhold_erased_rows
 from cs_features.landing.files import Unread, split_file
 from cs_features.landing.zone import LandedFile, LandingZone
 from cs_features.languages import detect_language
@@ -26,19 +29,21 @@ def read_partition(
     listing: Listing,
     languages: Sequence[str],
     earlier: EarlierReading | None = None,
+    erased: Erased = NO_TOMBSTONES,
 ) -> pl.DataFrame:
-    """The `raw_interactions` table of one partition, from the objects of `listing`.
+    """The `raw_interactions` table of one partition, from the objects of `listing`; nothing of who is `erased`.
 
     `languages` are those that the country expects. Every accepted document's is detected among them; one that
     states a language keeps it, and `language_detected` says whether its words agree.
     """
-    rows = read_rows(zone.read_files(listing.objects), listing.bucket, partition, earlier or EarlierReading())
+    files = screen_files(zone.read_files(listing.objects), zone.bucket, erased)
+    rows = read_rows(files, listing.bucket, partition, earlier or EarlierReading())
     for row in rows:
         if row["status"] == "accepted":
             words = join_customers_words(Interaction.model_validate_json(row["payload"]))
             row["language_detected"] = detect_language(words, languages)
             row["language"] = row["language"] or row["language_detected"]
-    return make_raw_table(rows, listing.listed_at)
+    return withhold_erased_rows(make_raw_table(rows, listing.listed_at), erased)
 
 
 def read_rows(

@@ -14,6 +14,7 @@ from enum import Enum
 
 import polars as pl
 
+from cs_features.erasure.subjects import Erased
 from cs_features.errors import RequestError, WithdrawalStopped
 from cs_features.hashing import content_hash
 from cs_features.publishing.damage import Damage, find_damage
@@ -27,6 +28,7 @@ MIN_WITHDRAWN = 5  # fewer never stop a publication: one deleted file of a small
 class Evidence(str, Enum):
     """Why a record leaves the store."""
 
+    ERASED = "erased"  # a tombstone says that whom it is about was erased
     GONE = "gone"  # no object of the partition holds its document any more, and none that held it is damaged
     SUPERSEDED = "superseded"  # a document of another partition has the id
     INVALID = "invalid"  # its document, or what was made of it, breaks the rules
@@ -52,6 +54,7 @@ class Documents:
     invalid: Collection[str]
     landed: int  # rows of raw_interactions
     damage: Damage
+    erased: Collection[str] = frozenset()  # ids of entries that a tombstone covers
 
     def find_source(self, entry: Entry) -> str | None:
         """The landing file of a record's document, or where it was last seen."""
@@ -94,6 +97,26 @@ def build_records(validated: pl.DataFrame) -> dict[str, FeatureRecord]:
         row["interaction_id"]: FeatureRecord(build_record(row), row.get("content_hash"))
         for row in validated.iter_rows(named=True)
     }
+
+
+def leave_out_erased(validated: pl.DataFrame, erased: Erased) -> pl.DataFrame:
+    """The rows of validated_features that may be published: a run may have begun before somebody was erased."""
+    if not erased or validated.is_empty():
+        return validated
+    rows = validated.select("interaction_id", "customer_id", "event_time").iter_rows()
+    covered = [erased.covers_interaction(key) or erased.covers_customer(customer, at) for key, customer, at in rows]
+    return validated.filter(~pl.Series(covered, dtype=pl.Boolean))
+
+
+def find_erased_entries(entries: Mapping[str, Entry], erased: Erased) -> frozenset[str]:
+    """Ids of records that were served when whom they are about was erased."""
+    return frozenset(key for key, entry in entries.items() if erased and _is_covered(entry, erased))
+
+
+def _is_covered(entry: Entry, erased: Erased) -> bool:
+    record = {pair["FeatureName"]: pair["ValueAsString"] for pair in json.loads(entry.record or "[]")}
+    moment = datetime.fromisoformat(entry.event_time.replace("Z", "+00:00")) if entry.event_time else None
+    return erased.covers_interaction(entry.interaction_id) or erased.covers_customer(record.get("customer_id"), moment)
 
 
 def require_current_records(records: Mapping[str, FeatureRecord], documents: Documents) -> None:
@@ -172,6 +195,8 @@ def plan_publication(
 def find_evidence(entry: Entry, documents: Documents) -> Evidence | None:
     """Why the record of an interaction without features in this run has to leave; None when it still stands."""
     key = entry.interaction_id
+    if key in documents.erased:
+        return Evidence.ERASED
     document = documents.accepted.get(key)
     if document is None:
         if key in documents.superseded:
@@ -212,8 +237,8 @@ def _is_served(entry: Entry, withdrawn_elsewhere: Mapping[str, datetime], online
 def check_withdrawals(plan: Plan, documents: Documents, entries: Mapping[str, Entry], max_share: float) -> None:
     """Stop a publication that would withdraw too much at once.
 
-    An interaction that another partition has by now stays in the store under its name, and what a publisher had
-    begun to withdraw was let through before: neither counts.
+    An interaction that another partition has by now stays in the store under its name, what a publisher had begun to
+    withdraw was let through before, and an erasure is an order with evidence of its own: none of them counts.
 
     Raises:
         WithdrawalStopped: more than `max_share` of the records served, and at least `MIN_WITHDRAWN`; or any, when
@@ -222,7 +247,7 @@ def check_withdrawals(plan: Plan, documents: Documents, entries: Mapping[str, En
     leaving = {
         key: evidence
         for key, evidence in plan.withdraw.items()
-        if evidence is not Evidence.SUPERSEDED and not entries[key].is_being_withdrawn
+        if evidence not in (Evidence.SUPERSEDED, Evidence.ERASED) and not entries[key].is_being_withdrawn
     }
     if not leaving:
         return

@@ -14,6 +14,7 @@ from datetime import datetime
 import polars as pl
 
 from cs_features.aws import explained
+from cs_features.erasure.tombstones import NO_TOMBSTONES, Tombstones
 from cs_features.errors import PublishingFailed
 from cs_features.landing.corrections import find_ids_held_elsewhere, notify_of_withdrawal, read_notices
 from cs_features.partitions import Partition
@@ -34,6 +35,8 @@ from cs_features.publishing.plan import (
     choose_records_to_read,
     collect_documents,
     complete_entries,
+    find_erased_entries,
+    leave_out_erased,
     plan_publication,
     require_current_records,
 )
@@ -58,6 +61,7 @@ class Outcome:
     raw: pl.DataFrame
     validated: pl.DataFrame
     rejected: pl.DataFrame
+    erased: Tombstones = NO_TOMBSTONES  # the publication asks for itself: a run may be older than an erasure
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class PublicationRules:
     max_withdrawn_share: float
     allow_deletions: bool = False
     verify_online: bool = False
+    read_tombstones: Callable[[], Tombstones] = lambda: NO_TOMBSTONES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +102,8 @@ def publish_partition(
     """Bring the feature group to what a run made of `partition`, and the manifest with it.
 
     A row replaces a record that another partition has online under its id, and a record is not withdrawn when it
-    is another partition's by now. Who claims a withdrawn id is notified before the manifest forgets it.
+    is another partition's by now. Who claims a withdrawn id is notified before the manifest forgets it. Who is erased
+    while records are written may have been deleted before his was: then it is published once more, without him.
 
     Raises:
         AwsRefusal: when a bucket or the group refuses; says what to set.
@@ -105,13 +111,27 @@ def publish_partition(
         RequestError: when the tables are of different states of the documents.
         WithdrawalStopped: when too much would be withdrawn; nothing was changed.
     """
+    outcome = replace(outcome, erased=rules.read_tombstones())
+    published = _publish_once(partition, outcome, tables, destination, rules)
+    while published.written and (known := rules.read_tombstones()) != outcome.erased:
+        outcome = replace(outcome, erased=known)
+        published = _publish_once(partition, outcome, tables, destination, rules)
+    return published
+
+
+def _publish_once(
+    partition: Partition, outcome: Outcome, tables: Tables, destination: Destination, rules: PublicationRules
+) -> Published:
     notices = read_notices(partition, tables)
-    records = build_records(outcome.validated)
+    records = build_records(leave_out_erased(outcome.validated, outcome.erased))
     stored = read_manifest(tables, partition)
     entries = recall_entries(stored, destination.identity, tables, partition)
     unseen = entries.keys() - records.keys() - set(outcome.raw["interaction_id"])
     held_elsewhere = find_ids_held_elsewhere(unseen, partition, tables, rules.window_days)
-    documents = collect_documents(outcome.raw, outcome.rejected, held_elsewhere)
+    documents = replace(
+        collect_documents(outcome.raw, outcome.rejected, held_elsewhere),
+        erased=find_erased_entries(entries, outcome.erased),
+    )
     require_current_records(records, documents)
 
     doubtful = choose_records_to_read(entries, rules.verify_online)

@@ -67,6 +67,7 @@ def with_id(change: Callable[[str], Any]) -> bytes:
 RIGHT_TO_LEFT, ZERO_WIDTH = "\u202e\u2066\u200f", "\u200b\u200d\u200c\ufeff\u2060\u00ad"
 
 LINES: dict[str, dict[str, Body]] = {
+    "erased": {"the marker of an erasure": b'{"erased":true}'},
     "malformed_json": {
         # other notations
         "words": b"Waar blijft mijn pakket?",

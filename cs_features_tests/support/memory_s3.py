@@ -21,6 +21,7 @@ class MemoryS3:
 
     def __init__(self, before_call: Callable[[], None] = lambda: None) -> None:
         self.objects: dict[str, tuple[bytes, datetime]] = {}
+        self.metadata: dict[str, dict[str, str]] = {}
         self.before_call = before_call
         self.puts = 0
 
@@ -30,16 +31,21 @@ class MemoryS3:
 
     def put_object(self, **request: Any) -> dict[str, Any]:
         self.before_call()
+        key, body = request["Key"], request["Body"]
+        if "IfMatch" in request and (key not in self.objects or request["IfMatch"] not in _etag(self.objects[key][0])):
+            raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": ""}}, "PutObject")
         self.puts += 1
-        self.objects[request["Key"]] = request["Body"], self.now
-        return {"ETag": _etag(request["Body"])}
+        self.objects[key] = body, self.now
+        self.metadata[key] = request.get("Metadata", {})
+        return {"ETag": _etag(body)}
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         self.before_call()
         if request["Key"] not in self.objects:
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": ""}}, "GetObject")
         body, moment = self.objects[request["Key"]]
-        return {"Body": io.BytesIO(body), "ETag": _etag(body), "LastModified": moment}
+        metadata = self.metadata[request["Key"]]
+        return {"Body": io.BytesIO(body), "ETag": _etag(body), "LastModified": moment, "Metadata": metadata}
 
     def delete_objects(self, **request: Any) -> dict[str, Any]:
         self.before_call()

@@ -68,6 +68,7 @@ def feature_store(
         max_withdrawn_share=feature_group.max_withdrawn_share,
         allow_deletions=config.allow_deletions,
         verify_online=config.verify_online,
+        read_tombstones=data.tombstones,
     )
     try:
         identity = require_group(feature_group.control_plane(), feature_group.name)

@@ -28,7 +28,7 @@ def raw_interactions(
     listing = zone.list_documents(partition)
     save_listing(tables.bucket, partition, listing)
     earlier = recall_reading(tables.read("raw_interactions", partition))
-    frame = read_partition(zone, partition, listing, languages, earlier)
+    frame = read_partition(zone, partition, listing, languages, earlier, data.tombstones())
     frame = resolve_owners(frame, partition, tables, landing.window_days)
     objects = frame["source_uri"].n_unique()
     disagreeing = frame.filter(pl.col("language_detected") != pl.col("language"))
