@@ -162,7 +162,12 @@ def withhold_erased_rows(raw: pl.DataFrame, erased: Erased) -> pl.DataFrame:
         return raw
     keep = ("country", "source_uri", "source_line", "source_etag", "landed_at", "listed_at")
     blank = {name: pl.lit(None, dtype) for name, dtype in RAW_SCHEMA.items() if name not in keep}
-    told = {"status": pl.lit("rejected"), "reason": pl.lit(Reason.ERASED.value), "payload": pl.lit(""), "detail": pl.lit(ERASED_DETAIL)}
+    told = {
+        "status": pl.lit("rejected"),
+        "reason": pl.lit(Reason.ERASED.value),
+        "payload": pl.lit(""),
+        "detail": pl.lit(ERASED_DETAIL),
+    }
     is_covered = pl.Series(covered)
     changed = [pl.when(is_covered).then(value).otherwise(name).alias(name) for name, value in (blank | told).items()]
     return raw.with_columns(changed)
