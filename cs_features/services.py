@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from cs_features import aws
 from cs_features.environments import Settings
 from cs_features.erasure.tombstones import Tombstones, read_tombstones
+from cs_features.extraction.attribution import Owners
 from cs_features.extraction.bedrock import converse, make_bedrock_client
 from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.host import make_host_folder
@@ -70,9 +71,9 @@ class DataBucket:
     def tables(self) -> Tables:
         return Tables(data_bucket(self.name))
 
-    def ledger(self, folder: str) -> Ledger:
-        """Of a partition, or of a corpus that is asked beside them."""
-        return Ledger(data_bucket(self.name), folder)
+    def ledger(self, folder: str, owners: Owners | None = None) -> Ledger:
+        """Of a partition, or of a corpus that is asked beside them; `owners` are whose each request is."""
+        return Ledger(data_bucket(self.name), folder, owners=owners, read_tombstones=self.tombstones)
 
     def bucket(self) -> Bucket:
         return data_bucket(self.name)

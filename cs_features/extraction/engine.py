@@ -45,8 +45,8 @@ MAX_ANSWER_CHARACTERS = 20_000
 class Outcome:
     """What became of one request.
 
-    `answer` is the validated answer, or None. `raw_answer` is the last tool input as JSON, valid or
-    not. Usage, cost (US dollars) and attempts (HTTP calls) add up all calls made for the request;
+    `answer` is the validated answer, or None. `raw_answer` is its tool input as JSON; None for one
+    that was refused. Usage, cost (US dollars) and attempts (HTTP calls) add up all calls made for the request;
     `latency_ms` is that of the last one.
     """
 
@@ -227,8 +227,9 @@ class Extractor:
     def _judge_reply(self, reply: Reply, so_far: Outcome) -> tuple[Outcome, str | None]:
         """The outcome that a reply makes, and what is wrong with it where another answer may be better."""
 
-        def fail_with(reason: Reason, detail: str, raw: str | None = None) -> Outcome:
-            return replace(so_far, answer=None, raw_answer=raw, error=reason, detail=detail)
+        def fail_with(reason: Reason, detail: str) -> Outcome:
+            # What the rules refuse may be what they are there to refuse: it is kept nowhere.
+            return replace(so_far, answer=None, raw_answer=None, error=reason, detail=detail)
 
         ending = classify_stop(reply.stop_reason)
         if ending is Ending.CUT_OFF:
@@ -249,7 +250,7 @@ class Extractor:
             answer = self.answer_model.model_validate(reply.tool_use.get("input"))
         except ValidationError as error:
             complaint = _describe_problems(error)
-            return fail_with(Reason.INVALID_ANSWER, complaint, raw), complaint
+            return fail_with(Reason.INVALID_ANSWER, complaint), complaint
         return replace(so_far, answer=answer.model_dump(), raw_answer=raw, error=None, detail=None), None
 
 

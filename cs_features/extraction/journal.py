@@ -8,27 +8,31 @@ Belongs here: the file, its lock, its lines. Not here: S3, and what an outcome s
 """
 
 import fcntl
+import itertools
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from cs_features.erasure.subjects import Erased
+from cs_features.extraction.attribution import strip_all
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.pricing import TokenUsage
 
 REPLY_VERSION = 1
 
 
-def format_reply(request_hash: str, reply: Reply) -> bytes:
+def format_reply(request_hash: str, reply: Reply, interactions: Sequence[str] = ()) -> bytes:
     """One line, newline included. No two are alike, so that one which stands in two journals is known to be one."""
     entry = {
         "reply": uuid.uuid4().hex,
         "version": REPLY_VERSION,
         "request": request_hash,
+        "interactions": list(interactions),
         "tool_use": reply.tool_use,
         "stop_reason": reply.stop_reason,
         "tokens": astuple(reply.usage),
@@ -149,6 +153,24 @@ def lock_dead_journals(folder: Path) -> Iterator[DeadJournal]:
                 journal.close()
                 raise
             yield DeadJournal(path, journal, read_content(journal))
+
+
+def strip_journals(folder: Path, erased: Erased) -> int:
+    """Take who is erased out of the journals that dead runs left in the folders below; returns how many lines went.
+
+    A living run's cannot be touched: what it ships is looked at when the ledger is opened next.
+    """
+    removed = 0
+    for below in sorted({path.parent for path in folder.rglob("*.jsonl")}):
+        for dead in lock_dead_journals(below):
+            lines = [*dead.content.outcomes, *itertools.chain.from_iterable(dead.content.unjudged.values())]
+            kept = strip_all(lines, erased)
+            if kept != lines:
+                Journal(below, kept).close()
+                dead.remove()
+                removed += len(lines) - len(kept)
+            dead.file.close()
+    return removed
 
 
 def merge_unjudged(contents: Iterable[Content]) -> dict[str, list[bytes]]:

@@ -11,14 +11,16 @@ import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
 from typing_extensions import Self
 
+from cs_features.erasure.tombstones import NO_TOMBSTONES, Tombstones
 from cs_features.errors import AwsRefusal
+from cs_features.extraction.attribution import Owners, strip_all
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import are_own_faults
 from cs_features.extraction.engine import Outcome, Receipts
@@ -48,12 +50,22 @@ class Ledger:
     this host has paid for and not judged. Leaving the context ships what is left, also when the run fails.
     """
 
-    def __init__(self, bucket: Bucket, folder: str, journals: Path | None = None) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        folder: str,
+        journals: Path | None = None,
+        owners: Owners | None = None,
+        read_tombstones: Callable[[], Tombstones] = lambda: NO_TOMBSTONES,
+    ) -> None:
         self._bucket = bucket
         self._prefix = f"ledger/{folder}/"
         self._journals = (journals or make_host_folder() / "journals") / bucket.name / folder
         self._lock = threading.Lock()
         self._askings = Askings()
+        self._owners = owners or {}
+        self._read_tombstones = read_tombstones
+        self._erased = NO_TOMBSTONES
         self.unjudged: dict[str, list[bytes]] = {}
         self._pending: list[bytes] = []
         self._refusals: list[Outcome] = []
@@ -68,6 +80,7 @@ class Ledger:
 
     def __enter__(self) -> Self:
         self._journals.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._erased = self._read_tombstones()
         recovered = self._recover_journals()
         try:
             self._askings = Askings([*self._read_all(), *recovered])
@@ -122,12 +135,12 @@ class Ledger:
         """What was paid for a request and not judged, and where its next replies are kept."""
 
         def keep_reply(reply: Reply) -> None:
-            self._journal.append_line(format_reply(request_hash, reply))
+            self._journal.append_line(format_reply(request_hash, reply, self._owners.get(request_hash, ())))
 
         return Receipts(parse_replies(self.unjudged.get(request_hash, ())), keep_reply)
 
     def _write_to_journal(self, outcome: Outcome) -> None:
-        line = format_line(outcome)
+        line = format_line(outcome, self._owners.get(outcome.request_hash, ()))
         self._journal.append_line(line)
         with self._lock:
             self._pending.append(line)
@@ -145,18 +158,20 @@ class Ledger:
             bodies = {key: self._bucket.get(key) for key in self._list_keys()}
             if None in bodies.values():
                 return  # another run is compacting
-            lines = {key: Askings((body or b"").splitlines()) for key, body in bodies.items()}
-            self._merge_objects(lines)
+            lines = {key: Askings(strip_all((body or b"").splitlines(), self._erased)) for key, body in bodies.items()}
+            changed = any(set(lines[key]) != set((body or b"").splitlines()) for key, body in bodies.items())
+            self._merge_objects(lines, rewrite=changed)
         except AwsRefusal as error:
             logger.warning("Ledger not compacted, nothing is lost: %s", error)
 
-    def _merge_objects(self, lines: Mapping[str, Askings]) -> None:
+    def _merge_objects(self, lines: Mapping[str, Askings], *, rewrite: bool) -> None:
         copied = _find_copied(lines)
         self._bucket.delete(copied)
         left = [key for key in lines if key not in copied]
-        if len(left) > 1:
+        if len(left) > 1 or rewrite:
             merged = Askings(itertools.chain.from_iterable(lines[key] for key in left))
-            self._put_lines("compact", [line + b"\n" for line in merged])
+            if len(merged):
+                self._put_lines("compact", [line + b"\n" for line in merged])
             self._bucket.delete(left)
 
     def _exchange_until_closed(self) -> None:
@@ -197,10 +212,11 @@ class Ledger:
         """Take over what dead runs on this host have left: their outcomes are shipped, their unjudged replies become
         the beginning of this run's journal. Only then are theirs removed."""
         dead = list(lock_dead_journals(self._journals))
-        outcomes = [line for journal in dead for line in journal.content.outcomes]
+        outcomes = strip_all((line for journal in dead for line in journal.content.outcomes), self._erased)
         if outcomes:
             self._put_lines("part", [line + b"\n" for line in outcomes])
-        self.unjudged = merge_unjudged(journal.content for journal in dead)
+        unjudged = merge_unjudged(journal.content for journal in dead)
+        self.unjudged = {key: kept for key, lines in unjudged.items() if (kept := strip_all(lines, self._erased))}
         self._journal = Journal(self._journals, itertools.chain.from_iterable(self.unjudged.values()))
         for journal in dead:
             journal.remove()
@@ -233,7 +249,7 @@ class Ledger:
                 self._read.update(keys)
                 for body in bodies:
                     lines += (body or b"").splitlines()
-                return lines
+                return strip_all(lines, self._erased)
 
     def _read_new(self) -> list[bytes]:
         keys = [key for key in self._list_keys() if key not in self._read]

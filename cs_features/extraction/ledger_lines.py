@@ -9,10 +9,11 @@ lines: one that this version cannot understand says nothing to it, and is kept a
 import json
 import math
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 from typing import Any
 
+from cs_features.extraction.attribution import drop_refused_answer
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.schemas import Reason
@@ -23,12 +24,16 @@ VERSION = 2  # of the lines; the first one had no number and merged the askings 
 PASSING = frozenset({Reason.SERVICE_FAILED})
 
 
-def format_line(outcome: Outcome) -> bytes:
-    """One ledger line, newline included. No two are alike: a line read twice is known to be the same asking."""
+def format_line(outcome: Outcome, interactions: Sequence[str] = ()) -> bytes:
+    """One ledger line, newline included. No two are alike: a line read twice is known to be the same asking.
+
+    `interactions` are those whose text was asked.
+    """
     entry = {
         "version": VERSION,
         "asking": uuid.uuid4().hex,
         "request": outcome.request_hash,
+        "interactions": list(interactions),
         "answer": outcome.answer,
         "raw": outcome.raw_answer,
         "error": outcome.error.value if outcome.error else None,
@@ -51,7 +56,7 @@ def parse_line(line: bytes) -> Outcome | None:
         outcome = Outcome(
             request_hash=_require_text(entry["request"]),
             answer=_require_object_or_none(entry.get("answer")),
-            raw_answer=_require_text_or_none(entry.get("raw")),
+            raw_answer=None if error is not None else _require_text_or_none(entry.get("raw")),
             error=None if error is None else Reason(error),  # type: ignore[call-arg]
             detail=_require_text_or_none(entry.get("detail")),
             usage=TokenUsage(*map(_require_count, entry.get("tokens", ()))),
@@ -114,7 +119,7 @@ class Askings:
         return len(self._lines)
 
     def add_line(self, line: bytes) -> None:
-        line = line.rstrip(b"\r\n")
+        line = drop_refused_answer(line.rstrip(b"\r\n"))
         if line and line not in self._lines:
             self.add_asking(line, parse_line(line))
 

@@ -3,12 +3,14 @@
 Pure functions of frames. No call, no S3, no Dagster.
 """
 
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from cs_features.extraction.attribution import Owners
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
@@ -67,6 +69,14 @@ def plan_requests(
         requests[key] = request
         needed.append(Needed(interaction_id, key, truncated, content))
     return needed, requests
+
+
+def group_by_request(needed: Iterable[Needed]) -> Owners:
+    """Whose each request is."""
+    owners = defaultdict(list)
+    for item in needed:
+        owners[item.request_hash].append(item.interaction_id)
+    return owners
 
 
 def build_extractions(

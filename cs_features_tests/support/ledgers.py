@@ -59,7 +59,7 @@ outcomes = st.builds(
     Outcome,
     request_hash=st.sampled_from("abcdef"),
     answer=st.none() | st.fixed_dictionaries({"summary": texts, "urgency_score": st.floats(0, 1)}),
-    raw_answer=st.none() | texts,
+    raw_answer=st.none(),  # a refused answer is kept nowhere
     error=st.sampled_from(sorted(set(Reason) - {Reason.SERVICE_FAILED})),
     detail=st.none() | texts,
     usage=st.builds(TokenUsage, *[st.integers(0, 10**6)] * 4),

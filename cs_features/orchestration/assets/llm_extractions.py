@@ -11,7 +11,7 @@ from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompting import prefix_tokens
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.session import Session, extract_answers
-from cs_features.extraction.table import build_extractions, keep_answered, plan_requests, sort_as
+from cs_features.extraction.table import build_extractions, group_by_request, keep_answered, plan_requests, sort_as
 from cs_features.orchestration.assets.country_prompts import of_the_partition
 from cs_features.orchestration.failures import lasting_failure, make_failure
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
@@ -79,7 +79,7 @@ def llm_extractions(
             context.log.info(_describe_progress(partition, session, len(requests)))
 
     try:
-        with data.ledger(partition.folder) as ledger:
+        with data.ledger(partition.folder, group_by_request(needed)) as ledger:
             failed_before = sum(key in ledger.known and not ledger.known[key].answered for key in requests)
             extractor = model.extractor(prompts, data, partition.folder)
             session = extract_answers(

@@ -12,6 +12,7 @@ from cs_features.errors import PromptError, RequestError
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.prompts import Prompts
+from cs_features.extraction.attribution import Owners
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan_requests
 from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import count_strata
@@ -85,6 +86,11 @@ class Prepared:
     @property
     def countries(self) -> list[str]:
         return sorted({partition.country for partition in self.partitions})
+
+    def list_owners(self, partition: Partition) -> Owners:
+        """Whose each of the candidate's requests is."""
+        ours = self.sample.filter(country=partition.country, date=partition.date)
+        return dict(ours.group_by("request_hash").agg("interaction_id").iter_rows())
 
     def by_prompt_in_use(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Those rows whose features come from the prompt and the model in use, and not from earlier ones."""

@@ -166,7 +166,7 @@ def ask_sample(prepared: Prepared, data: DataBucket, extractor: Extractor, progr
             for partition, requests in prepared.requests.items():
                 missing = requests.keys() - session.outcomes.keys()
                 if partition.country == country and missing:
-                    ledger = opened.enter_context(data.ledger(partition.folder))
+                    ledger = opened.enter_context(data.ledger(partition.folder, prepared.list_owners(partition)))
                     for key in missing:
                         homes.setdefault(key, []).append(ledger)
             todo = {key: request for key, request in select_country(prepared.requests, country).items() if key in homes}
