@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 
 from cs_features.errors import PromptError, RequestError
+from cs_features.extraction.attribution import Owners
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.attribution import Owners
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan_requests
 from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import count_strata
