@@ -1,4 +1,4 @@
-"""Whose a ledger's line is, what is left of it when one of them is erased, and that a refused answer is kept nowhere."""
+"""Whose a ledger line is, what is left of it when one of them is erased, and that no refused answer is kept."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_a_line_says_whose_text_was_asked_and_goes_when_the_last_of_them_is_eras
     assert strip_erased(format_line(answered("r"), [TWO]).rstrip(), ERASED) is not None
 
 
-@pytest.mark.parametrize("request_hash, stays", [("old", False), ("other", True)])
+@pytest.mark.parametrize(("request_hash", "stays"), [("old", False), ("other", True)])
 def test_a_line_of_an_older_version_goes_by_its_request(request_hash: str, stays: bool) -> None:
     entry = json.loads(format_line(answered(request_hash)))
     del entry["interactions"]
