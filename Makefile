@@ -49,6 +49,9 @@ backfill: $(READY) ## what days from FIRST= on would cost to run [COUNTRIES="NL 
 	  $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(FIRST),--first $(FIRST)) $(if $(LAST),--last $(LAST)) $(if $(YES),--yes) \
 	  $(if $(FOLLOW),--follow $(FOLLOW)) $(if $(CANCEL),--cancel $(CANCEL)) $(if $(RESUME),--resume $(RESUME))
 
+preflight: $(READY) ## whether account, region and settings let it work; a line a thing that is needed [LOCAL=1]
+	@$(BIN)/python -m $(if $(LOCAL),cs_features.local.on_stack) cs_features.cli.preflight
+
 new-country: $(READY) ## a valid prompt file for COUNTRY=DE, and what else to do [LANGUAGES="de en"]
 	@$(BIN)/python -m cs_features.cli.new_country "$(COUNTRY)" $(if $(LANGUAGES),--language $(LANGUAGES))
 
@@ -93,4 +96,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: demo dev test test-fast test-slow evaluate calibrate preview backfill new-country remove-country bench lint docs format lock clean
+.PHONY: demo dev test test-fast test-slow evaluate calibrate preview preflight backfill new-country remove-country bench lint docs format lock clean

@@ -18,7 +18,9 @@ from cs_features.orchestration.assets.raw_interactions import raw_interactions
 from cs_features.orchestration.assets.validated_features import validated_features
 from cs_features.orchestration.checks import CHECKS
 from cs_features.orchestration.jobs import (
+    check_access,
     daily_inventory,
+    daily_preflight,
     measure_quality,
     preview_prompt,
     process_interactions,
@@ -59,10 +61,11 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             measure_quality,
             watch_drift,
             take_inventory,
+            check_access,
             quote,
             preview_prompt,
         ],
-        schedules=[daily_inventory, weekly_drift],
+        schedules=[daily_inventory, daily_preflight, weekly_drift],
         sensors=[
             landing_sensor,
             prompt_sensor,

@@ -173,6 +173,17 @@ class Bucket:
                     f"({code}): allow s3:DeleteObject on it, or set {self._setting}"
                 )
 
+    def read_lifecycle(self) -> list[dict[str, Any]]:
+        """The rules by which S3 deletes objects by itself; none where there are none."""
+        with self._explained():
+            try:
+                rules = self.client.get_bucket_lifecycle_configuration(Bucket=self.name)["Rules"]
+            except ClientError as error:
+                if _code_of(error) != "NoSuchLifecycleConfiguration":
+                    raise
+                rules = []
+        return list(rules)
+
     def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
         pages: Iterator[dict[str, Any]] = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.name, **request

@@ -166,6 +166,13 @@ class Alerts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class History:
+    """Dagster's database; no host where its history is in files. Nothing of ours is in it."""
+
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Services:
     """Everything that a run may act through."""
 
@@ -174,6 +181,7 @@ class Services:
     model: Model
     feature_group: FeatureGroup
     alerts: Alerts
+    history: History
 
 
 def build_services(settings: Settings) -> Services:
@@ -204,4 +212,5 @@ def build_services(settings: Settings) -> Services:
         ),
         feature_group=FeatureGroup(name=settings.feature_group, max_withdrawn_share=settings.max_withdrawn_share),
         alerts=Alerts(topic_arn=settings.alerts_topic_arn or "", ui_url=settings.ui_url),
+        history=History(host=settings.database_host or ""),
     )

@@ -44,7 +44,7 @@ def mend_moto() -> None:
     """Replace moto's functions; further calls do nothing."""
     modules = tuple(moto.backends.list_of_moto_modules())
     bucket, upload = moto.s3.models.FakeBucket, moto.s3.models.FakeMultipart
-    responses = moto.sagemaker.responses.SageMakerResponse
+    responses, subscription = moto.sagemaker.responses.SageMakerResponse, moto.sns.models.Subscription
     replacements: list[tuple[Any, str, Callable[..., Any]]] = [
         *((module, "utcnow", _moto_utcnow) for module in (moto.s3.models, moto.sagemaker.models, moto.sns.models)),
         # Read from the disk for each request: a third of the time of a PUT.
@@ -52,6 +52,7 @@ def mend_moto() -> None:
         # Both by-pass the clock and the seed that everything else in moto goes through.
         (bucket, "__init__", _run_after(bucket.__init__, _set_creation_date)),
         (upload, "__init__", _run_after(upload.__init__, _set_upload_id)),
+        (subscription, "__init__", _run_after(subscription.__init__, _count_subscription)),
         (responses, "create_feature_group", _run_after(responses.create_feature_group, _keep_online_store_config)),
         (responses, "describe_feature_group", _describe_feature_group),
     ]
@@ -85,6 +86,10 @@ def _set_creation_date(bucket: Any) -> None:
 
 def _set_upload_id(upload: Any) -> None:
     upload.id = mock_random.get_random_string(64)
+
+
+def _count_subscription(subscription: Any) -> None:
+    subscription.topic.subscriptions_confimed += 1  # moto's spelling; it never counts
 
 
 def _feature_group(response: Any) -> Any:

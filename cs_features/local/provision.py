@@ -37,7 +37,9 @@ def provision_account(environment: Mapping[str, str]) -> None:
     existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     for bucket in {names.landing_bucket, names.data_bucket} - existing:
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": environment["AWS_REGION"]})
-    make_client("sns").create_topic(Name=TOPIC)
+    topic = make_client("sns").create_topic(Name=TOPIC)["TopicArn"]
+    # Somebody listens, as on AWS somebody must; moto sends no mail.
+    make_client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="engineer@example.org")
     try:
         make_client("sagemaker").create_feature_group(
             FeatureGroupName=names.feature_group,

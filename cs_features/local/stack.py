@@ -20,6 +20,7 @@ from typing_extensions import Self
 from cs_features.local import aws, bedrock, feature_store_http
 from cs_features.local.converse import Answerer
 from cs_features.local.feature_store import Faults, FeatureStore
+from cs_features.local.service_quotas import build_quota_routes
 
 
 class LocalStack:
@@ -55,6 +56,7 @@ class LocalStack:
         self._bedrock = bedrock.build_routes(
             answerer, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute
         )
+        self._quotas = build_quota_routes(requests_per_minute, tokens_per_minute)
         self._faults = faults
         self._feature_store_latency_s = feature_store_latency_s
         self._s3_error_rate = s3_error_rate
@@ -67,13 +69,15 @@ class LocalStack:
             self.feature_store = opened.enter_context(
                 FeatureStore(self._state, aws_url, faults=self._faults, latency_s=self._feature_store_latency_s)
             )
-            app = Starlette(routes=[*self._bedrock, *feature_store_http.routes(self.feature_store)])
+            app = Starlette(routes=[*self._bedrock, *self._quotas, *feature_store_http.routes(self.feature_store)])
             runtimes_url = opened.enter_context(_serve_app(app, for_runtimes))
             self.environment = {
+                "AWS_ENDPOINT_URL": aws_url,  # STS, ECS and whatever else moto answers; nothing goes out to AWS
                 "AWS_ENDPOINT_URL_S3": aws_url,
                 "AWS_ENDPOINT_URL_SNS": aws_url,
                 "AWS_ENDPOINT_URL_SAGEMAKER": aws_url,
                 "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": runtimes_url,
+                "AWS_ENDPOINT_URL_SERVICE_QUOTAS": runtimes_url,
                 "AWS_ENDPOINT_URL_SAGEMAKER_FEATURESTORE_RUNTIME": runtimes_url,
                 "AWS_REGION": aws.REGION,
                 "AWS_DEFAULT_REGION": aws.REGION,

@@ -51,9 +51,18 @@ redrive_rejected = dg.define_asset_job(
     ),
 )
 
+PREFLIGHT = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("reconciliation"), "preflight"))
+
+check_access = dg.define_asset_job(
+    "check_access",
+    selection=PREFLIGHT,
+    executor_def=dg.in_process_executor,
+    description="Whether the account still lets the product work: what `make preflight` asks, as a check.",
+)
+
 take_inventory = dg.define_asset_job(
     "take_inventory",
-    selection=dg.AssetSelection.assets("reconciliation", "misfiled_objects", "open_rejects"),
+    selection=dg.AssetSelection.assets("reconciliation", "misfiled_objects", "open_rejects") - PREFLIGHT,
     executor_def=dg.in_process_executor,
     description="Counts what landed against what is held and served, what lies outside, and the open rejects.",
 )
@@ -93,6 +102,16 @@ daily_inventory = dg.ScheduleDefinition(
     name="daily_inventory",
     job=take_inventory,
     cron_schedule="30 4 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+
+
+# An hour before the inventory, which fails of the same causes and says less about them.
+daily_preflight = dg.ScheduleDefinition(
+    name="daily_preflight",
+    job=check_access,
+    cron_schedule="30 3 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )

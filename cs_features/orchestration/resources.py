@@ -16,6 +16,7 @@ DataBucket = dg.ResourceParam[services.DataBucket]
 Model = dg.ResourceParam[services.Model]
 FeatureGroup = dg.ResourceParam[services.FeatureGroup]
 Alerts = dg.ResourceParam[services.Alerts]
+History = dg.ResourceParam[services.History]
 
 
 def build_resources(made: services.Services) -> Mapping[str, Any]:

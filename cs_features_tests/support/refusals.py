@@ -26,7 +26,7 @@ def refused(key: str, code: str = "AccessDenied", status: int = 403) -> Iterator
         if request.method != "GET" or not unquote(urlsplit(request.url).path).endswith(f"/{key}"):
             return None
         body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
-        return AWSResponse(request.url, status, {"content-type": "application/xml"}, _Raw(body))
+        return AWSResponse(request.url, status, {"content-type": "application/xml"}, RawAnswer(body))
 
     events = s3_client().meta.events
     events.register("before-send.s3.GetObject", answer)
@@ -36,7 +36,7 @@ def refused(key: str, code: str = "AccessDenied", status: int = 403) -> Iterator
         events.unregister("before-send.s3.GetObject", answer)
 
 
-class _Raw(BytesIO):
+class RawAnswer(BytesIO):
     """As much of urllib3's response as botocore reads."""
 
     def stream(self, amt: int = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:

@@ -5,11 +5,13 @@ import polars as pl
 
 from cs_features.errors import AwsRefusal
 from cs_features.monitoring.findings import FindingKind
+from cs_features.monitoring.preflight import run_preflight
 from cs_features.monitoring.reconciliation import DOCUMENTS_UNKNOWN, STORE_UNKNOWN, State, differs_in, name_error
 from cs_features.monitoring.serving import describe_group
 from cs_features.orchestration.checks.registry import register_check
 from cs_features.orchestration.metadata import as_table
-from cs_features.orchestration.resources import FeatureGroup
+from cs_features.orchestration.resources import Alerts, DataBucket, FeatureGroup, History, Landing, Model
+from cs_features.services import Services
 
 MAX_MISFILED = 0  # objects: each may hold a day's documents
 SHOWN_FOLDERS = 20
@@ -71,6 +73,30 @@ def served(reconciliation: pl.DataFrame, feature_group: FeatureGroup) -> dg.Asse
             "records_missing_online": int(reconciliation["missing_online"].sum()),
             "offline_store": offline_status,
             "differing": as_table(found.head(SHOWN_PARTITIONS)),
+        },
+    )
+
+
+@register_check(
+    "reconciliation",
+    partitions_def=None,
+    rule="Account, region, quotas and settings let the product work: what `make preflight` asks, asked again each day.",
+    advice="The check's table says of each thing that is wrong what to do. Access that was there can vanish.",
+)
+def preflight(
+    landing: Landing, data: DataBucket, model: Model, feature_group: FeatureGroup, alerts: Alerts, history: History
+) -> dg.AssetCheckResult:
+    services = Services(
+        landing=landing, data=data, model=model, feature_group=feature_group, alerts=alerts, history=history
+    )
+    findings = run_preflight(services)
+    wrong = [finding for finding in findings if not finding.is_ok]
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        metadata={
+            "wrong": len(wrong),
+            "subjects": ", ".join(finding.subject for finding in wrong) or "none",
+            "found": dg.MetadataValue.md("\n\n".join(finding.line for finding in findings)),
         },
     )
 
