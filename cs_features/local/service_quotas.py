@@ -23,7 +23,11 @@ def build_quota_routes(requests_per_minute: float | None, tokens_per_minute: flo
 
     async def answer(request: Request) -> Response:
         asked: dict[str, Any] = json.loads(await request.body() or b"{}")
-        quotas = list_model_quotas(limits) if asked.get("ServiceCode") == "bedrock" else [make_quota(TASK_QUOTA, FARGATE_VCPUS)]
+        quotas = (
+            list_model_quotas(limits)
+            if asked.get("ServiceCode") == "bedrock"
+            else [make_quota(TASK_QUOTA, FARGATE_VCPUS)]
+        )
         return JSONResponse({"Quotas": quotas}, media_type="application/x-amz-json-1.1")
 
     return [Route("/", answer, methods=["POST"])]

@@ -1,4 +1,4 @@
-"""Whether the account lets the product work: a probe a thing that is needed, each OK or one sentence that says what to do.
+"""Whether the account lets the product work: a probe a thing that is needed, each OK or one sentence of advice.
 
 Run by hand before the first day (`cli/preflight.py`) and every day by Dagster, because access can vanish: a model's
 agreement, a quota, a role. Here: the order of the probes, and what counts as a failure. Not here: the probes

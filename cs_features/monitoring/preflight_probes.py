@@ -27,7 +27,9 @@ CONNECT_SECONDS = 5
 def probe_credentials(services: Services) -> str:
     region = aws_region() or ""
     if services.model.model_id.startswith("eu.") and not region.startswith("eu-"):
-        raise ConfigurationError(f"AWS_REGION is {region or 'not set'}: set it to a region of the EU, as the model's is")
+        raise ConfigurationError(
+            f"AWS_REGION is {region or 'not set'}: set it to a region of the EU, as the model's is"
+        )
     with aws.explained("Credentials", "AWS_PROFILE"):
         caller = aws.client("sts").get_caller_identity()
     return f"account {caller['Account']} in {region}, as {caller['Arn'].rsplit(':', 1)[-1]}"

@@ -116,7 +116,9 @@ FAULTS: dict[str, tuple[str, Callable[[], Any], str]] = {
     "a quota of nothing": ("model quotas", lambda: quotas(HAIKU, 0), "is 0: ask for one in Service Quotas"),
     "quotas may not be read": (
         "model quotas",
-        lambda: refusing("service-quotas.ListServiceQuotas", "AccessDeniedException", "servicequotas:ListServiceQuotas"),
+        lambda: refusing(
+            "service-quotas.ListServiceQuotas", "AccessDeniedException", "servicequotas:ListServiceQuotas"
+        ),
         "servicequotas:ListServiceQuotas",
     ),
     "records may not be read": (
@@ -174,7 +176,9 @@ def test_a_bucket_of_something_else_is_named(lab: Lab) -> None:
     assert "holds website/ and nothing under interactions/" in probe(services_of(lab), "landing bucket").sentence
 
 
-@pytest.mark.parametrize(("prefix", "days", "is_ok"), [("", 30, False), ("interactions/", 90, True), ("logs/", 3, True)])
+@pytest.mark.parametrize(
+    ("prefix", "days", "is_ok"), [("", 30, False), ("interactions/", 90, True), ("logs/", 3, True)]
+)
 def test_documents_that_expire_within_the_window_are_named(lab: Lab, prefix: str, days: int, is_ok: bool) -> None:
     """Fault 3: objects that expired after 30 days, under a window of 35, emptied the store."""
     rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": prefix}, "Expiration": {"Days": days}}
