@@ -31,6 +31,7 @@ from cs_features.orchestration.jobs import (
     weekly_drift,
 )
 from cs_features.orchestration.resources import build_resources
+from cs_features.orchestration.retention import apply_retention, weekly_retention
 from cs_features.orchestration.sensors.alerts import alert_sensor
 from cs_features.orchestration.sensors.landing import landing_sensor
 from cs_features.orchestration.sensors.prompts import prompt_sensor
@@ -64,8 +65,9 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             check_access,
             quote,
             preview_prompt,
+            apply_retention,
         ],
-        schedules=[daily_inventory, daily_preflight, weekly_drift],
+        schedules=[daily_inventory, daily_preflight, weekly_drift, weekly_retention],
         sensors=[
             landing_sensor,
             prompt_sensor,

@@ -88,6 +88,14 @@ class Settings(BaseModel):
     tombstone_key: SecretStr | None = Field(
         None, min_length=32, description="secret of the tombstones; without it nobody can be erased: `docs/privacy.md`"
     )
+    retention_run_days: int = Field(
+        30, ge=7, description="how long Dagster's runs and their events are kept that no partition's state is told from"
+    )
+    retention_log_days: int = Field(14, ge=1, description="how long is kept what runs printed")
+    # More than a year: a day that is run again within it asks the model nothing.
+    retention_ledger_days: int = Field(
+        400, ge=40, description="how long the answers in a day's ledger are kept; a later rerun of the day pays again"
+    )
 
     alerts_topic_arn: str | None = Field(
         None,

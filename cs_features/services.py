@@ -6,6 +6,7 @@ them to assets and sensors as resources (`orchestration/resources.py`); commands
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,12 @@ from cs_features.extraction.quota import Limiter
 from cs_features.extraction.spending import Limits, SharedBudget
 from cs_features.landing.zone import LandingZone
 from cs_features.languages import load_small_detector
+from cs_features.retention.rules import Ages
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 
+# A notice that goes is a change of its partition, which must not be looked at any more.
+NOTICES_OUTLIVE_WINDOW_DAYS = 30
 S3_CONNECTIONS = 32  # as many as the readers of landing objects and tables, together
 
 
@@ -152,6 +156,24 @@ class FeatureGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How long is kept what nothing needs any more, in days. Notices outlive the sensor's window."""
+
+    run_days: int
+    log_days: int
+    notice_days: int
+    ledger_days: int
+
+    def ages(self) -> Ages:
+        return Ages(
+            runs=timedelta(days=self.run_days),
+            logs=timedelta(days=self.log_days),
+            notices=timedelta(days=self.notice_days),
+            ledgers=timedelta(days=self.ledger_days),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Alerts:
     """The SNS topic for incidents, and where the Dagster UI is, for the links in them."""
 
@@ -182,6 +204,7 @@ class Services:
     feature_group: FeatureGroup
     alerts: Alerts
     history: History
+    retention: Retention
 
 
 def build_services(settings: Settings) -> Services:
@@ -211,6 +234,12 @@ def build_services(settings: Settings) -> Services:
             max_cost_usd_per_month=settings.max_cost_usd_per_month,
         ),
         feature_group=FeatureGroup(name=settings.feature_group, max_withdrawn_share=settings.max_withdrawn_share),
+        retention=Retention(
+            run_days=settings.retention_run_days,
+            log_days=settings.retention_log_days,
+            notice_days=settings.landing_window_days + NOTICES_OUTLIVE_WINDOW_DAYS,
+            ledger_days=settings.retention_ledger_days,
+        ),
         alerts=Alerts(topic_arn=settings.alerts_topic_arn or "", ui_url=settings.ui_url),
         history=History(host=settings.database_host or ""),
     )

@@ -17,6 +17,7 @@ Model = dg.ResourceParam[services.Model]
 FeatureGroup = dg.ResourceParam[services.FeatureGroup]
 Alerts = dg.ResourceParam[services.Alerts]
 History = dg.ResourceParam[services.History]
+Retention = dg.ResourceParam[services.Retention]
 
 
 def build_resources(made: services.Services) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from cs_features.monitoring.reconciliation import DOCUMENTS_UNKNOWN, STORE_UNKNO
 from cs_features.monitoring.serving import describe_group
 from cs_features.orchestration.checks.registry import register_check
 from cs_features.orchestration.metadata import as_table
-from cs_features.orchestration.resources import Alerts, DataBucket, FeatureGroup, History, Landing, Model
+from cs_features.orchestration.resources import Alerts, DataBucket, FeatureGroup, History, Landing, Model, Retention
 from cs_features.services import Services
 
 MAX_MISFILED = 0  # objects: each may hold a day's documents
@@ -84,10 +84,22 @@ def served(reconciliation: pl.DataFrame, feature_group: FeatureGroup) -> dg.Asse
     advice="The check's table says of each thing that is wrong what to do. Access that was there can vanish.",
 )
 def preflight(
-    landing: Landing, data: DataBucket, model: Model, feature_group: FeatureGroup, alerts: Alerts, history: History
+    landing: Landing,
+    data: DataBucket,
+    model: Model,
+    feature_group: FeatureGroup,
+    alerts: Alerts,
+    history: History,
+    retention: Retention,
 ) -> dg.AssetCheckResult:
     services = Services(
-        landing=landing, data=data, model=model, feature_group=feature_group, alerts=alerts, history=history
+        landing=landing,
+        data=data,
+        model=model,
+        feature_group=feature_group,
+        alerts=alerts,
+        history=history,
+        retention=retention,
     )
     findings = run_preflight(services)
     wrong = [finding for finding in findings if not finding.is_ok]
