@@ -13,7 +13,9 @@ from cs_features.orchestration.assets.extraction_quality import extraction_quali
 from cs_features.orchestration.assets.feature_drift import feature_drift
 from cs_features.orchestration.assets.feature_store import feature_store
 from cs_features.orchestration.assets.inventory import misfiled_objects, open_rejects, reconciliation
+from cs_features.orchestration.assets.landed_documents import landed_documents
 from cs_features.orchestration.assets.llm_extractions import llm_extractions
+from cs_features.orchestration.assets.operations_report import operations_report
 from cs_features.orchestration.assets.raw_interactions import raw_interactions
 from cs_features.orchestration.assets.validated_features import validated_features
 from cs_features.orchestration.checks import CHECKS
@@ -21,11 +23,13 @@ from cs_features.orchestration.jobs import (
     check_access,
     daily_inventory,
     daily_preflight,
+    daily_report,
     measure_quality,
     preview_prompt,
     process_interactions,
     quote,
     redrive_rejected,
+    report_operations,
     take_inventory,
     watch_drift,
     weekly_drift,
@@ -33,6 +37,7 @@ from cs_features.orchestration.jobs import (
 from cs_features.orchestration.resources import build_resources
 from cs_features.orchestration.retention import apply_retention, weekly_retention
 from cs_features.orchestration.sensors.alerts import alert_sensor
+from cs_features.orchestration.sensors.freshness import freshness_sensor
 from cs_features.orchestration.sensors.landing import landing_sensor
 from cs_features.orchestration.sensors.prompts import prompt_sensor
 from cs_features.orchestration.sensors.recheck import recheck_sensor
@@ -44,6 +49,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     resources = {**build_resources(build_services(settings())), **resource_overrides}
     return dg.Definitions(
         assets=[
+            landed_documents,
             country_prompts,
             raw_interactions,
             llm_extractions,
@@ -54,6 +60,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             reconciliation,
             misfiled_objects,
             open_rejects,
+            operations_report,
         ],
         asset_checks=CHECKS,
         jobs=[
@@ -63,15 +70,17 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             watch_drift,
             take_inventory,
             check_access,
+            report_operations,
             quote,
             preview_prompt,
             apply_retention,
         ],
-        schedules=[daily_inventory, daily_preflight, weekly_drift, weekly_retention],
+        schedules=[daily_inventory, daily_preflight, daily_report, weekly_drift, weekly_retention],
         sensors=[
             landing_sensor,
             prompt_sensor,
             recheck_sensor,
+            freshness_sensor,
             # Without a topic there is nobody to tell.
             *([alert_sensor] if resources["alerts"].topic_arn else []),
         ],

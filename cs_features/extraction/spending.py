@@ -112,6 +112,18 @@ def read_totals(bucket: Bucket, folder: str, now: datetime) -> Totals:
     )
 
 
+def read_spending(bucket: Bucket, since: date) -> list[Spent]:
+    """What each run has spent on each day from `since` on, where it is still told run by run.
+
+    Raises:
+        AwsRefusal: the data bucket cannot be listed.
+    """
+    # "~" comes after everything that a key of that day goes on with.
+    start_after = f"spending/date={since - timedelta(days=1)}~"
+    parsed = (parse_key(item.key) for item in bucket.list_objects("spending/date=", start_after).objects)
+    return latest_of_each_run(each for each in parsed if each is not None)
+
+
 def _read_closed_days(bucket: Bucket, today: date) -> tuple[date | None, float]:
     """Through which day of the month spending is summed up, and the sum."""
     listed = bucket.list_objects(f"spending/month={today:%Y-%m}/").objects

@@ -9,8 +9,10 @@ from datetime import datetime, timedelta, timezone
 from itertools import takewhile
 from typing import Any
 
+import dagster as dg
+
 from cs_features.monitoring.alerts import SILENCE_OF_STATES, Alert, Severity
-from cs_features.orchestration.incidents import group_by_country, name_partition, tell_error
+from cs_features.orchestration.incidents import country_of, group_by_country, name_partition, tell_error
 from cs_features.orchestration.sensors.landing import REFUSED
 from cs_features.orchestration.sensors.landing_memory import Cursor
 from cs_features.orchestration.sensors.prompts import UNUSABLE
@@ -95,5 +97,36 @@ def describe_daemons(stopped: Sequence[str], link: str, now: datetime) -> Alert 
         advice="Restart dagster-daemon and read its log.",
         link=link,
         at=now,
+        silence=SILENCE_OF_STATES,
+    )
+
+
+def describe_switched_off(name: str, link: str, now: datetime) -> Alert:
+    """An alert for a sensor or a schedule that somebody has switched off and not on again."""
+    return Alert(
+        severity=Severity.ERROR,
+        title=f"{name} is switched off",
+        reason=f"Somebody has switched {name} off.",
+        meaning="What it does is not done until it is switched on again.",
+        advice="Switch it on again, or leave a note why not.",
+        link=link,
+        at=now,
+        silence=SILENCE_OF_STATES,
+    )
+
+
+def describe_long_run(run: dg.DagsterRun, begun: datetime, ui_url: str, now: datetime) -> Alert:
+    """An alert for a run that goes on for longer than any should."""
+    key = run.tags.get("dagster/partition", "")
+    return Alert(
+        severity=Severity.ERROR,
+        title="run goes on for hours",
+        reason=f"A run of {run.job_name} has gone on since {begun:%Y-%m-%d %H:%M} UTC.",
+        meaning="Its partition waits for it: no other run of it starts meanwhile.",
+        advice="See its log. If nothing moves, terminate it; what it has paid for is kept, and it is asked for again.",
+        link=f"{ui_url}/runs/{run.run_id}",
+        at=now,
+        country=country_of(key),
+        partitions=(name_partition(key),) if key else (),
         silence=SILENCE_OF_STATES,
     )

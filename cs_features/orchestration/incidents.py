@@ -180,18 +180,32 @@ def has_timed_out_at_start(events: Sequence[dg.DagsterEvent]) -> bool:
 # --- a check that failed ----------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a check was evaluated: the partition's key, the link to it, when, and what follows for what is served."""
+
+    partition_key: str
+    link: str
+    at: datetime
+    meaning: str
+
+
 def describe_check(check: dg.AssetCheckEvaluation, ended: EndedRun, meaning: str) -> list[Alert]:
+    return describe_evaluation(check, Place(ended.partition_key, ended.link, ended.at, meaning))
+
+
+def describe_evaluation(check: dg.AssetCheckEvaluation, place: Place) -> list[Alert]:
     """One alert a country: a check over all partitions says in its metadata which of them it is about."""
-    by_country = group_by_country(list_partitions_in(check) or [ended.partition_key])
+    by_country = group_by_country(list_partitions_in(check) or [place.partition_key])
     return [
         Alert(
             severity=Severity(check.severity.value.replace("WARN", "WARNING")),
             title=check.check_name,
             reason=tell_check(check),
-            meaning=meaning,
+            meaning=place.meaning,
             advice=advise_on_check(check),
-            link=ended.link,
-            at=ended.at,
+            link=place.link,
+            at=place.at,
             country=country,
             partitions=tuple(name_partition(key) for key in keys if key),
         )

@@ -67,6 +67,13 @@ take_inventory = dg.define_asset_job(
     description="Counts what landed against what is held and served, what lies outside, and the open rejects.",
 )
 
+report_operations = dg.define_asset_job(
+    "report_operations",
+    selection=dg.AssetSelection.assets("operations_report"),
+    executor_def=dg.in_process_executor,
+    description="Writes the page of the day: what needs a person, and every country in one row.",
+)
+
 measure_quality = dg.define_asset_job(
     "measure_quality",
     selection=dg.AssetSelection.assets("extraction_quality"),
@@ -112,6 +119,16 @@ daily_preflight = dg.ScheduleDefinition(
     name="daily_preflight",
     job=check_access,
     cron_schedule="30 3 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+
+
+# After the inventory, and before anybody has breakfast.
+daily_report = dg.ScheduleDefinition(
+    name="daily_report",
+    job=report_operations,
+    cron_schedule="0 5 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )

@@ -7,6 +7,7 @@ from cs_features.landing.corrections import resolve_owners
 from cs_features.landing.earlier import recall_reading
 from cs_features.landing.listings import save_listing
 from cs_features.landing.reading import read_partition
+from cs_features.orchestration.assets.landed_documents import of_the_feed
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
@@ -15,6 +16,7 @@ from cs_features.schemas import Reason
 
 @dg.asset(
     partitions_def=interaction_partitions,
+    deps=[of_the_feed],
     group_name="interactions",
     kinds={"s3", "polars"},
     description="A row for each landed document: accepted, rejected with a typed reason, or an exact duplicate.",

@@ -5,7 +5,7 @@ What is checked is decided in the modules that it calls. A check that crashes ra
 check and must not look like bad data.
 """
 
-from cs_features.orchestration.checks import conservation, extraction, features, inventory, quality
+from cs_features.orchestration.checks import conservation, extraction, features, freshness, inventory, quality
 from cs_features.orchestration.checks.registry import ADVICE, CHECKS, advice_of, find_rule, list_check_steps
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "extraction",
     "features",
     "find_rule",
+    "freshness",
     "inventory",
     "list_check_steps",
     "quality",
