@@ -12,6 +12,7 @@ from cs_features.orchestration.assets.country_prompts import country_prompts
 from cs_features.orchestration.assets.extraction_quality import extraction_quality
 from cs_features.orchestration.assets.feature_drift import feature_drift
 from cs_features.orchestration.assets.feature_store import feature_store
+from cs_features.orchestration.assets.feed_freshness import feed_freshness
 from cs_features.orchestration.assets.inventory import misfiled_objects, open_rejects, reconciliation
 from cs_features.orchestration.assets.landed_documents import landed_documents
 from cs_features.orchestration.assets.llm_extractions import llm_extractions
@@ -32,6 +33,7 @@ from cs_features.orchestration.jobs import (
     report_operations,
     take_inventory,
     watch_drift,
+    watch_feeds,
     weekly_drift,
 )
 from cs_features.orchestration.resources import build_resources
@@ -60,6 +62,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             reconciliation,
             misfiled_objects,
             open_rejects,
+            feed_freshness,
             operations_report,
         ],
         asset_checks=CHECKS,
@@ -68,6 +71,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             redrive_rejected,
             measure_quality,
             watch_drift,
+            watch_feeds,
             take_inventory,
             check_access,
             report_operations,

@@ -32,7 +32,7 @@ def describe_silence(country: str, found: Freshness, now: datetime, ui_url: str)
         reason=describe_freshness(country, found, now),
         meaning="What is served is complete up to then; nothing newer becomes features.",
         advice="Ask the owner of the feed whether it delivers, and where to.",
-        link=f"{ui_url}/assets/landed_documents",
+        link=f"{ui_url}/assets/feed_freshness?view=checks",
         at=now,
         country=country,
         silence=SILENCE_OF_STATES,

@@ -237,10 +237,12 @@ def list_partitions_in(check: dg.AssetCheckEvaluation) -> list[str]:
 
 _PARTITION_KEY = re.compile(r"([A-Z]{2})\|\d{4}-\d{2}-\d{2}")
 _LOCALE_KEY = re.compile(r"[a-z]{2}-([A-Z]{2})")
+_COUNTRY_KEY = re.compile(r"([A-Z]{2})")
 
 
 def country_of(partition_key: str) -> str:
-    found = _PARTITION_KEY.fullmatch(partition_key) or _LOCALE_KEY.fullmatch(partition_key)
+    forms = (_PARTITION_KEY, _LOCALE_KEY, _COUNTRY_KEY)
+    found = next((match for form in forms if (match := form.fullmatch(partition_key))), None)
     return found.group(1) if found else ALL_COUNTRIES
 
 

@@ -67,6 +67,14 @@ take_inventory = dg.define_asset_job(
     description="Counts what landed against what is held and served, what lies outside, and the open rejects.",
 )
 
+watch_feeds = dg.define_asset_job(
+    "watch_feeds",
+    selection=dg.AssetSelection.assets("feed_freshness"),
+    partitions_def=country_partitions,
+    executor_def=dg.in_process_executor,
+    description="Looks whether a country's feed still delivers; asks no model.",
+)
+
 report_operations = dg.define_asset_job(
     "report_operations",
     selection=dg.AssetSelection.assets("operations_report"),

@@ -12,15 +12,11 @@ from typing import Any
 
 import dagster as dg
 
-# Not public, and the only way to ask for all partitions at once; the version is pinned and tests hold it.
-from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-
 from cs_features.monitoring.alerts import Alert
-from cs_features.monitoring.silence import FRESHNESS
 from cs_features.orchestration import conditions
 from cs_features.orchestration.checks import CHECKS
 from cs_features.orchestration.checks.quality import DRIFT
+from cs_features.orchestration.failed_checks import find_failed_evaluations
 from cs_features.orchestration.incidents import (
     NOT_PUBLISHED,
     PUBLISHED,
@@ -36,7 +32,7 @@ from cs_features.orchestration.sensors.landing_memory import parse_cursor
 FAILED_RUNS_SINCE = timedelta(days=7)
 # A warning is for a look on the day; an error stays until it is mended.
 WARNINGS_SINCE = timedelta(hours=26)
-MOST_RUNS, MOST_CHECKS = 100, 60
+MOST_RUNS = 100
 LONGEST_RUN = timedelta(hours=6)
 WHAT_RUNS_TELL = {
     dg.DagsterEventType.STEP_FAILURE,
@@ -94,10 +90,9 @@ def is_unmended(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 def list_stuck_runs(look: Instance) -> Iterator[Alert]:
-    """Runs that wait in the queue, or go on, for longer than any should."""
-    queued = look.instance.get_run_records(
-        dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]), limit=MOST_RUNS, ascending=True
-    )
+    """Runs that wait in the queue, or go on, for longer than any should. A backfill's runs wait by design."""
+    waiting_runs = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED], exclude_subruns=True)
+    queued = look.instance.get_run_records(waiting_runs, limit=MOST_RUNS, ascending=True)
     since = [datetime.fromtimestamp(record.create_timestamp.timestamp(), timezone.utc) for record in queued]
     if waiting := conditions.describe_queue(since, f"{look.ui_url}/runs/queued", look.now):
         yield waiting
@@ -114,37 +109,14 @@ def list_stuck_runs(look: Instance) -> Iterator[Alert]:
 def list_failed_checks(look: Instance) -> list[Alert]:
     """The latest evaluation of each check and partition that failed; of the feeds the page judges by itself."""
     alerts: list[Alert] = []
-    for evaluation, at in find_failed_evaluations(look):
+    keys = [spec.key for check in CHECKS for spec in check.check_specs] + [DRIFT.key]
+    since = (look.now - timedelta(days=look.window_days)).date().isoformat()
+    for evaluation, at in find_failed_evaluations(look.instance, keys, since):
         is_warning = evaluation.severity is dg.AssetCheckSeverity.WARN
         if is_warning and look.now - at > WARNINGS_SINCE:
             continue
         alerts += describe_evaluation(evaluation, place_evaluation(evaluation, at, look.ui_url))
     return alerts
-
-
-def find_failed_evaluations(look: Instance) -> Iterator[tuple[dg.AssetCheckEvaluation, datetime]]:
-    storage = look.instance.event_log_storage
-    keys = [spec.key for check in CHECKS for spec in check.check_specs if spec.name != FRESHNESS] + [DRIFT.key]
-    since = (look.now - timedelta(days=look.window_days)).date().isoformat()
-    failed = [
-        info
-        for info in storage.get_asset_check_partition_info(keys)
-        if info.latest_execution_status is AssetCheckExecutionRecordStatus.FAILED
-        and is_recent(info.partition_key, since)
-    ]
-    failed.sort(key=lambda info: info.latest_check_event_storage_id, reverse=True)
-    for info in failed[:MOST_CHECKS]:
-        wanted = PartitionKeyFilter(key=info.partition_key)
-        history = storage.get_asset_check_execution_history(info.check_key, limit=1, partition_filter=wanted)
-        evaluation = history[0].evaluation if history else None
-        if evaluation is not None:
-            yield evaluation, datetime.fromtimestamp(history[0].create_timestamp, timezone.utc)
-
-
-def is_recent(partition_key: str | None, since: str) -> bool:
-    """A partition without a day is always recent."""
-    _, bar, day = (partition_key or "").partition("|")
-    return not bar or day >= since
 
 
 def place_evaluation(evaluation: dg.AssetCheckEvaluation, at: datetime, ui_url: str) -> Place:

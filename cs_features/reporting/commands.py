@@ -34,7 +34,13 @@ def suggest_command(title: str, target: Target) -> str:
 
 
 def rerun_partitions(target: Target) -> str:
-    return _backfill("process_interactions", _list_keys(target)) or f"{DAGSTER} run list --limit 20"
+    """Many of them by the days and countries that they span: what of these is right already costs nothing."""
+    keys = _list_keys(target)
+    if len(keys) <= SHOWN_PARTITIONS:
+        return _backfill("process_interactions", keys) or f"{DAGSTER} run list --limit 20"
+    days = sorted(key.split("|")[1] for key in keys)
+    countries = " ".join(target.countries)
+    return f"{PYTHON} cs_features.cli.backfill --country {countries} --first {days[0]} --last {days[-1]}"
 
 
 def redrive_partitions(target: Target) -> str:

@@ -236,10 +236,10 @@ def describe_stale(facts: Operations) -> list[str]:
     """Features that another prompt or model has made: nobody has to renew them, and this is how."""
     if not facts.stale_days:
         return []
-    command = f"cs_features.cli.quote --stale --first {facts.days[0]} --last {facts.yesterday}"
+    command = f"cs_features.cli.backfill --first {facts.days[0]} --last {facts.yesterday}"
     return [
-        f"{facts.stale_days:,} country-days of the last four weeks were made with another prompt or model; what "
-        f"renewing them costs: .venv/bin/python -m {command}"
+        f"{facts.stale_days:,} country-days of the last four weeks were made with another prompt or model. What "
+        f"renewing them costs and takes, and with --yes does it: .venv/bin/python -m {command}"
     ]
 
 

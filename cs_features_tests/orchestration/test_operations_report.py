@@ -4,12 +4,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from cs_features.local.scripted import Script
 from cs_features.orchestration.failures import lasting_failure
-from cs_features.orchestration.sensors.freshness import freshness_sensor
 from cs_features_tests.support.documents import document, jsonl
 from cs_features_tests.support.failed_runs import fail_run
 from cs_features_tests.support.inventory import take_inventory
@@ -107,18 +105,3 @@ def test_the_mail_goes_out_once_a_day(make_lab: Callable[..., Lab], monkeypatch:
     (message,) = published
     assert message["Subject"].startswith(f"cs-features {datetime.now(timezone.utc).date()}: ")
     assert "is unknown: never made" in message["Message"].splitlines()[0]
-
-
-def test_the_sensor_reports_each_country_and_a_silent_one_fails(lab: Lab) -> None:
-    """A busy country hid a silent one: Dagster's freshness looks at the latest materialization of any partition."""
-    for back in range(45):
-        day = datetime.now(timezone.utc).date() - timedelta(days=back)
-        for country in ("NL", "BE") if back > 1 else ("NL",):
-            lab.land(country, day, "a.jsonl", b"{}")
-    context = dg.build_sensor_context(instance=lab.instance, definitions=lab.definitions, resources=lab.resources)
-    result = freshness_sensor.evaluate_tick(context)
-    found = {event.partition: event for event in result.asset_events if isinstance(event, dg.AssetCheckEvaluation)}
-    assert set(found) == {"BE", "ES", "FR", "NL", "PL"}
-    # moto dates everything today: what is old by its folder is no sign of life, so all are new.
-    assert all(event.passed for event in found.values())
-    assert "Too few days are known to tell" in (found["NL"].description or "")

@@ -1,11 +1,12 @@
-"""`freshness_sensor`: looks at every country's feed, and reports the check `freshness` for each.
+"""`freshness_sensor`: looks at every country's feed, and has the check `freshness` run where a feed stands otherwise.
 
-A check that runs in a run would cost five processes an hour. Not here: the rule (`monitoring/freshness.py`), the
-check (`checks/freshness.py`), the mail (`sensors/alerts.py`).
+A run an hour and country would cost more than the look. Dagster 1.13 stores a check of a partition that is reported
+without a run once and never again, so each report is a run. Not here: the rule (`monitoring/freshness.py`), the check
+(`checks/freshness.py`), the mail (`sensors/alerts.py`).
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 
 import dagster as dg
 from pydantic import BaseModel, ValidationError
@@ -19,14 +20,10 @@ from cs_features.monitoring.freshness import (
     read_arrivals,
     write_arrivals,
 )
-from cs_features.monitoring.silence import FRESHNESS, describe_freshness
-from cs_features.orchestration.checks.freshness import describe_figures
+from cs_features.orchestration.jobs import watch_feeds
 from cs_features.orchestration.partitions import country_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
 from cs_features.orchestration.sensors.landing import REFUSED
-
-# A state that lasts is reported so often, that its figures plot; a new one at once.
-REPORT_EVERY = timedelta(hours=3)
 
 
 def utc_now() -> datetime:
@@ -34,35 +31,30 @@ def utc_now() -> datetime:
 
 
 class Reported(BaseModel):
-    """How each country stood when it was last reported, and when that was."""
+    """How each country stood when it was last reported, and on which day."""
 
     states: dict[str, FreshnessState] = {}
-    at: datetime | None = None
+    days: dict[str, date] = {}
+
+    def add_reports(self, found: Mapping[str, Freshness], countries: list[str], today: date) -> "Reported":
+        states = {country: found[country].state for country in countries}
+        return Reported(states=self.states | states, days=self.days | dict.fromkeys(countries, today))
 
 
 def read_reported(text: str | None) -> Reported:
+    """A cursor that cannot be read is a fresh one: each country is reported once more."""
     try:
         return Reported.model_validate_json(text or "{}")
     except ValidationError:
         return Reported()
 
 
-def choose_reports(found: Mapping[str, Freshness], before: Reported, now: datetime) -> list[str]:
-    """The countries to report: those that stand otherwise than before, and all of them every few hours."""
-    if before.at is None or now - before.at >= REPORT_EVERY:
-        return sorted(found)
-    return sorted(country for country, each in found.items() if before.states.get(country) is not each.state)
-
-
-def make_evaluation(country: str, found: Freshness, now: datetime) -> dg.AssetCheckEvaluation:
-    return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey("landed_documents"),
-        check_name=FRESHNESS,
-        passed=found.state is not FreshnessState.LATE,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=describe_freshness(country, found, now),
-        metadata=describe_figures(found),
-        partition=country,
+def choose_reports(found: Mapping[str, Freshness], before: Reported, today: date) -> list[str]:
+    """The countries that stand otherwise than they were reported, or were not reported today."""
+    return sorted(
+        country
+        for country, each in found.items()
+        if before.states.get(country) is not each.state or before.days.get(country) != today
     )
 
 
@@ -72,9 +64,10 @@ def describe_tick(found: Mapping[str, Freshness]) -> str:
 
 
 @dg.sensor(
+    job=watch_feeds,
     minimum_interval_seconds=600,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Looks whether every country's feed still delivers, and reports the check freshness for each.",
+    description="Looks whether every country's feed still delivers, and has the check freshness say so.",
 )
 def freshness_sensor(
     context: dg.SensorEvaluationContext, landing: Landing, data: DataBucket
@@ -88,11 +81,9 @@ def freshness_sensor(
         return dg.SkipReason(f"{REFUSED}{error}")
     found = {country: judge_freshness(arrivals, country, now) for country in countries}
     before = read_reported(context.cursor)
-    reported = choose_reports(found, before, now)
-    is_full = len(reported) == len(found)
-    after = Reported(states={country: each.state for country, each in found.items()}, at=now if is_full else before.at)
+    reports = choose_reports(found, before, now.date())
     return dg.SensorResult(
-        asset_events=[make_evaluation(country, found[country], now) for country in reported],
-        skip_reason=describe_tick(found),
-        cursor=after.model_dump_json(),
+        run_requests=[dg.RunRequest(partition_key=country) for country in reports],
+        skip_reason=None if reports else describe_tick(found),
+        cursor=before.add_reports(found, reports, now.date()).model_dump_json(),
     )
