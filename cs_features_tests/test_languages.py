@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cs_features.extraction.prompts import load_prompts
-from cs_features.landing.reading import join_customers_words
+from cs_features.landing.documents import join_customers_words
 from cs_features.languages import UNDETERMINED, detect_language
 from cs_features.quality.golden import load_golden
 from cs_features.schemas import Interaction

@@ -1,10 +1,13 @@
 """One landed document: from its bytes to its row of `raw_interactions`, accepted or rejected with a typed reason.
 
-Reading never raises for a bad document. Not here: how a file is split into documents (`files.py`), and which of a
-partition's documents has an id (`reading.py`).
+`read_document` is the one place where a document becomes a row: what a row holds of a text, and what not, is decided
+there. Rows are kept for as long as their object is unchanged, so each says by which version of this it was made.
+Reading never raises for a bad document. Not here: how a file is split into documents (`files.py`), which rows are kept
+(`earlier.py`), and which of a partition's documents has an id (`reading.py`).
 """
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -12,14 +15,34 @@ import polars as pl
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from cs_features.code_version import digest_settings, digest_sources
 from cs_features.hashing import content_hash
 from cs_features.landing.files import MAX_DOCUMENT_BYTES, Piece
+from cs_features.languages import detect_language
 from cs_features.partitions import Partition
 from cs_features.schemas import Interaction, Reason, keep_contract_fields, reason_of
+from cs_features.utterances.readable import read_turns
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 ERASED_FIELD = "erased"  # the one field of what stands for a document that was erased: see `erased.py`
 ERASED_DETAIL = "a marker stands in its place"
+# All that a row depends on beside the bytes and the country's languages. A test holds that none is missing.
+SHAPED_BY_MODULES = (
+    "cs_features.code_version",
+    "cs_features.errors",
+    "cs_features.hashing",
+    "cs_features.landing.documents",
+    "cs_features.landing.files",
+    "cs_features.languages",
+    "cs_features.partitions",
+    "cs_features.schemas",
+    "cs_features.summary_rules",
+    "cs_features.timestamps",
+    "cs_features.utterances.mail",
+    "cs_features.utterances.markup",
+    "cs_features.utterances.readable",
+)
+SHAPED_BY_LIBRARIES = ("lingua-language-detector", "mail-parser-reply", "pydantic", "pydantic_core")
 
 RAW_SCHEMA = pl.Schema(
     {
@@ -40,13 +63,58 @@ RAW_SCHEMA = pl.Schema(
         "landed_at": pl.Datetime("us", "UTC"),  # when this content was first seen in the partition
         "listed_at": pl.Datetime("us", "UTC"),
         "content_hash": pl.String(),  # of the contract's fields
+        "words_hash": pl.String(),  # of what was said and by whom, of a valid document
         "payload": pl.String(),
+        # What the document is by itself, whatever other documents make of it: with this it is judged again.
+        "document_id": pl.String(),
+        "document_reason": pl.String(),  # why it is rejected by itself; null for a valid one
+        "document_detail": pl.String(),
+        "reader": pl.String(),  # the version of what made the row: `DocumentReader.version`
     }
 )
 
 
-def read_document(piece: Piece, partition: Partition) -> dict[str, Any]:
-    """The `raw_interactions` fields of one document, accepted or rejected, sources left out."""
+@dataclass(frozen=True)
+class DocumentReader:
+    """What a row depends on beside the document: where it lies, and the languages that its country expects."""
+
+    partition: Partition
+    languages: tuple[str, ...]
+
+    @property
+    def version(self) -> str:
+        """Rows of another version are read again, as soon as their object can be."""
+        return digest_settings(digest_sources(SHAPED_BY_MODULES, SHAPED_BY_LIBRARIES), self.languages)
+
+
+def read_document(piece: Piece, reader: DocumentReader) -> dict[str, Any]:
+    """The `raw_interactions` fields of one document, as it is by itself, sources left out.
+
+    Every accepted document's language is detected; one that states a language keeps it, and `language_detected` says
+    whether its words agree.
+    """
+    row = _judge_document(piece, reader)
+    return {
+        **row,
+        "document_id": row["interaction_id"],
+        "document_reason": row["reason"],
+        "document_detail": row["detail"],
+        "reader": reader.version,
+    }
+
+
+def restore_document(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as `read_document` made it, before other documents were looked at."""
+    return {
+        **row,
+        "interaction_id": row["document_id"],
+        "status": "accepted" if row["document_reason"] is None else "rejected",
+        "reason": row["document_reason"],
+        "detail": row["document_detail"],
+    }
+
+
+def _judge_document(piece: Piece, reader: DocumentReader) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(RAW_SCHEMA.names())
     row["payload"] = piece.data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", errors="backslashreplace")
     row["content_hash"] = hashlib.sha256(piece.data).hexdigest()
@@ -81,12 +149,27 @@ def read_document(piece: Piece, partition: Partition) -> dict[str, Any]:
     row["language"] = interaction.language
     row["language_stated"] = interaction.language is not None
     row["customer_id"] = interaction.customer_id
-    if interaction.country != partition.country:
-        return rejected(Reason.COUNTRY_MISMATCH, f"says {interaction.country}, the path says {partition.country}")
+    path = reader.partition
+    if interaction.country != path.country:
+        return rejected(Reason.COUNTRY_MISMATCH, f"says {interaction.country}, the path says {path.country}")
     day = interaction.occurred_at.date()
-    if day != partition.date:
-        return rejected(Reason.DATE_MISMATCH, f"occurred on {day} UTC, the path says {partition.date}")
-    return {**row, "status": "accepted"}
+    if day != path.date:
+        return rejected(Reason.DATE_MISMATCH, f"occurred on {day} UTC, the path says {path.date}")
+    detected = detect_language(join_customers_words(interaction), reader.languages)
+    return {
+        **row,
+        "status": "accepted",
+        "language": interaction.language or detected,
+        "language_detected": detected,
+        "words_hash": content_hash([[turn.speaker, turn.text] for turn in interaction.utterances]),
+    }
+
+
+def join_customers_words(interaction: Interaction) -> str:
+    """What the customer said, where that is anything: agents answer in the company's language, systems in any."""
+    turns = read_turns(interaction)
+    own = [turn.text for turn in turns if turn.speaker == "customer"]
+    return "\n".join(own or [turn.text for turn in turns])
 
 
 def identity_of(data: bytes) -> tuple[str, str] | None:

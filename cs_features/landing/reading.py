@@ -1,9 +1,10 @@
-"""All documents of a partition: the rows of its files, the owner of each id among them, and what language each is in.
+"""All documents of a partition: the rows of its files, and the owner of each id among them.
 
-Not here: which document of several partitions has an id (`corrections.py`), and what was known before (`earlier.py`).
+Only what changed is read; what did not keeps its rows (`earlier.py`), and the table is the one that reading everything
+anew would make. Not here: which document of several partitions has an id (`corrections.py`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -11,44 +12,44 @@ import polars as pl
 
 from cs_features.erasure.subjects import Erased
 from cs_features.erasure.tombstones import NO_TOMBSTONES
-from cs_features.landing.documents import RAW_SCHEMA, read_document
-from cs_features.landing.earlier import EarlierReading, take_over_rows
+from cs_features.landing.documents import RAW_SCHEMA, DocumentReader, read_document
+from cs_features.landing.earlier import EarlierReading, Rows, take_over_rows
 from cs_features.landing.erased import screen_files, withhold_erased_rows
 from cs_features.landing.files import Unread, split_file
 from cs_features.landing.zone import LandedFile, LandingZone
-from cs_features.languages import detect_language
-from cs_features.partitions import Partition
-from cs_features.s3 import Listing
-from cs_features.schemas import Interaction, Reason
-from cs_features.utterances.readable import read_turns
+from cs_features.s3 import Listing, StoredObject
+from cs_features.schemas import Reason
 
 
 def read_partition(
     zone: LandingZone,
-    partition: Partition,
     listing: Listing,
-    languages: Sequence[str],
+    reader: DocumentReader,
     earlier: EarlierReading | None = None,
     erased: Erased = NO_TOMBSTONES,
 ) -> pl.DataFrame:
-    """The `raw_interactions` table of one partition, from the objects of `listing`; nothing of who is `erased`.
-
-    `languages` are those that the country expects. Every accepted document's is detected among them; one that
-    states a language keeps it, and `language_detected` says whether its words agree.
-    """
-    files = screen_files(zone.read_files(listing.objects), zone.bucket, erased)
-    rows = read_rows(files, listing.bucket, partition, earlier or EarlierReading())
-    for row in rows:
-        if row["status"] == "accepted":
-            words = join_customers_words(Interaction.model_validate_json(row["payload"]))
-            row["language_detected"] = detect_language(words, languages)
-            row["language"] = row["language"] or row["language_detected"]
+    """The `raw_interactions` table of one partition, from the objects of `listing`; nothing of who is `erased`."""
+    earlier = earlier or EarlierReading()
+    kept, unread = keep_rows(listing, reader.version, earlier)
+    files = screen_files(zone.read_files(unread), zone.bucket, erased)
+    rows = kept + read_rows(files, listing.bucket, reader, earlier)
     return withhold_erased_rows(make_raw_table(rows, listing.listed_at), erased)
 
 
-def read_rows(
-    files: Iterable[LandedFile], bucket: str, partition: Partition, earlier: EarlierReading
-) -> list[dict[str, Any]]:
+def keep_rows(listing: Listing, version: str, earlier: EarlierReading) -> tuple[Rows, list[StoredObject]]:
+    """The rows of objects that were read before and are unchanged, and the objects that are to be read."""
+    rows: Rows = []
+    unread = []
+    for item in listing.objects:
+        kept = earlier.keep_rows(f"s3://{listing.bucket}/{item.key}", item, version)
+        if kept is None:
+            unread.append(item)
+        else:
+            rows += kept
+    return rows, unread
+
+
+def read_rows(files: Iterable[LandedFile], bucket: str, reader: DocumentReader, earlier: EarlierReading) -> Rows:
     """Every document of `files` as a row, ids not yet resolved.
 
     A file that cannot be read is a reject of its own, and the documents last read from it stand beside it.
@@ -58,20 +59,14 @@ def read_rows(
         uri = f"s3://{bucket}/{landed.key}"
         source = {"source_uri": uri, "source_etag": landed.etag, "landed_at": landed.last_modified}
         for piece in split_file(landed.key, content):
-            row = {**read_document(piece, partition), **source, "source_line": piece.line}
-            rows.append(_date_back(row, earlier))
+            row = {**read_document(piece, reader), **source, "source_line": piece.line}
+            rows.append(earlier.date_back(row))
         if isinstance(content, Unread) and content.reason is Reason.UNREADABLE_OBJECT:
-            rows += take_over_rows(earlier, uri, partition)
+            rows += [earlier.date_back(row) for row in take_over_rows(earlier, uri, reader)]
     return rows
 
 
-def _date_back(row: dict[str, Any], earlier: EarlierReading) -> dict[str, Any]:
-    """A row whose content was seen before is as old as it was then."""
-    landed_at = row["landed_at"]
-    return {**row, "landed_at": min(landed_at, earlier.first_seen.get(row["content_hash"], landed_at))}
-
-
-def resolve_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def resolve_ids(rows: Rows) -> Rows:
     """Give each id to one document: the valid one that landed last.
 
     The same content again is a `duplicate`. Other content under the same id is rejected as
@@ -93,7 +88,7 @@ def resolve_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return order
 
 
-def _find_owners(order: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _find_owners(order: Rows) -> dict[str, dict[str, Any]]:
     """The last valid row of each id, by id; marks rows whose content came before as duplicates."""
     seen: set[tuple[str, str]] = set()
     owners: dict[str, dict[str, Any]] = {}
@@ -109,14 +104,7 @@ def _find_owners(order: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return owners
 
 
-def join_customers_words(interaction: Interaction) -> str:
-    """What the customer said, where that is anything: agents answer in the company's language, systems in any."""
-    turns = read_turns(interaction)
-    own = [turn.text for turn in turns if turn.speaker == "customer"]
-    return "\n".join(own or [turn.text for turn in turns])
-
-
-def make_raw_table(rows: list[dict[str, Any]], listed_at: datetime) -> pl.DataFrame:
+def make_raw_table(rows: Rows, listed_at: datetime) -> pl.DataFrame:
     """The `raw_interactions` table, a row a landed document in landing order."""
     return pl.DataFrame(resolve_ids(rows), schema=RAW_SCHEMA).with_columns(
         pl.lit(listed_at).cast(pl.Datetime("us", "UTC")).alias("listed_at")

@@ -3,7 +3,8 @@
 The landed side is counted from the landing objects themselves, of which a run can answer for those that it listed:
 what it did not list landed since, whatever its date says. Of an object that was replaced or deleted since it was
 read nothing is left to count, so its documents count as they were read; an object that was listed and is in no row
-was lost, and is caught. Not here: how a file is counted (`document_count.py`), what is served (`serving.py`).
+was lost, and is caught. Not here: how a file is counted (`document_count.py`), which counts are kept
+(`kept_counts.py`), what is served (`serving.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,14 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from cs_features.errors import ObjectUnreadable
 from cs_features.landing.documents import identity_of
 from cs_features.landing.zone import LandingZone
-from cs_features.monitoring.document_count import FileCount, count_documents, is_one_document
+from cs_features.monitoring.document_count import FileCount, count_documents, digest_identity, is_one_document
+from cs_features.monitoring.kept_counts import CountMemory
 from cs_features.s3 import Listing, StoredObject
 from cs_features.schemas import Reason
 
@@ -134,8 +136,8 @@ def plan_count_of_run(run: RunRecord, now: Listing) -> CountPlan:
     return CountPlan(from_s3, as_read, lost, landed_since)
 
 
-def count_plan(plan: CountPlan, run: RunRecord, zone: LandingZone) -> Counted:
-    """Count the documents of a partition as `plan` says.
+def count_plan(plan: CountPlan, run: RunRecord, zone: LandingZone, memory: CountMemory) -> Counted:
+    """Count the documents of a partition as `plan` says; what `memory` has is not counted again, the rest it learns.
 
     Raises:
         AwsRefusal: when S3 cannot be asked; one object's own refusal is no error.
@@ -143,9 +145,12 @@ def count_plan(plan: CountPlan, run: RunRecord, zone: LandingZone) -> Counted:
     counts = [FileCount(documents=1) for _ in plan.lost]
     changed = [uri for uri in plan.as_read if uri not in run.unreadable]
     unreadable = [uri for uri in plan.as_read if uri in run.unreadable]
-    for item, found in _read_counts(plan.from_s3, zone):
+    recalled = {item.key: memory.recall(item) for item in plan.from_s3}
+    counts += [count for count in recalled.values() if count is not None]
+    for item, found in _read_counts([item for item in plan.from_s3 if recalled[item.key] is None], zone):
         if isinstance(found, FileCount):
             counts.append(found)
+            memory.keep(item, found)
         elif found is NotCounted.CHANGED:
             changed.append(zone.uri(item.key))
         else:
@@ -215,12 +220,19 @@ def _read_count(item: StoredObject, zone: LandingZone) -> FileCount | NotCounted
 def _count_rows(rows: pl.DataFrame, uri: str) -> FileCount:
     """The documents of an object as the run read them."""
     count = FileCount()
-    for payload, reason in rows.filter(pl.col("source_uri") == uri).select("payload", "reason").iter_rows():
+    for row in rows.filter(pl.col("source_uri") == uri).iter_rows(named=True):
         count.documents += 1
-        identity = identity_of(payload.encode()) if payload and reason not in PAYLOAD_IS_A_PART else None
+        identity = None if row["reason"] in PAYLOAD_IS_A_PART else _identify_row(row)
         if identity is not None:
-            count.identities.append(identity)
+            count.identities.append(digest_identity(*identity))
     return count
+
+
+def _identify_row(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Of a row that says whose it is, what it says; older versions left that to the payload."""
+    if row.get("reader") is not None:
+        return None if row["document_id"] is None else (row["document_id"], row["content_hash"])
+    return identity_of(row["payload"].encode()) if row["payload"] else None
 
 
 def _etags_of(listing: Listing) -> dict[str, str]:

@@ -6,6 +6,7 @@ members and lines, and of an archive only a chunk is inflated at a time. Not her
 (`conservation.py`). Pure functions.
 """
 
+import hashlib
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -13,8 +14,6 @@ from dataclasses import dataclass, field
 
 from cs_features.landing.documents import identity_of
 from cs_features.landing.files import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, MAX_FILE_LINES
-
-Identity = tuple[str, str]
 
 CHUNK_BYTES = 4 * 1024  # of a compressed member: what zlib copies again at the end of each
 SLICE_BYTES = 1024 * 1024
@@ -34,13 +33,18 @@ class FileCount:
     """The documents of one file, and the identities of those that have one; equal ones are delivered twice."""
 
     documents: int = 0
-    identities: list[Identity] = field(default_factory=list)
+    identities: list[str] = field(default_factory=list)
 
     def add_document(self, data: bytes) -> None:
         self.documents += 1
         identity = identity_of(data)
         if identity is not None:
-            self.identities.append(identity)
+            self.identities.append(digest_identity(*identity))
+
+
+def digest_identity(document_id: str, content: str) -> str:
+    """An identity as it is compared and kept: short, and without the id."""
+    return hashlib.sha256(f"{document_id}\0{content}".encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def is_one_document(key: str, size: int) -> bool:

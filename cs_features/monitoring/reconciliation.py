@@ -3,7 +3,8 @@
 It trusts no run: a partition whose numbers differ, that holds an interaction which belongs to another by now, or of
 which the store does not serve what was validated, is asked for again by the landing sensor, which reads the findings.
 A feed that goes on is no difference: what changed a moment ago is left to the sensor. What cannot be counted is
-unknown, and stops no other partition. Not here: the laws (`conservation.py`, `serving.py`). Nothing is changed.
+unknown, and stops no other partition. An object's count is a week old at the most, and `oldest_count` says how old.
+Not here: the laws (`conservation.py`, `serving.py`). No table of the flow is changed.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,6 +24,7 @@ from cs_features.landing.listings import load_listing
 from cs_features.landing.zone import LandingZone, classify_key, is_document_file
 from cs_features.monitoring.conservation import Balance, count_plan, recall_run
 from cs_features.monitoring.findings import FindingKind
+from cs_features.monitoring.kept_counts import RECOUNT_AFTER, load_counts
 from cs_features.monitoring.serving import OnlineStore, balance_served, choose_sample
 from cs_features.monitoring.settling import SETTLING_TIME, compare_with_run
 from cs_features.partitions import Partition
@@ -49,6 +51,7 @@ RECONCILIATION_SCHEMA = pl.Schema(
         "partition": pl.String(),
         "state": pl.String(),
         "landed": pl.Int64(),
+        "oldest_count": pl.Datetime("us", "UTC"),  # when the oldest of the counts was made that `landed` adds up
         "validated": pl.Int64(),
         "rejected": pl.Int64(),
         "duplicates": pl.Int64(),
@@ -201,12 +204,15 @@ def _reconcile_documents(partition: Partition, held: _Held, sources: Sources) ->
     listing = load_listing(sources.tables.bucket, partition)
     run = recall_run(listing, held.raw, now, held.listed_at)
     situation = compare_with_run(run, now, now.listed_at - sources.settling_time)
-    counted = count_plan(situation.plan, run, sources.zone)
+    memory = load_counts(sources.tables, partition, now.listed_at, RECOUNT_AFTER)
+    counted = count_plan(situation.plan, run, sources.zone, memory)
+    memory.save(sources.tables, partition)
     columns: dict[str, Any] = {
         "validated": held.validated.height,
         "rejected": held.rejected.height,
         "outdated": count_outdated(held.raw, held.validated),
         "unread_objects": situation.unread_objects,
+        "oldest_count": memory.oldest,
     }
     if situation.is_changing:
         columns["state"] = State.CHANGING.value

@@ -9,6 +9,8 @@ import polars as pl
 
 from cs_features.errors import RequestError
 from cs_features.extraction.table import plan_requests
+from cs_features.landing.documents import DocumentReader
+from cs_features.landing.earlier import read_earlier
 from cs_features.landing.reading import read_partition
 from cs_features.partitions import Partition
 from cs_features.planning.quote import (
@@ -41,8 +43,8 @@ def quote_landed_documents(
     prompts, capabilities, zone = model.prompts(), model.capabilities(), landing.zone()
     quotes = []
     for partition in partitions:
-        languages = prompts.countries[partition.country].languages
-        raw = read_partition(zone, partition, zone.list_documents(partition), languages)
+        reader = DocumentReader(partition, tuple(prompts.countries[partition.country].languages))
+        raw = read_partition(zone, zone.list_documents(partition), reader, read_earlier(data.tables(), partition))
         needed, requests = plan_requests(raw, prompts, capabilities)
         if not requests:
             continue

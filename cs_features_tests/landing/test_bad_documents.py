@@ -34,7 +34,7 @@ from cs_features_tests.support.bad_documents import (
 )
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.lab import PROMPTS, Lab
-from cs_features_tests.support.landing import PARTITION, outcomes, read
+from cs_features_tests.support.landing import READER, outcomes, read
 
 PROMPTS_READ = load_prompts(PROMPTS)
 HAIKU = capabilities_of("eu.anthropic.claude-haiku-5-5")
@@ -110,7 +110,7 @@ def test_no_kind_takes_long() -> None:
         content = body_of(body)
         started = time.thread_time()
         for piece in split_file("a.jsonl", content):
-            read_document(piece, PARTITION)
+            read_document(piece, READER)
         assert time.thread_time() - started < 1.5, name
 
 

@@ -16,7 +16,7 @@ from cs_features.landing.zone import LandingZone
 from cs_features.s3 import Bucket, Listing, StoredObject
 from cs_features_tests.support.bad_documents import MIB, bomb
 from cs_features_tests.support.documents import document, gz, jsonl
-from cs_features_tests.support.landing import NOON, PARTITION
+from cs_features_tests.support.landing import NOON, PARTITION, READER
 
 TEN_MIB = 10 * MIB
 
@@ -57,7 +57,7 @@ def test_forty_files_that_will_be_rejected_cost_less_than_a_hundred_mebibytes(ki
     objects = [StoredObject(f"interactions/{PARTITION.folder}/{n}{suffix}", "e", TEN_MIB, NOON) for n in range(40)]
     zone = LandingZone(Bucket(client, "landing", "CS_FEATURES_LANDING_BUCKET"))
     tracemalloc.start()
-    raw = read_partition(zone, PARTITION, Listing("landing", objects, NOON), ("nl", "en"))
+    raw = read_partition(zone, Listing("landing", objects, NOON), READER)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert raw["reason"].to_list() == [reason] * 40

@@ -44,7 +44,7 @@ def test_the_times_of_a_row_are_in_utc() -> None:
 def test_a_stated_language_is_told_apart_from_one_to_be_detected() -> None:
     """A language that was only guessed must not look like one that the source system knew."""
     raw = read(("a.jsonl", jsonl([document(1, language="pl"), document(2, language=...)])))
-    assert raw.select("language", "language_stated").rows() == [("pl", True), (None, False)]
+    assert raw.select("language", "language_stated").rows() == [("pl", True), ("nl", False)]
 
 
 def test_what_cannot_be_read_keeps_its_payload_and_its_place() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from cs_features.landing.documents import DocumentReader
 from cs_features.landing.earlier import EarlierReading
 from cs_features.landing.files import Unread
 from cs_features.landing.reading import make_raw_table, read_rows
@@ -16,6 +17,7 @@ from cs_features.s3 import StoredObject
 from cs_features_tests.support.documents import DAY
 
 PARTITION = Partition("NL", DAY)
+READER = DocumentReader(PARTITION, ("nl",))
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 
 
@@ -28,7 +30,7 @@ def landed_file(name: str, content: bytes | Unread, minute: int = 0) -> LandedFi
 
 def read_again(*files: LandedFile, earlier: EarlierReading | None = None) -> pl.DataFrame:
     """`raw_interactions` of files, of a partition that was read before."""
-    return make_raw_table(read_rows(files, "landing", PARTITION, earlier or EarlierReading()), NOON)
+    return make_raw_table(read_rows(files, "landing", READER, earlier or EarlierReading()), NOON)
 
 
 def count_landed(*files: LandedFile) -> LandedCount:

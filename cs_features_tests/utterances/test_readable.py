@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompting import render_interaction
-from cs_features.landing.reading import join_customers_words
+from cs_features.landing.documents import join_customers_words
 from cs_features.schemas import Interaction, says_something
 from cs_features.utterances.readable import clean_text, read_turns
 from cs_features_tests.support.documents import document

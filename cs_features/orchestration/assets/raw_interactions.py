@@ -4,7 +4,8 @@ import dagster as dg
 import polars as pl
 
 from cs_features.landing.corrections import resolve_owners
-from cs_features.landing.earlier import recall_reading
+from cs_features.landing.documents import DocumentReader
+from cs_features.landing.earlier import read_earlier, remember_departed
 from cs_features.landing.listings import save_listing
 from cs_features.landing.reading import read_partition
 from cs_features.orchestration.assets.landed_documents import of_the_feed
@@ -25,13 +26,14 @@ def raw_interactions(
     context: dg.AssetExecutionContext, landing: Landing, model: Model, data: DataBucket
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = partition_of(context)
-    languages = model.prompts().countries[partition.country].languages
+    reader = DocumentReader(partition, tuple(model.prompts().countries[partition.country].languages))
     zone, tables = landing.zone(), data.tables()
     listing = zone.list_documents(partition)
     save_listing(tables.bucket, partition, listing)
-    earlier = recall_reading(tables.read("raw_interactions", partition))
-    frame = read_partition(zone, partition, listing, languages, earlier, data.tombstones())
+    earlier = read_earlier(tables, partition)
+    frame = read_partition(zone, listing, reader, earlier, data.tombstones())
     frame = resolve_owners(frame, partition, tables, landing.window_days)
+    remember_departed(tables, partition, earlier, frame)
     objects = frame["source_uri"].n_unique()
     disagreeing = frame.filter(pl.col("language_detected") != pl.col("language"))
     counts = dict(frame.group_by("status").len().iter_rows())

@@ -12,6 +12,7 @@ import polars as pl
 from cs_features.landing.earlier import align_columns
 from cs_features.landing.listings import load_listing
 from cs_features.monitoring.conservation import Balance, count_plan, describe_balance, plan_count_of_run, recall_run
+from cs_features.monitoring.kept_counts import CountMemory, load_counts
 from cs_features.orchestration.checks.registry import register_check
 from cs_features.orchestration.partitions import partition_of
 from cs_features.orchestration.resources import DataBucket, Landing
@@ -42,7 +43,9 @@ def conservation(
     raw = align_columns(raw_interactions)
     run = recall_run(listing, raw, now, _find_listing_time(context, raw))
     plan = plan_count_of_run(run, now)
-    counted = count_plan(plan, run, zone)
+    memory = load_counts(data.tables(), partition, now.listed_at)
+    counted = count_plan(plan, run, zone, memory)
+    memory.save(data.tables(), partition)
     landed, duplicates = counted.landed
     balance = Balance(landed, validated_features.height, rejected_records.height, duplicates)
     return dg.AssetCheckResult(
@@ -58,8 +61,14 @@ def conservation(
             "objects_replaced_since": len(counted.changed),
             "objects_unreadable": len(counted.unreadable),
             "objects_lost": len(plan.lost),
+            **describe_age(memory),
         },
     )
+
+
+def describe_age(memory: CountMemory) -> dict[str, dg.MetadataValue]:
+    """When the oldest count was made that the law rests on; nothing where nothing was counted."""
+    return {} if memory.oldest is None else {"oldest_count": dg.MetadataValue.timestamp(memory.oldest)}
 
 
 def _find_listing_time(context: dg.AssetCheckExecutionContext, raw: pl.DataFrame) -> datetime | None:

@@ -1,0 +1,122 @@
+"""What was counted of each landing object, kept beside the tables: an object is counted once, and again after a week.
+
+The count stays independent: it is made from an object's bytes by `document_count.py`, and nothing that a run says of
+itself is kept here. It counts for as long as key, ETag, size and the counting code are the same. The conservation
+check believes it whatever its age, the nightly reconciliation for `RECOUNT_AFTER`, so that each object is recounted
+once a week. A writer that dies or is overtaken leaves less to believe, and never anything wrong.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from cs_features.code_version import digest_sources
+from cs_features.monitoring.document_count import FileCount
+from cs_features.partitions import Partition
+from cs_features.s3 import StoredObject
+from cs_features.storage import Tables
+
+COUNTS = "landing_counts"
+RECOUNT_AFTER = timedelta(days=6, hours=12)  # a nightly recount is a week apart, whatever hour it begins
+COUNTED_BY_MODULES = (
+    "cs_features.hashing",
+    "cs_features.landing.documents",
+    "cs_features.landing.files",
+    "cs_features.monitoring.document_count",
+    "cs_features.schemas",
+)
+
+COUNTS_SCHEMA = pl.Schema(
+    {
+        "key": pl.String(),
+        "etag": pl.String(),
+        "size": pl.Int64(),
+        "documents": pl.Int64(),
+        "identities": pl.List(pl.String()),
+        "counted_at": pl.Datetime("us", "UTC"),  # S3's clock
+        "counter": pl.String(),  # the version of the counting code
+    }
+)
+
+
+@dataclass(frozen=True)
+class KeptCount:
+    """The documents of one version of an object, and when they were counted."""
+
+    etag: str
+    size: int
+    count: FileCount
+    counted_at: datetime
+
+
+class CountMemory:
+    """The counts of one partition; `now` is S3's clock, and older counts than `max_age` are not believed."""
+
+    def __init__(
+        self, now: datetime, kept: Mapping[str, KeptCount] | None = None, max_age: timedelta | None = None
+    ) -> None:
+        self._stored = dict(kept or {})
+        self._now = now
+        self._max_age = max_age
+        self._current: dict[str, KeptCount] = {}
+
+    def recall(self, item: StoredObject) -> FileCount | None:
+        """The count of the object as it is listed; None when it is to be counted."""
+        kept = self._stored.get(item.key)
+        if kept is None or (kept.etag, kept.size) != (item.etag, item.size) or self._is_due(kept):
+            return None
+        self._current[item.key] = kept
+        return kept.count
+
+    def keep(self, item: StoredObject, count: FileCount) -> None:
+        self._current[item.key] = KeptCount(item.etag, item.size, count, self._now)
+
+    @property
+    def oldest(self) -> datetime | None:
+        """When the oldest of the counts that were asked for or kept was made; None where there is none."""
+        return min((kept.counted_at for kept in self._current.values()), default=None)
+
+    def save(self, tables: Tables, partition: Partition) -> None:
+        """Write what was asked for or kept, and nothing else, if that is not what is stored.
+
+        Raises:
+            AwsRefusal: when the data bucket cannot be written.
+        """
+        if self._current != self._stored:
+            tables.write(COUNTS, partition, _build_frame(self._current))
+
+    def _is_due(self, kept: KeptCount) -> bool:
+        # A count from the future was made by a clock that has gone back since: how old it is, nobody knows.
+        return self._max_age is not None and not timedelta(0) <= self._now - kept.counted_at < self._max_age
+
+
+def load_counts(tables: Tables, partition: Partition, now: datetime, max_age: timedelta | None = None) -> CountMemory:
+    """What is kept of a partition; of a counter of another version, nothing.
+
+    Raises:
+        AwsRefusal: when the data bucket cannot be read.
+    """
+    stored = tables.read(COUNTS, partition)
+    if stored is None or not set(COUNTS_SCHEMA.names()) <= set(stored.columns):
+        return CountMemory(now, max_age=max_age)
+    rows = stored.filter(pl.col("counter") == read_counter_version()).select(COUNTS_SCHEMA.names())
+    kept = {
+        key: KeptCount(etag, size, FileCount(documents, identities), counted_at)
+        for key, etag, size, documents, identities, counted_at, _ in rows.iter_rows()
+    }
+    return CountMemory(now, kept, max_age)
+
+
+def read_counter_version() -> str:
+    return digest_sources(COUNTED_BY_MODULES, ("pydantic_core",))
+
+
+def _build_frame(counts: Mapping[str, KeptCount]) -> pl.DataFrame:
+    counter = read_counter_version()
+    rows: Collection[tuple[object, ...]] = [
+        (key, kept.etag, kept.size, kept.count.documents, kept.count.identities, kept.counted_at, counter)
+        for key, kept in sorted(counts.items())
+    ]
+    return pl.DataFrame(rows, schema=COUNTS_SCHEMA, orient="row")
