@@ -65,6 +65,7 @@ class Reason(str, Enum):
     DATE_MISMATCH = "date_mismatch", "landing", False, "it occurred on another UTC day than its folder's"
     DUPLICATE_ID = "duplicate_id", "landing", False, "a later document of the partition has its id, with other content"
     SUPERSEDED = "superseded", "landing", False, "a later document of another partition has its id"
+    ID_CONFLICT = "id_conflict", "landing", False, "a document of another partition has its id, and is no correction"
     ERASED = "erased", "landing", False, "whom it is about was erased: nothing of it is kept but that it landed"
     # The model gave no usable answer.
     SERVICE_FAILED = "service_failed", "extraction", True, "Bedrock did not answer, however often it was asked"

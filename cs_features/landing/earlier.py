@@ -31,7 +31,7 @@ FIRST_SEEN_SCHEMA = pl.Schema({"content_hash": pl.String(), "landed_at": pl.Date
 Rows = list[dict[str, Any]]
 
 # Their documents are valid: what was wrong was another one, and may be otherwise by now.
-_WHOLE = (Reason.DUPLICATE_ID.value, Reason.SUPERSEDED.value)
+_WHOLE = (Reason.DUPLICATE_ID.value, Reason.SUPERSEDED.value, Reason.ID_CONFLICT.value)
 _NEEDED = ("status", "source_line", "landed_at", "payload")  # every version has written them
 
 

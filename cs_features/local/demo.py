@@ -23,7 +23,7 @@ from rich.table import Table
 from cs_features.environments import Settings, settings
 from cs_features.extraction.models import EMBEDDED_MODEL_ID, capabilities_of
 from cs_features.extraction.pricing import TokenUsage, find_price_list
-from cs_features.landing.corrections import list_notices
+from cs_features.landing.notices import list_notices
 from cs_features.landing.zone import PREFIX, LandingZone
 from cs_features.local.processes import ROOT, LocalProblem, dev_is_running, leave_on_sigterm, run_child, use_stack
 from cs_features.local.provision import client_factory

@@ -17,7 +17,8 @@ import polars as pl
 from botocore.exceptions import ClientError
 
 from cs_features.errors import AwsRefusal, CsFeaturesError, ObjectUnreadable
-from cs_features.landing.corrections import find_superseded_ids, read_document_ids
+from cs_features.landing.claims import read_document_ids
+from cs_features.landing.corrections import find_lost_ids
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.landing.earlier import align_columns
 from cs_features.landing.listings import load_listing
@@ -241,7 +242,7 @@ def _find_superseded(partitions: Sequence[Partition], tables: Tables) -> _Supers
             frames.append(read_document_ids([partition], tables))
         except ISOLATED_ERRORS as error:
             errors[partition.folder] = name_error(error)
-    grouped = find_superseded_ids(pl.concat(frames)).group_by("partition").agg("interaction_id")
+    grouped = find_lost_ids(pl.concat(frames)).group_by("partition").agg("interaction_id")
     return _Superseded({folder: frozenset(ids) for folder, ids in grouped.iter_rows()}, errors)
 
 

@@ -1,9 +1,9 @@
 """The law at the last door: served = validated + kept, from the manifest to the online store.
 
 Kept are records that are served from before, though this run has no features of them: their documents stand, and the
-extraction of today gave nothing, or their landing file is damaged. The manifest is believed for what was written to
-the group in use, and a sample of it is looked up in the online store. Not here: what is published and withdrawn
-(`publishing/plan.py`). Nothing is written.
+extraction of today gave nothing, their id is in dispute, or their landing file is damaged. The manifest is believed
+for what was written to the group in use, and a sample of it is looked up in the online store. Not here: what is
+published and withdrawn (`publishing/plan.py`). Nothing is written.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from cs_features.hashing import content_hash
 from cs_features.publishing.damage import find_damage
 from cs_features.publishing.feature_group import SETTING, build_record, identify_group
 from cs_features.publishing.manifest import Entry
+from cs_features.schemas import Reason
 
 # One request a partition. Each night another hundred: of a partition that lost 3 % of its records the first night
 # tells with 95 in 100, and of one that lost all of them every night does.
@@ -126,9 +127,12 @@ def select_kept(
     documents = dict(accepted.select("interaction_id", "content_hash").iter_rows())
     unanswered = set(rejected.filter(pl.col("stage") == "extraction")["interaction_id"].drop_nulls())
     refused = set(rejected.filter(pl.col("stage") != "extraction")["interaction_id"].drop_nulls())
+    disputed = set(raw.filter(pl.col("reason").eq_missing(Reason.ID_CONFLICT.value))["interaction_id"])
     damage = find_damage(raw)
 
     def still_stands(key: str) -> bool:
+        if key in disputed:
+            return True
         if key in documents:
             return key in unanswered and entries[key].document_hash in (None, documents[key])
         return key not in refused and damage.may_hide(entries[key].source_uri)

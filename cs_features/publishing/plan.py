@@ -52,6 +52,7 @@ class Documents:
     accepted: Mapping[str, Document]
     superseded: Collection[str]
     invalid: Collection[str]
+    disputed: Collection[str]  # documents of other interactions have the id: what is served stays
     landed: int  # rows of raw_interactions
     damage: Damage
     erased: Collection[str] = frozenset()  # ids of entries that a tombstone covers
@@ -80,12 +81,14 @@ def collect_documents(raw: pl.DataFrame, rejected: pl.DataFrame, held_elsewhere:
     accepted = raw.filter(pl.col("status") == "accepted")
     columns = ("interaction_id", "content_hash", "landed_at", "source_uri")
     superseded = raw.filter(pl.col("reason") == Reason.SUPERSEDED.value)["interaction_id"]
-    unusable = raw.filter(pl.col("status") == "rejected")["interaction_id"].drop_nulls()
+    is_disputed = pl.col("reason").eq_missing(Reason.ID_CONFLICT.value)
+    unusable = raw.filter((pl.col("status") == "rejected") & ~is_disputed)["interaction_id"].drop_nulls()
     invalid = rejected.filter(pl.col("stage") == "validation")["interaction_id"]
     return Documents(
         accepted={key: Document(*values) for key, *values in accepted.select(columns).iter_rows()},
         superseded=frozenset(superseded) | frozenset(held_elsewhere),
         invalid=frozenset(invalid) | frozenset(unusable),
+        disputed=frozenset(raw.filter(is_disputed)["interaction_id"]),
         landed=raw.height,
         damage=find_damage(raw),
     )
@@ -198,6 +201,8 @@ def find_evidence(entry: Entry, documents: Documents) -> Evidence | None:
     if key in documents.erased:
         return Evidence.ERASED
     document = documents.accepted.get(key)
+    if key in documents.disputed:
+        return Evidence.BEGUN if entry.is_being_withdrawn else None
     if document is None:
         if key in documents.superseded:
             return Evidence.SUPERSEDED

@@ -16,7 +16,8 @@ import polars as pl
 from cs_features.aws import explained
 from cs_features.erasure.tombstones import NO_TOMBSTONES, Tombstones
 from cs_features.errors import PublishingFailed
-from cs_features.landing.corrections import find_ids_held_elsewhere, notify_of_withdrawal, read_notices
+from cs_features.landing.corrections import find_ids_held_elsewhere
+from cs_features.landing.notices import notify_of_withdrawal, read_notices
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import SETTING, FeatureRecord, Record, get_feature
 from cs_features.publishing.manifest import (

@@ -15,18 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.s3.models import s3_backends
 
-from cs_features.landing.corrections import (
-    IDS,
-    IDS_SCHEMA,
-    collect_document_ids,
-    list_notices,
-    mark_superseded_ids,
-    notify_of_withdrawal,
-    read_notices,
-    reject_superseded_documents,
-    resolve_owners,
-)
+from cs_features.landing.claims import IDS, IDS_SCHEMA, collect_document_ids
+from cs_features.landing.corrections import judge_rivals, reject_lost_documents, resolve_owners
 from cs_features.landing.documents import RAW_SCHEMA
+from cs_features.landing.notices import list_notices, notify_of_withdrawal, read_notices
 from cs_features.monitoring.findings import read_differences
 from cs_features.partitions import Partition
 from cs_features.publishing.reading import read_features
@@ -411,7 +403,7 @@ def test_documents_that_landed_in_the_same_second_have_one_winner_everywhere() -
     accepted = []
     for partition, frame in frames.items():
         others = rivals(*((other, each) for other, each in frames.items() if other != partition))
-        decided = reject_superseded_documents(frame, mark_superseded_ids(collect_document_ids(frame), others))
+        decided = reject_lost_documents(frame, judge_rivals(collect_document_ids(frame), others))
         accepted += [partition] * decided.filter(status="accepted").height
     assert accepted == [PARTITIONS[1]], "the one whose name comes last"
 
@@ -419,10 +411,10 @@ def test_documents_that_landed_in_the_same_second_have_one_winner_everywhere() -
 def test_the_decision_changes_only_what_was_superseded() -> None:
     frame = raw(PARTITIONS[0], [(1, 0), (1, 5), (2, 0), (3, 9)])
     others = rivals((PARTITIONS[1], raw(PARTITIONS[1], [(1, 6), (3, 1), (4, 0)])))
-    claims = mark_superseded_ids(collect_document_ids(frame), others)
+    claims = judge_rivals(collect_document_ids(frame), others)
     assert claims.schema == IDS_SCHEMA
     assert claims.drop("superseded_by").equals(collect_document_ids(frame).drop("superseded_by"))
-    decided = reject_superseded_documents(frame, claims)
+    decided = reject_lost_documents(frame, claims)
     assert decided.schema == RAW_SCHEMA
     assert decided["reason"].to_list() == ["duplicate_id", "superseded", None, None]
     changed = pl.col("reason").eq_missing("superseded")

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cs_features.errors import AwsRefusal, PublishingFailed
-from cs_features.landing.corrections import IDS, collect_document_ids, notify_of_withdrawal, read_notices
+from cs_features.landing.claims import IDS, collect_document_ids
+from cs_features.landing.notices import notify_of_withdrawal, read_notices
 from cs_features.local.feature_store import Faults
 from cs_features.partitions import Partition
 from cs_features.publishing import records

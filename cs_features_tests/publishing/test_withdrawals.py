@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.errors import RequestError, WithdrawalStopped
-from cs_features.landing.corrections import IDS, collect_document_ids, list_notices, notify_of_withdrawal
+from cs_features.landing.claims import IDS, collect_document_ids
+from cs_features.landing.notices import list_notices, notify_of_withdrawal
 from cs_features.partitions import Partition
 from cs_features.publishing import publisher
 from cs_features.publishing.manifest import MANIFEST_SCHEMA, UNFINISHED

@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 
 from cs_features.errors import AwsRefusal, WithdrawalStopped
-from cs_features.landing.corrections import list_notices, resolve_owners
+from cs_features.landing.corrections import resolve_owners
 from cs_features.landing.documents import RAW_SCHEMA
+from cs_features.landing.notices import list_notices
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import Record, get_feature
 from cs_features.publishing.manifest import read_manifest, select_group
@@ -55,7 +56,7 @@ def uri_of(partition: Partition, document: Document) -> str:
     return f"s3://landing/{partition.folder}/{document[0]}-{document[1]}"
 
 
-def raw(partition: Partition, documents: Sequence[Document]) -> pl.DataFrame:
+def raw(partition: Partition, documents: Sequence[Document], customer: str | None = "c-0") -> pl.DataFrame:
     """`raw_interactions` of valid documents: of each interaction the one that landed last is accepted."""
     latest = dict(sorted(documents))
     empty = dict.fromkeys(RAW_SCHEMA.names())
@@ -68,6 +69,7 @@ def raw(partition: Partition, documents: Sequence[Document]) -> pl.DataFrame:
                 "reason": None if accepted else "duplicate_id",
                 "source_uri": uri_of(partition, (number, minute)),
                 "source_line": 1,
+                "customer_id": customer,
                 "landed_at": EIGHT + timedelta(minutes=minute),
                 "content_hash": uri_of(partition, (number, minute)),
             }

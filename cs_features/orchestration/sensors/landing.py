@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta, timezone
 import dagster as dg
 
 from cs_features.errors import AwsRefusal
-from cs_features.landing.corrections import list_notices
+from cs_features.landing.notices import list_notices
 from cs_features.monitoring.findings import read_differences
 from cs_features.monitoring.heartbeat import is_beat_due, write_heartbeat
 from cs_features.orchestration.failures import read_cause
