@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from cs_features.extraction.spending import parse_key
-from cs_features.landing.corrections import list_notices
+from cs_features.landing.notices import list_notices
 from cs_features.retention.rules import Ages, find_read_notices, is_old_day, is_old_spending
 from cs_features.retention.sweeps import Sweeper, SweepResult
 from cs_features.s3 import Bucket, StoredObject
