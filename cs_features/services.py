@@ -102,6 +102,8 @@ class Model:
     max_cost_usd: float
     max_cost_usd_per_day: float
     max_cost_usd_per_month: float
+    find_share: Callable[[], float] | None = None
+    """Which share of the quota the runs on this host may use, where somebody knows those on others."""
 
     def capabilities(self) -> ModelCapabilities:
         return capabilities_of(self.model_id)
@@ -135,6 +137,7 @@ class Model:
                 requests_per_minute=self.requests_per_minute,
                 tokens_per_minute=self.tokens_per_minute,
                 burndown=capabilities.burndown,
+                find_share=self.find_share,
             ),
             budget=SharedBudget(data.bucket(), folder, self.limits()),
             estimate=TokenEstimate(capabilities.tokens_per_character),

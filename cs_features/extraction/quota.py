@@ -1,5 +1,8 @@
 """The limiter: when the next call may start, for all runs on this host that share a model's quota.
 
+What share of the quota is this host's, where runs on other hosts ask as well, is told by whoever knows them; nobody
+who knows, and all of it is.
+
 Bedrock's arithmetic: a call reserves its prompt (cached or not) and `maxTokens` when it starts, and is
 settled at input + cache writes + output x burn-down when it ends; cache reads are free by then.
 The state is a few numbers in one small file under a lock, so that runs in other processes take their
@@ -7,6 +10,7 @@ turns from the same clock. No call is made here and no answer is looked at.
 """
 
 import fcntl
+import math
 import os
 import struct
 import threading
@@ -40,6 +44,11 @@ EPISODE_SECONDS = 1.0
 REST_SECONDS = 1.0
 FORGET_SECONDS = 600.0
 
+# The share of the quota that is this host's is asked for so often, and believed for so long where nobody asks.
+SHARE_SECONDS = 1.0
+BELIEVE_SHARE_SECONDS = 30.0
+MIN_SHARE = 0.001
+
 
 @dataclass
 class _State:
@@ -51,9 +60,11 @@ class _State:
     ceiling: float = 0.0  # the rate at the last throttle; 0 before the first
     changed: float = 0.0
     cut: float = 0.0
+    share: float = 1.0  # of the stated quota, that the runs on this host may use
+    shared: float = -BELIEVE_SHARE_SECONDS  # when that was found
 
 
-_FORMAT = struct.Struct("<6dI")  # the numbers and their CRC-32
+_FORMAT = struct.Struct("<8dI")  # the numbers and their CRC-32
 _CHECKSUM_BYTES = 4
 
 
@@ -65,6 +76,7 @@ class Limiter:
         requests_per_minute, tokens_per_minute: the quota that the runs on this host may use together;
             None is no limit on tokens, and a rate found by adapting on requests.
         burndown: quota tokens that one output token costs.
+        find_share: which share of a stated quota the runs on this host may use now, those of other hosts considered.
     """
 
     def __init__(
@@ -74,12 +86,16 @@ class Limiter:
         requests_per_minute: float | None,
         tokens_per_minute: float | None,
         burndown: int,
+        find_share: Callable[[], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._per_second = requests_per_minute / 60 if requests_per_minute else None
         self._tokens_per_second = tokens_per_minute / 60 if tokens_per_minute else None
         self._burndown = burndown
+        self._find_share = find_share
+        self._share_due = -math.inf
+        self._share_finder = threading.Lock()
         self._clock = clock
         self._sleep = sleep
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,10 +106,11 @@ class Limiter:
     def wait_for_turn(self, reserved_tokens: int) -> None:
         """Return when a call that reserves so many tokens may start."""
         while True:
+            self._refresh_share()
             with self._lock_state() as state:
                 now = self._clock()
                 wait = self._find_next_turn(state, now) - now
-                booked = not self._finding or wait <= LOOK_AHEAD_SECONDS
+                booked = not self._may_change or wait <= LOOK_AHEAD_SECONDS
                 if booked:
                     self._book_turn(state, now, reserved_tokens)
             if not booked:
@@ -107,6 +124,25 @@ class Limiter:
     def _finding(self) -> bool:
         return self._per_second is None and self._tokens_per_second is None
 
+    @property
+    def _may_change(self) -> bool:
+        """Whether the rate may be another one in a moment, so that who waits for long must ask again."""
+        return self._finding or self._find_share is not None
+
+    def _refresh_share(self) -> None:
+        """Ask for this host's share where nobody here has for a while. One thread asks, the others go on."""
+        if self._find_share is None or self._finding or self._clock() < self._share_due:
+            return
+        if not self._share_finder.acquire(blocking=False):
+            return
+        try:
+            self._share_due = self._clock() + SHARE_SECONDS
+            share = min(max(self._find_share(), MIN_SHARE), 1.0)
+            with self._lock_state() as state:
+                state.share, state.shared = share, self._clock()
+        finally:
+            self._share_finder.release()
+
     def _find_next_turn(self, state: _State, now: float) -> float:
         turns = [now]
         if self._per_second is not None or self._finding:
@@ -118,11 +154,13 @@ class Limiter:
     def _book_turn(self, state: _State, now: float, reserved_tokens: int) -> None:
         if self._finding:
             self._grow_rate(state, now)
-        rate = self._per_second or (state.per_second if self._finding else None)
+        share = _current_share(state, now)
+        rate = self._per_second * share if self._per_second else (state.per_second if self._finding else None)
         if rate is not None:
             state.next_request = _start_of_turn(state.next_request, now) + 1 / rate
         if self._tokens_per_second is not None:
-            state.next_token = _start_of_turn(state.next_token, now) + reserved_tokens / self._tokens_per_second
+            seconds = reserved_tokens / (self._tokens_per_second * share)
+            state.next_token = _start_of_turn(state.next_token, now) + seconds
         state.changed = now
 
     def release_reserved(self, reserved_tokens: int, usage: TokenUsage | None) -> None:
@@ -133,7 +171,8 @@ class Limiter:
         if usage is not None:
             used = usage.input_tokens + usage.cache_write_tokens + usage.output_tokens * self._burndown
         with self._lock_state() as state:
-            state.next_token -= (reserved_tokens - used) / self._tokens_per_second
+            share = _current_share(state, self._clock())
+            state.next_token -= (reserved_tokens - used) / (self._tokens_per_second * share)
 
     def slow_down(self) -> None:
         """Tell that Bedrock answered 429: rest a little, and if the quota is being found, go slower."""
@@ -190,6 +229,11 @@ def _parse_state(content: bytes, now: float) -> _State:
 def _format_state(state: _State) -> bytes:
     numbers = _FORMAT.pack(*astuple(state), 0)[:-_CHECKSUM_BYTES]
     return numbers + zlib.crc32(numbers).to_bytes(_CHECKSUM_BYTES, "little")
+
+
+def _current_share(state: _State, now: float) -> float:
+    """What was found last, also by another run; all of the quota where nobody has asked for long."""
+    return state.share if now - state.shared < BELIEVE_SHARE_SECONDS else 1.0
 
 
 def _start_of_turn(next_free: float, now: float) -> float:

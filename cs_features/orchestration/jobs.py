@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from cs_features.errors import ConfigurationError, CsFeaturesError, Outage, RequestError, Unavailable
-from cs_features.orchestration.failures import lasting_failure, passing_failure
+from cs_features.errors import ConfigurationError, CsFeaturesError, RequestError
+from cs_features.orchestration.failures import lasting_failure, make_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import (
     FIRST_DATE,
@@ -16,6 +16,7 @@ from cs_features.orchestration.partitions import (
     locale_partitions,
     week_partitions,
 )
+from cs_features.orchestration.quota_pool import MODEL_POOL, share_quota
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.partitions import Week, monday_of
 from cs_features.planning.history import list_stale_partitions, quote_landed_documents
@@ -216,7 +217,7 @@ class PreviewConfig(dg.Config):
         return Scope(self.countries, first, last, self.sample)
 
 
-@dg.op(out=dg.Out(dg.Nothing))
+@dg.op(out=dg.Out(dg.Nothing), pool=MODEL_POOL)
 def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: DataBucket, model: Model) -> None:
     """Ask a sample with the candidate and say what changes; the result is this step's metadata."""
     sentences: list[str] = []
@@ -228,17 +229,15 @@ def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: Da
     try:
         found = preview_candidate(
             Path(config.candidate),
-            model,
+            share_quota(model, context.instance, context.run_id),
             data,
             config.build_scope(),
             dry_run=config.dry_run,
             noise=config.noise,
             say=log_sentence,
         )
-    except (Outage, Unavailable) as error:
-        raise passing_failure(str(error)) from None
     except CsFeaturesError as error:
-        raise lasting_failure(str(error)) from None
+        raise make_failure(str(error), error) from None
     metadata: dict[str, dg.MetadataValue] = {"told": dg.MetadataValue.md("\n\n".join(sentences))}
     if found is not None:
         metadata |= {

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.quota import (
+    BELIEVE_SHARE_SECONDS,
     CATCH_UP_SECONDS,
     EPISODE_SECONDS,
     FORGET_SECONDS,
     REST_SECONDS,
+    SHARE_SECONDS,
     START_PER_SECOND,
     Limiter,
 )
@@ -236,6 +238,57 @@ def test_models_do_not_share_a_rate(tmp_path: Path) -> None:
     for name in ("one", "other"):
         limiter(tmp_path / name, clock, requests_per_minute=1).wait_for_turn(0)
     assert clock.slept == []
+
+
+# --- sharing with other hosts -----------------------------------------------------------------
+
+
+class Others:
+    """Who knows the runs on other hosts: the share that they leave, and how often they were asked for it."""
+
+    def __init__(self, share: float = 1.0) -> None:
+        self.share, self.asked = share, 0
+
+    def __call__(self) -> float:
+        self.asked += 1
+        return self.share
+
+
+def test_a_host_keeps_to_its_share_and_has_all_of_the_quota_when_it_is_alone_again(tmp_path: Path) -> None:
+    """Four hosts of one stated quota were throttled 31.6 % of the time, and shares set by hand left idle what a host
+    without work did not use."""
+    clock, others = Clock(), Others(0.25)
+    limited = limiter(tmp_path / "q", clock, requests_per_minute=600, find_share=others)
+    assert len(starts(limited, clock, 60)) in (150, 151)
+    others.share = 1.0
+    starts(limited, clock, SHARE_SECONDS + 1)
+    assert len(starts(limited, clock, 60)) == pytest.approx(600, abs=1)
+    others.share = 0.5
+    starts(limited, clock, SHARE_SECONDS + 1)
+    assert len(starts(limited, clock, 60)) == pytest.approx(300, abs=1)
+
+
+def test_the_share_holds_for_tokens_too(tmp_path: Path) -> None:
+    clock, others = Clock(), Others(0.5)
+    limited = limiter(tmp_path / "q", clock, tokens_per_minute=60_000, find_share=others)
+    assert len(starts(limited, clock, 60, reserved=1_000)) in (30, 31)
+
+
+def test_others_are_asked_once_a_second_however_many_calls_there_are(tmp_path: Path) -> None:
+    """Each time is a query to Dagster's database."""
+    clock, others = Clock(), Others(1.0)
+    starts(limiter(tmp_path / "q", clock, requests_per_minute=6_000, find_share=others), clock, 60)
+    assert others.asked <= 60 / SHARE_SECONDS + 1
+
+
+def test_a_run_that_knows_nobody_keeps_to_what_another_on_its_host_has_found(tmp_path: Path) -> None:
+    """`make evaluate` beside a run of the daemon: it took the whole quota, and the other host was throttled for it."""
+    clock, others = Clock(), Others(0.25)
+    limiter(tmp_path / "q", clock, requests_per_minute=600, find_share=others).wait_for_turn(0)
+    command = limiter(tmp_path / "q", clock, requests_per_minute=600)
+    assert len(starts(command, clock, 20)) in (49, 50)
+    clock.now += BELIEVE_SHARE_SECONDS  # the run has ended, and nobody asks any more
+    assert len(starts(command, clock, 60)) in (600, 601)
 
 
 # --- finding a quota --------------------------------------------------------------------------

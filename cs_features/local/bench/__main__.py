@@ -25,6 +25,7 @@ from cs_features.local.bench.commands import measure_commands
 from cs_features.local.bench.cpu import measure_cpu
 from cs_features.local.bench.faults import measure_faults
 from cs_features.local.bench.figures import Figure, Say
+from cs_features.local.bench.hosts import measure_hosts
 from cs_features.local.bench.kills import measure_kills
 from cs_features.local.bench.landing import measure_landing
 from cs_features.local.bench.money import measure_money
@@ -37,6 +38,7 @@ from cs_features.local.processes import ROOT, LocalProblem, leave_on_sigterm
 
 SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "quota": measure_quota,
+    "hosts": measure_hosts,
     "kills": measure_kills,
     "rows": measure_rows,
     "faults": measure_faults,

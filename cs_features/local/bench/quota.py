@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cs_features.local.bench.children import Job, run_together
-from cs_features.local.bench.client import FirstAsked, make_document, run_extraction, work_on
+from cs_features.local.bench.client import FirstAsked, Work, make_document, run_extraction, work_on
 from cs_features.local.bench.endpoint import Stats, plain_bedrock, start_endpoint
 from cs_features.local.bench.figures import Figure, Say, as_percent, at_least, at_most, equal_to
 
@@ -104,7 +104,10 @@ def share_used(samples: Sequence[Stats], skip_s: float, until: float) -> float:
 
 def ask_with_engine(country: str, count: int) -> dict[str, Any]:
     """In a client process: a partition through our engine, with its ledger."""
-    work = work_on(country, [make_document(number, country) for number in range(count)])
+    return ask_work(work_on(country, [make_document(number, country) for number in range(count)]))
+
+
+def ask_work(work: Work) -> dict[str, Any]:
     asked = FirstAsked()
     session = run_extraction(work, asked.watch_calls(work.extractor()))
     return _client_result(list(asked.moments.values()), len(session.outcomes) - session.failed, session.failed)

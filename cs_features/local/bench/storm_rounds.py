@@ -27,6 +27,7 @@ GROUP, OTHER_GROUP = "cs-interaction-features", "cs-other-features"
 OTHER_BUCKET = "cs-landing-other"
 HEALING_NIGHTS = 4
 FEW = 4  # deletions that the brake lets through
+LISTING_WAIT = timedelta(minutes=61)  # by then the sensor has listed its whole window again
 RETRY_WAIT = timedelta(minutes=35)
 NIGHT = timedelta(hours=5)  # longer than the last wait for a retry, and than a change is left to the sensor
 SKEWS = [timedelta(minutes=minutes) for minutes in (-24 * 60, -60, -5, 0, 5, 60, 24 * 60)]
@@ -105,42 +106,43 @@ class Storm:
 
     def empty_bucket(self) -> None:
         self.world.take_away_everything()
-        self.tick_and_launch(self.usual)
+        self.list_and_launch(self.usual)
         self.operations.run_by_hand(self.usual, "process_interactions", self.rng.choice(self.partitions))
 
     def swap_bucket(self) -> None:
-        self.tick_and_launch(self.other_bucket)
+        self.list_and_launch(self.other_bucket)
         self.operations.run_by_hand(self.other_bucket, "process_interactions", self.rng.choice(self.partitions))
 
     def expire_objects(self) -> None:
         for partition in self.rng.sample(self.partitions, 2):
             for place in self.rng.sample(range(LARGE_FILES), self.rng.randint(1, LARGE_FILES)):
                 self.world.take_away_file(partition, place)
-        self.tick_and_launch(self.usual)
+        self.list_and_launch(self.usual)
 
     def correct_in_mood(self, mood: Mood) -> None:
         path_of_mood(self.state).write_text(mood.value)
         self.world.correct_some(self.rng.choice(self.partitions), self.rng.choice((0.01, 0.2)))
-        for minutes in (0, self.rng.randint(1, 40)):
-            self.clock.wait(timedelta(minutes=minutes))
-            self.tick_and_launch(self.usual)
+        self.list_and_launch(self.usual)
+        self.clock.wait(timedelta(minutes=self.rng.randint(1, 40)))
+        self.tick_and_launch(self.usual)
 
     def kill_runs(self) -> None:
         """Each run dies somewhere on its way: the last one that was let through says how long that is."""
         partition = self.rng.choice(self.partitions)
         self.world.correct_some(partition, 0.01)
         self.world.move_one(*self.rng.sample(self.partitions, 2))
+        self.clock.wait(LISTING_WAIT)
         for request in self.operations.tick(self.usual):
             self.operations.launch(self.usual, request, self.rng.randint(1, self.operations.calls_of_last_run))
 
     def correct_documents(self) -> None:
         self.world.correct_some(self.rng.choice(self.partitions), self.rng.choice((0.01, 0.3)))
         self.world.move_one(*self.rng.sample(self.partitions, 2))
-        self.tick_and_launch(self.usual)
+        self.list_and_launch(self.usual)
 
     def delete_documents(self) -> None:
         self.world.delete_some(self.rng.choice(self.partitions), FEW)
-        self.tick_and_launch(self.usual)
+        self.list_and_launch(self.usual)
 
     def damage_files(self) -> None:
         """One partition has one small damaged file, which the brake lets through; another has several large ones."""
@@ -148,13 +150,14 @@ class Storm:
         self.world.damage_file(few, SMALL_FILE)
         for place in self.rng.sample(range(LARGE_FILES), self.rng.randint(1, LARGE_FILES)):
             self.world.damage_file(many, place)
-        self.tick_and_launch(self.usual)
+        self.list_and_launch(self.usual)
 
     def skew_clocks(self) -> None:
         """The daemon's clock and that of each run's host are wrong, each in its own way, while documents change."""
         self.world.correct_some(self.rng.choice(self.partitions), self.rng.choice((0.01, 0.2)))
         for _ in range(2):
             self.world.move_one(*self.rng.sample(self.partitions, 2))
+            self.clock.wait(LISTING_WAIT)
             with self.clock.be_wrong_by(self.rng.choice(SKEWS)):
                 requests = self.operations.tick(self.usual)
             for request in requests:
@@ -174,9 +177,15 @@ class Storm:
             self.operations.launch(deployment, request)
         return len(requests)
 
+    def list_and_launch(self, deployment: Deployment) -> int:
+        """What the sensor makes of a change, once it has looked at all days."""
+        self.clock.wait(LISTING_WAIT)
+        return self.tick_and_launch(deployment)
+
     def settle_down(self) -> None:
         """Ticks until nothing is asked for, then the nightly inventory, until it finds nothing either."""
         for _ in range(HEALING_NIGHTS):
+            self.clock.wait(LISTING_WAIT)
             self.tick_until_quiet()
             self.clock.wait(NIGHT)
             self.tick_until_quiet()

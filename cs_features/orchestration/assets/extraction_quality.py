@@ -3,13 +3,14 @@
 import dagster as dg
 import polars as pl
 
-from cs_features.errors import CsFeaturesError, Outage, RequestError, Unavailable
+from cs_features.errors import CsFeaturesError, RequestError
 from cs_features.extraction.session import Session
 from cs_features.orchestration.assets.country_prompts import of_the_locale
-from cs_features.orchestration.failures import lasting_failure, passing_failure
+from cs_features.orchestration.failures import make_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import locale_partitions
 from cs_features.orchestration.plots import draw_confusion
+from cs_features.orchestration.quota_pool import MODEL_POOL, share_quota
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Locale
 from cs_features.quality.evaluation import count_confusions, measure_quality
@@ -22,11 +23,13 @@ from cs_features.schemas import CATEGORICAL
     partitions_def=locale_partitions,
     deps=[of_the_locale],
     group_name="interactions",
+    pool=MODEL_POOL,
     kinds={"bedrock", "polars"},
     description="How well the model in use answers one locale's golden items: accuracy, macro-F1, ranks, calibration.",
 )
 def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: DataBucket) -> dg.MaterializeResult[None]:
     locale = Locale.from_key(context.partition_key)
+    model = share_quota(model, context.instance, context.run_id)
 
     def log_progress(session: Session, total: int) -> None:
         if len(session.outcomes) in (1, total):
@@ -35,10 +38,8 @@ def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: Da
     try:
         answers = _ask_locale(locale, model, data, log_progress)
         version = model.prompts().version(locale.country)
-    except (Outage, Unavailable) as error:
-        raise passing_failure(f"{locale}: {error}") from None
     except CsFeaturesError as error:
-        raise lasting_failure(f"{locale}: {error}") from None
+        raise make_failure(f"{locale}: {error}", error) from None
     measured = measure_quality(answers.frame).with_columns(
         model_id=pl.lit(model.model_id), prompt_version=pl.lit(version)
     )

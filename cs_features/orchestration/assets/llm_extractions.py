@@ -15,6 +15,7 @@ from cs_features.extraction.table import build_extractions, group_by_request, ke
 from cs_features.orchestration.assets.country_prompts import of_the_partition
 from cs_features.orchestration.failures import lasting_failure, make_failure
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
+from cs_features.orchestration.quota_pool import MODEL_POOL, share_quota
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Partition
 from cs_features.schemas import Reason
@@ -53,6 +54,7 @@ class ExtractionConfig(dg.Config):
     partitions_def=interaction_partitions,
     deps=[of_the_partition],
     group_name="interactions",
+    pool=MODEL_POOL,
     kinds={"bedrock", "polars"},
     description="The model's answer for each accepted interaction, with tokens, dollars and latency a call.",
 )
@@ -64,6 +66,7 @@ def llm_extractions(
     raw_interactions: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = partition_of(context)
+    model = share_quota(model, context.instance, context.run_id)
     prompts, capabilities = model.prompts(), model.capabilities()
     _warn_of_useless_cache(context, prompts, partition.country, capabilities)
     previous = None if config.reextract else data.tables().read("llm_extractions", partition)

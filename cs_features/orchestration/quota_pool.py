@@ -1,0 +1,71 @@
+"""The Dagster pool in which the model is asked: its slots say which runs share the quota, on whatever host they are.
+
+Dagster's database holds the slots, so there is no service of ours to keep alive. A run that asks writes its host into
+its tags; the limiter of each host then paces its runs to their share of the quota. A run that Dagster knows to have
+ended counts no more, whether or not its slot was given back. Not here: the pace itself (`extraction/quota.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
+
+from cs_features.extraction.host import name_host
+from cs_features.services import Model
+
+MODEL_POOL = "bedrock"
+HOST_TAG = "cs_features/host"
+ASKING = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+def share_quota(model: Model, instance: dg.DagsterInstance, run_id: str) -> Model:
+    """The model for a step in the pool: it asks no faster than its host's share of the quota allows.
+
+    Where Dagster keeps no slots, as in memory, all of the quota is this host's.
+    """
+    if not instance.event_log_storage.supports_global_concurrency_limits:
+        return model
+    return replace(model, find_share=HostShare(instance, run_id, name_host()))
+
+
+@dataclass
+class HostShare:
+    """Finds the share of one host when it is called, from a run on it that holds a slot."""
+
+    instance: dg.DagsterInstance
+    run_id: str
+    host: str
+    _known: float = field(default=1.0, init=False)
+    _has_joined: bool = field(default=False, init=False)
+
+    def __call__(self) -> float:
+        try:
+            self._join_once()
+            self._known = compute_share(list_asking_hosts(self.instance), self.host)
+        except SQLAlchemyError:
+            pass  # the database does not answer for a moment: what it said last is the best guess
+        return self._known
+
+    def _join_once(self) -> None:
+        # At the first call for the model: a run that finds everything in the ledger takes no share.
+        if not self._has_joined:
+            self.instance.add_run_tags(self.run_id, {HOST_TAG: self.host})
+            self._has_joined = True
+
+
+def list_asking_hosts(instance: dg.DagsterInstance) -> list[str]:
+    """The host of each run that holds a slot of the pool and asks."""
+    slots = instance.event_log_storage.get_concurrency_info(MODEL_POOL).claimed_slots
+    holders = sorted({slot.run_id for slot in slots})
+    if not holders:
+        return []
+    runs = instance.get_runs(filters=dg.RunsFilter(run_ids=holders, statuses=ASKING))
+    return [run.tags[HOST_TAG] for run in runs if HOST_TAG in run.tags]
+
+
+def compute_share(hosts: Sequence[str], host: str) -> float:
+    """Of the quota, what the runs on `host` may use together: as much for each run, wherever it is."""
+    ours = max(hosts.count(host), 1)  # whoever asks this asks the model, too
+    others = len(hosts) - hosts.count(host)
+    return ours / (ours + others)
