@@ -24,7 +24,7 @@ from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.models import ModelCapabilities, capabilities_of
 from cs_features.extraction.pricing import TokenUsage, find_price_list
 from cs_features.extraction.prompts import Prompts, load_prompts
-from cs_features.extraction.quota import Limiter
+from cs_features.extraction.quota import Limiter, QuotaShare
 from cs_features.extraction.spending import Limits, SharedBudget
 from cs_features.landing.zone import LandingZone
 from cs_features.languages import load_small_detector
@@ -102,8 +102,8 @@ class Model:
     max_cost_usd: float
     max_cost_usd_per_day: float
     max_cost_usd_per_month: float
-    find_share: Callable[[], float] | None = None
-    """Which share of the quota the runs on this host may use, where somebody knows those on others."""
+    others: QuotaShare | None = None
+    """Who knows the runs on other hosts that share the quota; None, and there are none."""
 
     def capabilities(self) -> ModelCapabilities:
         return capabilities_of(self.model_id)
@@ -137,7 +137,7 @@ class Model:
                 requests_per_minute=self.requests_per_minute,
                 tokens_per_minute=self.tokens_per_minute,
                 burndown=capabilities.burndown,
-                find_share=self.find_share,
+                others=self.others,
             ),
             budget=SharedBudget(data.bucket(), folder, self.limits()),
             estimate=TokenEstimate(capabilities.tokens_per_character),

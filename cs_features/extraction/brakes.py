@@ -16,12 +16,15 @@ from cs_features.extraction.call_errors import quote_aws
 OUTAGE_FAILURES = 20
 OUTAGE_SECONDS = 30.0
 
-# A fault of the account. Requests are asked in random order: were one in ten refused for its own sake, five in a row
-# would be seen once in 100,000 runs; beside twenty refusals, one in four is no property of interactions either.
-REFUSED_IN_A_ROW = 5
-MIN_REFUSED = 20
-MAX_REFUSED_SHARE = 0.25
-MAX_OWN_FAULTS_SHARE = 0.1  # as in the check that blocks a publication for its failures
+# Refusals that may be the account's: so many in a row, or so large a share of many. A control question tells then.
+SUSPECTED_IN_A_ROW = 4  # and the control is the fifth call
+MIN_SUSPECTED = 20
+SUSPECTED_SHARE = 0.25
+
+# Refusals that answers beside them prove to be the interactions' own; the share is that of the check that blocks a
+# publication for its failures.
+FEW_REFUSED = 5
+MAX_OWN_FAULTS_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,45 +93,74 @@ class Breaker:
 
 
 class RefusalBrake:
-    """Trips when refusals are too many to be the interactions' own fault."""
+    """Trips when the account is refused, and not single interactions.
+
+    AWS words both alike, and a day may bring nothing but interactions that no model takes. So refusals only make a
+    suspicion; whoever is told of one asks a harmless question in the same way and says here what came of it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._answered = 0
         self._refused = 0
         self._in_a_row: list[RequestRefused] = []
+        self._is_tested = False
+        self._patience = 1  # doubled with each acquittal, so that a thousand bad rows cost ten controls
+        self._verdict = ""
 
     def note_answer(self) -> None:
         with self._lock:
             self._answered += 1
             self._in_a_row.clear()
 
-    def note_refusal(self, error: RequestRefused) -> None:
+    def note_refusal(self, error: RequestRefused) -> bool:
+        """Whether the caller has to ask the control question, and to say what came of it. One caller at a time has."""
         with self._lock:
             self._refused += 1
             self._in_a_row.append(error)
+            if self._is_tested or not self._is_suspected():
+                return False
+            self._is_tested = True
+            return True
+
+    def _is_suspected(self) -> bool:
+        if len(self._in_a_row) >= SUSPECTED_IN_A_ROW * self._patience:
+            return True
+        asked = self._answered + self._refused
+        return self._refused >= MIN_SUSPECTED * self._patience and self._refused > SUSPECTED_SHARE * asked
+
+    def acquit(self) -> None:
+        """The control was answered: the account is served, and what was refused was so for its own sake."""
+        with self._lock:
+            self._is_tested = False
+            self._patience *= 2
+            self._answered = self._refused = 0
+            self._in_a_row.clear()
+
+    def convict(self) -> None:
+        """The control was refused as well."""
+        with self._lock:
+            refused, asked = self._refused, self._answered + self._refused
+            how_many = f"{refused} of {asked} calls, and a harmless question as well"
+            self._verdict = _describe_refusals(how_many, self._in_a_row)
 
     def check(self) -> None:
-        """Raises RunStopper when the account, and not an interaction, is refused."""
-        with self._lock:
-            in_a_row, refused, asked = list(self._in_a_row), self._refused, self._answered + self._refused
-        if len(in_a_row) >= REFUSED_IN_A_ROW:
-            raise RunStopper(_describe_refusals(f"the last {len(in_a_row)} calls", in_a_row))
-        if refused >= MIN_REFUSED and refused > MAX_REFUSED_SHARE * asked:
-            raise RunStopper(_describe_refusals(f"{refused} of {asked} calls", in_a_row))
+        """Raises RunStopper when the account is refused."""
+        if self._verdict:
+            raise RunStopper(self._verdict)
 
 
 def are_own_faults(refused: int, answered: int) -> bool:
     """Whether a run has proved, by answers beside them, that its few refusals are those interactions' own."""
-    return answered > 0 and (refused < REFUSED_IN_A_ROW or refused <= MAX_OWN_FAULTS_SHARE * (refused + answered))
+    return answered > 0 and (refused < FEW_REFUSED or refused <= MAX_OWN_FAULTS_SHARE * (refused + answered))
 
 
 def _describe_refusals(how_many: str, errors: Sequence[RequestRefused]) -> str:
     """What to do, with AWS's words where they are the same for every interaction, so that they quote none."""
     said = {error.said for error in errors}
-    alike = len(errors) >= REFUSED_IN_A_ROW and len(said) == 1
+    alike = len(errors) >= SUSPECTED_IN_A_ROW and len(said) == 1
     words = f" AWS says of each: {quote_aws(said.pop())}" if alike else ""
     return (
-        f"Bedrock refused {how_many}, more than single interactions explain. Check the account, the model's agreement "
-        f"and CS_FEATURES_MODEL_ID, then run the partition again: no refusal is kept.{words}"
+        f"Bedrock refused {how_many}. Check the account, the model's agreement and CS_FEATURES_MODEL_ID, then run the "
+        f"partition again: no refusal is kept.{words}"
     )

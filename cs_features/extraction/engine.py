@@ -19,6 +19,7 @@ from cs_features.errors import (
     AnswerUnreadable,
     CallFailed,
     InputTooLong,
+    Outage,
     RequestRefused,
     RunStopper,
     Throttled,
@@ -28,7 +29,7 @@ from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import Breaker, Budget, RefusalBrake
 from cs_features.extraction.call_errors import Ending, classify_stop
 from cs_features.extraction.pricing import TokenUsage
-from cs_features.extraction.prompting import ConverseRequest, build_repair
+from cs_features.extraction.prompting import ConverseRequest, build_control, build_repair
 from cs_features.extraction.quota import Limiter
 from cs_features.schemas import ANSWER_FIELDS, Extraction, Reason
 
@@ -152,12 +153,27 @@ class Extractor:
                     asking = request  # it is our repair that was refused, and not the question
                     continue
                 if so_far.error is Reason.REQUEST_REFUSED and isinstance(given_up.cause, RequestRefused):
-                    self.refusals.note_refusal(given_up.cause)
+                    return self._judge_refusal(request, so_far, given_up.cause)
                 return so_far
             so_far, complaint = self._judge_reply(reply, so_far)
             if complaint is None:
                 return so_far
             asking = request if asking is not request else _choose_next_request(request, reply, complaint)
+        return so_far
+
+    def _judge_refusal(self, request: ConverseRequest, so_far: Outcome, refusal: RequestRefused) -> Outcome:
+        """Where it may be the account's, put a harmless question; the outcome, with what that has cost."""
+        if not self.refusals.note_refusal(refusal):
+            return so_far
+        try:
+            _, so_far = self._call_until_answered(build_control(request), so_far, _discard_reply)
+        except _GaveUp as given_up:
+            if isinstance(given_up.cause, RequestRefused):
+                self.refusals.convict()
+            elif not isinstance(given_up.cause, AnswerUnreadable):
+                raise Outage(f"Bedrock is down ({given_up.cause}). Every answer is kept; run again later") from None
+        self.refusals.check()
+        self.refusals.acquit()
         return so_far
 
     def bill_replies(self, request_hash: str, replies: Sequence[Reply]) -> Outcome:

@@ -19,6 +19,11 @@ from cs_features.utterances.readable import read_turns
 # small value buys throughput; the room above is for long summaries and generous tokenizers.
 MAX_OUTPUT_TOKENS = 450
 
+CONTROL_TEXT = (
+    '<interaction channel="chat" language="en" country="NL">\n'
+    "customer: When do you open tomorrow?\nagent: At nine.\ncustomer: Thank you.\n</interaction>"
+)
+
 TOOL_USE_ID = r"[a-zA-Z0-9_.:-]{1,64}"  # as Converse takes them back
 
 ConverseRequest = dict[str, Any]
@@ -86,6 +91,11 @@ def build_request(
         "toolConfig": {"tools": [prompts.tool], "toolChoice": {"tool": {"name": TOOL_NAME}}},
     }
     return request, truncated
+
+
+def build_control(request: ConverseRequest) -> ConverseRequest:
+    """The same request about something that nobody refuses: an account that is served answers it."""
+    return {**request, "messages": [{"role": "user", "content": [{"text": CONTROL_TEXT}]}]}
 
 
 def build_repair(request: ConverseRequest, tool_use: dict[str, Any], complaint: str) -> ConverseRequest | None:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cs_features.extraction.pricing import TokenUsage
 
@@ -68,6 +69,16 @@ _FORMAT = struct.Struct("<8dI")  # the numbers and their CRC-32
 _CHECKSUM_BYTES = 4
 
 
+class QuotaShare(Protocol):
+    """Who knows the runs on other hosts."""
+
+    def find_share(self) -> float:
+        """Join those who ask, and say which share of the quota the runs on this host may use now."""
+
+    def leave_quota(self) -> None:
+        """Ask no more, until the share is found again: the others may use it."""
+
+
 class Limiter:
     """Paces calls to stated quotas, or to one that is found by adapting to throttles.
 
@@ -76,7 +87,7 @@ class Limiter:
         requests_per_minute, tokens_per_minute: the quota that the runs on this host may use together;
             None is no limit on tokens, and a rate found by adapting on requests.
         burndown: quota tokens that one output token costs.
-        find_share: which share of a stated quota the runs on this host may use now, those of other hosts considered.
+        others: who knows which share of a stated quota is this host's; None, and all of it is.
     """
 
     def __init__(
@@ -86,16 +97,18 @@ class Limiter:
         requests_per_minute: float | None,
         tokens_per_minute: float | None,
         burndown: int,
-        find_share: Callable[[], float] | None = None,
+        others: QuotaShare | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._per_second = requests_per_minute / 60 if requests_per_minute else None
         self._tokens_per_second = tokens_per_minute / 60 if tokens_per_minute else None
         self._burndown = burndown
-        self._find_share = find_share
+        self._others = others
         self._share_due = -math.inf
         self._share_finder = threading.Lock()
+        self._waiting = 0
+        self._is_ending = False
         self._clock = clock
         self._sleep = sleep
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +118,16 @@ class Limiter:
 
     def wait_for_turn(self, reserved_tokens: int) -> None:
         """Return when a call that reserves so many tokens may start."""
+        with self._threads:
+            self._waiting += 1
+        try:
+            self._take_turn(reserved_tokens)
+        finally:
+            with self._threads:
+                self._waiting -= 1
+        self._leave_when_done()
+
+    def _take_turn(self, reserved_tokens: int) -> None:
         while True:
             self._refresh_share()
             with self._lock_state() as state:
@@ -127,21 +150,34 @@ class Limiter:
     @property
     def _may_change(self) -> bool:
         """Whether the rate may be another one in a moment, so that who waits for long must ask again."""
-        return self._finding or self._find_share is not None
+        return self._finding or self._others is not None
 
     def _refresh_share(self) -> None:
         """Ask for this host's share where nobody here has for a while. One thread asks, the others go on."""
-        if self._find_share is None or self._finding or self._clock() < self._share_due:
+        if self._others is None or self._finding or self._clock() < self._share_due:
             return
         if not self._share_finder.acquire(blocking=False):
             return
         try:
             self._share_due = self._clock() + SHARE_SECONDS
-            share = min(max(self._find_share(), MIN_SHARE), 1.0)
+            share = min(max(self._others.find_share(), MIN_SHARE), 1.0)
             with self._lock_state() as state:
                 state.share, state.shared = share, self._clock()
         finally:
             self._share_finder.release()
+
+    def expect_no_more(self) -> None:
+        """No call will be asked for but those that wait by now, and their retries: the others get this run's share.
+
+        The last answers of a run take seconds, in which it would hold a share and ask nothing.
+        """
+        self._is_ending = True
+        self._leave_when_done()
+
+    def _leave_when_done(self) -> None:
+        if self._others is not None and self._is_ending and self._waiting == 0 and not self._finding:
+            self._share_due = -math.inf
+            self._others.leave_quota()
 
     def _find_next_turn(self, state: _State, now: float) -> float:
         turns = [now]

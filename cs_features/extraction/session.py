@@ -5,7 +5,7 @@ Everything that asks the model and keeps its answers goes through here: the part
 
 import itertools
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
@@ -104,7 +104,9 @@ def extract_answers(
     try:
         # One after the other: a dead run had as many in its hands as calls, and hardly one of them needs another.
         judged = itertools.starmap(ask_and_record, unjudged)
-        for outcome in itertools.chain(judged, fan_out(missing, ask_and_record, concurrency)):
+        for outcome in itertools.chain(
+            judged, fan_out(_give_quota_back(missing, extractor), ask_and_record, concurrency)
+        ):
             session.outcomes[outcome.request_hash] = outcome
             progress(session)
         extractor.refusals.check()  # the last calls were refused, and no call came after them to notice
@@ -112,6 +114,14 @@ def extract_answers(
     finally:
         extractor.budget.save_spending()
     return session
+
+
+def _give_quota_back(
+    requests: Iterable[tuple[str, ConverseRequest]], extractor: Extractor
+) -> Iterator[tuple[str, ConverseRequest]]:
+    """The same requests; when the last one is taken, runs on other hosts may have this one's share of the quota."""
+    yield from requests
+    extractor.limiter.expect_no_more()
 
 
 def _bill_unneeded(ledger: Ledger, extractor: Extractor) -> None:

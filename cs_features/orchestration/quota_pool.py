@@ -6,6 +6,7 @@ ended counts no more, whether or not its slot was given back. Not here: the pace
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import dagster as dg
@@ -16,6 +17,7 @@ from cs_features.services import Model
 
 MODEL_POOL = "bedrock"
 HOST_TAG = "cs_features/host"
+NO_HOST = ""  # tags are written over and never taken away
 ASKING = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
@@ -26,32 +28,36 @@ def share_quota(model: Model, instance: dg.DagsterInstance, run_id: str) -> Mode
     """
     if not instance.event_log_storage.supports_global_concurrency_limits:
         return model
-    return replace(model, find_share=HostShare(instance, run_id, name_host()))
+    return replace(model, others=HostShare(instance, run_id, name_host()))
 
 
 @dataclass
 class HostShare:
-    """Finds the share of one host when it is called, from a run on it that holds a slot."""
+    """The share of one host, as a run on it that holds a slot finds it."""
 
     instance: dg.DagsterInstance
     run_id: str
     host: str
     _known: float = field(default=1.0, init=False)
-    _has_joined: bool = field(default=False, init=False)
+    _is_asking: bool = field(default=False, init=False)
 
-    def __call__(self) -> float:
+    def find_share(self) -> float:
+        # Not before the first call for the model: a run that finds everything in the ledger takes no share.
         try:
-            self._join_once()
+            self._tell_whether_asking(True)
             self._known = compute_share(list_asking_hosts(self.instance), self.host)
         except SQLAlchemyError:
             pass  # the database does not answer for a moment: what it said last is the best guess
         return self._known
 
-    def _join_once(self) -> None:
-        # At the first call for the model: a run that finds everything in the ledger takes no share.
-        if not self._has_joined:
-            self.instance.add_run_tags(self.run_id, {HOST_TAG: self.host})
-            self._has_joined = True
+    def leave_quota(self) -> None:
+        with suppress(SQLAlchemyError):  # the end of its step tells the same
+            self._tell_whether_asking(False)
+
+    def _tell_whether_asking(self, is_asking: bool) -> None:
+        if is_asking is not self._is_asking:
+            self.instance.add_run_tags(self.run_id, {HOST_TAG: self.host if is_asking else NO_HOST})
+            self._is_asking = is_asking
 
 
 def list_asking_hosts(instance: dg.DagsterInstance) -> list[str]:
@@ -61,7 +67,7 @@ def list_asking_hosts(instance: dg.DagsterInstance) -> list[str]:
     if not holders:
         return []
     runs = instance.get_runs(filters=dg.RunsFilter(run_ids=holders, statuses=ASKING))
-    return [run.tags[HOST_TAG] for run in runs if HOST_TAG in run.tags]
+    return [host for run in runs if (host := run.tags.get(HOST_TAG, NO_HOST)) != NO_HOST]
 
 
 def compute_share(hosts: Sequence[str], host: str) -> float:

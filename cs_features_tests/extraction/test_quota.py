@@ -247,18 +247,21 @@ class Others:
     """Who knows the runs on other hosts: the share that they leave, and how often they were asked for it."""
 
     def __init__(self, share: float = 1.0) -> None:
-        self.share, self.asked = share, 0
+        self.share, self.asked, self.left = share, 0, 0
 
-    def __call__(self) -> float:
+    def find_share(self) -> float:
         self.asked += 1
         return self.share
+
+    def leave_quota(self) -> None:
+        self.left += 1
 
 
 def test_a_host_keeps_to_its_share_and_has_all_of_the_quota_when_it_is_alone_again(tmp_path: Path) -> None:
     """Four hosts of one stated quota were throttled 31.6 % of the time, and shares set by hand left idle what a host
     without work did not use."""
     clock, others = Clock(), Others(0.25)
-    limited = limiter(tmp_path / "q", clock, requests_per_minute=600, find_share=others)
+    limited = limiter(tmp_path / "q", clock, requests_per_minute=600, others=others)
     assert len(starts(limited, clock, 60)) in (150, 151)
     others.share = 1.0
     starts(limited, clock, SHARE_SECONDS + 1)
@@ -270,25 +273,55 @@ def test_a_host_keeps_to_its_share_and_has_all_of_the_quota_when_it_is_alone_aga
 
 def test_the_share_holds_for_tokens_too(tmp_path: Path) -> None:
     clock, others = Clock(), Others(0.5)
-    limited = limiter(tmp_path / "q", clock, tokens_per_minute=60_000, find_share=others)
+    limited = limiter(tmp_path / "q", clock, tokens_per_minute=60_000, others=others)
     assert len(starts(limited, clock, 60, reserved=1_000)) in (30, 31)
 
 
 def test_others_are_asked_once_a_second_however_many_calls_there_are(tmp_path: Path) -> None:
     """Each time is a query to Dagster's database."""
     clock, others = Clock(), Others(1.0)
-    starts(limiter(tmp_path / "q", clock, requests_per_minute=6_000, find_share=others), clock, 60)
+    starts(limiter(tmp_path / "q", clock, requests_per_minute=6_000, others=others), clock, 60)
     assert others.asked <= 60 / SHARE_SECONDS + 1
 
 
 def test_a_run_that_knows_nobody_keeps_to_what_another_on_its_host_has_found(tmp_path: Path) -> None:
     """`make evaluate` beside a run of the daemon: it took the whole quota, and the other host was throttled for it."""
     clock, others = Clock(), Others(0.25)
-    limiter(tmp_path / "q", clock, requests_per_minute=600, find_share=others).wait_for_turn(0)
+    limiter(tmp_path / "q", clock, requests_per_minute=600, others=others).wait_for_turn(0)
     command = limiter(tmp_path / "q", clock, requests_per_minute=600)
     assert len(starts(command, clock, 20)) in (49, 50)
     clock.now += BELIEVE_SHARE_SECONDS  # the run has ended, and nobody asks any more
     assert len(starts(command, clock, 60)) in (600, 601)
+
+
+def test_a_run_that_has_asked_for_all_leaves_its_share_to_the_others(tmp_path: Path) -> None:
+    """In the seconds of its last answers each of four hosts held a quarter of the quota and asked nothing."""
+    clock, others = Clock(), Others(0.5)
+    limited = limiter(tmp_path / "q", clock, requests_per_minute=600, others=others)
+    limited.wait_for_turn(0)
+    assert (others.asked, others.left) == (1, 0)
+    limited.expect_no_more()
+    assert (others.asked, others.left) == (1, 1)
+    limited.wait_for_turn(0)  # a retry
+    assert (others.asked, others.left) == (2, 2)
+
+
+def test_calls_that_still_wait_keep_the_share(tmp_path: Path) -> None:
+    """Left too early, 32 calls that had been handed out were asked beside everybody else's."""
+    clock, others = Clock(), Others(0.1)
+    limited = limiter(tmp_path / "q", clock, requests_per_minute=60, others=others)
+    left: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        limited.expect_no_more()  # while this call waits
+        left.append(others.left)
+        clock.sleep(seconds)
+
+    limited.wait_for_turn(0)
+    limited._sleep = sleep
+    limited.wait_for_turn(0)
+    assert set(left) == {0}
+    assert others.left == 1
 
 
 # --- finding a quota --------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """A fault of the account is no fault of the rows: refusals that no interaction explains stop the run."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from cs_features.errors import Outage, RequestRefused, RunStopper
 from cs_features.extraction.brakes import (
-    MAX_REFUSED_SHARE,
-    MIN_REFUSED,
-    REFUSED_IN_A_ROW,
+    FEW_REFUSED,
+    MIN_SUSPECTED,
+    SUSPECTED_IN_A_ROW,
+    SUSPECTED_SHARE,
     RefusalBrake,
     are_own_faults,
 )
@@ -60,20 +62,20 @@ def test_refusals_that_we_have_no_words_for_stop_the_run_within_five_calls_in_aw
     desk = Desk(otherwise=UNHEARD_OF)
     with serving(desk), pytest.raises(RunStopper, match="This account is under review, see our terms") as caught:
         ask_all(bucket, tmp_path, *range(60), concurrency=concurrency)
-    assert len(desk.asked) == REFUSED_IN_A_ROW == 5
+    assert len(desk.asked) == SUSPECTED_IN_A_ROW + 1 == 5
     assert "Check the account" in str(caught.value)
     assert objects_of(bucket) == []
 
 
 def test_words_that_differ_from_interaction_to_interaction_are_not_repeated(bucket: str, tmp_path: Path) -> None:
-    """They may quote the customers; words that AWS says of five interactions alike quote none of them. Five are all
-    that there are: the run is stopped although no sixth call comes to notice it."""
+    """They may quote the customers; words that AWS says of five interactions alike quote none of them. Four are all
+    that there are: the run is stopped although no other call comes to notice it."""
     faults = {
         f"pakket {number} ": [wire.Fault(400, "ValidationException", f"{SECRET} {number} is not allowed here.")]
-        for number in range(5)
+        for number in range(4)
     }
-    with serving(Desk(faults)), pytest.raises(RunStopper) as caught:
-        ask_all(bucket, tmp_path, *range(5))
+    with serving(Desk(faults, otherwise=UNHEARD_OF)), pytest.raises(RunStopper) as caught:
+        ask_all(bucket, tmp_path, *range(4))
     assert SECRET not in str(caught.value) + repr(caught.value)
 
 
@@ -96,7 +98,7 @@ def test_an_account_that_is_restricted_in_the_middle_of_a_run_stops_it_too(bucke
     desk.otherwise = restrict
     with serving(desk), pytest.raises(RunStopper):
         ask_all(bucket, tmp_path, *range(200), concurrency=4)
-    assert len(desk.asked) <= 20 + REFUSED_IN_A_ROW + 2 * 4
+    assert len(desk.asked) <= 20 + SUSPECTED_IN_A_ROW + 1 + 2 * 4
     kept = opened(bucket, tmp_path).read_outcomes()
     assert all(outcome.answered for outcome in kept.values())
     assert len(kept) >= 20
@@ -115,16 +117,49 @@ def test_one_poison_row_is_a_reject_of_its_own_and_is_asked_once(bucket: str, tm
     assert desk.asked == []
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4])
+@pytest.mark.parametrize("rows", [1, 2, 3])
 def test_a_few_rows_that_are_all_refused_are_rejects_that_the_next_run_asks_again(
     bucket: str, tmp_path: Path, rows: int
 ) -> None:
-    """Nobody can tell a poison row from a refused account where nothing else is asked: neither is believed."""
+    """So few do not make a suspicion, and neither is believed: that the rows are bad, or that the account is."""
     with serving(Desk(otherwise=UNHEARD_OF)):
         assert ask_all(bucket, tmp_path, *range(rows)).failed == rows
     assert objects_of(bucket) == []
     with serving():
         assert ask_all(bucket, tmp_path, *range(rows)).failed == 0
+
+
+@pytest.mark.parametrize("rows", [5, 30])
+def test_poison_rows_that_come_alone_hold_nothing_up(bucket: str, tmp_path: Path, rows: int) -> None:
+    """Five interactions that the model's service takes for an attack were all that had landed: the run stopped, and was
+    tried again each night. A harmless question tells them from a refused account."""
+    refused = {f"pakket {number} ": [REFUSED] for number in range(rows)}
+    desk = Desk(refused)
+    with serving(desk):
+        session = ask_all(bucket, tmp_path, *range(rows))
+    assert session.failed == rows
+    assert {outcome.error for outcome in session.outcomes.values()} == {Reason.REQUEST_REFUSED}
+    controls = desk.calls_for("When do you open tomorrow?")
+    assert len(desk.asked) == rows + controls
+    assert 1 <= controls <= 3
+    assert session.calls == len(desk.asked), "what the controls have cost is on nobody's bill"
+    assert session.cost_usd > 0
+
+
+def test_the_answer_to_the_control_is_nobodys_answer(bucket: str, tmp_path: Path) -> None:
+    """Kept as the reply to the interaction, it would be published for it by the next run."""
+    refused = {f"pakket {number} ": [REFUSED] * 2 for number in range(5)}
+    with serving(Desk(refused)):
+        ask_all(bucket, tmp_path, *range(5))
+        again = ask_all(bucket, tmp_path, *range(5))
+    assert all(outcome.answer is None and outcome.raw_answer is None for outcome in again.outcomes.values())
+
+
+def test_an_outage_behind_a_few_refusals_is_an_outage(bucket: str, tmp_path: Path) -> None:
+    """Taken for a refused account, nobody would try again."""
+    refused = {f"pakket {number} ": [REFUSED] for number in range(5)}
+    with serving(Desk(refused, otherwise=DOWN)), pytest.raises(Outage):
+        ask_all(bucket, tmp_path, *range(5))
 
 
 def test_interactions_that_are_too_long_are_no_refusal_of_the_account(bucket: str, tmp_path: Path) -> None:
@@ -147,12 +182,14 @@ def test_a_repair_that_is_refused_is_no_refusal_of_the_account(tmp_path: Path) -
 
 
 def test_an_answer_between_refusals_proves_that_the_account_is_served(tmp_path: Path) -> None:
-    """Eight poison rows of a hundred, in an unlucky order, are still eight rejects."""
-    refused = {f"pakket {number} ": [REFUSED] for number in (0, 1, 2, 3, 5, 6, 7, 8)}
-    with serving(Desk(refused)):
+    """Six poison rows of eight, in an unlucky order, are six rejects, and nothing else is asked."""
+    refused = {f"pakket {number} ": [REFUSED] for number in (0, 1, 2, 4, 5, 6)}
+    desk = Desk(refused)
+    with serving(desk):
         extractor = extractor_in(tmp_path)
-        outcomes = [extractor.ask(key, request) for key, request in requests_of(*range(10)).items()]
-    assert [outcome.answered for outcome in outcomes] == [False] * 4 + [True] + [False] * 4 + [True]
+        outcomes = [extractor.ask(key, request) for key, request in requests_of(*range(8)).items()]
+    assert [outcome.answered for outcome in outcomes] == [False] * 3 + [True] + [False] * 3 + [True]
+    assert len(desk.asked) == 8
 
 
 # --- the brake --------------------------------------------------------------------------------
@@ -161,22 +198,43 @@ events = st.lists(st.booleans(), max_size=200)
 
 
 @given(events)
-def test_the_brake_trips_after_five_in_a_row_or_at_a_quarter_of_many(answers: list[bool]) -> None:
-    """One answer is proof that the account is served; one in four refused is no property of interactions."""
+def test_four_in_a_row_or_a_quarter_of_many_are_a_suspicion(answers: list[bool]) -> None:
+    """One answer is proof that the account is served; one in four refused asks for a proof."""
     brake, refused, in_a_row = RefusalBrake(), 0, 0
     for number, answer in enumerate(answers, start=1):
         if answer:
             brake.note_answer()
             in_a_row = 0
-        else:
-            brake.note_refusal(RequestRefused("ValidationException"))
-            refused, in_a_row = refused + 1, in_a_row + 1
-        tripped = in_a_row >= REFUSED_IN_A_ROW or (refused >= MIN_REFUSED and refused > MAX_REFUSED_SHARE * number)
-        if tripped:
-            with pytest.raises(RunStopper):
-                brake.check()
-        else:
-            brake.check()
+            continue
+        refused, in_a_row = refused + 1, in_a_row + 1
+        many = refused >= MIN_SUSPECTED and refused > SUSPECTED_SHARE * number
+        assert brake.note_refusal(RequestRefused("ValidationException")) == (many or in_a_row >= SUSPECTED_IN_A_ROW)
+        if many or in_a_row >= SUSPECTED_IN_A_ROW:
+            break
+        brake.check()
+
+
+@given(st.integers(1, 2_000))
+def test_a_folder_of_bad_rows_costs_a_handful_of_controls(rows: int) -> None:
+    """One control for every four rows was a quarter of the bill again."""
+    brake, controls = RefusalBrake(), 0
+    for _ in range(rows):
+        if brake.note_refusal(RequestRefused("ValidationException")):
+            controls += 1
+            brake.note_answer()
+            brake.acquit()
+    assert controls <= math.log2(rows / SUSPECTED_IN_A_ROW + 1)
+
+
+def test_one_thread_asks_the_control_and_all_stop_when_it_is_refused() -> None:
+    """Thirty-two threads met the suspicion together."""
+    brake = RefusalBrake()
+    told = [brake.note_refusal(RequestRefused("ValidationException")) for _ in range(32)]
+    assert told.count(True) == 1
+    brake.check()
+    brake.convict()
+    with pytest.raises(RunStopper):
+        brake.check()
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
@@ -185,7 +243,7 @@ def test_refusals_are_believed_where_answers_are_beside_them_and_they_are_few(re
     believed = are_own_faults(refused, answers)
     assert believed <= (answers > 0)
     if answers:
-        assert believed == (refused <= 4 or refused / (refused + answers) <= 0.1)
+        assert believed == (refused < FEW_REFUSED or refused / (refused + answers) <= 0.1)
 
 
 # --- what the service fails -------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cs_features.extraction.brakes import REFUSED_IN_A_ROW
+from cs_features.extraction.brakes import SUSPECTED_IN_A_ROW
 from cs_features.local.scripted import Script
 from cs_features.orchestration.failures import RETRY
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
@@ -167,7 +167,7 @@ def test_refusals_of_an_account_leave_no_table_and_no_ledger_and_are_not_retried
     run = extract(lab)
     assert not run.success
     assert run.materialized == {"raw_interactions"}
-    assert f"refused the last {REFUSED_IN_A_ROW} calls" in run.errors
+    assert f"refused {SUSPECTED_IN_A_ROW} of {SUSPECTED_IN_A_ROW} calls, and a harmless question" in run.errors
     assert "The model returned the following errors: the input cannot be processed." in run.errors
     assert not may_be_retried(run)
     lab.stack.answerer.script = Script()

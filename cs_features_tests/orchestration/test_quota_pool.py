@@ -51,30 +51,41 @@ def test_each_run_has_as_much_of_the_quota_as_any_other_wherever_it_is(instance:
     """Shares set by hand were right for the hosts of the day they were set."""
     first = hold_slot(instance, None)
     share = HostShare(instance, first, "a")
-    assert share() == 1.0
+    assert share.find_share() == 1.0
     for host in ("b", "b", "a"):
         hold_slot(instance, host)
-    assert share() == 0.5
-    assert HostShare(instance, hold_slot(instance, None), "c")() == pytest.approx(1 / 5)
-    assert share() == pytest.approx(2 / 5)
+    assert share.find_share() == 0.5
+    assert HostShare(instance, hold_slot(instance, None), "c").find_share() == pytest.approx(1 / 5)
+    assert share.find_share() == pytest.approx(2 / 5)
 
 
 def test_a_run_that_holds_a_slot_and_asks_nothing_takes_no_share(instance: dg.DagsterInstance) -> None:
     """Most runs of a trickle find every answer in the ledger."""
     hold_slot(instance, None)
-    assert HostShare(instance, hold_slot(instance, None), "a")() == 1.0
+    assert HostShare(instance, hold_slot(instance, None), "a").find_share() == 1.0
+
+
+def test_a_run_that_leaves_counts_no_more_until_it_asks_again(instance: dg.DagsterInstance) -> None:
+    """It holds its slot until its table is made."""
+    share = HostShare(instance, hold_slot(instance, None), "a")
+    other = HostShare(instance, hold_slot(instance, None), "b")
+    other.find_share()
+    assert share.find_share() == 0.5
+    other.leave_quota()
+    assert share.find_share() == 1.0
+    assert other.find_share() == 0.5
 
 
 def test_the_share_of_a_dead_run_comes_back_though_its_slot_does_not(instance: dg.DagsterInstance) -> None:
     """Fault 19 once more: a process is killed, and what it held is held for ever."""
     dead = hold_slot(instance, "b")
     share = HostShare(instance, hold_slot(instance, None), "a")
-    assert share() == 0.5
+    assert share.find_share() == 0.5
     run = instance.get_run_by_id(dead)
     assert run is not None
     instance.report_run_failed(run, "its worker is gone")  # as run monitoring does
     assert dead in instance.event_log_storage.get_concurrency_info(MODEL_POOL).active_run_ids
-    assert share() == 1.0
+    assert share.find_share() == 1.0
 
 
 def test_a_step_in_the_pool_holds_a_slot_while_it_asks_and_gives_it_back(instance: dg.DagsterInstance) -> None:
@@ -83,7 +94,7 @@ def test_a_step_in_the_pool_holds_a_slot_while_it_asks_and_gives_it_back(instanc
 
     @dg.op(pool=MODEL_POOL)
     def ask(context: dg.OpExecutionContext) -> None:
-        HostShare(context.instance, context.run_id, "a")()
+        HostShare(context.instance, context.run_id, "a").find_share()
         found.append(list_asking_hosts(context.instance))
 
     @dg.job
