@@ -162,7 +162,7 @@ def test_a_run_that_asks_nothing_makes_no_client_and_looks_up_no_price(
 
 def test_refusals_of_an_account_leave_no_table_and_no_ledger_and_are_not_retried(lab: Lab) -> None:
     """60 refused interactions were 60 rejects, in green (fault 1)."""
-    lab.stack.answerer.script = Script(poison="pakket")
+    lab.stack.answerer.script = Script(poison="<interaction")  # whatever is asked
     lab.land("NL", DAY, "a.jsonl", jsonl(document(number) for number in range(60)))
     run = extract(lab)
     assert not run.success
