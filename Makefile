@@ -59,6 +59,10 @@ remove-country: $(READY) ## what belongs to COUNTRY=PL, counted; with YES=1 all 
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.remove_country \
 	  "$(COUNTRY)" $(if $(YES),--yes)
 
+erase-customer: $(READY) ## what there is of CUSTOMER=c-1 (or INTERACTIONS="..."), counted; with YES=1 it is erased [MODEL=GGUF or URL]
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.erase_customer \
+	  $(if $(CUSTOMER),--customer "$(CUSTOMER)") $(if $(INTERACTIONS),--interaction $(INTERACTIONS)) $(if $(YES),--yes)
+
 bench: $(READY) ## the benchmark table
 	@$(BIN)/python -m cs_features.local.bench
 
@@ -96,4 +100,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: demo dev test test-fast test-slow evaluate calibrate preview preflight backfill new-country remove-country bench lint docs format lock clean
+.PHONY: demo dev test test-fast test-slow evaluate calibrate preview preflight backfill new-country remove-country erase-customer bench lint docs format lock clean

@@ -20,6 +20,7 @@ from cs_features.orchestration.assets.operations_report import operations_report
 from cs_features.orchestration.assets.raw_interactions import raw_interactions
 from cs_features.orchestration.assets.validated_features import validated_features
 from cs_features.orchestration.checks import CHECKS
+from cs_features.orchestration.erasing import erase_customer
 from cs_features.orchestration.jobs import (
     check_access,
     daily_inventory,
@@ -78,6 +79,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             quote,
             preview_prompt,
             apply_retention,
+            erase_customer,
         ],
         schedules=[daily_inventory, daily_preflight, daily_report, weekly_drift, weekly_retention],
         sensors=[

@@ -134,6 +134,12 @@ class Bucket:
         body = response["Body"].read()
         return StoredObject(key, response["ETag"].strip('"'), len(body), _read_date(response)), body
 
+    def keeps_versions(self) -> bool:
+        """Whether what is replaced or deleted here goes on to exist as an older version."""
+        with self._explained():
+            told = self.client.get_bucket_versioning(Bucket=self.name)
+        return told.get("Status") in ("Enabled", "Suspended")
+
     def put(self, key: str, body: bytes) -> None:
         with self._explained():
             self.client.put_object(Bucket=self.name, Key=key, Body=body)

@@ -4,9 +4,11 @@ Here: plain comparisons with what a request names. Not here: the same by keyed h
 (`tombstones.py`).
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol
 from uuid import UUID
 
@@ -51,11 +53,15 @@ class Subject:
     def covers_request(self, request_hash: str) -> bool:
         return request_hash in self.requests
 
-    @property
-    def names(self) -> list[bytes]:
-        """Everything that names the subject, as bytes to be looked for where nothing can be parsed."""
-        named = [*self.interaction_ids, *([self.customer_id] if self.customer_id else [])]
-        return [name.encode() for name in named]
+    def is_named_in(self, body: bytes) -> bool:
+        """Whether a name stands there as a word of its own, where nothing can be parsed: c-10 does not name c-1."""
+        return self._names.search(body) is not None
+
+    @cached_property
+    def _names(self) -> "re.Pattern[bytes]":
+        named = sorted([*self.interaction_ids, *([self.customer_id] if self.customer_id else [])])
+        words = "|".join(re.escape(name) for name in named).encode("utf-8", "surrogatepass")
+        return re.compile(rb"(?<![\w-])(?:" + words + rb")(?![\w-])", re.IGNORECASE)
 
 
 def make_subject(customer_id: str | None, interaction_ids: Iterable[str], until: datetime) -> Subject:

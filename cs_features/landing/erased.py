@@ -160,7 +160,7 @@ def withhold_erased_rows(raw: pl.DataFrame, erased: Erased) -> pl.DataFrame:
     ]
     if not any(covered):
         return raw
-    keep = ("country", "source_uri", "source_line", "source_etag", "landed_at", "listed_at")
+    keep = ("source_uri", "source_line", "source_etag", "landed_at", "listed_at")
     blank = {name: pl.lit(None, dtype) for name, dtype in RAW_SCHEMA.items() if name not in keep}
     told = {
         "status": pl.lit("rejected"),

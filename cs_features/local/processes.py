@@ -5,6 +5,7 @@ says that it is ready, and where, in `stack.env` in the folder of its state: a l
 """
 
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -154,9 +155,19 @@ def environment_for(state: Path, endpoints: Mapping[str, str], model: str | None
         "CS_FEATURES_LANDING_QUIET_SECONDS": "2",
         # Interactions of any age may be landed here, and listing a loopback bucket costs nothing.
         "CS_FEATURES_LANDING_WINDOW_DAYS": "3650",
+        "CS_FEATURES_TOMBSTONE_KEY": os.environ.get("CS_FEATURES_TOMBSTONE_KEY") or _keep_secret(state),
         "CS_FEATURES_ALERTS_TOPIC_ARN": f"arn:aws:sns:{endpoints['AWS_REGION']}:123456789012:{TOPIC}",
         "PYTHONWARNINGS": "ignore",
     }
+
+
+def _keep_secret(state: Path) -> str:
+    """The secret of this state's tombstones; on AWS it comes from a store of secrets."""
+    path = state / "tombstone.key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+    return path.read_text()
 
 
 def _is_listening(port: int) -> bool:

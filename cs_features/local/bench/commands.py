@@ -47,6 +47,7 @@ EXAMPLES = (
     ),
     Example("make new-country", "make new-country COUNTRY=DE LANGUAGES=de"),
     Example("make remove-country", "make remove-country COUNTRY=PL"),
+    Example("make erase-customer", "make erase-customer CUSTOMER=c-1"),
     Example("make docs", "make docs"),
     Example("make format", "make format"),
     Example("make lock", "make lock"),

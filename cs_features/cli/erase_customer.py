@@ -1,0 +1,47 @@
+"""`make erase-customer CUSTOMER=c-1`: what there is of a person, counted; with YES=1 all of it is erased.
+
+Landing files, tables, ledger, journals, notices, the feature store and its history; and tombstones, so that nothing
+brings it back. `-` reads the customer's id from the standard input, where no shell remembers it.
+"""
+
+import argparse
+import sys
+from datetime import datetime, timezone
+
+from cs_features.cli.failures import report_failure
+from cs_features.environments import settings
+from cs_features.erasure.subjects import make_subject
+from cs_features.errors import CsFeaturesError
+from cs_features.planning.erasing.eraser import erase_subject
+from cs_features.planning.erasing.stores import open_stores
+from cs_features.services import build_services
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0; 2 when the request or a setting is wrong, 1 when AWS refuses, each with a sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="make erase-customer", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--customer", metavar="ID", help="the customer_id of the documents; - reads it from stdin")
+    parser.add_argument("--interaction", metavar="UUID", nargs="+", default=[], help="interaction ids")
+    parser.add_argument("--yes", action="store_true", help="do it; without it nothing is changed")
+    options = parser.parse_args(arguments)
+    customer = sys.stdin.readline().strip() if options.customer == "-" else options.customer
+    try:
+        _erase_customer(customer, options.interaction, options.yes)
+    except CsFeaturesError as error:
+        return report_failure(error)
+    return 0
+
+
+def _erase_customer(customer: str | None, interactions: list[str], confirmed: bool) -> None:
+    subject = make_subject(customer, interactions, datetime.now(timezone.utc))
+    services = build_services(settings())
+    key = services.data.reveal_tombstone_key()
+    receipt = erase_subject(subject, open_stores(services), key, dry_run=not confirmed)
+    for line in receipt.describe():
+        print(line)
+    if not confirmed:
+        print("Nothing was changed. To erase all of it: --yes, or YES=1 with make.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

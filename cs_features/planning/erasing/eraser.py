@@ -1,0 +1,231 @@
+"""Erasing one person: who that is in ids, then everything of him, in an order that can be killed anywhere.
+
+The tombstone goes first: from then on nothing comes back. Landing files follow, so that no later run reads him; then
+the feature store; the tables that the law counts go last, because a second try finds him by them. What he is in one
+object stands in `contents.py`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import polars as pl
+
+from cs_features.aws import explained
+from cs_features.erasure.receipts import Receipt, Taken, keep_receipt
+from cs_features.erasure.subjects import Subject
+from cs_features.erasure.tombstones import PREFIX as TOMBSTONES
+from cs_features.erasure.tombstones import make_entry, merge_tombstones, require_key, write_tombstone
+from cs_features.extraction.journal import strip_journals
+from cs_features.landing.erased import erase_documents, find_names, split_for_erasure
+from cs_features.partitions import Partition
+from cs_features.planning.erasing.contents import (
+    Doors,
+    Stripped,
+    find_covered_rows,
+    follow_new_versions,
+    strip_doors,
+    strip_object,
+    strip_table,
+    write_table,
+)
+from cs_features.planning.erasing.leftovers import list_leftovers
+from cs_features.planning.erasing.places import Tally, Walk, count_named_keys, name_folder
+from cs_features.planning.erasing.stores import Stores
+from cs_features.publishing.feature_group import SETTING
+from cs_features.publishing.manifest import MANIFEST, OTHER_GROUPS
+from cs_features.publishing.records import READ_AT_ONCE, WRITTEN_AT_ONCE, split_batches
+from cs_features.s3 import StoredObject
+from cs_features.storage import Tables
+
+MAX_PASSES = 3
+DOORS = ("raw_interactions/", "rejected_records/")  # they are changed together
+OWN = TOMBSTONES.split("/", 1)[0] + "/"
+
+
+# --- who that is ------------------------------------------------------------------------------
+
+
+def complete_subject(subject: Subject, stores: Stores) -> Subject:
+    """With the ids of all interactions of the customer that anything stored knows, and the requests that are his alone.
+
+    Raises:
+        AwsRefusal: a bucket cannot be listed.
+    """
+    if subject.customer_id is not None:
+        ids = {*_find_landed_ids(subject, stores), *_find_stored_ids(subject, stores)}
+        subject = replace(subject, interaction_ids=subject.interaction_ids | ids)
+    return replace(subject, requests=_find_own_requests(subject, stores))
+
+
+def _find_landed_ids(subject: Subject, stores: Stores) -> Iterator[str]:
+    walk = Walk(stores.landing, Tally(), dry_run=True)
+    for stored, body in walk.read_objects(stores.landing.list_objects("").objects):
+        for line in split_for_erasure(stored.key, body) or []:
+            names = find_names(line)
+            if any(each.are_covered(subject) for each in names):
+                yield from (each.interaction_id for each in names if each.interaction_id is not None)
+
+
+def _find_stored_ids(subject: Subject, stores: Stores) -> Iterator[str]:
+    for bucket, objects in ((stores.data, _list_data(stores)), (stores.offline.bucket, _list_history(stores))):
+        walk = Walk(bucket, Tally(), dry_run=True)
+        tables = [item for item in objects if item.key.endswith(".parquet")]
+        for _, body in walk.read_objects(tables):
+            frame = pl.read_parquet(body, hive_partitioning=False)
+            if "interaction_id" in frame.columns:
+                yield from frame.filter(find_covered_rows(frame, subject))["interaction_id"].drop_nulls()
+
+
+def _find_own_requests(subject: Subject, stores: Stores) -> frozenset[str]:
+    """Hashes of requests whose text no other interaction has."""
+    his: set[str] = set()
+    others: set[str] = set()
+    walk = Walk(stores.data, Tally(), dry_run=True)
+    for _, body in walk.read_objects(stores.data.list_objects("llm_extractions/").objects):
+        frame = pl.read_parquet(body, hive_partitioning=False)
+        covered = find_covered_rows(frame, subject)
+        his.update(frame.filter(covered)["request_hash"])
+        others.update(frame.filter(~covered)["request_hash"])
+    return frozenset(his - others)
+
+
+# --- everything of him ------------------------------------------------------------------------
+
+
+def erase_subject(subject: Subject, stores: Stores, key: str | None, *, dry_run: bool) -> Receipt:
+    """Take him out of every place, or say what that would take; `key` is the secret of the tombstones.
+
+    Raises:
+        AwsRefusal, PublishingFailed: half-way; the same call again does the rest.
+        ConfigurationError: there is no key, and he could come back.
+    """
+    secret = require_key(key)
+    subject = complete_subject(subject, stores)
+    other_groups = _find_other_groups(subject, stores)
+    if not dry_run:
+        write_tombstone(stores.data, subject, key)
+        merge_tombstones(stores.data)
+    tally = take_out(subject, stores, dry_run=dry_run)
+    remaining = 0
+    if not dry_run:
+        remaining = _look_again(subject, stores, tally)
+    entry = make_entry(subject, secret)
+    receipt = Receipt(
+        at=subject.until,
+        dry_run=dry_run,
+        who=() if dry_run else [*entry["customers"], *entry["interactions"]],
+        interactions=len(subject.interaction_ids),
+        taken=[Taken(place, tally.objects[place], rows) for place, rows in sorted(tally.rows.items())],
+        remaining=remaining,
+        leftovers=list_leftovers((stores.landing, stores.data), tally, stores.offline.is_iceberg, other_groups),
+    )
+    if not dry_run:
+        keep_receipt(stores.data, receipt)
+    return receipt
+
+
+def _look_again(subject: Subject, stores: Stores, tally: Tally) -> int:
+    """Look until nothing is found: what changed under the eraser's hands is taken with the next look."""
+    for _ in range(MAX_PASSES):
+        again = take_out(subject, stores, dry_run=False)
+        if not again.found:
+            return 0
+        for place, rows in again.rows.items():
+            tally.count(place, rows, again.objects[place])
+    return again.found
+
+
+def take_out(subject: Subject, stores: Stores, *, dry_run: bool) -> Tally:
+    """One pass over all places."""
+    tally = Tally()
+    data = Walk(stores.data, tally, dry_run)
+    etags = _strip_landing(subject, stores, tally, dry_run)
+    _clear_records(subject, stores, tally, dry_run)
+    if not stores.offline.is_iceberg:
+        _strip_history(subject, Walk(stores.offline.bucket, tally, dry_run), stores)
+    others = [item for item in _list_data(stores) if not item.key.startswith(DOORS)]
+    tally.named += count_named_keys(others, subject)
+    data.strip_objects(others, name_folder, lambda key, body: strip_object(key, body, subject))
+    for partition in Tables(stores.data).partitions("raw_interactions"):
+        _strip_partition(partition, subject, data, etags)
+    if not dry_run and (removed := strip_journals(stores.journals, subject)):
+        tally.count("journals of this host", removed)
+    return tally
+
+
+def _strip_landing(subject: Subject, stores: Stores, tally: Tally, dry_run: bool) -> dict[str, str]:
+    """Returns the new ETag of each landing file that was put anew, by uri."""
+    objects = stores.landing.list_objects("").objects
+    tally.named += count_named_keys(objects, subject)
+
+    def strip(key: str, body: bytes) -> Stripped | None:
+        found = erase_documents(key, body, subject)
+        if found is None and split_for_erasure(key, body) is None and subject.is_named_in(body):
+            raise ValueError("it cannot be taken apart, and names him")
+        return None if found is None else Stripped(found.body, found.documents)
+
+    found = Walk(stores.landing, tally, dry_run).strip_objects(objects, lambda _: "landing bucket", strip)
+    return {stores.landing.uri(each.key): each.stored.etag for each in found if each.stored is not None}
+
+
+def _clear_records(subject: Subject, stores: Stores, tally: Tally, dry_run: bool) -> None:
+    with explained(f"Feature group {stores.records.group}", SETTING):
+        served: list[str] = []
+        for ids in split_batches(sorted(subject.interaction_ids), READ_AT_ONCE):
+            served += stores.records.read_records(ids)
+        for ids in split_batches([] if dry_run else served, WRITTEN_AT_ONCE):
+            stores.records.clear_online(dict.fromkeys(ids, ""))
+    if served:
+        tally.count("online store", len(served), objects=len(served))
+
+
+def _strip_history(subject: Subject, walk: Walk, stores: Stores) -> None:
+    files = [item for item in _list_history(stores) if item.key.endswith(".parquet")]
+    walk.strip_objects(
+        files, lambda _: "offline store", lambda _, body: strip_table(body, subject, drop_when_empty=True)
+    )
+
+
+def _strip_partition(partition: Partition, subject: Subject, walk: Walk, etags: dict[str, str]) -> None:
+    """The two tables that the law counts: the rejects first, because the other one is the evidence."""
+    tables = Tables(walk.bucket)
+    found = walk.bucket.read(tables.key("raw_interactions", partition))
+    if found is None:
+        return
+    stored, body = found
+    raw = pl.read_parquet(body, hive_partitioning=False)
+    rejected = walk.bucket.read(tables.key("rejected_records", partition))
+    doors = Doors(raw, None if rejected is None else pl.read_parquet(rejected[1], hive_partitioning=False))
+    after, removed = strip_doors(doors, subject, subject.until)
+    followed = follow_new_versions(after.raw, etags)
+    if removed:
+        walk.tally.count("raw_interactions", removed)
+        if rejected is not None and after.rejected is not None:
+            walk.tally.count("rejected_records", removed)
+            walk.put_back(rejected[0], write_table(after.rejected))
+    if not followed.equals(raw):
+        walk.put_back(stored, write_table(followed))
+
+
+def _list_data(stores: Stores) -> list[StoredObject]:
+    """The objects of the data bucket, without the tombstones and the history of features."""
+    objects = stores.data.list_objects("").objects
+    is_shared = stores.offline.bucket.name == stores.data.name
+    apart = (OWN, stores.offline.prefix) if is_shared else (OWN,)
+    return [item for item in objects if not item.key.startswith(apart)]
+
+
+def _list_history(stores: Stores) -> list[StoredObject]:
+    return stores.offline.bucket.list_objects(stores.offline.prefix).objects
+
+
+def _find_other_groups(subject: Subject, stores: Stores) -> set[str]:
+    """Names of groups that his records were once written to and that are not the one in use."""
+    tables = Tables(stores.data)
+    groups: set[str] = set()
+    for name in (MANIFEST, OTHER_GROUPS):
+        for partition in tables.partitions(name):
+            manifest = tables.read(name, partition)
+            if manifest is not None and "group" in manifest.columns:
+                groups.update(manifest.filter(find_covered_rows(manifest, subject))["group"].drop_nulls())
+    return {name.split(" ")[0].rsplit("/", 1)[-1] for name in groups - {stores.identity}}

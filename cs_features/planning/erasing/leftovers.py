@@ -1,0 +1,73 @@
+"""What an erasure cannot reach, each with the command or the rule that ends it. No customer's data is read here."""
+
+from collections.abc import Collection, Iterator
+
+from cs_features.erasure.receipts import Leftover
+from cs_features.errors import AwsRefusal
+from cs_features.planning.erasing.places import Tally
+from cs_features.s3 import Bucket
+
+ICEBERG_SQL = (
+    "in Athena: DELETE FROM the group's table WHERE interaction_id IN (...); then VACUUM it, with "
+    "vacuum_max_snapshot_age_seconds set to 60"
+)
+
+
+def list_leftovers(
+    buckets: Collection[Bucket], tally: Tally, iceberg: bool, other_groups: Collection[str]
+) -> list[Leftover]:
+    """What is left after a pass that came to `tally`, and what is always beyond reach."""
+    found = list(_list_unread(tally))
+    if iceberg:
+        found.append(Leftover("rows of the offline store, which is an Iceberg table", ICEBERG_SQL))
+    found += [
+        Leftover(
+            f"records in feature group {name}, which was set before", f"again with CS_FEATURES_FEATURE_GROUP={name}"
+        )
+        for name in sorted(other_groups)
+    ]
+    found += [each for bucket in buckets for each in _list_versions(bucket)]
+    return found + list(ALWAYS)
+
+
+def _list_unread(tally: Tally) -> Iterator[Leftover]:
+    if tally.unread:
+        yield Leftover(
+            f"{len(tally.unread)} objects that cannot be read or taken apart, named in the receipt's object",
+            "allow s3:GetObject on them and erase again, or look at each and delete it: aws s3 rm",
+        )
+    if tally.named:
+        yield Leftover(
+            f"{tally.named} objects whose keys name the person",
+            "aws s3 mv them to names that do not, and ask the sender to name no customer",
+        )
+
+
+def _list_versions(bucket: Bucket) -> Iterator[Leftover]:
+    rule = (
+        "a lifecycle rule NoncurrentVersionExpiration; at once: aws s3api list-object-versions and delete-object "
+        f"--version-id on bucket {bucket.name}"
+    )
+    try:
+        if bucket.keeps_versions():
+            yield Leftover(f"older versions in bucket {bucket.name}, which keeps them", rule)
+    except AwsRefusal:
+        yield Leftover(f"older versions in bucket {bucket.name}, if it keeps them (s3:GetBucketVersioning)", rule)
+
+
+ALWAYS = (
+    Leftover(
+        "records that SageMaker had not yet written to the offline store: it takes up to 15 minutes",
+        "erase again after 15 minutes; that finds them and nothing else",
+    ),
+    Leftover(
+        "runs that go on, and journals on other hosts",
+        "nothing: tombstones keep them from bringing anything back; erase again when they have ended",
+    ),
+    Leftover(
+        "Bedrock's invocation logs, where they are turned on",
+        "the retention of their log group or their bucket's lifecycle; at once: delete the log streams of the days",
+    ),
+    Leftover("backups and replicas of either bucket", "their own retention; restore none without erasing again"),
+    Leftover("what was trained on the features", "train it again; read_features gives no row of his any more"),
+)
