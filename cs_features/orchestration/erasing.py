@@ -14,11 +14,10 @@ from cs_features.erasure.subjects import make_subject
 from cs_features.errors import AccessRefused, AwsRefusal, ConfigurationError, PublishingFailed, RequestError
 from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.metadata import as_table
-from cs_features.orchestration.resources import Alerts, DataBucket, FeatureGroup, Landing, Model
+from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing
 from cs_features.planning.erasing.eraser import erase_subject
 from cs_features.planning.erasing.stores import open_stores
 from cs_features.privacy.masking import mask_personal_data
-from cs_features.services import Services
 
 GOING_ON = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
@@ -37,12 +36,9 @@ def erase_everywhere(
     config: ErasureConfig,
     landing: Landing,
     data: DataBucket,
-    model: Model,
     feature_group: FeatureGroup,
-    alerts: Alerts,
 ) -> None:
     """Take one person out of every place, or count what that would take; the receipt is this step's metadata."""
-    services = Services(landing=landing, data=data, model=model, feature_group=feature_group, alerts=alerts)
     if mask_personal_data(config.customer_id, "NL").spans:
         raise lasting_failure(
             "This customer_id is personal data by itself, and Dagster keeps what is typed into a run: delete this run, "
@@ -50,7 +46,7 @@ def erase_everywhere(
         )
     try:
         subject = make_subject(config.customer_id, config.interaction_ids, datetime.now(timezone.utc))
-        stores = open_stores(services)
+        stores = open_stores(landing, data, feature_group)
         receipt = erase_subject(subject, stores, data.reveal_tombstone_key(), dry_run=config.dry_run)
     except (AccessRefused, ConfigurationError, RequestError) as error:
         raise lasting_failure(str(error)) from None

@@ -10,7 +10,7 @@ from cs_features.extraction.host import make_host_folder
 from cs_features.publishing.feature_group import SETTING, require_group
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket
-from cs_features.services import Services, landing_bucket
+from cs_features.services import DataBucket, FeatureGroup, Landing
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class Stores:
     journals: Path
 
 
-def open_stores(services: Services) -> Stores:
+def open_stores(landing: Landing, data_bucket: DataBucket, group: FeatureGroup) -> Stores:
     """Raises:
     AwsRefusal, ConfigurationError: the feature group cannot be described, or is not one of ours.
     """
-    group, data = services.feature_group, services.data.bucket()
+    data = data_bucket.bucket()
     control_plane = group.control_plane()
     identity = require_group(control_plane, group.name)
     with explained(f"Feature group {group.name}", SETTING):
         described = control_plane.describe_feature_group(FeatureGroupName=group.name)
     return Stores(
-        landing=landing_bucket(services.landing.bucket),
+        landing=landing.zone().bucket,
         data=data,
         records=RecordStore(group.runtime(), group.name),
         identity=identity,
