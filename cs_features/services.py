@@ -155,7 +155,8 @@ class FeatureGroup:
         return aws.client("sagemaker")
 
     def runtime(self) -> Any:
-        return aws.client("sagemaker-featurestore-runtime", max_pool_connections=16)
+        # Records are built from validated rows; the service checks them again.
+        return aws.client("sagemaker-featurestore-runtime", max_pool_connections=16, parameter_validation=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -409,7 +409,7 @@ def test_the_job_runs_every_asset_and_every_check_of_one_partition() -> None:
     selected = job.asset_layer
     assert {key.to_user_string() for key in selected.executable_asset_keys} == set(TABLES)
     assert {key.name for key in selected.asset_graph.asset_check_keys} == {
-        check.check_key.name for check in definitions.CHECKS if check.check_key.asset_key.path[0] in TABLES
+        key.name for step in definitions.CHECKS for key in step.check_keys if key.asset_key.path[0] in TABLES
     }
     assert job.partitions_def.has_partition_key(Partition("NL", DAY).key)
     assert job.executor_def.name == "in_process"

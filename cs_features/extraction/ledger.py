@@ -27,7 +27,6 @@ from cs_features.extraction.engine import Outcome, Receipts
 from cs_features.extraction.host import make_host_folder
 from cs_features.extraction.journal import (
     Journal,
-    format_reply,
     lock_dead_journals,
     merge_unjudged,
     parse_replies,
@@ -135,7 +134,7 @@ class Ledger:
         """What was paid for a request and not judged, and where its next replies are kept."""
 
         def keep_reply(reply: Reply) -> None:
-            self._journal.append_line(format_reply(request_hash, reply, self._owners.get(request_hash, ())))
+            self._journal.append_reply(request_hash, reply, self._owners.get(request_hash, ()))
 
         return Receipts(parse_replies(self.unjudged.get(request_hash, ())), keep_reply)
 

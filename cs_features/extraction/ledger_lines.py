@@ -10,7 +10,6 @@ import json
 import math
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple
 from typing import Any
 
 from cs_features.extraction.attribution import drop_refused_answer
@@ -38,7 +37,7 @@ def format_line(outcome: Outcome, interactions: Sequence[str] = ()) -> bytes:
         "raw": outcome.raw_answer,
         "error": outcome.error.value if outcome.error else None,
         "detail": outcome.detail,
-        "tokens": astuple(outcome.usage),
+        "tokens": outcome.usage.counts,
         "cost_usd": outcome.cost_usd,
         "latency_ms": outcome.latency_ms,
         "attempts": outcome.attempts,

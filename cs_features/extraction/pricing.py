@@ -30,6 +30,10 @@ class TokenUsage:
         )
 
     @property
+    def counts(self) -> tuple[int, int, int, int]:
+        return self.input_tokens, self.cache_read_tokens, self.cache_write_tokens, self.output_tokens
+
+    @property
     def prompt_tokens(self) -> int:
         """All that was read: uncached, read from the cache and written to it."""
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens

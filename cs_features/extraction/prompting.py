@@ -5,13 +5,14 @@ prefix must come out byte for byte the same for every call of a country, or noth
 No call is made here, and no setting decides anything that the request hash does not cover.
 """
 
+import hashlib
 import json
 import re
 from typing import Any
 
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompts import TOOL_NAME, Prompts
-from cs_features.hashing import content_hash
+from cs_features.hashing import canonical_json, content_hash
 from cs_features.schemas import Interaction, Turn
 from cs_features.utterances.readable import read_turns
 
@@ -73,24 +74,57 @@ def build_request(
     prompts: Prompts, model: ModelCapabilities, interaction: Interaction, language: str
 ) -> tuple[ConverseRequest, bool]:
     """The Converse request of one interaction, and whether its text was truncated."""
+    shared = _build_shared(prompts, model, interaction.country)
     text, truncated = render_interaction(interaction, language, model.input_characters)
+    return {**shared, "messages": _build_messages(text)}, truncated
+
+
+class RequestBuilder:
+    """Requests with their hashes, for many interactions: what they share is built and serialized once a country."""
+
+    def __init__(self, prompts: Prompts, model: ModelCapabilities) -> None:
+        self._prompts = prompts
+        self._model = model
+        self._shared: dict[str, tuple[ConverseRequest, bytes, bytes]] = {}
+
+    def build_hashed(self, interaction: Interaction, language: str) -> tuple[ConverseRequest, str, bool]:
+        """`build_request`, and the `request_hash` of the request."""
+        shared, before, after = self._find_shared(interaction.country)
+        text, truncated = render_interaction(interaction, language, self._model.input_characters)
+        messages = _build_messages(text)
+        key = hashlib.sha256(before + canonical_json(messages) + after).hexdigest()
+        return {**shared, "messages": messages}, key, truncated
+
+    def _find_shared(self, country: str) -> tuple[ConverseRequest, bytes, bytes]:
+        if country not in self._shared:
+            shared = _build_shared(self._prompts, self._model, country)
+            # The canonical JSON on both sides of an empty list of messages.
+            before, after = canonical_json({**shared, "messages": []}).split(b'"messages":[]', 1)
+            self._shared[country] = shared, before + b'"messages":', after
+        return self._shared[country]
+
+
+def _build_messages(text: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [{"text": text}]}]
+
+
+def _build_shared(prompts: Prompts, model: ModelCapabilities, country: str) -> ConverseRequest:
+    """All of a request but its messages."""
     cache_point = [{"cachePoint": {"type": "default"}}] if model.cache_points else []
     inference: dict[str, Any] = {"maxTokens": MAX_OUTPUT_TOKENS}
     if model.temperature is not None:
         inference["temperature"] = model.temperature
-    request = {
+    return {
         "modelId": model.model_id,
         "system": [
             {"text": prompts.instructions},
             *cache_point,
-            {"text": prompts.countries[interaction.country].body},
+            {"text": prompts.countries[country].body},
             *cache_point,
         ],
-        "messages": [{"role": "user", "content": [{"text": text}]}],
         "inferenceConfig": inference,
         "toolConfig": {"tools": [prompts.tool], "toolChoice": {"tool": {"name": TOOL_NAME}}},
     }
-    return request, truncated
 
 
 def build_control(request: ConverseRequest) -> ConverseRequest:

@@ -13,7 +13,7 @@ import polars as pl
 from cs_features.extraction.attribution import Owners
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
-from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
+from cs_features.extraction.prompting import ConverseRequest, RequestBuilder
 from cs_features.extraction.prompts import Prompts
 from cs_features.schemas import ANSWER_FIELDS, SCORES, Interaction
 
@@ -59,13 +59,12 @@ def plan_requests(
     raw: pl.DataFrame, prompts: Prompts, model: ModelCapabilities
 ) -> tuple[list[Needed], dict[str, ConverseRequest]]:
     """What the accepted rows of `raw_interactions` need: a call a row, and each distinct request once."""
-    needed, requests = [], {}
+    needed, requests, builder = [], {}, RequestBuilder(prompts, model)
     accepted = raw.filter(pl.col("status") == "accepted").select(
         "interaction_id", "language", "payload", "content_hash"
     )
     for interaction_id, language, payload, content in accepted.iter_rows():
-        request, truncated = build_request(prompts, model, Interaction.model_validate_json(payload), language)
-        key = request_hash(request)
+        request, key, truncated = builder.build_hashed(Interaction.model_validate_json(payload), language)
         requests[key] = request
         needed.append(Needed(interaction_id, key, truncated, content))
     return needed, requests

@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from cs_features.monitoring.alerts import ALL_COUNTRIES, Alert, Severity, name_cause
-from cs_features.orchestration.checks import ADVICE, advice_of, find_rule, list_check_steps
+from cs_features.orchestration.checks import ADVICE, advice_of, find_rule, is_check_step
 from cs_features.orchestration.failures import (
     CAUSE,
     RETRY,
@@ -137,7 +137,7 @@ def tell_cause(events: Sequence[dg.DagsterEvent]) -> Told:
     if failure is not None and RETRY in failure.metadata:
         return tell_failure_of_ours(failure.description or "", failure.metadata)
     told = tell_error(step.step_failure_data.error, name)
-    if name in list_check_steps():
+    if is_check_step(name):
         return Told(f"{name} crashed", f"The check {name} crashed, which says nothing about the data. {told.reason}")
     return told
 

@@ -33,9 +33,6 @@ class ParquetTables(dg.IOManager):
                 "dagster/row_count": obj.height,
                 "dagster/uri": tables.uri(table, partition),
                 "size_bytes": size,
-                "dagster/column_schema": dg.TableSchema(
-                    columns=[dg.TableColumn(name, str(dtype)) for name, dtype in obj.schema.items()]
-                ),
             }
         )
 

@@ -7,7 +7,7 @@ older versions lack columns: they are read as null. What is to be changed is dec
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
@@ -123,8 +123,9 @@ class OpenManifest:
             del self._entries[interaction_id]
 
     def build_frame(self) -> pl.DataFrame:
-        rows = [asdict(entry) for entry in self._entries.values()]
-        return pl.DataFrame(rows, schema=MANIFEST_SCHEMA).sort("interaction_id")
+        entries = list(self._entries.values())
+        columns = {name: [getattr(entry, name) for entry in entries] for name in MANIFEST_SCHEMA}
+        return pl.DataFrame(columns, schema=MANIFEST_SCHEMA).sort("interaction_id")
 
     def save(self) -> None:
         self._tables.write(MANIFEST, self._partition, self.build_frame())

@@ -3,6 +3,7 @@
 The rules of an answer come from `schemas.py` and `summary_rules.py`; how they are applied is `gate.py`'s.
 """
 
+from functools import lru_cache
 from typing import Any, get_args
 
 import pandera.polars as pa
@@ -40,6 +41,7 @@ def _make_check(rule: SummaryRule) -> pa.Check:
     return pa.Check(check, name=rule.name)
 
 
+@lru_cache(maxsize=64)  # a run asks for it three times, and pydantic takes long over a JSON schema
 def features_schema(model: type[Extraction], country: str) -> pa.DataFrameSchema:
     """Schema of `validated_features` for one country, a row an interaction."""
     answer = {name: _make_column(rule) for name, rule in model.model_json_schema()["properties"].items()}
@@ -77,3 +79,8 @@ rejected_schema = pa.DataFrameSchema(
     strict=True,
     ordered=True,
 )
+
+
+def list_dtypes(schema: pa.DataFrameSchema) -> dict[str, Any]:
+    """The columns of a table and polars' type of each."""
+    return {name: column.dtype.type for name, column in schema.columns.items()}

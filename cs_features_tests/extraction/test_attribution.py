@@ -62,7 +62,7 @@ def test_a_dead_journal_brings_nobody_back(tmp_path: Path) -> None:
     s3 = MemoryS3()
     folder = tmp_path / "data" / FOLDER
     folder.mkdir(parents=True)
-    replies = [format_reply("unjudged", Reply(None, "x", ONE_CALL, 1), [ONE]).rstrip()]
+    replies = [format_reply("r-1", "unjudged", Reply(None, "x", ONE_CALL, 1), [ONE]).rstrip()]
     Journal(folder, [format_line(answered(1, "secret"), [ONE]).rstrip(), *replies]).close()
     write_tombstone(Bucket(s3, "data", "X"), ERASED, KEY)
     with opened(s3, tmp_path, {}) as ledger:

@@ -153,7 +153,7 @@ def test_a_reader_of_the_ledger_alone_takes_no_reply_away(host: Host) -> None:
 
 def test_an_outcome_settles_the_replies_before_it_and_no_later_one() -> None:
     """A redrive asks the same request again: its reply stands behind the old outcome, and is not settled by it."""
-    first, second = format_reply("1", reply_of(BAD)), format_reply("1", reply_of(GOOD))
+    first, second = format_reply("a", "1", reply_of(BAD)), format_reply("b", "1", reply_of(GOOD))
     settled = read_content([first, format_line(answered("1"))])
     assert settled.unjudged == {}
     again = read_content([first, format_line(answered("1")), second])
@@ -178,8 +178,8 @@ def test_a_journal_gives_back_what_was_written_whatever_the_model_said(
     said: list[tuple[str, Reply]], torn: int
 ) -> None:
     """Half a surrogate pair, a line break, a torn end: none may hide the replies before it."""
-    lines = [format_reply(request, reply) for request, reply in said]
-    content = read_content([*lines, format_reply("d", Reply(None, "x", ONE_CALL, 1))[: 20 + torn]])
+    lines = [format_reply(str(number), *each) for number, each in enumerate(said)]
+    content = read_content([*lines, format_reply("last", "d", Reply(None, "x", ONE_CALL, 1))[: 20 + torn]])
     found = {request: parse_replies(kept) for request, kept in merge_unjudged([content, content]).items()}
     expected: dict[str, list[Reply]] = {}
     for request, reply in said:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from cs_features.errors import PromptError, UnknownModelError
 from cs_features.extraction.models import CAPABILITIES, capabilities_of
-from cs_features.extraction.prompting import build_request, render_interaction, request_hash
+from cs_features.extraction.prompting import RequestBuilder, build_request, render_interaction, request_hash
 from cs_features.extraction.prompts import TOOL_NAME, load_prompts
-from cs_features.schemas import Interaction
+from cs_features.schemas import Interaction, says_something
 from cs_features_tests.support.documents import document
 from cs_features_tests.support.lab import HAIKU_4_5, PROMPTS
 
@@ -309,3 +309,14 @@ def test_an_id_twice_in_the_taxonomy_is_refused(prompts: Path) -> None:
     edit(prompts / "taxonomy.yaml", "- id: delivery_fulfilment", "- id: billing_payment")
     with pytest.raises(PromptError, match="billing_payment"):
         load_prompts(prompts)
+
+
+@given(st.text(min_size=1, max_size=60).filter(says_something), st.sampled_from(["NL", "BE"]))
+def test_a_request_that_is_built_beside_others_has_the_hash_of_one_that_is_built_alone(text: str, country: str) -> None:
+    """What requests share is serialized once; another byte in a hash, and every answer would be bought anew."""
+    one = interaction(text=f'{text} "messages":[] \ud800', turns=None, country=country)
+    builder = RequestBuilder(PROMPTS_READ, DEFAULT)
+    builder.build_hashed(interaction(country="FR"), "fr")
+    request, key, truncated = builder.build_hashed(one, "nl")
+    assert (request, truncated) == build_request(PROMPTS_READ, DEFAULT, one, "nl")
+    assert key == request_hash(request)

@@ -9,9 +9,11 @@ from pydantic import Field
 
 from cs_features.errors import CsFeaturesError, SchemaMismatch
 from cs_features.orchestration.failures import lasting_failure, make_failure
+from cs_features.orchestration.metadata import describe_columns
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.publishing.feature_group import require_group
+from cs_features.publishing.manifest import MANIFEST_SCHEMA
 from cs_features.publishing.publisher import Destination, Outcome, PublicationRules, Published, publish_partition
 from cs_features.publishing.records import RecordStore
 from cs_features.quality.floor import read_known_quality
@@ -33,6 +35,7 @@ class FeatureStoreConfig(dg.Config):
     partitions_def=interaction_partitions,
     group_name="interactions",
     kinds={"sagemaker"},
+    metadata=describe_columns(MANIFEST_SCHEMA),
     description="What the feature group holds of this partition: the table is the manifest of what was written.",
 )
 def feature_store(

@@ -11,9 +11,17 @@ from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompting import prefix_tokens
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.session import Session, extract_answers
-from cs_features.extraction.table import build_extractions, group_by_request, keep_answered, plan_requests, sort_as
+from cs_features.extraction.table import (
+    EXTRACTIONS_SCHEMA,
+    build_extractions,
+    group_by_request,
+    keep_answered,
+    plan_requests,
+    sort_as,
+)
 from cs_features.orchestration.assets.country_prompts import of_the_partition
 from cs_features.orchestration.failures import lasting_failure, make_failure
+from cs_features.orchestration.metadata import describe_columns
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.quota_pool import MODEL_POOL, share_quota
 from cs_features.orchestration.resources import DataBucket, Model
@@ -56,6 +64,7 @@ class ExtractionConfig(dg.Config):
     group_name="interactions",
     pool=MODEL_POOL,
     kinds={"bedrock", "polars"},
+    metadata=describe_columns(EXTRACTIONS_SCHEMA),
     description="The model's answer for each accepted interaction, with tokens, dollars and latency a call.",
 )
 def llm_extractions(

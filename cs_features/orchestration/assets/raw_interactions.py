@@ -4,12 +4,12 @@ import dagster as dg
 import polars as pl
 
 from cs_features.landing.corrections import resolve_owners
-from cs_features.landing.documents import DocumentReader
+from cs_features.landing.documents import RAW_SCHEMA, DocumentReader
 from cs_features.landing.earlier import read_earlier, remember_departed
 from cs_features.landing.listings import save_listing
 from cs_features.landing.reading import read_partition
 from cs_features.orchestration.assets.landed_documents import of_the_feed
-from cs_features.orchestration.metadata import as_table
+from cs_features.orchestration.metadata import as_table, describe_columns
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.schemas import Reason
@@ -20,6 +20,7 @@ from cs_features.schemas import Reason
     deps=[of_the_feed],
     group_name="interactions",
     kinds={"s3", "polars"},
+    metadata=describe_columns(RAW_SCHEMA),
     description="A row for each landed document: accepted, rejected with a typed reason, or an exact duplicate.",
 )
 def raw_interactions(

@@ -5,13 +5,14 @@ from datetime import datetime, timezone
 import dagster as dg
 import polars as pl
 
-from cs_features.orchestration.metadata import as_table
+from cs_features.orchestration.metadata import as_table, describe_columns
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import Model
+from cs_features.schemas import Extraction
 from cs_features.validation.by_language import count_by_language
 from cs_features.validation.calibration import choose_thresholds, correct_answers
 from cs_features.validation.gate import split_documents
-from cs_features.validation.tables import features_schema
+from cs_features.validation.tables import features_schema, list_dtypes, rejected_schema
 
 
 @dg.multi_asset(
@@ -20,11 +21,14 @@ from cs_features.validation.tables import features_schema
     group_name="interactions",
     outs={
         "validated_features": dg.AssetOut(
-            kinds={"pandera", "polars"}, description="Interactions that every rule of the schema accepts."
+            kinds={"pandera", "polars"},
+            description="Interactions that every rule of the schema accepts.",
+            metadata=describe_columns(list_dtypes(features_schema(Extraction, ""))),
         ),
         "rejected_records": dg.AssetOut(
             kinds={"pandera", "polars"},
             description="Documents that did not become features, with stage, typed reason and payload.",
+            metadata=describe_columns(list_dtypes(rejected_schema)),
         ),
     },
 )

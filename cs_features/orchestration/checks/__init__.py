@@ -6,7 +6,9 @@ check and must not look like bad data.
 """
 
 from cs_features.orchestration.checks import conservation, extraction, features, freshness, inventory, quality
-from cs_features.orchestration.checks.registry import ADVICE, CHECKS, advice_of, find_rule, list_check_steps
+from cs_features.orchestration.checks.registry import ADVICE, advice_of, build_check_steps, find_rule, is_check_step
+
+CHECKS = build_check_steps()
 
 __all__ = [
     "ADVICE",
@@ -18,6 +20,6 @@ __all__ = [
     "find_rule",
     "freshness",
     "inventory",
-    "list_check_steps",
+    "is_check_step",
     "quality",
 ]

@@ -1,19 +1,49 @@
 """One place for a check: its function, its rule and the advice for who reads that it failed.
 
-Dagster shows rule and result; the alerts find rule and advice here by the check's name. No check stands here.
+Dagster shows rule and result; the alerts find rule and advice here by the check's name. The checks of an asset are one
+step of a run: each step costs a run a dozen events and reads every table again. No check stands here.
 """
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
 from cs_features.orchestration.partitions import interaction_partitions
 
-CHECKS: list[dg.AssetChecksDefinition] = []
-_SPECS: dict[str, dg.AssetCheckSpec] = {}
 ADVICE = "advice"  # the metadata entry of a check; an evaluation may have one that fits its case
 
 CheckFunction = Callable[..., dg.AssetCheckResult]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check with its function; `reads` names the tables that it takes beside its asset's own."""
+
+    spec: dg.AssetCheckSpec
+    function: CheckFunction
+    reads: tuple[str, ...]
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        return dict(inspect.signature(self.function).parameters)
+
+    def evaluate(self, inputs: dict[str, Any]) -> dg.AssetCheckResult:
+        result = self.function(**{name: inputs[name] for name in self.parameters})
+        return dg.AssetCheckResult(
+            passed=result.passed,
+            asset_key=self.spec.asset_key,
+            check_name=self.spec.name,
+            metadata=result.metadata,
+            severity=result.severity,
+            description=result.description,
+        )
+
+
+_CHECKS: list[Check] = []
+_SPECS: dict[str, dg.AssetCheckSpec] = {}
 
 
 def register_check(
@@ -25,28 +55,70 @@ def register_check(
     reads: Sequence[str] = (),
     blocking: bool = False,
     partitions_def: dg.PartitionsDefinition[str] | None = interaction_partitions,
-) -> Callable[[CheckFunction], dg.AssetChecksDefinition]:
-    """Make the function an asset check, with one evaluation a partition.
+) -> Callable[[CheckFunction], CheckFunction]:
+    """Make the function an asset check, with one evaluation a partition; it stays a function that can be called.
 
     `reads` names the tables that the function takes beside the asset's own.
     """
 
-    def register(function: CheckFunction) -> dg.AssetChecksDefinition:
-        check = dg.asset_check(
+    def register(function: CheckFunction) -> CheckFunction:
+        spec = dg.AssetCheckSpec(
+            name or function.__name__,
             asset=asset,
-            name=name,
             description=rule,
             metadata={ADVICE: advice},
-            additional_ins={table: dg.AssetIn(table) for table in reads},
+            additional_deps=list(reads),
             blocking=blocking,
             partitions_def=partitions_def,
-        )(function)
-        for spec in check.check_specs:
-            _remember_spec(spec)
-        CHECKS.append(check)
-        return check
+        )
+        _remember_spec(spec)
+        _CHECKS.append(Check(spec, function, tuple(reads)))
+        return function
 
     return register
+
+
+def build_check_steps() -> list[dg.AssetChecksDefinition]:
+    """All that is registered, a step an asset."""
+    by_asset: dict[str, list[Check]] = {}
+    for check in _CHECKS:
+        by_asset.setdefault(check.spec.asset_key.to_python_identifier(), []).append(check)
+    return [_build_step(asset, checks) for asset, checks in by_asset.items()]
+
+
+def _build_step(asset: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
+    """A step that takes what any of the checks takes. One that crashes does not keep the others from their verdict."""
+
+    def evaluate_checks(context: dg.AssetCheckExecutionContext, **inputs: Any) -> Iterator[dg.AssetCheckResult]:
+        crashes: list[Exception] = []
+        for check in checks:
+            if check.spec.key not in context.selected_asset_check_keys:
+                continue
+            try:
+                result = check.evaluate({"context": context, **inputs})
+            except Exception as error:
+                crashes.append(error)
+            else:
+                yield result
+        if crashes:
+            raise crashes[0]
+
+    context = inspect.Parameter(
+        "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=dg.AssetCheckExecutionContext
+    )
+    taken = {"context": context}
+    for check in checks:
+        taken |= {name: parameter for name, parameter in check.parameters.items() if name != "context"}
+    # Dagster reads from the signature which tables and resources a step takes.
+    evaluate_checks.__signature__ = inspect.Signature(list(taken.values()))  # type: ignore[attr-defined]
+    evaluate_checks.__annotations__ = {name: parameter.annotation for name, parameter in taken.items()}
+    tables = {asset, *(table for check in checks for table in check.reads)}
+    return dg.multi_asset_check(
+        name=f"{asset}_checks",
+        specs=[check.spec for check in checks],
+        ins={table: dg.AssetIn(table) for table in tables & taken.keys()},
+        can_subset=True,
+    )(evaluate_checks)
 
 
 def register_spec(
@@ -78,6 +150,8 @@ def advice_of(name: str) -> str:
     return str(_SPECS[name].metadata[ADVICE])
 
 
-def list_check_steps() -> frozenset[str]:
-    """The steps of a run that are checks and nothing else."""
-    return frozenset(check.node_def.name for check in CHECKS)
+def is_check_step(name: str) -> bool:
+    """Whether a step of a run is checks and nothing else."""
+    return name.endswith("_checks") and name.removesuffix("_checks") in {
+        check.spec.asset_key.to_python_identifier() for check in _CHECKS
+    }
