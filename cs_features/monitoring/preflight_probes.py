@@ -27,9 +27,7 @@ CONNECT_SECONDS = 5
 def probe_credentials(services: Services) -> str:
     region = aws_region() or ""
     if services.model.model_id.startswith("eu.") and not region.startswith("eu-"):
-        raise ConfigurationError(
-            f"AWS_REGION is {region or 'not set'}: set it to a region of the EU, as the model's is"
-        )
+        raise ConfigurationError(f"AWS_REGION is {region or 'not set'}: set it to a region of the EU")
     with aws.explained("Credentials", "AWS_PROFILE"):
         caller = aws.client("sts").get_caller_identity()
     return f"account {caller['Account']} in {region}, as {caller['Arn'].rsplit(':', 1)[-1]}"
@@ -40,8 +38,8 @@ def probe_clock(services: Services) -> str:
     skew = abs(datetime.now(timezone.utc) - listing.listed_at)
     if skew > MAX_SKEW:
         raise ConfigurationError(
-            f"This clock and S3's are {skew.total_seconds():.0f} s apart: let NTP set it. Beyond five minutes AWS refuses "
-            "every signature"
+            f"This clock and S3's are {skew.total_seconds():.0f} s apart: let NTP set it. Beyond five minutes AWS "
+            "refuses every signature"
         )
     return f"within {MAX_SKEW.total_seconds():.0f} s of S3's"
 
@@ -52,8 +50,8 @@ def probe_landing_bucket(services: Services) -> str:
     folders = bucket.list_folders("")
     if folders and LANDING_PREFIX not in folders:
         raise ConfigurationError(
-            f"Bucket {bucket.name} holds {folders[0]} and nothing under {LANDING_PREFIX}: set CS_FEATURES_LANDING_BUCKET "
-            "to the bucket that interactions land in"
+            f"Bucket {bucket.name} holds {folders[0]} and nothing under {LANDING_PREFIX}: set "
+            "CS_FEATURES_LANDING_BUCKET to the bucket that interactions land in"
         )
     first = next(iter(bucket.iterate_objects(LANDING_PREFIX)), None)
     if first is not None:
@@ -158,7 +156,7 @@ def probe_database(services: Services) -> str:
         psycopg2.connect(**where, connect_timeout=CONNECT_SECONDS).close()
     except psycopg2.OperationalError as error:
         raise AccessRefused(
-            f"{host} does not let user dagster in ({str(error).strip().splitlines()[-1][:200]}): allow rds-db:connect, look "
-            "whether the instance runs, and whether its security group lets this one in"
+            f"{host} does not let user dagster in ({str(error).strip().splitlines()[-1][:200]}): allow "
+            "rds-db:connect, look whether the instance runs, and whether its security group lets this one in"
         ) from None
     return f"{host} lets user dagster in"

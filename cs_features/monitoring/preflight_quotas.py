@@ -38,7 +38,7 @@ def probe_model_quotas(services: Services) -> str:
 def _require_quota(kind: str, value: float, name: str, services: Services) -> None:
     if value <= 0:
         raise ConfigurationError(
-            f"The quota of {kind} a minute for {name} is 0: ask for one in Service Quotas (Amazon Bedrock), which takes days"
+            f"The quota of {kind} a minute for {name} is 0: ask for one in Service Quotas, which takes days"
         )
     asked = getattr(services.model, f"{kind}_per_minute")
     if asked is not None and asked > value:
@@ -62,8 +62,8 @@ def probe_task_quota(services: Services) -> str:
     runs = int((value - CONTROL_VCPU) // RUN_VCPU)
     if runs < RUNS_AT_ONCE:
         raise ConfigurationError(
-            f"{value:g} vCPUs of Fargate are room for {max(0, runs)} runs beside the control task, and {RUNS_AT_ONCE} may "
-            f"go at once: ask for more of '{TASK_QUOTA}' in Service Quotas"
+            f"{value:g} vCPUs of Fargate are room for {max(0, runs)} runs beside the control task, and "
+            f"{RUNS_AT_ONCE} may go at once: ask for more of '{TASK_QUOTA}' in Service Quotas"
         )
     return f"{value:g} vCPUs of Fargate: {runs} runs at once beside the control task"
 

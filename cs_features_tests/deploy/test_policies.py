@@ -1,0 +1,273 @@
+"""Least privilege: what a full run asks of AWS is allowed, and what is allowed is asked for, but for a listed few.
+
+The calls are recorded from the product on the local AWS; IAM's rules are worked out over the template's policies.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import boto3
+import dagster as dg
+import pytest
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.launcher import LaunchRunContext
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+
+from cs_features.monitoring.alerts import Alert, Severity
+from cs_features.orchestration.sensors.alerts import publish_alert
+from cs_features.orchestration.task_launcher import TaskRunLauncher
+from cs_features.partitions import Partition
+from cs_features.services import build_services
+from cs_features_tests.support.cloudformation import Resolver, read_template
+from cs_features_tests.support.documents import DAY, document, id_of, jsonl
+from cs_features_tests.support.iam import Need, as_list, find_statement
+from cs_features_tests.support.lab import AwsAndModel, Lab
+from cs_features_tests.support.landing_sensor import tick
+from cs_features_tests.support.recorded_calls import Recorder, arn
+
+pytestmark = pytest.mark.heavy
+
+RUN, CONTROL = "RunRole", "ControlRole"
+TOPIC = arn("sns", "cs-features-alerts")
+CLUSTER, FAMILY = "cs-features", "cs-features-run"
+# What is granted and not asked for by any recorded call, with who asks for it.
+UNRECORDED = {
+    (CONTROL, "rds-db:connect"): "Dagster's history, by psycopg2 and not by boto3",
+    (RUN, "rds-db:connect"): "the same",
+    **{
+        (CONTROL, f"ssmmessages:{verb}{channel}Channel"): "the SSM agent in the task, for the user interface"
+        for verb in ("Create", "Open")
+        for channel in ("Control", "Data")
+    },
+}
+# What AWS does by itself under these roles, as its documentation lists it; nothing of ours could be recorded.
+OF_AWS = {"ExecutionRole", "FeatureStoreRole"}
+# Actions that know no resource but all, in IAM's reference of each service.
+WITHOUT_RESOURCE = {
+    "ecr:GetAuthorizationToken",
+    "ecs:DescribeTaskDefinition",
+    "servicequotas:ListServiceQuotas",
+    *(f"ssmmessages:{verb}{channel}Channel" for verb in ("Create", "Open") for channel in ("Control", "Data")),
+}
+
+
+def resolve_policies() -> dict[str, list[dict[str, Any]]]:
+    """The statements of each role, as they stand in the account that the recorded calls are made in."""
+    template = read_template()
+    names = {"LandingBucket": "BucketName", "DataBucket": "BucketName", "FeatureGroup": "FeatureGroupName"}
+
+    def name_of(logical: str) -> str:
+        if logical == "AlertsTopic":
+            return TOPIC
+        properties = template["Resources"][logical]["Properties"]
+        return str(resolver.resolve(properties[names.get(logical, "ClusterName")]))
+
+    def attribute_of(logical: str, attribute: str) -> str:
+        kind = template["Resources"][logical]["Type"]
+        arns = {
+            "AWS::S3::Bucket": lambda: f"arn:aws:s3:::{name_of(logical)}",
+            "AWS::IAM::Role": lambda: f"arn:aws:iam::123456789012:role/{logical}",
+            "AWS::ECS::Cluster": lambda: arn("ecs", f"cluster/{name_of(logical)}"),
+        }
+        return arns[kind]() if attribute == "Arn" and kind in arns else f"{logical}.{attribute}"
+
+    resolver = Resolver(template, name_of, attribute_of)
+    roles = {name: each for name, each in template["Resources"].items() if each["Type"] == "AWS::IAM::Role"}
+    return {
+        name: [
+            statement
+            for policy in resolver.resolve(role["Properties"]["Policies"])
+            for statement in policy["PolicyDocument"]["Statement"]
+        ]
+        for name, role in roles.items()
+    }
+
+
+POLICIES = resolve_policies()
+
+
+class FullRun:
+    """All that the product does in a month, once, in one laboratory."""
+
+    def __init__(self, stack: AwsAndModel) -> None:
+        self.lab = Lab(stack, alerts_topic_arn=TOPIC)
+        boto3.client("sns").create_topic(Name="cs-features-alerts")
+        boto3.client("ecs").create_cluster(clusterName=CLUSTER)
+        container = {"name": "run", "image": "x", "memory": 128}
+        boto3.client("ecs").register_task_definition(family=FAMILY, containerDefinitions=[container])
+        settings = self.lab.settings
+        suffix = "123456789012-eu-central-1"
+        self.recorder = Recorder(
+            {
+                settings.landing_bucket: f"cs-features-landing-{suffix}",
+                settings.data_bucket: f"cs-features-data-{suffix}",
+                settings.feature_group: "cs-interaction-features",
+            }
+        )
+
+    def play(self) -> "FullRun":
+        with self.recorder.recording(RUN):
+            self.process_a_day()
+            self.correct_and_withdraw()
+            self.take_stock()
+        with self.recorder.recording(CONTROL):
+            tick(self.lab)
+            self.tell_people()
+            self.start_and_stop_a_task()
+        return self
+
+    def process_a_day(self) -> None:
+        good, bad = jsonl([document(1), document(2), document(3)]), b'{"interaction_id": 7}\n'
+        self.lab.land("NL", DAY, "a.jsonl", good + bad)
+        assert self.lab.process().success
+        self.lab.land("NL", DAY, "b.jsonl", jsonl([document(4)]))
+        assert self.lab.process().success
+        build_services(self.lab.settings).data.ledger(Partition("NL", DAY).folder).compact_objects()
+        redrive = self.lab.definitions.resolve_job_def("redrive_rejected")
+        assert redrive.execute_in_process(partition_key=Partition("NL", DAY).key, instance=self.lab.instance).success
+
+    def correct_and_withdraw(self) -> None:
+        """A document is corrected by one of the next day, another is taken away."""
+        later = DAY + timedelta(days=1)
+        moved = {**document(2), "occurred_at": f"{later}T10:00:00+00:00"}
+        self.lab.land("NL", later, "c.jsonl", jsonl([moved]))
+        assert self.lab.process(day=later).success
+        self.lab.land("NL", DAY, "a.jsonl", jsonl([document(1)]))
+        assert self.lab.process(run_config={"ops": {"feature_store": {"config": {"allow_deletions": True}}}}).success
+        assert self.lab.online(id_of(3)) is None
+
+    def take_stock(self) -> None:
+        for job in ("take_inventory", "check_access"):
+            self.lab.definitions.resolve_job_def(job).execute_in_process(instance=self.lab.instance)
+
+    def tell_people(self) -> None:
+        alert = Alert(
+            severity=Severity.ERROR, title="a test", reason="-", meaning="-", advice="-", link="-", at=datetime.now()
+        )
+        publish_alert(build_services(self.lab.settings).alerts, alert)
+
+    def start_and_stop_a_task(self) -> None:
+        launcher = make_launcher()
+        with tempfile.TemporaryDirectory() as home, dg.DagsterInstance.local_temp(home) as instance:
+            launcher.register_instance(instance)
+            run = create_run(self.lab, instance)
+            launcher.launch_run(LaunchRunContext(run, None))
+            started = instance.get_run_by_id(run.run_id)
+            assert started is not None
+            launcher.check_run_worker_health(started)
+            assert launcher.terminate(run.run_id)
+
+
+def make_launcher() -> TaskRunLauncher:
+    """On moto's ECS, with the family and the cluster of the template."""
+    config = {
+        "container_name": "run",
+        "task_definition": FAMILY,
+        "use_current_ecs_task_config": False,
+        "secrets_tag": None,
+        "cluster": CLUSTER,
+        "subnets": ["subnet-1"],
+        "security_groups": ["sg-1"],
+    }
+    return TaskRunLauncher.from_config_value(None, config)  # type: ignore[arg-type]
+
+
+def create_run(lab: Lab, instance: dg.DagsterInstance) -> dg.DagsterRun:
+    repository = RepositoryPythonOrigin(
+        "python", ModuleCodePointer("cs_features.definitions", "defs"), None, ["dagster"], {}
+    )
+    job = lab.definitions.resolve_job_def("check_access")
+    return instance.create_run_for_job(
+        job, job_code_origin=JobPythonOrigin(job.name, repository), status=dg.DagsterRunStatus.STARTING
+    )
+
+
+@pytest.fixture(scope="module")
+def needs(stack: AwsAndModel) -> Iterator[dict[str, list[Need]]]:
+    run = FullRun(stack)
+    try:
+        yield {role: list(found.values()) for role, found in run.play().recorder.needs.items()}
+    finally:
+        run.lab.instance.dispose()
+
+
+@pytest.mark.parametrize("role", [RUN, CONTROL])
+def test_whatever_a_full_run_asks_of_aws_is_allowed(needs: dict[str, list[Need]], role: str) -> None:
+    refused = sorted(str(need) for need in needs[role] if find_statement(POLICIES[role], need) is None)
+    assert refused == []
+
+
+@pytest.mark.parametrize("role", [RUN, CONTROL])
+def test_whatever_is_allowed_is_asked_for_or_listed_with_its_reason(needs: dict[str, list[Need]], role: str) -> None:
+    """A permission that nobody uses is one that somebody else may."""
+    used = {need.action for need in needs[role]}
+    granted = {action for each in POLICIES[role] if each["Effect"] == "Allow" for action in as_list(each["Action"])}
+    listed = {action for (owner, action) in UNRECORDED if owner == role}
+    assert granted - used == listed
+
+
+def test_every_role_is_held_against_calls_or_named_as_awss_own() -> None:
+    assert set(POLICIES) == {RUN, CONTROL} | OF_AWS
+
+
+@pytest.mark.parametrize("role", POLICIES)
+def test_no_action_is_a_wildcard_and_every_resource_is_named(role: str) -> None:
+    for statement in POLICIES[role]:
+        actions = as_list(statement["Action"])
+        assert not any("*" in action for action in actions), statement["Sid"]
+        for resource in as_list(statement["Resource"]):
+            named = resource != "*" or set(actions) <= WITHOUT_RESOURCE
+            assert named, f"{role} {statement['Sid']}"
+
+
+DATA = "arn:aws:s3:::cs-features-data-123456789012-eu-central-1"
+FORBIDDEN = [
+    (RUN, Need("s3:PutObject", f"{DATA}/feature-store/x.parquet")),
+    (RUN, Need("s3:PutObject", f"{DATA}/prompts/current.json")),
+    (RUN, Need("s3:DeleteObject", f"{DATA}/prompts/history/2026.json")),
+    (RUN, Need("s3:PutObject", "arn:aws:s3:::cs-features-landing-123456789012-eu-central-1/interactions/a")),
+    (RUN, Need("sns:Publish", TOPIC)),
+    (RUN, Need("bedrock:InvokeModel", "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-haiku-5-5")),
+    (CONTROL, Need("bedrock:InvokeModel", arn("bedrock", "inference-profile/eu.anthropic.claude-haiku-5-5"))),
+    (CONTROL, Need("s3:PutObject", f"{DATA}/validated_features/country=NL/date=2026-11-24/data.parquet")),
+    (
+        CONTROL,
+        Need("ecs:RunTask", arn("ecs", "task-definition/other:1"), {"ecs:cluster": arn("ecs", "cluster/cs-features")}),
+    ),
+    (
+        CONTROL,
+        Need(
+            "iam:PassRole", "arn:aws:iam::123456789012:role/Admin", {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("role", "need"), FORBIDDEN, ids=lambda value: str(value)[:60])
+def test_what_no_task_may_do_is_refused(role: str, need: Need) -> None:
+    assert find_statement(POLICIES[role], need) is None
+
+
+def test_a_role_is_taken_by_its_service_in_this_account_alone() -> None:
+    roles = [each for each in read_template()["Resources"].values() if each["Type"] == "AWS::IAM::Role"]
+    for role in roles:
+        (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+        assert list(trust["Principal"]) == ["Service"]
+
+
+def test_the_evaluation_itself_refuses_what_is_not_allowed() -> None:
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/interactions/*"}
+    need = Need("s3:GetObject", "arn:aws:s3:::b/interactions/a")
+    assert find_statement([statement], need)
+    assert find_statement([statement], replace(need, action="s3:PutObject")) is None
+    assert find_statement([statement], replace(need, resource="arn:aws:s3:::b/other")) is None
+    assert find_statement([statement, {**statement, "Effect": "Deny"}], need) is None
+    conditional = {**statement, "Condition": {"StringEquals": {"aws:x": "1"}}}
+    assert find_statement([conditional], need) is None
+    assert find_statement([conditional], replace(need, context={"aws:x": "1"}))
+    assert json.dumps(POLICIES)  # resolved to plain values
