@@ -160,13 +160,16 @@ def withhold_erased_rows(raw: pl.DataFrame, erased: Erased) -> pl.DataFrame:
     ]
     if not any(covered):
         return raw
-    keep = ("source_uri", "source_line", "source_etag", "landed_at", "listed_at")
+    keep = ("source_uri", "source_line", "source_etag", "landed_at", "listed_at", "reader")
     blank = {name: pl.lit(None, dtype) for name, dtype in RAW_SCHEMA.items() if name not in keep}
+    reason, detail = pl.lit(Reason.ERASED.value), pl.lit(ERASED_DETAIL)
     told = {
         "status": pl.lit("rejected"),
-        "reason": pl.lit(Reason.ERASED.value),
+        "reason": reason,
+        "document_reason": reason,
+        "detail": detail,
+        "document_detail": detail,
         "payload": pl.lit(""),
-        "detail": pl.lit(ERASED_DETAIL),
     }
     is_covered = pl.Series(covered)
     changed = [pl.when(is_covered).then(value).otherwise(name).alias(name) for name, value in (blank | told).items()]

@@ -16,6 +16,7 @@ from cs_features.erasure.subjects import Subject
 from cs_features.erasure.tombstones import PREFIX as TOMBSTONES
 from cs_features.erasure.tombstones import make_entry, merge_tombstones, require_key, write_tombstone
 from cs_features.extraction.journal import strip_journals
+from cs_features.landing.earlier import FIRST_SEEN
 from cs_features.landing.erased import erase_documents, find_names, split_for_erasure
 from cs_features.partitions import Partition
 from cs_features.planning.erasing.contents import (
@@ -203,8 +204,24 @@ def _strip_partition(partition: Partition, subject: Subject, walk: Walk, etags: 
         if rejected is not None and after.rejected is not None:
             walk.tally.count("rejected_records", removed)
             walk.put_back(rejected[0], write_table(after.rejected))
+    if removed:
+        _forget_contents(tables.key(FIRST_SEEN, partition), raw, followed, walk)
     if not followed.equals(raw):
         walk.put_back(stored, write_table(followed))
+
+
+def _forget_contents(key: str, before: pl.DataFrame, after: pl.DataFrame, walk: Walk) -> None:
+    """When his contents were first seen, by their hash, is of use to nobody."""
+    found = walk.bucket.read(key)
+    if found is None:
+        return
+    stored, body = found
+    gone = set(before["content_hash"]) - set(after["content_hash"])
+    table = pl.read_parquet(body, hive_partitioning=False)
+    left = table.filter(~pl.col("content_hash").is_in(list(gone)))
+    if left.height < table.height:
+        walk.tally.count(FIRST_SEEN, table.height - left.height)
+        walk.put_back(stored, write_table(left))
 
 
 def _list_data(stores: Stores) -> list[StoredObject]:
