@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -70,6 +70,9 @@ class Settings(BaseModel):
     max_cost_usd_per_day: float = Field(50.0, ge=0, description="cap in US dollars of a UTC day, over all runs")
     max_cost_usd_per_month: float = Field(500.0, ge=0, description="cap in US dollars of a UTC month, over all runs")
     prompts_dir: Path = Field(PROMPTS_OF_THE_PROJECT, description="folder of the prompts")
+    prompts_from: Literal["folder", "bucket"] = Field(
+        "folder", description="`bucket`: the version in use in the data bucket goes before that folder"
+    )
     # A few months: a UI that opens on years of empty days shows nothing.
     first_date: date = Field(date(2026, 9, 1), description="first day that is a partition: when your data begin")
     max_withdrawn_share: float = Field(

@@ -5,7 +5,7 @@ them to assets and sensors as resources (`orchestration/resources.py`); commands
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from cs_features.extraction.host import make_host_folder
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.models import ModelCapabilities, capabilities_of
 from cs_features.extraction.pricing import TokenUsage, find_price_list
+from cs_features.extraction.prompt_versions import PromptsInUse, PromptVersions
 from cs_features.extraction.prompts import Prompts, load_prompts
 from cs_features.extraction.quota import Limiter, QuotaShare
 from cs_features.extraction.spending import Limits, SharedBudget
@@ -79,6 +80,9 @@ class DataBucket:
         """Of a partition, or of a corpus that is asked beside them; `owners` are whose each request is."""
         return Ledger(data_bucket(self.name), folder, owners=owners, read_tombstones=self.tombstones)
 
+    def prompt_versions(self) -> PromptVersions:
+        return PromptVersions(self.bucket(), make_host_folder() / "prompts")
+
     def bucket(self) -> Bucket:
         return data_bucket(self.name)
 
@@ -96,6 +100,7 @@ class Model:
 
     model_id: str
     prompts_dir: Path
+    published: PromptsInUse | None = None
     max_concurrency: int
     requests_per_minute: float | None
     tokens_per_minute: float | None
@@ -113,7 +118,15 @@ class Model:
 
     def prompts(self) -> Prompts:
         # At each use, so that an edited prompt counts from the next run on; unchanged files are not read again.
-        return load_prompts(self.prompts_dir)
+        return load_prompts(self.find_prompts_folder())
+
+    def find_prompts_folder(self) -> Path:
+        """Where the prompts in use are: `prompts_dir`, or the version that is in use in the data bucket."""
+        return self.published.find_folder() if self.published else self.prompts_dir
+
+    def with_prompts(self, folder: Path) -> "Model":
+        """The same model, told something else."""
+        return replace(self, prompts_dir=folder, published=None)
 
     def extractor(self, prompts: Prompts, data: DataBucket, folder: str) -> Extractor:
         """What one run asks with; `folder` is the partition, or the corpus, whose budget it spends."""
@@ -230,6 +243,7 @@ def build_services(settings: Settings) -> Services:
         model=Model(
             model_id=settings.model_id,
             prompts_dir=settings.prompts_dir,
+            published=_find_published(settings) if settings.prompts_from == "bucket" else None,
             max_concurrency=settings.max_concurrency,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
@@ -247,3 +261,7 @@ def build_services(settings: Settings) -> Services:
         alerts=Alerts(topic_arn=settings.alerts_topic_arn or "", ui_url=settings.ui_url),
         history=History(host=settings.database_host or ""),
     )
+
+
+def _find_published(settings: Settings) -> PromptsInUse:
+    return PromptsInUse(DataBucket(name=settings.data_bucket).prompt_versions, settings.prompts_dir)

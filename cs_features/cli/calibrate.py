@@ -5,7 +5,10 @@ unseen items and brings them nearer to their labels, both beyond chance; the cou
 """
 
 import argparse
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import polars as pl
 
@@ -39,9 +42,10 @@ def _calibrate_countries(asked: list[str], services: Services, dry_run: bool) ->
     countries = require_countries(asked, prompts.list_countries()) if asked else sorted(prompts.countries)
     for country in countries:
         prompts.countries[country]  # raises: what is wrong with its file
-    items = [item for item in load_golden(model.prompts_dir, prompts) if item.country in countries]
+    items = [item for item in load_golden(model.find_prompts_folder(), prompts) if item.country in countries]
     answers = ask_golden_items(items, model, services.data, _print_progress, as_said=True)
     print(f"\n{answers.calls} calls, ${answers.cost_usd:.4f}", file=sys.stderr)
+    folder = copy_published(model) if model.published and not dry_run else model.find_prompts_folder()
     for country in countries:
         group = answers.frame.filter(pl.col("country") == country)
         if group.is_empty():
@@ -50,7 +54,15 @@ def _calibrate_countries(asked: list[str], services: Services, dry_run: bool) ->
         fits = fit_corrections(group)
         for fit in fits.values():
             print(_describe_fit(country, fit))
-        _write_corrections(country, model, fits, dry_run)
+        _write_corrections(country, model.with_prompts(folder), fits, dry_run)
+    if folder != model.find_prompts_folder():
+        version = services.data.prompt_versions().push_folder(folder)
+        print(f'Pushed as {version}: python -m cs_features.cli.prompts use {version} --why "calibrated"')
+
+
+def copy_published(model: Model) -> Path:
+    """What is in use in the data bucket is edited in a copy, and becomes a version of its own."""
+    return Path(shutil.copytree(model.find_prompts_folder(), Path(tempfile.mkdtemp()) / "prompts"))
 
 
 def _write_corrections(country: str, model: Model, fits: dict[str, Fit], dry_run: bool) -> None:

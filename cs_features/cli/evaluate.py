@@ -130,10 +130,12 @@ def _choose_items(model: Model, languages: list[str] | None) -> list[GoldenItem]
     prompts = model.prompts()
     for problem in check_countries(prompts):
         print(f"left out: {problem}", file=sys.stderr)
-    corpus = [item for item in load_golden(model.prompts_dir, prompts) if item.country in prompts.countries]
+    corpus = [item for item in load_golden(model.find_prompts_folder(), prompts) if item.country in prompts.countries]
     unknown = sorted(set(languages or ()) - {item.language for item in corpus})
     if unknown or not corpus:
-        raise RequestError(f"{model.prompts_dir}/golden has no items in {', '.join(unknown) or 'any language'}")
+        raise RequestError(
+            f"{model.find_prompts_folder()}/golden has no items in {', '.join(unknown) or 'any language'}"
+        )
     return [item for item in corpus if not languages or item.language in languages]
 
 
@@ -142,11 +144,12 @@ def _build_candidate(model: Model, options: argparse.Namespace) -> Model | None:
         return None
     candidate = replace(
         model,
+        published=None if options.candidate else model.published,
         prompts_dir=options.candidate or model.prompts_dir,
         model_id=options.candidate_model or model.model_id,
     )
     try:  # before anything is paid for
-        load_golden(model.prompts_dir, candidate.prompts())
+        load_golden(model.find_prompts_folder(), candidate.prompts())
     except PromptError as error:
         raise RequestError(f"The golden labels must be answers that the candidate can give:\n{error}") from None
     return candidate
@@ -155,7 +158,7 @@ def _build_candidate(model: Model, options: argparse.Namespace) -> Model | None:
 def _measure_in_use(items: list[GoldenItem], model: Model, data: DataBucket, matrices: list[str]) -> pl.DataFrame:
     """Ask, print how good it is, and return the answers."""
     answers = _print_paid(ask_golden_items(items, model, data, _print_progress)).frame
-    print(f"In use: {model.model_id}, {model.prompts_dir}. In brackets: 95 % intervals.")
+    print(f"In use: {model.model_id}, {model.find_prompts_folder()}. In brackets: 95 % intervals.")
     measured = pl.concat([measure_quality(answers, ("language",)), measure_quality(answers, ())])
     for title, columns in _TABLES:
         print(f"\n{title}\n{_build_table(measured, columns)}")
@@ -186,7 +189,9 @@ def _format_cell(value: float | None, low: float | None, high: float | None) -> 
 def _compare_candidate(in_use: pl.DataFrame, items: list[GoldenItem], candidate: Model, data: DataBucket) -> bool:
     """Ask the candidate, print the comparison, and return whether it is worse in anything."""
     found = compare_answers(in_use, _print_paid(ask_golden_items(items, candidate, data, _print_progress)).frame)
-    print(f"\nCandidate: {candidate.model_id}, {candidate.prompts_dir}. A difference above zero is in its favour.")
+    print(
+        f"\nCandidate: {candidate.model_id}, {candidate.find_prompts_folder()}. A difference above zero is in its favour."
+    )
     print(pl.DataFrame([vars(each) for each in found], infer_schema_length=None))
     counted = Counter(each.verdict for each in found)
     print(f"better {counted['better']}, worse {counted['worse']}, inconclusive {counted['inconclusive']}.")
@@ -203,7 +208,7 @@ def _print_agreement(folder: Path, limit: int | None, model: Model, data: DataBu
     asked = _print_paid(ask_labelled(interactions, model, data, "labelled", _print_progress))
     answered = [item for item in items if str(item.interaction.interaction_id) in asked.answers]
     frame = build_labelled_frame(answered, asked.answers)
-    print(f"{model.model_id}, {model.prompts_dir}, against the sources' own labels in {folder}")
+    print(f"{model.model_id}, {model.find_prompts_folder()}, against the sources' own labels in {folder}")
     print(measure_agreement(frame))
     for name in FIELDS:
         known = frame.filter(pl.col(f"{name}_label").is_not_null())

@@ -7,7 +7,6 @@ model takes no temperature that is not nothing, and no prompt goes below it.
 
 import argparse
 import sys
-from pathlib import Path
 
 import polars as pl
 
@@ -41,7 +40,7 @@ def main() -> int:
         scope = _build_scope(options, Calendar.since(chosen.first_date))
         services = build_services(chosen)
         found = preview_candidate(
-            options.candidate,
+            services.data.prompt_versions().find_candidate(options.candidate),
             services.model,
             services.data,
             scope,
@@ -60,7 +59,7 @@ def main() -> int:
 
 def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make preview", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--candidate", type=Path, required=True, help="a folder of prompts")
+    parser.add_argument("--candidate", required=True, help="a folder of prompts, or a version that was pushed")
     parser.add_argument("--country", nargs="*", default=[], help="default: all")
     parser.add_argument("--first", help="YYYY-MM-DD; default: the last 28 days held")
     parser.add_argument("--last", help="YYYY-MM-DD")

@@ -1,7 +1,6 @@
 """The jobs: the whole chain for one partition, its redrive, the inventories, quotes and previews; and the schedule."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
@@ -200,7 +199,9 @@ def quote() -> None:
 class PreviewConfig(dg.Config):
     """Which prompts to preview on which interactions; what is left out is chosen as `make preview` does."""
 
-    candidate: str = Field(description="folder of prompts, on the machine that runs this job")
+    candidate: str = Field(
+        description="a version that was pushed, or a folder of prompts on the machine that runs this job"
+    )
     countries: list[str] = Field(default_factory=list)
     first: str = Field("", description="YYYY-MM-DD; by default the last 28 days that hold extractions")
     last: str = Field("", description="YYYY-MM-DD")
@@ -228,7 +229,7 @@ def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: Da
 
     try:
         found = preview_candidate(
-            Path(config.candidate),
+            data.prompt_versions().find_candidate(config.candidate),
             share_quota(model, context.instance, context.run_id),
             data,
             config.build_scope(),

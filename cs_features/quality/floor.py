@@ -105,7 +105,7 @@ def _select_current(
 def read_known_quality(country: str, languages: Collection[str], model: Model, tables: Tables) -> KnownQuality:
     """What is known of `country` now with the prompt and model in use, for interactions in `languages`."""
     prompts = model.prompts()
-    locales = [Locale.from_key(key) for key in list_locales(model.prompts_dir)]
+    locales = [Locale.from_key(key) for key in list_locales(model.find_prompts_folder())]
     measured = {
         locale.language: tables.read("extraction_quality", locale) for locale in locales if locale.country == country
     }

@@ -69,7 +69,9 @@ def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: Da
 
 
 def _ask_locale(locale: Locale, model: Model, data: DataBucket, progress: Progress) -> Answers:
-    items = read_golden(model.prompts_dir, model.prompts()).require_locale(locale)
+    items = read_golden(model.find_prompts_folder(), model.prompts()).require_locale(locale)
     if not items:
-        raise RequestError(f"{model.prompts_dir}/golden/{locale.language}.jsonl has no items of {locale.country}")
+        raise RequestError(
+            f"{model.find_prompts_folder()}/golden/{locale.language}.jsonl has no items of {locale.country}"
+        )
     return ask_golden_items(items, model, data, progress)

@@ -1,7 +1,7 @@
 """Before any call: the features in use, the sample, and what it costs. Reads the tables and ledgers, asks nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ def prepare_preview(candidate: Path, model: Model, data: DataBucket, scope: Scop
         RequestError: there is nothing to compare with.
         AwsRefusal: the data bucket cannot be read.
     """
-    other = replace(model, prompts_dir=candidate)
+    other = model.with_prompts(candidate)
     before, after = model.prompts(), other.prompts()
     exist = before.list_countries() | after.list_countries()
     countries = require_countries(scope.countries, exist) if scope.countries else sorted(before.countries)
