@@ -189,9 +189,8 @@ def _format_cell(value: float | None, low: float | None, high: float | None) -> 
 def _compare_candidate(in_use: pl.DataFrame, items: list[GoldenItem], candidate: Model, data: DataBucket) -> bool:
     """Ask the candidate, print the comparison, and return whether it is worse in anything."""
     found = compare_answers(in_use, _print_paid(ask_golden_items(items, candidate, data, _print_progress)).frame)
-    print(
-        f"\nCandidate: {candidate.model_id}, {candidate.find_prompts_folder()}. A difference above zero is in its favour."
-    )
+    folder = candidate.find_prompts_folder()
+    print(f"\nCandidate: {candidate.model_id}, {folder}. A difference above zero is in its favour.")
     print(pl.DataFrame([vars(each) for each in found], infer_schema_length=None))
     counted = Counter(each.verdict for each in found)
     print(f"better {counted['better']}, worse {counted['worse']}, inconclusive {counted['inconclusive']}.")

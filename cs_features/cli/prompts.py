@@ -69,8 +69,8 @@ def use_version(versions: PromptVersions, version: str, why: str, of_the_image: 
     differing = set(list_countries(folder)) ^ set(list_countries(of_the_image))
     if differing:
         raise RequestError(
-            f"Version {version} and the image differ in countries ({', '.join(sorted(differing))}): partitions are made "
-            "of the image's country files, so that a country comes and goes with a deployment"
+            f"Version {version} and the image differ in countries ({', '.join(sorted(differing))}): partitions are "
+            "made of the image's country files, so that a country comes and goes with a deployment"
         )
     with aws.explained("Credentials", "AWS_PROFILE"):
         caller = aws.client("sts").get_caller_identity()["Arn"]

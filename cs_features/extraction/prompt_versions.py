@@ -1,4 +1,4 @@
-"""Prompts in the data bucket: every version that was pushed, which of them is in use, and who changed that, when and why.
+"""Prompts in the data bucket: every version that was pushed, which is in use, and who changed that, when and why.
 
 A version is a folder of prompts as one archive under the hash of its content, so that nobody sees half of one and
 nobody changes one unseen. What is in use is one small object, and each change of it another that stays. Not here:
@@ -80,8 +80,8 @@ class PromptVersions:
         body = self._bucket.get(_archive_key(version))
         if body is None:
             raise RequestError(
-                f"{version} is neither a folder nor a version of the prompts in {self._bucket.uri(PREFIX)}: push it with "
-                "python -m cs_features.cli.prompts push DIR"
+                f"{version} is neither a folder nor a version of the prompts in {self._bucket.uri(PREFIX)}: push it "
+                "with python -m cs_features.cli.prompts push DIR"
             )
         return body
 
