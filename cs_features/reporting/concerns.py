@@ -43,6 +43,7 @@ _RANKS = {
     "served": WRONG,
     "reconciled": WRONG,
     "freshness": STANDING,
+    "id_conflicts": LYING,
     "misfiled": LYING,
     "rejected_share": LYING,
     "spending": DEAR,

@@ -1,5 +1,7 @@
 """Step 1: every landed document of the partition as a row, readable or not."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import polars as pl
 
@@ -9,6 +11,7 @@ from cs_features.landing.earlier import read_earlier, remember_departed
 from cs_features.landing.listings import save_listing
 from cs_features.landing.reading import read_partition
 from cs_features.orchestration.assets.landed_documents import of_the_feed
+from cs_features.orchestration.checks.ownership import CONFLICTS, judge_conflicts
 from cs_features.orchestration.metadata import as_table, describe_columns
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
@@ -18,6 +21,7 @@ from cs_features.schemas import Reason
 @dg.asset(
     partitions_def=interaction_partitions,
     deps=[of_the_feed],
+    check_specs=[CONFLICTS],
     group_name="interactions",
     kinds={"s3", "polars"},
     metadata=describe_columns(RAW_SCHEMA),
@@ -25,7 +29,7 @@ from cs_features.schemas import Reason
 )
 def raw_interactions(
     context: dg.AssetExecutionContext, landing: Landing, model: Model, data: DataBucket
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> Iterator[dg.MaterializeResult[pl.DataFrame]]:
     partition = partition_of(context)
     reader = DocumentReader(partition, tuple(model.prompts().countries[partition.country].languages))
     zone, tables = landing.zone(), data.tables()
@@ -40,8 +44,10 @@ def raw_interactions(
     counts = dict(frame.group_by("status").len().iter_rows())
     by_status = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     context.log.info(f"{partition}: {frame.height} documents in {objects} objects: {by_status}")
-    return dg.MaterializeResult(
+    # Yielded: Dagster 1.13 drops a check that is returned.
+    yield dg.MaterializeResult(
         value=frame,
+        check_results=[judge_conflicts(frame)],
         metadata={
             "objects": objects,
             "documents": frame.height,

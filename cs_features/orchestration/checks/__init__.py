@@ -5,7 +5,15 @@ What is checked is decided in the modules that it calls. A check that crashes ra
 check and must not look like bad data.
 """
 
-from cs_features.orchestration.checks import conservation, extraction, features, freshness, inventory, quality
+from cs_features.orchestration.checks import (
+    conservation,
+    extraction,
+    features,
+    freshness,
+    inventory,
+    ownership,
+    quality,
+)
 from cs_features.orchestration.checks.registry import ADVICE, advice_of, build_check_steps, find_rule, is_check_step
 
 CHECKS = build_check_steps()
@@ -21,5 +29,6 @@ __all__ = [
     "freshness",
     "inventory",
     "is_check_step",
+    "ownership",
     "quality",
 ]
