@@ -22,6 +22,7 @@ from cs_features.planning.history import list_stale_partitions, quote_landed_doc
 from cs_features.planning.preview.changes import format_estimates
 from cs_features.planning.preview.plan import Scope
 from cs_features.planning.preview.run import preview_candidate
+from cs_features.planning.priorities import BACKFILL_TAG
 from cs_features.planning.quote import Queue, build_quote_frame, estimate_wall_minutes, list_partitions
 from cs_features.planning.requests import Calendar, parse_day, require_countries
 
@@ -184,10 +185,13 @@ def quote_partitions(
 
 
 def count_runs_at_once(instance: dg.DagsterInstance) -> int:
-    """How many runs the instance lets go at the same time; where it has no queue, as many as the quote assumes."""
+    """How many runs of a backfill may go at the same time; where the instance has no queue, as many as assumed."""
     queue = instance.get_concurrency_config().run_queue_config
-    limit = queue.max_concurrent_runs if queue else None
-    return limit if limit is not None and limit > 0 else Queue.runs_at_once
+    if queue is None:
+        return Queue.runs_at_once
+    of_backfills = [each["limit"] for each in queue.tag_concurrency_limits if each["key"] == BACKFILL_TAG]
+    limits = [limit for limit in (queue.max_concurrent_runs, *of_backfills) if limit is not None and limit > 0]
+    return min(limits, default=Queue.runs_at_once)
 
 
 @dg.job(executor_def=dg.in_process_executor, description="What partitions would cost, with no model call.")

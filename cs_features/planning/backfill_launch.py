@@ -112,7 +112,7 @@ class DagsterUi:
         """Launch a run a partition, in the order of `keys`, behind whatever else waits; returns the backfill's id."""
         tags = {**tag_backfill(), QUOTED_CALLS_TAG: str(quoted_calls)}
         params = {
-            "selector": {"partitionSetName": f"{JOB}_partition_set", "repositorySelector": self._find_repository()},
+            "selector": {"partitionSetName": f"{JOB}_partition_set", "repositorySelector": self.find_repository()},
             "partitionNames": list(keys),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
             "title": title,
@@ -143,7 +143,8 @@ class DagsterUi:
             runs={name: statuses.get(name) for name in found["partitionNames"] or statuses},
         )
 
-    def _find_repository(self) -> dict[str, str]:
+    def find_repository(self) -> dict[str, str]:
+        """The code location that has the job, as a selector."""
         found = self._ask(WHERE, "repositoriesOrError", "RepositoryConnection")
         for node in found["nodes"]:
             if any(job["name"] == JOB for job in node["jobs"]):

@@ -11,9 +11,10 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from cs_features.orchestration.jobs import process_interactions
+from cs_features.orchestration.jobs import count_runs_at_once, process_interactions
 from cs_features.planning.backfill_launch import JOB
 from cs_features.planning.priorities import BACKFILL_TAG, tag_backfill, tag_landed_day
+from cs_features.planning.quote import Queue
 from cs_features_tests.support.lab import REPOSITORY
 from cs_features_tests.support.landing_sensor import TODAY
 
@@ -82,6 +83,11 @@ def test_two_runs_of_one_partition_never_overlap(instance: dg.DagsterInstance) -
     same = {"dagster/partition": "NL|2026-11-24"}
     first = add_runs(instance, dg.DagsterRunStatus.QUEUED, {**LANDED, **same}, {**BY_COMMAND, **same})
     assert list_started(instance) == first[:1]
+
+
+def test_a_quote_counts_with_the_places_that_a_backfill_gets(instance: dg.DagsterInstance) -> None:
+    """Fault 47: the quote counted with four places where a backfill has two."""
+    assert count_runs_at_once(instance) == Queue.runs_at_once == 2
 
 
 def test_the_command_launches_the_job_that_the_sensor_runs() -> None:

@@ -34,6 +34,7 @@ from cs_features.local.bench.quality import measure_quality
 from cs_features.local.bench.quota import measure_quota
 from cs_features.local.bench.rows import measure_rows
 from cs_features.local.bench.storm import measure_storm
+from cs_features.local.bench.year import measure_year
 from cs_features.local.processes import ROOT, LocalProblem, leave_on_sigterm
 
 SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
@@ -44,6 +45,7 @@ SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "faults": measure_faults,
     "storm": measure_storm,
     "arrivals": measure_arrivals,
+    "year": measure_year,
     "landing": measure_landing,
     "cpu": measure_cpu,
     "chain": measure_chain,
