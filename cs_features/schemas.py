@@ -104,8 +104,9 @@ _BLANK = "\u115f\u1160\u3164\uffa0\u2800\ufffc\ufffd"
 
 
 def says_something(text: str) -> bool:
-    # strip() alone would let zero-width characters, accents without a letter and the like pass as text.
-    return any(unicodedata.category(character)[0] in "LNPS" and character not in _BLANK for character in text)
+    # strip() alone would let zero-width characters, accents without a letter and the like pass as text. Each character
+    # is asked once: two million blanks took seconds.
+    return any(unicodedata.category(character)[0] in "LNPS" and character not in _BLANK for character in set(text))
 
 
 def _identifies(value: UUID) -> UUID:

@@ -13,6 +13,7 @@ _DNI = LinearPattern(
     rf"\b(?:[xyz]{_GAP}[0-9](?:{_GAP}[0-9]){{6}}|[0-9](?:{_GAP}[0-9]){{7}}){_GAP}[a-z]\b", ignore_case=True
 )
 _DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
+_DNI_DIGITS = str.maketrans("XYZ", "012")
 _NIR_OF_CORSICA = LinearPattern(rf"\b[12](?:{_GAP}[0-9]){{4}}{_GAP}2{_GAP}[ab](?:{_GAP}[0-9]){{8}}\b", ignore_case=True)
 _VAT = LinearPattern(
     r"\b(?:NL|BE|FR|ES|PL|DE|IT|PT)[ .-]?[A-Z]{0,2}[ .-]?[0-9](?:[ ./_-]{0,3}[0-9]){6,10}"
@@ -79,8 +80,8 @@ def find_identifiers(data: bytes) -> Iterator[Span]:
 
 
 def _is_dni(data: bytes) -> bool:
-    compact = "".join(filter(str.isalnum, data.decode("ascii"))).upper()
-    digits = compact[:-1].translate(str.maketrans("XYZ", "012"))
+    compact = data.translate(None, b" ._/:*|-").decode("ascii").upper()
+    digits = compact[:-1].translate(_DNI_DIGITS)
     # A wrong letter is a slip of the pen where nothing stands between it and the number.
     return _DNI_LETTERS[int(digits) % 23] == compact[-1] or (data[-2:-1].isdigit() and data[-1:].isupper())
 
@@ -111,4 +112,4 @@ def _find_beside(data: bytes, word: LinearPattern, value: LinearPattern, kind: K
 
 
 def _count_digits(data: bytes) -> int:
-    return sum(48 <= byte <= 57 for byte in data)
+    return len(data) - len(data.translate(None, b"0123456789"))

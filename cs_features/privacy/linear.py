@@ -5,12 +5,17 @@ engine takes time in proportion to the text. `cs_features_tests/privacy/test_bou
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import re2
 
 from cs_features.privacy.folding import fold_text
 
+_ANYWHERE, _AT_START, _WHOLE = (
+    re2._re2.RE2.Anchor.UNANCHORED,
+    re2._re2.RE2.Anchor.ANCHOR_START,
+    re2._re2.RE2.Anchor.ANCHOR_BOTH,
+)
+_NOWHERE = (-1, -1)
 _MEMORY = 64 << 20  # a pattern of many words needs room for its states, or the engine falls back to a slower one
 
 
@@ -38,26 +43,32 @@ class LinearPattern:
         options.case_sensitive = not ignore_case
         options.longest_match = longest
         options.log_errors = False
-        self._compiled: Any = re2.compile(fold_text(pattern).data, options)
+        # The engine itself: around each match its wrapper makes objects that cost more than the search, and a hostile
+        # text has thousands of matches. The pin of google-re2 is for this line, too.
+        self._search = re2.compile(fold_text(pattern).data, options)._regexp.Match
 
     def find_spans(
         self, data: bytes, group: int = 0, start: int = 0, end: int | None = None
     ) -> Iterator[tuple[int, int]]:
         """Where `group` of each match stands, in order and apart from each other."""
-        for found in self._compiled.finditer(data, start, end):
-            yield found.span(group)
+        stop = len(data) if end is None else end
+        while (spans := self._search(_ANYWHERE, data, start, stop))[0] != _NOWHERE:
+            yield spans[group]
+            start = max(spans[0][1], start + 1)
+            if start > stop:
+                return
 
     def search_span(
         self, data: bytes, group: int = 0, start: int = 0, end: int | None = None
     ) -> tuple[int, int] | None:
         """The first match at or after `start`."""
-        found = self._compiled.search(data, start, end)
-        return None if found is None else found.span(group)
+        spans = self._search(_ANYWHERE, data, start, len(data) if end is None else end)
+        return None if spans[0] == _NOWHERE else spans[group]
 
     def match_span(self, data: bytes, group: int = 0, start: int = 0, end: int | None = None) -> tuple[int, int] | None:
         """The match that begins at `start`."""
-        found = self._compiled.match(data, start, end)
-        return None if found is None else found.span(group)
+        spans = self._search(_AT_START, data, start, len(data) if end is None else end)
+        return None if spans[0] == _NOWHERE else spans[group]
 
     def matches_whole(self, data: bytes) -> bool:
-        return self._compiled.fullmatch(data) is not None
+        return self._search(_WHOLE, data, 0, len(data))[0] != _NOWHERE

@@ -108,16 +108,17 @@ def _each(ends: bytes) -> list[bytes]:
 
 def _trim(data: bytes, start: int, end: int) -> tuple[int, int]:
     """Without the words at either end that name nobody."""
-    words = list(_SMALL_WORD.find_spans(data, start=start, end=end))
-    while words and data[words[0][0] : words[0][1]].lower() in _NO_NAMES:
-        words.pop(0)
-    for place, (first, last) in enumerate(words):
-        if data[first:last].lower() in _NO_NAMES and data[first : first + 1].isupper():
-            words = words[:place]
+    while start < end:
+        word = data[start:end].split(b" ", 1)[0]
+        if word.strip(b".'-").lower() not in _NO_NAMES:
             break
-    if not words:
-        return start, start
-    return (start if words[0][0] <= start + 3 else words[0][0]), words[-1][1]
+        start += len(word) + 1
+    last = start
+    for word in data[start:end].split(b" "):
+        if word[:1].isupper() and word.strip(b".'-").lower() in _NO_NAMES:
+            break
+        last += len(word) + 1
+    return start, start + len(data[start : min(last, end)].rstrip(b" ."))
 
 
 def _ends_clause(data: bytes, end: int) -> bool:

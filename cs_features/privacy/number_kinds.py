@@ -9,11 +9,12 @@ from functools import lru_cache
 from cs_features.privacy.spans import Kind
 
 _REGIONS = ("NL", "BE", "FR", "ES", "PL", "DE", "GB")
+_LONGEST = 60  # characters; no number of anybody has more, and a library may fail on thousands of digits
 
 
 def name_number(data: bytes, country: str) -> Kind:
     """The kind of a number as it is written, letters and marks included."""
-    return _name_compact(_compact(data), country)
+    return _name_compact(_compact(data), country) if len(data) <= _LONGEST else Kind.NUMBER
 
 
 def _compact(data: bytes) -> str:

@@ -51,6 +51,7 @@ _UNIT = LinearPattern(
     ignore_case=True,
 )
 _CURRENCY_BEFORE = LinearPattern(r"(?:\$|eur|pln|usd|gbp) ?$", ignore_case=True)
+_MARKS = b" ,()./_*|\\-"
 _ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
@@ -100,9 +101,10 @@ def _ends_there(run: bytes, end: int) -> bool:
 
 
 def _keep_long(run: bytes, start: int, end: int, offset: int) -> Iterator[tuple[int, int]]:
-    digits = [position for position in range(start, end) if 48 <= run[position] <= 57]
-    if len(digits) >= MIN_DIGITS:
-        yield offset + digits[0], offset + digits[-1] + 1
+    piece = run[start:end]
+    if len(piece) - len(piece.translate(None, b"0123456789")) >= MIN_DIGITS:
+        last = len(piece.rstrip(_MARKS))
+        yield offset + start + len(piece) - len(piece.lstrip(_MARKS)), offset + start + last
 
 
 def _extend(data: bytes, start: int, end: int) -> tuple[int, int]:

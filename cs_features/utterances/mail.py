@@ -14,20 +14,29 @@ LANGUAGES = ("nl", "fr", "es", "pl", "de", "en", "it", "da", "sv", "cs")
 
 # What programs call the quoted part and the signature in HTML.
 QUOTED_ELEMENTS = (
-    "blockquote[type=cite],.gmail_quote,.yahoo_quoted,.protonmail_quote,.moz-cite-prefix,#appendonsend,"
-    "#divRplyFwdMsg,#appendonsend ~ *,#divRplyFwdMsg ~ *"
+    "blockquote[type=cite],.gmail_quote,.yahoo_quoted,.protonmail_quote,.moz-cite-prefix,#appendonsend,#divRplyFwdMsg"
 )
+QUOTED_FROM_HERE = ("#appendonsend", "#divRplyFwdMsg")  # and all that stands behind them in the same element
 SIGNATURE_ELEMENTS = ".gmail_signature,.moz-signature,#Signature,#ms-outlook-mobile-signature"
 
 # A thread that is headed further down is cut as too long anyway.
 _SEARCHED = 100_000
+_SEARCHED_LINES = 2_000
 _HEADER_LENGTH = 200
 _SIGNATURE_LINES = 12
 
 _FROM = re.compile(r"[>* ]*(?:From|Von|Van|De|Da|Od|Fra|Från)\b", re.IGNORECASE)
 _FORWARDED = re.compile(r"forward|doorgestuurd|weitergeleitet|transf[ée]r|reenviad|przekaz|inoltrat", re.IGNORECASE)
 # "Op di 24 nov. 2026 om 09:30 schreef Webshop <service@example.nl>:", in whatever language.
-_ATTRIBUTION = re.compile(r"(?=.*\d{1,2}[:h]\d{2}).*<\s?\S+@\S+>.*:$")
+_ATTRIBUTION = re.compile(r"(?=.*\d{1,2}[:h]\d{2}).*<\s?[^\s<>@]{1,100}@[^\s<>@]{1,100}>.{0,60}:$")
+# The same with the words for "wrote". The library's own patterns for it try every split of a line, and somebody who
+# writes many such lines stops a partition.
+_WROTE = re.compile(
+    r"(?:> ?)*(?:Op|Le|El|Dnia|Am|On|Il|Den|Dne|Man|Mån|Tir|Tis|Ons|Tor|Fre|Lør|Lör|Søn|Sön|\d{1,2}) .{0,390}"
+    r"(?:schreef|a écrit|escribió|napisał|napisała|napisał\(a\)|nadesłał|schrieb|wrote|ha scritto|skrev|napsal\(a\))"
+    r"[^:]{0,150}:",
+    re.IGNORECASE,
+)
 _CLOCK = re.compile(r"\d{1,2}[:h]\d{2}")
 _RULE = re.compile(r"[-_=*]{3,}.*[-_=*]{3,}|[-_]{10,}")
 _SENT_FROM = re.compile(
@@ -100,27 +109,48 @@ def _is_attribution(line: str) -> bool:
     line = line.strip()
     if len(line) > 2 * _HEADER_LENGTH or not line.endswith(":"):
         return False
-    return _ATTRIBUTION.match(line) is not None or _headers().fullmatch(line) is not None
+    return _ATTRIBUTION.match(line) is not None or _WROTE.fullmatch(line) is not None
 
 
 def _find_thread(lines: Sequence[str]) -> int:
     """The line at which a quoted mail begins; the number of lines where none does."""
     clipped = _clip(lines)
-    for found in _headers().finditer("\n".join(clipped)):
-        start = "\n".join(clipped)[: found.start()].count("\n")
-        start += len(found[0]) - len(found[0].lstrip("\n"))
-        if _heads_a_thread(found[0].strip("\n")) and _says_anything(lines[:start]):
-            return _before_rule(lines, start)
-    for start in range(1, len(clipped)):
-        if _is_wrapped_attribution(clipped[start : start + 3]) and _says_anything(lines[:start]):
-            return start
-    return len(lines)
+    own = next((place for place, line in enumerate(clipped) if _says_anything([line])), len(clipped))
+    fields, attribution = _find_fields(clipped, own), _find_attribution(clipped, own)
+    if fields is None and attribution is None:
+        return len(lines)
+    return min(_before_rule(lines, start) for start in (fields, attribution) if start is not None)
+
+
+def _find_fields(clipped: Sequence[str], own: int) -> int | None:
+    """The line below the customer's `own` first one at which a block of From, Sent, Subject begins."""
+    text, start, counted = "\n".join(clipped), 0, 0
+    for found in _field_headers().finditer(text):
+        start += text.count("\n", counted, found.start())
+        counted = found.start()
+        first = start + len(found[0]) - len(found[0].lstrip("\n"))
+        if first > own and _heads_a_thread(found[0].strip("\n")):
+            return first
+    return None
+
+
+def _find_attribution(clipped: Sequence[str], own: int) -> int | None:
+    """The line at which "On Tuesday at 9:30 somebody wrote:" begins; programs wrap it."""
+    for start in range(own + 1, len(clipped)):
+        # Most lines are none: the clock stands in its first or, wrapped, in its second.
+        if _CLOCK.search(clipped[start]) or _CLOCK.search("".join(clipped[start + 1 : start + 2])):
+            if _is_wrapped_attribution(clipped[start : start + 3]):
+                return start
+    return None
 
 
 def _is_wrapped_attribution(lines: Sequence[str]) -> bool:
-    if not _CLOCK.search(lines[0]):
-        return False
-    return any(_ATTRIBUTION.fullmatch(" ".join(lines[:count]).strip()) for count in (1, 2, 3))
+    for count in range(1, len(lines) + 1):
+        line = " ".join(lines[:count]).strip()
+        if line.endswith(":") and _CLOCK.search(line):
+            if (_CLOCK.search(lines[0]) and _ATTRIBUTION.fullmatch(line)) or _WROTE.fullmatch(line):
+                return True
+    return False
 
 
 def _heads_a_thread(header: str) -> bool:
@@ -168,7 +198,7 @@ def _clip(lines: Sequence[str]) -> list[str]:
     """As many lines as are searched, each as long as a header can be: the library's patterns are not linear."""
     clipped, searched = [], 0
     for line in lines:
-        if searched > _SEARCHED:
+        if searched > _SEARCHED or len(clipped) == _SEARCHED_LINES:
             break
         clipped.append(line[:_HEADER_LENGTH].replace("\xa0", " ").rstrip())
         searched += len(clipped[-1]) + 1
@@ -180,10 +210,11 @@ def _join(lines: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=1)
-def _headers() -> "re.Pattern[str]":
-    from mailparser_reply.parser import EmailMessage
+def _field_headers() -> "re.Pattern[str]":
+    from mailparser_reply.constants import MAIL_LANGUAGES
 
-    return EmailMessage(text="", languages=list(LANGUAGES)).HEADER_REGEX
+    # Each takes in the line below the block, too: of the blocks of all languages the one that begins first is wanted.
+    return re.compile("|".join(MAIL_LANGUAGES[code]["from_header"] for code in LANGUAGES), re.IGNORECASE | re.MULTILINE)
 
 
 @lru_cache(maxsize=1)

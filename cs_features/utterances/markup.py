@@ -5,6 +5,7 @@ Only real markup counts: `<3` and `a < b` are words. Not here: whose mail quotes
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 # A known tag, with nothing in it but attributes: what a customer types between angle brackets is none.
 _MARKUP = re.compile(
@@ -18,6 +19,7 @@ _MARKUP = re.compile(
 _TAG = re.compile(r"<(/?)(?!(?:br|img|hr|meta|link|input|col)\b)[a-z]", re.IGNORECASE)
 # A parser of HTML 5 takes quadratic time in depth, and no mail program nests a hundredth of it.
 _MAX_DEPTH = 3_000
+_MAX_SPARED = 4  # how often the words of the whole are read to tell whether they are spared
 
 _BLOCKS = (
     "address,article,aside,blockquote,br,center,dd,div,dl,dt,fieldset,figure,footer,form,h1,h2,h3,h4,h5,h6,header,"
@@ -30,7 +32,10 @@ _MARKS = str.maketrans(dict.fromkeys((_BREAK, _LEFT_OUT, _END), " "))
 
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.=+-]+)*;base64,[A-Za-z0-9+/=\s]*")
 # An attachment as mail carries it, line by line, or in one line.
-_ENCODED = re.compile(r"(?:[A-Za-z0-9+/]{40,}\r?\n){7,}[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9+/]{400,}={0,2}")
+# It begins where a run begins: tried at each of its characters, lines that are a little too short take minutes.
+_ENCODED = re.compile(
+    r"(?<![A-Za-z0-9+/])(?:(?:[A-Za-z0-9+/]{40,}\r?\n){7,}[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9+/]{400,}={0,2})"
+)
 
 
 def has_markup(text: str) -> bool:
@@ -38,18 +43,28 @@ def has_markup(text: str) -> bool:
     return _MARKUP.search(text) is not None and _measure_depth(text) <= _MAX_DEPTH
 
 
-def extract_text(html: str, unwanted: str = INVISIBLE, spare: Callable[[str], bool] = lambda words: False) -> str:
+def extract_text(
+    html: str,
+    unwanted: str = INVISIBLE,
+    unwanted_from: Iterable[str] = (),
+    spare: Callable[[str], bool] = lambda words: False,
+) -> str:
     """The visible words of HTML, a line a block.
 
-    What `unwanted`, CSS selectors, select is left out, unless `spare` says of its words that they belong here.
+    What `unwanted`, CSS selectors, select is left out, and what follows the first of each of `unwanted_from` in its
+    element, unless `spare` says of its words that they belong here.
     """
     # Most texts are no HTML, and a run that sees none needs no parser.
     from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(html.translate(_MARKS))
     # Marked and not taken out of the tree: an element may lie in another that is left out, too.
-    for node in tree.css(unwanted):
-        if not spare(node.text()):
+    unread = _MAX_SPARED * len(html)
+    for node in [*tree.css(unwanted), *_list_followers(tree, unwanted_from)]:
+        # An element in an element in an element has the same words each time.
+        words = node.text() if unread > 0 else ""
+        unread -= len(words)
+        if not spare(words):
             node.insert_before(_LEFT_OUT)
             node.insert_after(_END)
     for node in tree.css(_BLOCKS):
@@ -59,6 +74,17 @@ def extract_text(html: str, unwanted: str = INVISIBLE, spare: Callable[[str], bo
         node.insert_after(" ")
     text = tree.body.text() if tree.body else ""
     return _lay_out(_leave_out(text).split(_BREAK))
+
+
+def _list_followers(tree: Any, selectors: Iterable[str]) -> list[Any]:
+    """The elements behind the first of each selector. The parser's own `~` takes quadratic time in them."""
+    followers = []
+    for selector in selectors:
+        node = tree.css_first(selector)
+        while node is not None and (node := node.next) is not None:
+            if node.tag != "-text":
+                followers.append(node)
+    return followers
 
 
 def remove_encoded_files(text: str) -> str:

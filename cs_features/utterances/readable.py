@@ -8,12 +8,17 @@ comes out byte for byte as it came.
 from cs_features.schemas import Interaction, Turn, says_something
 from cs_features.utterances.mail import (
     QUOTED_ELEMENTS,
+    QUOTED_FROM_HERE,
     SIGNATURE_ELEMENTS,
     is_forwarded,
     remove_signature,
     remove_thread,
 )
 from cs_features.utterances.markup import INVISIBLE, extract_text, has_markup, remove_encoded_files
+
+# Longer than any mail without its attachments; what is longer is read as it is, because the words that are kept of it
+# are a small part, and taking it apart would take seconds.
+MAX_CLEANED = 300_000
 
 
 def read_turns(interaction: Interaction) -> list[Turn]:
@@ -30,6 +35,8 @@ def _read_turn(turn: Turn, is_mail: bool) -> Turn:
 def clean_text(text: str, is_mail: bool) -> str:
     """`text` itself where nothing is to be taken out of it."""
     text = _prefer(remove_encoded_files(text), text)
+    if len(text) > MAX_CLEANED:
+        return text
     if has_markup(text):
         text = _read_markup(text, is_mail)
     if is_mail:
@@ -42,7 +49,8 @@ def _read_markup(text: str, is_mail: bool) -> str:
     whole = _prefer(extract_text(text), text)
     if not is_mail:
         return whole
-    own = extract_text(text, f"{INVISIBLE},{QUOTED_ELEMENTS},{SIGNATURE_ELEMENTS}", spare=is_forwarded)
+    unwanted = f"{INVISIBLE},{QUOTED_ELEMENTS},{SIGNATURE_ELEMENTS}"
+    own = extract_text(text, unwanted, QUOTED_FROM_HERE, spare=is_forwarded)
     return _prefer(own, whole)
 
 
