@@ -69,6 +69,15 @@ class Settings(BaseModel):
     # months through and stops a loop at the second full budget; a month's lets a whole year be extracted anew, once.
     max_cost_usd_per_day: float = Field(50.0, ge=0, description="cap in US dollars of a UTC day, over all runs")
     max_cost_usd_per_month: float = Field(500.0, ge=0, description="cap in US dollars of a UTC month, over all runs")
+    unmasked_countries: str = Field(
+        "",
+        pattern=r"^(?:[A-Z]{2}(?:[ ,]+[A-Z]{2})*)?$",
+        description="countries whose texts reach the model with the personal data in them, such as `PL ES`",
+    )
+    masked_from: date | None = Field(
+        None,
+        description="first day whose texts are masked; unset: every day. What was asked unmasked is asked again",
+    )
     prompts_dir: Path = Field(PROMPTS_OF_THE_PROJECT, description="folder of the prompts")
     prompts_from: Literal["folder", "bucket"] = Field(
         "folder", description="`bucket`: the version in use in the data bucket goes before that folder"

@@ -248,5 +248,6 @@ def extraction_model(topics: list[str], intents: list[str]) -> type[Extraction]:
 # Beside the answer's fields in validated_features and in the feature group.
 CONTEXT_COLUMNS = ("event_time", "customer_id", "country", "language", "channel", "model_id", "prompt_version")
 FEATURE_COLUMNS = ("interaction_id", *ANSWER_FIELDS, *CONTEXT_COLUMNS)  # a record of the feature group
-# What only the table says: whether the model saw the whole text, and of which document the features are.
-VALIDATED_COLUMNS = (*FEATURE_COLUMNS, "truncated", "content_hash")
+# What only the table says: whether the model saw the whole text, of which document the features are, and whether the
+# text looks like an attempt to tell the model what to answer.
+VALIDATED_COLUMNS = (*FEATURE_COLUMNS, "truncated", "content_hash", "suspected_injection")

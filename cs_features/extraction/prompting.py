@@ -10,11 +10,12 @@ import json
 import re
 from typing import Any
 
+from cs_features.extraction.envelope import render_interaction
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompts import TOOL_NAME, Prompts
 from cs_features.hashing import canonical_json, content_hash
-from cs_features.schemas import Interaction, Turn
-from cs_features.utterances.readable import read_turns
+from cs_features.privacy.policy import MASK_EVERYTHING, MaskingPolicy
+from cs_features.schemas import Interaction
 
 # An answer is some 330 characters of JSON, 110 tokens or so. The quota reserves maxTokens up front, so a
 # small value buys throughput; the room above is for long summaries and generous tokenizers.
@@ -30,40 +31,6 @@ TOOL_USE_ID = r"[a-zA-Z0-9_.:-]{1,64}"  # as Converse takes them back
 ConverseRequest = dict[str, Any]
 
 
-def render_interaction(interaction: Interaction, language: str, limit: int) -> tuple[str, bool]:
-    """The user message, and whether turns were left out because it was longer than `limit` characters.
-
-    Beyond the limit the first and the last turns are kept, because that is where the wish and the
-    outcome stand, and a line says what is missing.
-    """
-    lines, truncated = _within(read_turns(interaction), limit)
-    text = "\n".join(lines)
-    # A customer may type our tags. Data must not be able to close its own envelope.
-    text = re.sub(r"<(?=\s*/?\s*interaction)", "‹", text, flags=re.IGNORECASE)
-    head = f'<interaction channel="{interaction.channel}" language="{language}" country="{interaction.country}">'
-    return f"{head}\n{text}\n</interaction>", truncated
-
-
-def _within(turns: list[Turn], limit: int) -> tuple[list[str], bool]:
-    # Indented, a line of a customer's text cannot pass for another speaker's turn.
-    lines = ["\n  ".join(f"{turn.speaker}: {turn.text.strip()}".splitlines()) for turn in turns]
-    if sum(map(len, lines)) <= limit:
-        return lines, False
-    head = _first_characters(lines, limit // 2)
-    tail = [line[::-1] for line in _first_characters([line[::-1] for line in reversed(lines)], limit // 2)][::-1]
-    return [*head, "system: [middle of the interaction left out, too long]", *tail], True
-
-
-def _first_characters(lines: list[str], limit: int) -> list[str]:
-    kept: list[str] = []
-    for line in lines:
-        if len(line) >= limit:
-            return [*kept, line[:limit]]
-        kept.append(line)
-        limit -= len(line)
-    return kept
-
-
 def prefix_tokens(prompts: Prompts, country: str, model: ModelCapabilities) -> int:
     """Estimated tokens of what every call of a country shares, and the cache may keep."""
     shared = [prompts.instructions, prompts.countries[country].body, json.dumps(prompts.tool)]
@@ -71,26 +38,33 @@ def prefix_tokens(prompts: Prompts, country: str, model: ModelCapabilities) -> i
 
 
 def build_request(
-    prompts: Prompts, model: ModelCapabilities, interaction: Interaction, language: str
+    prompts: Prompts,
+    model: ModelCapabilities,
+    interaction: Interaction,
+    language: str,
+    masking: MaskingPolicy = MASK_EVERYTHING,
 ) -> tuple[ConverseRequest, bool]:
-    """The Converse request of one interaction, and whether its text was truncated."""
+    """The Converse request of one interaction, masked as the policy says, and whether its text was truncated."""
     shared = _build_shared(prompts, model, interaction.country)
-    text, truncated = render_interaction(interaction, language, model.input_characters)
+    text, truncated = render_interaction(interaction, language, model.input_characters, masking)
     return {**shared, "messages": _build_messages(text)}, truncated
 
 
 class RequestBuilder:
     """Requests with their hashes, for many interactions: what they share is built and serialized once a country."""
 
-    def __init__(self, prompts: Prompts, model: ModelCapabilities) -> None:
+    def __init__(
+        self, prompts: Prompts, model: ModelCapabilities, masking: MaskingPolicy = MASK_EVERYTHING
+    ) -> None:
         self._prompts = prompts
         self._model = model
+        self._masking = masking
         self._shared: dict[str, tuple[ConverseRequest, bytes, bytes]] = {}
 
     def build_hashed(self, interaction: Interaction, language: str) -> tuple[ConverseRequest, str, bool]:
         """`build_request`, and the `request_hash` of the request."""
         shared, before, after = self._find_shared(interaction.country)
-        text, truncated = render_interaction(interaction, language, self._model.input_characters)
+        text, truncated = render_interaction(interaction, language, self._model.input_characters, self._masking)
         messages = _build_messages(text)
         key = hashlib.sha256(before + canonical_json(messages) + after).hexdigest()
         return {**shared, "messages": messages}, key, truncated

@@ -15,7 +15,9 @@ from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompting import ConverseRequest, RequestBuilder
 from cs_features.extraction.prompts import Prompts
+from cs_features.privacy.policy import MASK_EVERYTHING, MaskingPolicy
 from cs_features.schemas import ANSWER_FIELDS, SCORES, Interaction
+from cs_features.utterances.injections import looks_like_injection
 
 EXTRACTIONS_SCHEMA = pl.Schema(
     {
@@ -38,6 +40,7 @@ EXTRACTIONS_SCHEMA = pl.Schema(
         "truncated": pl.Boolean,
         "reused": pl.Boolean,
         "content_hash": pl.String,
+        "suspected_injection": pl.Boolean,
     }
 )
 
@@ -53,20 +56,23 @@ class Needed:
     request_hash: str
     truncated: bool
     content_hash: str
+    suspected_injection: bool = False
 
 
 def plan_requests(
-    raw: pl.DataFrame, prompts: Prompts, model: ModelCapabilities
+    raw: pl.DataFrame, prompts: Prompts, model: ModelCapabilities, masking: MaskingPolicy = MASK_EVERYTHING
 ) -> tuple[list[Needed], dict[str, ConverseRequest]]:
     """What the accepted rows of `raw_interactions` need: a call a row, and each distinct request once."""
-    needed, requests, builder = [], {}, RequestBuilder(prompts, model)
+    needed, requests, builder = [], {}, RequestBuilder(prompts, model, masking)
     accepted = raw.filter(pl.col("status") == "accepted").select(
         "interaction_id", "language", "payload", "content_hash"
     )
     for interaction_id, language, payload, content in accepted.iter_rows():
-        request, key, truncated = builder.build_hashed(Interaction.model_validate_json(payload), language)
+        interaction = Interaction.model_validate_json(payload)
+        request, key, truncated = builder.build_hashed(interaction, language)
         requests[key] = request
-        needed.append(Needed(interaction_id, key, truncated, content))
+        suspected = looks_like_injection(turn.text for turn in interaction.utterances)
+        needed.append(Needed(interaction_id, key, truncated, content, suspected))
     return needed, requests
 
 
@@ -126,6 +132,7 @@ def _row_of(item: Needed, outcome: Outcome, model_id: str, prompt_version: str, 
         "truncated": item.truncated,
         "reused": reused,
         "content_hash": item.content_hash,
+        "suspected_injection": item.suspected_injection,
     }
 
 

@@ -45,7 +45,7 @@ def quote_landed_documents(
     for partition in partitions:
         reader = DocumentReader(partition, tuple(prompts.countries[partition.country].languages))
         raw = read_partition(zone, zone.list_documents(partition), reader, read_earlier(data.tables(), partition))
-        needed, requests = plan_requests(raw, prompts, capabilities)
+        needed, requests = plan_requests(raw, prompts, capabilities, model.masking)
         if not requests:
             continue
         known = data.ledger(partition.folder).read_outcomes()
@@ -91,7 +91,7 @@ def read_calls(partition: Partition, tables: Tables, model: Model) -> pl.DataFra
     extractions = tables.read("llm_extractions", partition)
     if raw is None or extractions is None:
         return CALLS_SCHEMA.to_frame()
-    needed, requests = plan_requests(raw, model.prompts(), model.capabilities())
+    needed, requests = plan_requests(raw, model.prompts(), model.capabilities(), model.masking)
     characters = {each.interaction_id: count_own_characters(requests[each.request_hash]) for each in needed}
     return (
         extractions.with_columns(

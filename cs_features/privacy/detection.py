@@ -8,7 +8,7 @@ from cs_features.privacy.contacts import find_contacts
 from cs_features.privacy.folding import Folded, fold_text
 from cs_features.privacy.ibans import find_ibans
 from cs_features.privacy.identifiers import find_identifiers
-from cs_features.privacy.names import asks_for_name, find_names
+from cs_features.privacy.names import find_names
 from cs_features.privacy.numbers import find_birth_dates_by_age, find_numbers
 from cs_features.privacy.spans import Kind, Span, merge_spans
 
@@ -16,24 +16,20 @@ from cs_features.privacy.spans import Kind, Span, merge_spans
 MAX_SEARCHED = 120_000
 
 
-def find_personal_data(text: str, country: str = "", before: str = "") -> list[Span]:
-    """The spans of `text` that identify somebody, in order and apart.
-
-    `country` says whose phones and papers are likely; `before` is what was said before, for a name that was asked for.
-    """
+def find_personal_data(text: str, country: str = "") -> list[Span]:
+    """The spans of `text` that identify somebody, in order and apart; `country` says whose phones are likely."""
     if len(text) > MAX_SEARCHED:
-        return _search_ends(text, country, before)
+        return _search_ends(text, country)
     folded = fold_text(text)
-    is_answer = bool(before) and asks_for_name(fold_text(before[-500:]).data)
-    found = merge_spans(_find_all(folded.data, country, is_answer))
+    found = merge_spans(_find_all(folded.data, country))
     return [_locate(folded, span) for span in found]
 
 
-def _search_ends(text: str, country: str, before: str) -> list[Span]:
+def _search_ends(text: str, country: str) -> list[Span]:
     half = MAX_SEARCHED // 2
     rest = len(text) - half
     tail = [Span(span.kind, span.start + rest, span.end + rest) for span in find_personal_data(text[rest:], country)]
-    return merge_spans([*find_personal_data(text[:half], country, before), Span(Kind.LEFT_OUT, half, rest), *tail])
+    return merge_spans([*find_personal_data(text[:half], country), Span(Kind.LEFT_OUT, half, rest), *tail])
 
 
 def _locate(folded: Folded, span: Span) -> Span:
@@ -42,7 +38,7 @@ def _locate(folded: Folded, span: Span) -> Span:
 
 
 def find_structured(data: bytes, country: str) -> Iterator[Span]:
-    """What has a form: contacts, papers, accounts, numbers."""
+    """What has a form, in folded text: contacts, papers, accounts, numbers."""
     yield from find_contacts(data)
     yield from find_ibans(data)
     yield from find_identifiers(data)
@@ -50,8 +46,8 @@ def find_structured(data: bytes, country: str) -> Iterator[Span]:
     yield from find_birth_dates_by_age(data)
 
 
-def _find_all(data: bytes, country: str, is_answer: bool) -> Iterator[Span]:
+def _find_all(data: bytes, country: str) -> Iterator[Span]:
     yield from find_structured(data, country)
     yield from find_births(data)
     yield from find_addresses(data)
-    yield from find_names(data, is_answer)
+    yield from find_names(data)

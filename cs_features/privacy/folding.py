@@ -13,7 +13,11 @@ _LETTERS = dict(zip("łøđðıßæœþħŧĸŋə", "loddisaothtkne", strict=Tru
 _LETTERS |= dict(zip("абвгґдеєжзиіїйклмнопрстуфхцчшщьъюяыэёўј", "abvggdeejziiijklmnoprstufxcqwwhhyaieeuj", strict=True))
 _LETTERS |= dict(zip("αβγδεζηθικλμνξοπρσςτυφχψω", "abgdezhtiklmnxoprsstyfxpo", strict=True))
 _LETTERS |= dict(zip("ابتثجحخدذرزسشصضطظعغفقكلمنهويىةءپچژگکی", "abttjhxddrzsssdtzegfqklmnhwyyhapczgky", strict=True))
+# Between the turns of an interaction: no pattern reaches over it.
+TURN_END = "\n\x1d\n"
+FOLDED_TURN_END = b"\n~\n"
 _SIGNS = {
+    "\x1d": "~",
     "\u00b7": ".",
     "\u2022": ".",
     "\u2026": ".",

@@ -4,11 +4,11 @@ What counts as personal is found in `detection.py`. The original stays where it 
 value is kept anywhere.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cs_features.privacy.detection import find_personal_data
-from cs_features.privacy.folding import fold_text
+from cs_features.privacy.folding import TURN_END, fold_text
 from cs_features.privacy.spans import Kind, Span
 
 
@@ -18,6 +18,19 @@ class MaskedText:
 
     text: str
     spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What is kept of a text, from `start` to `end`; a value at either end is recognised by what stands around it."""
+
+    text: str
+    start: int
+    end: int
+
+    @classmethod
+    def of_whole(cls, text: str) -> "Excerpt":
+        return cls(text, 0, len(text))
 
 
 @dataclass
@@ -38,24 +51,38 @@ class Placeholders:
 
 def mask_personal_data(text: str, country: str) -> MaskedText:
     """One text without personal data."""
-    return mask_turns([text], country)[0]
+    return mask_excerpts([Excerpt.of_whole(text)], country)[0]
 
 
 def mask_turns(texts: Iterable[str], country: str) -> list[MaskedText]:
     """The texts of one interaction in their order, with placeholders that they share."""
-    placeholders = Placeholders()
-    masked, before = [], ""
-    for text in texts:
-        spans = find_personal_data(text, country, before)
-        masked.append(MaskedText(_replace(text, spans, placeholders), tuple(spans)))
-        before = text
+    return mask_excerpts([Excerpt.of_whole(text) for text in texts], country)
+
+
+def mask_excerpts(excerpts: Sequence[Excerpt], country: str) -> list[MaskedText]:
+    """The same of parts of texts; the spans are those of the whole text that reach into its excerpt."""
+    # Searched as one: a name that is introduced once is known in every turn, and an answer by its question.
+    spans = iter(find_personal_data(TURN_END.join(excerpt.text for excerpt in excerpts), country))
+    placeholders, masked, offset = Placeholders(), [], 0
+    span = next(spans, None)
+    for excerpt in excerpts:
+        own, stop = [], offset + len(excerpt.text)
+        while span is not None and span.start < stop:
+            own.append(Span(span.kind, max(0, span.start - offset), min(len(excerpt.text), span.end - offset)))
+            if span.end > stop:  # goes on in the next text
+                break
+            span = next(spans, None)
+        masked.append(_mask_excerpt(excerpt, own, placeholders))
+        offset = stop + len(TURN_END)
     return masked
 
 
-def _replace(text: str, spans: Iterable[Span], placeholders: Placeholders) -> str:
-    parts, position = [], 0
-    for span in spans:
-        parts += [text[position : span.start], placeholders.name_value(span.kind, text[span.start : span.end])]
+def _mask_excerpt(excerpt: Excerpt, spans: Iterable[Span], placeholders: Placeholders) -> MaskedText:
+    inside = [span for span in spans if span.end > excerpt.start and span.start < excerpt.end]
+    parts, position = [], excerpt.start
+    for span in inside:
+        value = excerpt.text[span.start : span.end]
+        parts += [excerpt.text[position : max(position, span.start)], placeholders.name_value(span.kind, value)]
         position = span.end
-    parts.append(text[position:])
-    return "".join(parts)
+    parts.append(excerpt.text[position : excerpt.end])
+    return MaskedText("".join(parts), tuple(inside))

@@ -7,6 +7,7 @@ A bare name is a word like others, and no pattern tells it. The words stand in `
 from collections.abc import Iterator
 
 from cs_features.privacy import name_words
+from cs_features.privacy.folding import FOLDED_TURN_END
 from cs_features.privacy.linear import LinearPattern, one_of, split_words
 from cs_features.privacy.spans import Kind, Span
 
@@ -37,20 +38,25 @@ _QUESTION = LinearPattern(one_of(name_words.QUESTIONS), ignore_case=True)
 _NO_NAMES = frozenset(word.lower().encode("ascii") for word in split_words(name_words.NO_NAMES))
 
 _MAX_REPEATED = 24  # names that are looked for again
+_MAX_QUESTION = 200  # characters between the question and the end of its turn
 _MAX_ANSWER = 60  # characters of a turn that answers the question for a name
 
 
-def asks_for_name(data: bytes) -> bool:
-    """Whether a turn asks for a name, so that the next one gives it."""
-    return _QUESTION.search_span(data) is not None
-
-
-def find_names(data: bytes, is_answer: bool = False) -> Iterator[Span]:
-    found = list(_find_introduced(data))
-    if is_answer and len(data) <= _MAX_ANSWER:
-        found += _take_name(data, len(data) - len(data.lstrip()), small=True)
+def find_names(data: bytes) -> Iterator[Span]:
+    found = [*_find_introduced(data), *_find_answers(data)]
     yield from found
     yield from _find_again(data, found)
+
+
+def _find_answers(data: bytes) -> Iterator[Span]:
+    """Short turns behind one that asks for a name."""
+    for _, end in _QUESTION.find_spans(data):
+        before = data.find(FOLDED_TURN_END, end, end + _MAX_QUESTION)
+        if before >= 0:
+            start = before + len(FOLDED_TURN_END)
+            stop = data.find(FOLDED_TURN_END, start, start + _MAX_ANSWER)
+            if stop >= 0 or len(data) - start <= _MAX_ANSWER:
+                yield from _take_name(data, start, small=True)
 
 
 def _find_introduced(data: bytes) -> Iterator[Span]:

@@ -138,18 +138,17 @@ def _find_attribution(clipped: Sequence[str], own: int) -> int | None:
     """The line at which "On Tuesday at 9:30 somebody wrote:" begins; programs wrap it."""
     for start in range(own + 1, len(clipped)):
         # Most lines are none: the clock stands in its first or, wrapped, in its second.
-        if _CLOCK.search(clipped[start]) or _CLOCK.search("".join(clipped[start + 1 : start + 2])):
-            if _is_wrapped_attribution(clipped[start : start + 3]):
-                return start
+        has_clock = _CLOCK.search(clipped[start]) or _CLOCK.search("".join(clipped[start + 1 : start + 2]))
+        if has_clock and _is_wrapped_attribution(clipped[start : start + 3]):
+            return start
     return None
 
 
 def _is_wrapped_attribution(lines: Sequence[str]) -> bool:
     for count in range(1, len(lines) + 1):
         line = " ".join(lines[:count]).strip()
-        if line.endswith(":") and _CLOCK.search(line):
-            if (_CLOCK.search(lines[0]) and _ATTRIBUTION.fullmatch(line)) or _WROTE.fullmatch(line):
-                return True
+        if line.endswith(":") and _CLOCK.search(line) and (_ATTRIBUTION.fullmatch(line) or _WROTE.fullmatch(line)):
+            return True
     return False
 
 
@@ -196,7 +195,8 @@ def _says_anything(lines: Sequence[str]) -> bool:
 
 def _clip(lines: Sequence[str]) -> list[str]:
     """As many lines as are searched, each as long as a header can be: the library's patterns are not linear."""
-    clipped, searched = [], 0
+    clipped: list[str] = []
+    searched = 0
     for line in lines:
         if searched > _SEARCHED or len(clipped) == _SEARCHED_LINES:
             break

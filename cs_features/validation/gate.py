@@ -131,7 +131,9 @@ def _match_content(accepted: pl.DataFrame, extractions: pl.DataFrame) -> pl.Data
 
     Which content a row of an older version was extracted from is not known, and not known is no match.
     """
-    known = fill_missing_columns(extractions, pl.Schema({"content_hash": pl.String}))
+    known = fill_missing_columns(
+        extractions, pl.Schema({"content_hash": pl.String(), "suspected_injection": pl.Boolean()})
+    )
     before = accepted.with_columns(pl.col("interaction_id").is_in(known["interaction_id"]).alias("extracted_before"))
     return before.join(known.drop("reused"), on=["interaction_id", "content_hash"], how="left")
 

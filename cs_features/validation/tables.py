@@ -15,7 +15,7 @@ from cs_features.summary_rules import SUMMARY_RULES, SummaryRule, find_broken_ru
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 # What tables of older versions lack; null there.
-ADDED_COLUMNS = pl.Schema({"truncated": pl.Boolean(), "content_hash": pl.String()})
+ADDED_COLUMNS = pl.Schema({"truncated": pl.Boolean(), "content_hash": pl.String(), "suspected_injection": pl.Boolean()})
 
 
 def _make_column(rule: dict[str, Any]) -> pa.Column:

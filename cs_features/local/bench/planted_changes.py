@@ -188,7 +188,7 @@ def _rerun_partitions(model: Model, data: DataBucket, countries: list[str]) -> d
     for partition in partitions_of(countries):
         raw = data.tables().read("raw_interactions", partition)
         assert raw is not None
-        needed, requests = plan_requests(raw, prompts, model.capabilities())
+        needed, requests = plan_requests(raw, prompts, model.capabilities(), model.masking)
         kept = data.ledger(partition.folder).read_outcomes()
         session = run_extraction(Work(partition, model, data, prompts, needed, requests), extractor)
         features |= {item.interaction_id: session.outcomes[item.request_hash].answer for item in needed}

@@ -81,7 +81,7 @@ def llm_extractions(
     previous = None if config.reextract else data.tables().read("llm_extractions", partition)
     kept = keep_answered(previous, raw_interactions)
     to_ask = raw_interactions.filter(~pl.col("interaction_id").is_in(kept["interaction_id"].to_list()))
-    needed, requests = plan_requests(to_ask, prompts, capabilities)
+    needed, requests = plan_requests(to_ask, prompts, capabilities, model.masking)
     last_report = time.monotonic()
 
     def report_progress(session: Session) -> None:

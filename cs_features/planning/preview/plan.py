@@ -177,7 +177,7 @@ def add_requests(
     hashes, requests = [], {}
     for partition, group in split_by_partition(rows):
         documents = raw[partition].join(group, on="interaction_id", how="semi")
-        needed, requests[partition] = plan_requests(documents, prompts, model.capabilities())
+        needed, requests[partition] = plan_requests(documents, prompts, model.capabilities(), model.masking)
         hashes += [(partition.country, partition.date, each.interaction_id, each.request_hash) for each in needed]
     schema = {name: POPULATION_SCHEMA[name] for name in INTERACTION} | {"request_hash": pl.String()}
     return rows.join(pl.DataFrame(hashes, schema=schema, orient="row"), on=INTERACTION), requests
@@ -250,7 +250,7 @@ def price_of_rerun(prepared: Prepared, data: DataBucket, outcomes: Outcomes) -> 
     quotes = []
     for partition in prepared.partitions:
         raw = read_table(data.tables(), "raw_interactions", partition)
-        _, requests = plan_requests(raw, prepared.candidate, prepared.model.capabilities())
+        _, requests = plan_requests(raw, prepared.candidate, prepared.model.capabilities(), prepared.model.masking)
         known, of_its_country = read_outcomes(data, partition), habits[partition.country]
         quotes.append(_quote_requests(prepared, str(partition), requests, known, of_its_country))
     return _sum_quotes(quotes, estimate_wall_minutes(quotes, Queue(), prepared.model))
