@@ -38,7 +38,7 @@ _LETS_IN = LinearPattern(
 _REST_OF_LINK = LinearPattern(r"(?: ?[/?&=] ?[^\s\"<>]+){1,6}")
 
 _IP4 = LinearPattern(
-    rf"\b[0-9]{{1,3}}(?:(?: ?[.,-] ?|{_OPEN}(?:\.|{_DOT_WORD}){_CLOSE}| {_DOT_WORD} )[0-9]{{1,3}}){{3}}\b",
+    rf"\b[0-9]{{1,3}}(?:(?: ?\. ?|{_OPEN}(?:\.|{_DOT_WORD}){_CLOSE}| {_DOT_WORD} )[0-9]{{1,3}}){{3}}\b",
     ignore_case=True,
 )
 _IP6 = LinearPattern(r"[0-9a-f]{0,4}(?: ?: ?[0-9a-f]{0,4}){2,7}", ignore_case=True)

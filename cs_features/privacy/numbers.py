@@ -13,7 +13,7 @@ from cs_features.privacy.spans import Kind, Span
 MIN_DIGITS = 7
 _MAX_TYPED = 64  # the libraries are asked for so many; whoever writes more numbers than that gets NUMBER
 
-_RUN = LinearPattern(r"[0-9](?:(?:, ?|[ ()./_*|\\-]{0,3})[0-9]){6,}")
+_RUN = LinearPattern(r"[0-9](?:(?:,|[ ()./_*|\\-]{0,3})[0-9]){6,}")
 _DAY, _MONTH = r"(?:0?[1-9]|[12][0-9]|3[01])", r"(?:0?[1-9]|1[0-2])"
 
 
