@@ -1,6 +1,7 @@
 """What the contract asks of a summary, rule by rule: what must not pass, and what must."""
 
 import json
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -182,13 +183,13 @@ def test_dates_amounts_times_and_quantities_identify_nobody(text: str) -> None:
 
 
 @pytest.mark.heavy
-@given(st.dates().filter(lambda day: 2010 <= day.year < 2100), st.sampled_from(["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y"]))
+@given(st.dates(date(2010, 1, 1), date(2099, 12, 31)), st.sampled_from(["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y"]))
 def test_every_date_passes_and_no_longer_number_hides_behind_one(day, spelling) -> None:  # type: ignore[no-untyped-def]
     """An order number that begins like a date is an order number. Older dates are of births."""
-    date = day.strftime(spelling)
-    assert names_nobody(f"Customer asks for {date} instead.")
-    assert not names_nobody(f"Customer names {date}-4711 instead.")
-    assert not names_nobody(f"Customer names {date} 4711234 instead.")
+    spelled = day.strftime(spelling)
+    assert names_nobody(f"Customer asks for {spelled} instead.")
+    assert not names_nobody(f"Customer names {spelled}-4711 instead.")
+    assert not names_nobody(f"Customer names {spelled} 4711234 instead.")
 
 
 @given(

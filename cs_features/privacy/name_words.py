@@ -39,7 +39,7 @@ TITLES = """
     mr, mr., mrs, mrs., ms, ms., miss, mister, madam, dr, dr., dr ., doctor, prof, prof., professor, sir, lady, dhr,
     dhr., de heer, meneer, mevrouw, mevr, mevr., mw, mw., mej., fam., familie, dokter, m., mme, mme., mlle,
     monsieur, madame, mademoiselle, docteur, maître, maitre, me, sr, sr., sra, sra., srta., señor, señora, señorita,
-    don, doña, dña., doctora, senyor, senyora, en, na, pan, pani, panu, pana, panią, panem, państwo, doktor,
+    don, doña, dña., doctora, senyor, senyora, pan, pani, panu, pana, panią, panem, państwo, doktor,
     doktora, mgr, inż., lek., herr, herrn, frau, fräulein, signor, signora, signore, sig., sig.ra, dott., dott.ssa,
     dottor, dottoressa, senhor, senhora, dona, bay, bayan, sayın, пан, пані, пана, господин, госпожа, лікар, السيد,
     السيدة, الأستاذ, الأستاذة, الدكتور, الدكتورة
@@ -82,6 +82,9 @@ QUESTIONS = r"""
 
 # Words that may follow those above, in capitals too, and name nobody.
 NO_NAMES = """
+    yeah, yep, nope, nah, correct, great, good, nice, cool, perfect, alright, right, sorry, wait, let, could, would, can, may,
+    what's, that's, it's, i'm, i'll, i'd, don't, bmw, honda, toyota, mercedes, dr, mr, mrs, ms, prof, sms, nfz, faq, pdf, usb,
+    really, definitely, actually, never, always, maybe, probably, absolutely, currently, unfortunately, trying, looking,
     a, an, and, are, as, at, be, but, by, can, did, do, for, from, get, had, has, have, he, her, here, him, his,
     how, i, if, in, is, it, its, just, me, my, no, not, of, on, or, our, out, she, so, some, sorry, still, sure,
     thanks, thank, that, the, their, them, then, there, they, this, to, too, up, us, very, was, we, well, what,

@@ -20,7 +20,7 @@ _DAY, _MONTH = r"(?:0?[1-9]|[12][0-9]|3[01])", r"(?:0?[1-9]|1[0-2])"
 def _spell_dates(year: str) -> str:
     spellings = [
         *(rf"{year}{mark}{_MONTH}{mark}{_DAY}" for mark in ("-", "/", r"\.")),
-        *(rf"{_DAY}{mark}{_MONTH}{mark}{year}" for mark in ("-", "/", r"\.", r"\. ")),
+        *(rf"{_DAY}{mark}{_MONTH}{mark}{year}" for mark in ("-", "/", r"\.", r"\. ", r" \. ", " - ", " / ")),
         rf"{_MONTH}/{_DAY}/{year}",
     ]
     return f"(?:{'|'.join(spellings)})"
@@ -44,7 +44,8 @@ _HARMLESS = (
     r"[1-9]0{6,8}",  # a round million
 )
 _HARMLESS_PART = LinearPattern(rf"(?:^|[ (]|, )({'|'.join(_HARMLESS)})", longest=True)
-_AMOUNT = LinearPattern(r"[1-9][0-9]{0,2}(?:[ .,']?[0-9]{3}){1,2}(?:[.,][0-9]{1,2})?")
+_SUM = r"[1-9][0-9]{0,2}(?:[ .,']?[0-9]{3}){0,2}(?:[.,][0-9]{1,2})?"
+_AMOUNT = LinearPattern(rf"{_SUM}(?: ?- ?{_SUM})?")
 _UNIT = LinearPattern(
     r" ?(?:\$|%|eur\b|euros?\b|zl\b|zlot|pln\b|usd\b|gbp\b|tl\b|km\b|m2\b|kwh\b|kg\b|gb\b|mb\b|pts\b|points?\b|punten\b"
     r"|punkt|puntos\b|steps\b|views\b|miles\b|mil\b|hrn\b|uah\b|qm\b)",
