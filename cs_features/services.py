@@ -29,11 +29,8 @@ from cs_features.extraction.quota import Limiter, QuotaShare
 from cs_features.extraction.spending import Limits, SharedBudget
 from cs_features.landing.zone import LandingZone
 from cs_features.languages import load_small_detector
-<<<<<<< HEAD
-from cs_features.retention.rules import Ages
-=======
 from cs_features.privacy.policy import MASK_EVERYTHING, MaskingPolicy
->>>>>>> 7341a64 (The model is told masked text, in an envelope that no spelling closes and no cut opens; attempts are marked in a column)
+from cs_features.retention.rules import Ages
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 
@@ -111,12 +108,9 @@ class Model:
     max_cost_usd: float
     max_cost_usd_per_day: float
     max_cost_usd_per_month: float
-<<<<<<< HEAD
     others: QuotaShare | None = None
     """Who knows the runs on other hosts that share the quota; None, and there are none."""
-=======
     masking: MaskingPolicy = MASK_EVERYTHING
->>>>>>> 7341a64 (The model is told masked text, in an envelope that no spelling closes and no cut opens; attempts are marked in a column)
 
     def capabilities(self) -> ModelCapabilities:
         return capabilities_of(self.model_id)

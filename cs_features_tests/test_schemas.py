@@ -183,7 +183,8 @@ def test_the_columns_are_those_of_the_contract() -> None:
         "event_time", "customer_id", "country", "language", "channel", "model_id", "prompt_version",
     )  # fmt: skip
     assert ("interaction_id", *ANSWER_FIELDS, *CONTEXT_COLUMNS) == FEATURE_COLUMNS
-    assert tuple(SCHEMA.columns) == VALIDATED_COLUMNS == (*FEATURE_COLUMNS, "truncated", "content_hash")
+    added = ("truncated", "content_hash", "suspected_injection")
+    assert tuple(SCHEMA.columns) == VALIDATED_COLUMNS == (*FEATURE_COLUMNS, *added)
     assert list(rejected_schema.columns) == [
         "interaction_id", "source_uri", "source_line", "stage", "reason", "detail", "redrivable", "payload",
         "rejected_at",

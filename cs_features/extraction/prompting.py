@@ -53,9 +53,7 @@ def build_request(
 class RequestBuilder:
     """Requests with their hashes, for many interactions: what they share is built and serialized once a country."""
 
-    def __init__(
-        self, prompts: Prompts, model: ModelCapabilities, masking: MaskingPolicy = MASK_EVERYTHING
-    ) -> None:
+    def __init__(self, prompts: Prompts, model: ModelCapabilities, masking: MaskingPolicy = MASK_EVERYTHING) -> None:
         self._prompts = prompts
         self._model = model
         self._masking = masking

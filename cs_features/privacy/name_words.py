@@ -82,9 +82,9 @@ QUESTIONS = r"""
 
 # Words that may follow those above, in capitals too, and name nobody.
 NO_NAMES = """
-    yeah, yep, nope, nah, correct, great, good, nice, cool, perfect, alright, right, sorry, wait, let, could, would, can, may,
-    what's, that's, it's, i'm, i'll, i'd, don't, bmw, honda, toyota, mercedes, dr, mr, mrs, ms, prof, sms, nfz, faq, pdf, usb,
-    really, definitely, actually, never, always, maybe, probably, absolutely, currently, unfortunately, trying, looking,
+    yeah, yep, nope, nah, correct, great, good, nice, cool, perfect, alright, right, sorry, wait, let, could, would,
+    can, may, oh, bye, crystal, what's, that's, it's, i'm, i'll, i'd, don't, bmw, honda, toyota, mercedes, dr, mr, mrs, ms, prof, sms, nfz, faq,
+    pdf, usb, really, definitely, actually, never, always, maybe, probably, absolutely, currently, unfortunately, trying, looking,
     a, an, and, are, as, at, be, but, by, can, did, do, for, from, get, had, has, have, he, her, here, him, his,
     how, i, if, in, is, it, its, just, me, my, no, not, of, on, or, our, out, she, so, some, sorry, still, sure,
     thanks, thank, that, the, their, them, then, there, they, this, to, too, up, us, very, was, we, well, what,

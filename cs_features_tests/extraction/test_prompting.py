@@ -13,11 +13,7 @@ from hypothesis import strategies as st
 from cs_features.errors import PromptError, UnknownModelError
 from cs_features.extraction.envelope import CONTINUED, LEFT_OUT, render_interaction
 from cs_features.extraction.models import CAPABILITIES, capabilities_of
-<<<<<<< HEAD
-from cs_features.extraction.prompting import RequestBuilder, build_request, render_interaction, request_hash
-=======
-from cs_features.extraction.prompting import build_request, request_hash
->>>>>>> 7341a64 (The model is told masked text, in an envelope that no spelling closes and no cut opens; attempts are marked in a column)
+from cs_features.extraction.prompting import RequestBuilder, build_request, request_hash
 from cs_features.extraction.prompts import TOOL_NAME, load_prompts
 from cs_features.schemas import Interaction, says_something
 from cs_features_tests.support.documents import document
