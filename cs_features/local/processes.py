@@ -30,8 +30,13 @@ class LocalProblem(RuntimeError):
 
 
 def leave_on_sigterm() -> None:
-    """Let a `kill` unwind this process like Ctrl-C does, so that its children are ended too."""
+    """Let a `kill` unwind this process like Ctrl-C does, so that its children are ended too.
+
+    SIGINT as well: a shell that starts something in the background tells it to ignore that, and a `kill -INT` of
+    `make dev` ended nothing.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
