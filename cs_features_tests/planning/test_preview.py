@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import dagster as dg
 import httpx
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from cs_features.cli import preview as command_module
 from cs_features.errors import RequestError, RunStopper
-from cs_features.extraction.engine import Outcome
+from cs_features.extraction.engine import Outcome, Receipts
 from cs_features.extraction.prompts import load_prompts
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
@@ -31,7 +32,7 @@ from cs_features.planning.preview.changes import (
     format_estimates,
 )
 from cs_features.planning.preview.plan import MAX_SAMPLE, Scope, sample_size
-from cs_features.planning.preview.run import Preview, pair_answers, preview_candidate
+from cs_features.planning.preview.run import Preview, ask_requests, pair_answers, preview_candidate
 from cs_features.planning.preview.sampling import LEAST, Stratum, allocate_sample, draw_sample, estimate_share
 from cs_features.schemas import ANSWER_FIELDS, Reason
 from cs_features_tests.support.desk import GOOD
@@ -543,6 +544,21 @@ def test_a_spent_budget_stops_the_preview_and_the_next_one_goes_on(held: Lab, ca
     found, _ = preview_in(held, folder, sample=30)
     assert found is not None
     assert found.calls == 30 - paid
+
+
+def test_what_a_stopped_request_has_cost_is_on_the_bill_of_one_partition() -> None:
+    """A first answer was paid for, its repair met a spent budget, and the dollars were in no ledger."""
+    paid = Outcome("a", error=Reason.SERVICE_FAILED, cost_usd=0.01)
+    stopper = RunStopper("the budget is spent")
+    stopper.paid = paid
+    first, second = MagicMock(known={}), MagicMock(known={})
+    first.give_receipts.return_value = Receipts()
+    extractor = MagicMock()
+    extractor.ask.side_effect = stopper
+    with pytest.raises(RunStopper):
+        list(ask_requests({"a": {}}, {"a": [first, second]}, extractor, {}, 1))
+    first.record_outcome.assert_called_once_with(paid)
+    second.record_outcome.assert_not_called()
 
 
 def test_noise_is_what_changes_without_any_change(held: Lab, candidate: Callable[..., Path]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from cs_features.errors import RunStopper
 from cs_features.extraction.engine import Extractor, Outcome
 from cs_features.extraction.fan_out import fan_out
 from cs_features.extraction.ledger import Ledger
@@ -170,13 +171,13 @@ def ask_sample(prepared: Prepared, data: DataBucket, extractor: Extractor, progr
                     for key in missing:
                         homes.setdefault(key, []).append(ledger)
             todo = {key: request for key, request in select_country(prepared.requests, country).items() if key in homes}
-            for outcome in _ask_requests(todo, homes, extractor, session.asked, prepared.model.max_concurrency):
+            for outcome in ask_requests(todo, homes, extractor, session.asked, prepared.model.max_concurrency):
                 session.outcomes[outcome.request_hash] = outcome
                 progress(len(session.outcomes), total)
     return session
 
 
-def _ask_requests(
+def ask_requests(
     requests: Requests,
     homes: Mapping[str, list[Ledger]],
     extractor: Extractor,
@@ -192,7 +193,12 @@ def _ask_requests(
         # One partition carries the bill: the sums of all partitions are what was paid.
         first, *others = homes[key]
         receipts = first.give_receipts(key)
-        outcome = extractor.ask(key, request, receipts)
+        try:
+            outcome = extractor.ask(key, request, receipts)
+        except RunStopper as stopper:
+            if stopper.paid is not None:
+                first.record_outcome(stopper.paid)
+            raise
         if outcome.attempts > len(receipts.earlier):
             asked[key] = outcome
         total = first.record_outcome(outcome)
