@@ -234,7 +234,7 @@ class Storm:
         return [
             key
             for key, document in self.world.find_current().items()
-            if key not in rejected and online.get(key, {}).get("customer_id") != document.customer_id
+            if key not in rejected and (key not in online or read_second(online[key]) != document.second)
         ]
 
     def find_superfluous(self) -> list[str]:
@@ -263,7 +263,12 @@ class Storm:
 def versions_differ(record: dict[str, str]) -> bool:
     """Whether the features come from another version of the text than the document that they stand under."""
     of_text = VERSION.search(record["summary"])
-    return of_text is None or not record["customer_id"].endswith(f"-v{of_text[1]}")
+    return of_text is None or int(of_text[1]) % 60 != int(read_second(record))
+
+
+def read_second(record: dict[str, str]) -> str:
+    """Of the document that the record stands under: it tells the version."""
+    return record[EVENT_TIME][len("2026-11-24T08:30:") :][:2]
 
 
 def create_group(name: str) -> None:

@@ -33,19 +33,19 @@ class Document:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"storm/{self.number}"))
 
     @property
-    def customer_id(self) -> str:
-        """Names the version: so that a record says which document it stands under."""
-        return f"c-{self.number}-v{self.version}"
+    def second(self) -> str:
+        """Of its time; tells the version, so that a record says which document it stands under."""
+        return f"{self.version % 60:02}"
 
     def write_json(self, partition: Partition) -> bytes:
         minute = self.number % 1440
         content: dict[str, Any] = {
             "interaction_id": self.interaction_id,
-            "occurred_at": f"{partition.date}T{minute // 60:02}:{minute % 60:02}:00Z",
+            "occurred_at": f"{partition.date}T{minute // 60:02}:{minute % 60:02}:{self.second}Z",
             "country": partition.country,
             "channel": "chat",
             "language": "en",
-            "customer_id": self.customer_id,
+            "customer_id": f"c-{self.number}",
             "text": f"My parcel {self.number} is late, version {self.version} of what I have to say about it.",
         }
         return json.dumps(content).encode()
