@@ -8,11 +8,13 @@ ended counts no more, whether or not its slot was given back. Not here: the pace
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 from cs_features.extraction.host import name_host
+from cs_features.planning.priorities import weigh_share
 from cs_features.services import Model
 
 MODEL_POOL = "bedrock"
@@ -61,17 +63,19 @@ class HostShare:
 
 
 def list_asking_hosts(instance: dg.DagsterInstance) -> list[str]:
-    """The host of each run that holds a slot of the pool and asks."""
+    """The host of each run that holds a slot of the pool and asks; more than once where the run's share is larger."""
     slots = instance.event_log_storage.get_concurrency_info(MODEL_POOL).claimed_slots
     holders = sorted({slot.run_id for slot in slots})
     if not holders:
         return []
     runs = instance.get_runs(filters=dg.RunsFilter(run_ids=holders, statuses=ASKING))
-    return [host for run in runs if (host := run.tags.get(HOST_TAG, NO_HOST)) != NO_HOST]
+    asking = [run.tags for run in runs if run.tags.get(HOST_TAG, NO_HOST) != NO_HOST]
+    weighed = ([tags[HOST_TAG]] * weigh_share(tags) for tags in asking)
+    return list(chain.from_iterable(weighed))
 
 
 def compute_share(hosts: Sequence[str], host: str) -> float:
-    """Of the quota, what the runs on `host` may use together: as much for each run, wherever it is."""
+    """Of the quota, what the runs on `host` may use together: as much for each entry of `hosts`, wherever it is."""
     ours = max(hosts.count(host), 1)  # whoever asks this asks the model, too
     others = len(hosts) - hosts.count(host)
     return ours / (ours + others)

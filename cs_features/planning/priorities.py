@@ -5,6 +5,7 @@ UI stands behind what landed today. Limits for lanes and for backfills, which Da
 `dagster.yaml`: so many places that today's documents always find one free. Not here: what is run and why.
 """
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 PRIORITY_TAG = "dagster/priority"
@@ -28,3 +29,13 @@ def tag_landed_day(day: date, today: date) -> dict[str, str]:
 def tag_backfill() -> dict[str, str]:
     """Tags of the runs that the command `backfill` asks for."""
     return {PRIORITY_TAG: str(BACKFILL_PRIORITY)}
+
+
+# Of the model's quota a run of landed documents has as much as so many runs of a backfill.
+WEIGHT_OF_LANDINGS = 4
+
+
+def weigh_share(tags: Mapping[str, str]) -> int:
+    """What a run counts when runs share the quota: what landed goes before what somebody asked for again."""
+    priority = tags.get(PRIORITY_TAG, "0")
+    return WEIGHT_OF_LANDINGS if priority.isdecimal() and int(priority) > 0 else 1

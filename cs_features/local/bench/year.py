@@ -144,7 +144,7 @@ class Today:
         self._number = 0
         self.waits: list[float] = []
 
-    def look(self) -> None:
+    def look_for_landings(self) -> None:
         now = time.monotonic()
         for partition, since in list(self._landed.items()):
             if self._is_served(partition):
@@ -210,7 +210,7 @@ def follow_backfill(ui: DagsterUi, backfill_id: str, today: Today, say: Say) -> 
     said = 0.0
     while True:
         backfill = ui.read_backfill(backfill_id)
-        today.look()
+        today.look_for_landings()
         if backfill.is_over:
             return backfill
         if time.monotonic() > deadline:

@@ -166,7 +166,7 @@ class Tick:
     def is_alarming(self) -> bool:
         return bool(self.emptied or self.decision.given_up or self.landscape.strays)
 
-    def describe(self) -> list[str]:
+    def describe_tick(self) -> list[str]:
         """What somebody who looks at the tick should read, the most urgent first."""
         lines = []
         if self.emptied:
@@ -186,7 +186,7 @@ class Tick:
             lines.append(f"{count} partitions with documents since {self.window.since}, none changed")
         return lines
 
-    def remember(self, now: datetime) -> Cursor:
+    def update_memory(self, now: datetime) -> Cursor:
         """The cursor for the next tick: without partitions that have no documents and are not served."""
         forgotten = set(self.decision.emptied) - set(self.emptied)
         kept = self.cursor.keep_partitions(lambda key: key not in forgotten)
@@ -257,7 +257,7 @@ def landing_sensor(
     except AwsRefusal as error:
         # A failed listing is not an empty bucket: the cursor stays.
         return dg.SkipReason(f"{REFUSED}{error}")
-    lines = tick.describe()
+    lines = tick.describe_tick()
     if recalled.warning:
         context.log.warning(recalled.warning)
         lines.insert(0, recalled.warning)
@@ -270,5 +270,5 @@ def landing_sensor(
             for key, request in decision.runs.items()
         ],
         skip_reason=None if decision.runs else "; ".join(lines),
-        cursor=tick.remember(now).model_dump_json(exclude_defaults=True),
+        cursor=tick.update_memory(now).model_dump_json(exclude_defaults=True),
     )
