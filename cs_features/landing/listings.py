@@ -5,6 +5,8 @@ appear after it (an upload in parts is dated when it begins), so only this recor
 Not here: the listing itself (`zone.py`), and what is concluded from it (`monitoring/conservation.py`).
 """
 
+from datetime import datetime
+
 from pydantic import TypeAdapter, ValidationError
 
 from cs_features.partitions import Partition
@@ -14,13 +16,25 @@ LISTINGS = "listings"
 _FORMAT = TypeAdapter(Listing)
 
 
+# What this process saved last: the check of the same run need not ask for it.
+_latest: dict[str, Listing] = {}
+
+
 def save_listing(data: Bucket, partition: Partition, listing: Listing) -> None:
     """Keep in the data bucket what a run is about to read; it replaces what the run before kept."""
     data.put(_key(partition), _FORMAT.dump_json(listing))
+    _latest.clear()
+    _latest[data.uri(_key(partition))] = listing
 
 
-def load_listing(data: Bucket, partition: Partition) -> Listing | None:
-    """What the latest run of the partition listed; None before the first, and where another version wrote it."""
+def load_listing(data: Bucket, partition: Partition, listed_at: datetime | None = None) -> Listing | None:
+    """What the latest run of the partition listed; None before the first, and where another version wrote it.
+
+    If this process saved the one of `listed_at`, that is it: no request is made.
+    """
+    latest = _latest.get(data.uri(_key(partition)))
+    if latest is not None and latest.listed_at == listed_at:
+        return latest
     body = data.get(_key(partition))
     if body is None:
         return None

@@ -21,6 +21,7 @@ from cs_features.landing.notices import notify_of_withdrawal, read_notices
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import SETTING, FeatureRecord, Record, get_feature
 from cs_features.publishing.manifest import (
+    MANIFEST,
     UNFINISHED,
     Entry,
     OpenManifest,
@@ -106,6 +107,9 @@ def publish_partition(
     is another partition's by now. Who claims a withdrawn id is notified before the manifest forgets it. Who is erased
     while records are written may have been deleted before his was: then it is published once more, without him.
 
+    The manifest of a publication that succeeds is the caller's to write: until then it says that the changes are
+    unfinished, and whoever publishes next finishes them again.
+
     Raises:
         AwsRefusal: when a bucket or the group refuses; says what to set.
         PublishingFailed: when records were refused, or left unprocessed or unread after all tries.
@@ -116,6 +120,7 @@ def publish_partition(
     published = _publish_once(partition, outcome, tables, destination, rules)
     while published.written and (known := rules.read_tombstones()) != outcome.erased:
         outcome = replace(outcome, erased=known)
+        tables.write(MANIFEST, partition, published.manifest)
         published = _publish_once(partition, outcome, tables, destination, rules)
     return published
 
@@ -256,9 +261,11 @@ def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable
             notify(list(plan.withdraw))
             manifest.drop_entries(plan.withdraw)
         refused = _write_records(publication, manifest)
-    finally:
+    except BaseException:
         manifest.save()
+        raise
     if refused:
+        manifest.save()
         codes = ", ".join(sorted(set(refused.values())))
         raise PublishingFailed(
             f"{len(refused)} of {len(plan.write)} records were not written to {publication.destination.records.group} "

@@ -20,6 +20,7 @@ from cs_features.services import Model
 from cs_features.storage import Tables
 
 ALL = "all"
+QUALITY = "extraction_quality"
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,36 @@ def read_known_quality(country: str, languages: Collection[str], model: Model, t
     """What is known of `country` now with the prompt and model in use, for interactions in `languages`."""
     prompts = model.prompts()
     locales = [Locale.from_key(key) for key in list_locales(model.find_prompts_folder())]
-    measured = {
-        locale.language: tables.read("extraction_quality", locale) for locale in locales if locale.country == country
-    }
+    measured = read_measured([locale for locale in locales if locale.country == country], tables)
     floors, version = prompts.countries[country].floors, prompts.version(country)
     return judge_quality(measured, floors, languages, model.model_id, version)
+
+
+# By address and ETag: a run asks twice, and what was measured a week ago is the same.
+_read_before: dict[tuple[str, str], pl.DataFrame | None] = {}
+_KEPT = 100  # tables
+
+
+def read_measured(locales: Collection[Locale], tables: Tables) -> dict[str, pl.DataFrame | None]:
+    """The latest tables of `extraction_quality` of a country's locales, by language; None was never measured."""
+    measured: dict[str, pl.DataFrame | None] = {locale.language: None for locale in locales}
+    for country in sorted({locale.country for locale in locales}):
+        listed = tables.bucket.list_objects(f"{QUALITY}/country={country}/").objects
+        etags = {item.key: item.etag for item in listed}
+        for locale in locales:
+            key = tables.key(QUALITY, locale)
+            if locale.country == country and key in etags:
+                measured[locale.language] = _read_once(locale, etags[key], tables)
+    return measured
+
+
+def _read_once(locale: Locale, etag: str, tables: Tables) -> pl.DataFrame | None:
+    version = tables.uri(QUALITY, locale), etag
+    if version not in _read_before:
+        if len(_read_before) >= _KEPT:
+            _read_before.clear()
+        _read_before[version] = tables.read(QUALITY, locale)
+    return _read_before[version]
 
 
 def _count_right(frame: pl.DataFrame, name: str) -> tuple[int, int]:

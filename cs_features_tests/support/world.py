@@ -17,7 +17,7 @@ from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.landing.notices import list_notices
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import Record, get_feature
-from cs_features.publishing.manifest import read_manifest, select_group
+from cs_features.publishing.manifest import MANIFEST, read_manifest, select_group
 from cs_features.publishing.publisher import Destination, Outcome, PublicationRules, publish_partition
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket
@@ -216,13 +216,14 @@ class World:
         validated, rejected = answer(partition, self.raw[partition], self.failing, f"v{self.prompt}")
         answered = set(validated["summary"])
         self.begun |= answered
-        publish_partition(
+        published = publish_partition(
             partition,
             Outcome(raw=self.raw[partition], validated=validated, rejected=rejected),
             self.tables,
             Destination(RecordStore(self.group, "group"), self.identity),
             PublicationRules(window_days=35, max_withdrawn_share=0.05, allow_deletions=self.allow_deletions),
         )
+        self.tables.write(MANIFEST, partition, published.manifest)  # as Dagster does with the asset's value
         self.published |= answered
         self.lapsed -= answered
 
