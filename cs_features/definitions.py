@@ -19,6 +19,7 @@ from cs_features.orchestration.assets.llm_extractions import llm_extractions
 from cs_features.orchestration.assets.operations_report import operations_report
 from cs_features.orchestration.assets.raw_interactions import raw_interactions
 from cs_features.orchestration.assets.validated_features import validated_features
+from cs_features.orchestration.catalog import present_assets
 from cs_features.orchestration.checks import CHECKS
 from cs_features.orchestration.erasing import erase_customer
 from cs_features.orchestration.jobs import (
@@ -46,26 +47,28 @@ from cs_features.orchestration.sensors.prompts import prompt_sensor
 from cs_features.orchestration.sensors.recheck import recheck_sensor
 from cs_features.services import build_services
 
+ASSETS = (
+    landed_documents,
+    country_prompts,
+    raw_interactions,
+    llm_extractions,
+    validated_features,
+    feature_store,
+    feature_drift,
+    extraction_quality,
+    reconciliation,
+    misfiled_objects,
+    open_rejects,
+    feed_freshness,
+    operations_report,
+)
+
 
 def build_defs(**resource_overrides: Any) -> dg.Definitions:
     """The definitions of production; tests pass other resources by name and get the same object."""
     resources = {**build_resources(build_services(settings())), **resource_overrides}
     return dg.Definitions(
-        assets=[
-            landed_documents,
-            country_prompts,
-            raw_interactions,
-            llm_extractions,
-            validated_features,
-            feature_store,
-            feature_drift,
-            extraction_quality,
-            reconciliation,
-            misfiled_objects,
-            open_rejects,
-            feed_freshness,
-            operations_report,
-        ],
+        assets=present_assets(ASSETS, settings()),
         asset_checks=CHECKS,
         jobs=[
             process_interactions,

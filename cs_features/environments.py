@@ -123,6 +123,15 @@ class Settings(BaseModel):
         "http://127.0.0.1:3000", pattern=r"^https?://", description="where the Dagster UI is, for the links in alerts"
     )
 
+    owner: str | None = Field(
+        None,
+        pattern=r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$",
+        description="who answers for the assets, as the UI shows it: an address, or `team:name`",
+    )
+    repository_url: str | None = Field(
+        None, pattern=r"^https://\S+[^/\s]$", description="where the code is, for the links in the UI"
+    )
+
     @field_validator("model_id")
     @classmethod
     def stays_in_the_eu(cls, model_id: str) -> str:

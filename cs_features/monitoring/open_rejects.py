@@ -21,6 +21,15 @@ _ROWS = pl.Schema(
     }
 )
 
+OPEN_REJECTS_SCHEMA = pl.Schema(
+    {
+        **{name: _ROWS[name] for name in _KEYS},
+        "documents": pl.Int64(),
+        "oldest": pl.Date(),
+        "newest": pl.Date(),
+    }
+)
+
 
 def count_open_rejects(tables: Iterable[tuple[str, date, pl.DataFrame]]) -> pl.DataFrame:
     """Rejects of many partitions, given as (country, day, rejected_records), counted.

@@ -6,9 +6,18 @@ Not here: where a table lies and how it is written (`storage.py`).
 import dagster as dg
 import polars as pl
 
+from cs_features.columns import SHOWN
 from cs_features.orchestration.failures import lasting_failure
+from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import stored_partition_of
 from cs_features.services import DataBucket
+
+PREVIEWED_ROWS = 5
+
+
+def preview_rows(frame: pl.DataFrame) -> dg.TableMetadataValue:
+    """The first rows, without a customer's word or id."""
+    return as_table(frame.head(PREVIEWED_ROWS).select(name for name in frame.columns if name in SHOWN))
 
 
 class ParquetTables(dg.IOManager):
@@ -33,6 +42,9 @@ class ParquetTables(dg.IOManager):
                 "dagster/row_count": obj.height,
                 "dagster/uri": tables.uri(table, partition),
                 "size_bytes": size,
+                "preview": preview_rows(obj),
+                # A key a country: one figure's plot must not jump between countries.
+                **({f"rows_{partition.country}": obj.height} if partition else {}),
             }
         )
 

@@ -11,7 +11,6 @@ from cs_features.partitions import Locale
 country_prompts = dg.AssetSpec(
     "country_prompts",
     partitions_def=country_partitions,
-    group_name="interactions",
     kinds={"markdown"},
     description=(
         "The prompt of each country: fixed instructions, taxonomy, its own file and calibration, and the model. "

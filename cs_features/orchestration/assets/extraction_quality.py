@@ -22,7 +22,6 @@ from cs_features.schemas import CATEGORICAL
 @dg.asset(
     partitions_def=locale_partitions,
     deps=[of_the_locale],
-    group_name="interactions",
     pool=MODEL_POOL,
     kinds={"bedrock", "polars"},
     description="How well the model in use answers one locale's golden items: accuracy, macro-F1, ranks, calibration.",

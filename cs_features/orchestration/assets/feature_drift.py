@@ -35,7 +35,6 @@ from cs_features.storage import Tables
         )
     ],
     check_specs=[DRIFT],
-    group_name="interactions",
     kinds={"polars"},
     description="Each feature of a country's week against the weeks before it: how far apart, and whether it drifted.",
 )

@@ -33,7 +33,6 @@ class FeatureStoreConfig(dg.Config):
 
 @dg.asset(
     partitions_def=interaction_partitions,
-    group_name="interactions",
     kinds={"sagemaker"},
     metadata=describe_columns(MANIFEST_SCHEMA),
     description="What the feature group holds of this partition: the table is the manifest of what was written.",

@@ -36,7 +36,6 @@ LONGEST_RUN = timedelta(days=1)
 
 
 @dg.asset(
-    group_name="interactions",
     kinds={"s3", "polars"},
     description=(
         "Documents landed, counted from S3, against documents held and records served, for each partition of the "
@@ -122,7 +121,6 @@ def _sum_up(frame: pl.DataFrame, column: str) -> int:
 
 
 @dg.asset(
-    group_name="interactions",
     kinds={"s3"},
     description="Objects under the landing prefix that no run will ever read, by folder and reason.",
 )
@@ -152,7 +150,6 @@ def misfiled_objects(landing: Landing, data: DataBucket) -> dg.MaterializeResult
 
 
 @dg.asset(
-    group_name="interactions",
     kinds={"polars"},
     description="Open rejects by country and reason, over all partitions.",
 )

@@ -61,7 +61,6 @@ class ExtractionConfig(dg.Config):
 @dg.asset(
     partitions_def=interaction_partitions,
     deps=[of_the_partition],
-    group_name="interactions",
     pool=MODEL_POOL,
     kinds={"bedrock", "polars"},
     metadata=describe_columns(EXTRACTIONS_SCHEMA),

@@ -22,7 +22,6 @@ from cs_features.schemas import Reason
     partitions_def=interaction_partitions,
     deps=[of_the_feed],
     check_specs=[CONFLICTS],
-    group_name="interactions",
     kinds={"s3", "polars"},
     metadata=describe_columns(RAW_SCHEMA),
     description="A row for each landed document: accepted, rejected with a typed reason, or an exact duplicate.",

@@ -18,7 +18,6 @@ from cs_features.validation.tables import features_schema, list_dtypes, rejected
 @dg.multi_asset(
     name="validation",
     partitions_def=interaction_partitions,
-    group_name="interactions",
     outs={
         "validated_features": dg.AssetOut(
             kinds={"pandera", "polars"},

@@ -13,6 +13,7 @@ import dagster as dg
 
 from cs_features.orchestration.partitions import interaction_partitions
 
+RULE = "rule"
 ADVICE = "advice"  # the metadata entry of a check; an evaluation may have one that fits its case
 
 CheckFunction = Callable[..., dg.AssetCheckResult]
@@ -65,8 +66,8 @@ def register_check(
         spec = dg.AssetCheckSpec(
             name or function.__name__,
             asset=asset,
-            description=rule,
-            metadata={ADVICE: advice},
+            description=describe_check(rule, advice),
+            metadata={ADVICE: advice, RULE: rule},
             additional_deps=list(reads),
             blocking=blocking,
             partitions_def=partitions_def,
@@ -126,10 +127,19 @@ def register_spec(
 ) -> dg.AssetCheckSpec:
     """A check whose result the asset itself gives, because it has computed it anyway."""
     spec = dg.AssetCheckSpec(
-        name, asset=asset, description=rule, metadata={ADVICE: advice}, partitions_def=partitions_def
+        name,
+        asset=asset,
+        description=describe_check(rule, advice),
+        metadata={ADVICE: advice, RULE: rule},
+        partitions_def=partitions_def,
     )
     _remember_spec(spec)
     return spec
+
+
+def describe_check(rule: str, advice: str) -> str:
+    """What the UI shows of a check: what it holds to, and what somebody does when it does not."""
+    return f"{rule}\n\n**If it fails:** {advice}"
 
 
 def _remember_spec(spec: dg.AssetCheckSpec) -> None:
@@ -140,7 +150,7 @@ def _remember_spec(spec: dg.AssetCheckSpec) -> None:
 
 def find_rule(name: str) -> str:
     """What the check holds to; empty for a check that is not ours."""
-    return (_SPECS[name].description or "") if name in _SPECS else ""
+    return str(_SPECS[name].metadata[RULE]) if name in _SPECS else ""
 
 
 def advice_of(name: str) -> str:
