@@ -83,6 +83,11 @@ RAW = {
     "landed_at": Column("When this content was first seen in the partition", unit="UTC, by S3's clock"),
     "listed_at": Column("When the run listed the folder", unit="UTC, by S3's clock"),
     "payload": Column("The document as it landed: a customer's words"),
+    "document_id": Column("The id that the document itself states"),
+    "document_reason": Column("Why the document is rejected by itself; null for a valid one", rule=_REASONS),
+    "document_detail": Column("What exactly was wrong with the document alone"),
+    "words_hash": Column("Of what was said and by whom, of a valid document", rule="SHA-256"),
+    "reader": Column("The version of what made the row"),
 }
 
 _FROM_DOCUMENT = ("raw_interactions.payload", "raw_interactions.language")
@@ -164,6 +169,7 @@ RECONCILIATION = {
     "outdated": Column("Validated rows of a text that their document no longer has", rule="0"),
     "unread_objects": Column("Objects that have been there for long and that no run has seen", rule="0"),
     "superseded_elsewhere": Column("Validated, though a later document of another partition has the id", rule="0"),
+    "oldest_count": Column("When the oldest count that `landed` is made of was made", unit="UTC"),
     "kept": Column("Records that are served though their newest extraction failed"),
     "served": Column("Records that the manifest says are served"),
     "unpublished": Column("Validated rows that were never written to the group in use", rule="0"),

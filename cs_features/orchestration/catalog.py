@@ -79,7 +79,11 @@ def present_spec(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
         group_name=entry.group,
         owners=[settings.owner] if settings.owner else [],
         description=describe_asset(name, spec.description or "", entry, settings.data_bucket),
-        metadata={**spec.metadata, **describe_table(name, list_types(name, spec)), **link_sources(entry, settings.repository_url)},
+        metadata={
+            **spec.metadata,
+            **describe_table(name, list_types(name, spec)),
+            **link_sources(entry, settings.repository_url),
+        },
     )
 
 
