@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from cs_features.schemas import ANSWER_FIELDS, Channel, Extraction, Reason, Stage
+from cs_features.schemas import ANSWER_FIELDS, FEATURE_COLUMNS, Channel, Extraction, Reason, Stage
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ EXTRACTIONS = {
     "error_detail": Column("What exactly was wrong"),
     "answer": Column("The answer as the model gave it: a customer's matter"),
     "truncated": Column("Whether the model saw only the beginning of the text"),
+    "suspected_injection": Column("Whether the text seems to give the model orders"),
     "reused": Column("Whether the run that wrote this row paid nothing for it"),
     "content_hash": Column(_LANDED["content_hash"].meaning, rule="SHA-256", sources=("raw_interactions.content_hash",)),
 }
@@ -127,7 +128,10 @@ VALIDATED = {
         for name in ("customer_id", "country", "language", "channel", "content_hash")
     },
     **{name: Column(_MADE_BY[name].meaning, sources=(f"llm_extractions.{name}",)) for name in _MADE_BY},
-    "truncated": Column(EXTRACTIONS["truncated"].meaning, sources=("llm_extractions.truncated",)),
+    **{
+        name: Column(EXTRACTIONS[name].meaning, sources=(f"llm_extractions.{name}",))
+        for name in ("truncated", "suspected_injection")
+    },
 }
 
 REJECTED = {
@@ -154,7 +158,7 @@ MANIFEST = {
     "source_uri": Column("The landing object that its document was read from"),
     "record": Column(
         "The record itself, as JSON; null while it is withdrawn",
-        sources=tuple(f"validated_features.{name}" for name in VALIDATED if name not in ("truncated", "content_hash")),
+        sources=tuple(f"validated_features.{name}" for name in FEATURE_COLUMNS),
     ),
 }
 
@@ -241,7 +245,7 @@ SHOWN = frozenset(
     """
     country channel language language_stated language_detected status reason stage redrivable truncated reused
     sentiment primary_topic intent resolution_status urgency_score csat_indicator event_time occurred_at landed_at
-    model_id prompt_version input_tokens cache_read_tokens cache_write_tokens output_tokens cost_usd latency_ms
+    model_id prompt_version suspected_injection input_tokens cache_read_tokens cache_write_tokens output_tokens cost_usd latency_ms
     attempts error written_at rejected_at
     """.split()  # noqa: SIM905
 )

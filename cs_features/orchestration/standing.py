@@ -14,8 +14,8 @@ import dagster as dg
 
 from cs_features.monitoring.alerts import Alert
 from cs_features.orchestration import conditions
-from cs_features.orchestration.checks import CHECKS
-from cs_features.orchestration.checks.quality import DRIFT
+from cs_features.orchestration.checks import list_check_keys
+from cs_features.orchestration.checks.freshness import FEED_IS_FRESH
 from cs_features.orchestration.failed_checks import find_failed_evaluations
 from cs_features.orchestration.incidents import (
     NOT_PUBLISHED,
@@ -109,7 +109,7 @@ def list_stuck_runs(look: Instance) -> Iterator[Alert]:
 def list_failed_checks(look: Instance) -> list[Alert]:
     """The latest evaluation of each check and partition that failed; of the feeds the page judges by itself."""
     alerts: list[Alert] = []
-    keys = [spec.key for check in CHECKS for spec in check.check_specs] + [DRIFT.key]
+    keys = [key for key in list_check_keys() if key != FEED_IS_FRESH.key]
     since = (look.now - timedelta(days=look.window_days)).date().isoformat()
     for evaluation, at in find_failed_evaluations(look.instance, keys, since):
         is_warning = evaluation.severity is dg.AssetCheckSeverity.WARN

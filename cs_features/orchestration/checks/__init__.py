@@ -14,7 +14,14 @@ from cs_features.orchestration.checks import (
     ownership,
     quality,
 )
-from cs_features.orchestration.checks.registry import ADVICE, advice_of, build_check_steps, find_rule, is_check_step
+from cs_features.orchestration.checks.registry import (
+    ADVICE,
+    advice_of,
+    build_check_steps,
+    find_rule,
+    is_check_step,
+    list_check_keys,
+)
 
 CHECKS = build_check_steps()
 
@@ -29,6 +36,7 @@ __all__ = [
     "freshness",
     "inventory",
     "is_check_step",
+    "list_check_keys",
     "ownership",
     "quality",
 ]

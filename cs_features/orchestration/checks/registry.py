@@ -148,6 +148,11 @@ def _remember_spec(spec: dg.AssetCheckSpec) -> None:
     _SPECS[spec.name] = spec
 
 
+def list_check_keys() -> list[dg.AssetCheckKey]:
+    """Every check of ours, whether a step or an asset gives its result."""
+    return [spec.key for spec in _SPECS.values()]
+
+
 def find_rule(name: str) -> str:
     """What the check holds to; empty for a check that is not ours."""
     return str(_SPECS[name].metadata[RULE]) if name in _SPECS else ""
