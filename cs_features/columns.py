@@ -245,7 +245,7 @@ SHOWN = frozenset(
     """
     country channel language language_stated language_detected status reason stage redrivable truncated reused
     sentiment primary_topic intent resolution_status urgency_score csat_indicator event_time occurred_at landed_at
-    model_id prompt_version suspected_injection input_tokens cache_read_tokens cache_write_tokens output_tokens cost_usd latency_ms
-    attempts error written_at rejected_at
+    model_id prompt_version suspected_injection input_tokens cache_read_tokens cache_write_tokens output_tokens cost_usd
+    latency_ms attempts error written_at rejected_at
     """.split()  # noqa: SIM905
 )
