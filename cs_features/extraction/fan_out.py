@@ -1,14 +1,19 @@
 """Many requests at once: the first one alone, then as many as may be in flight. What asking is, `engine.py` decides."""
 
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import SimpleQueue
 
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompting import ConverseRequest
 
 MAX_WARM_UPS = 5
+# How long a thread may keep the interpreter. At Python's 5 ms the threads of a busy machine take it from one another
+# in the middle of everything, between a paid reply and its line in the journal, too.
+SWITCH_SECONDS = 0.05
 
 
 def fan_out(
@@ -31,7 +36,7 @@ def fan_out(
             break
     finished: SimpleQueue[Future[Outcome]] = SimpleQueue()
     stopper: BaseException | None = None
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="bedrock") as pool:
+    with _patient_switching(), ThreadPoolExecutor(concurrency, thread_name_prefix="bedrock") as pool:
 
         def start_calls(count: int) -> int:
             started = 0
@@ -50,3 +55,13 @@ def fan_out(
                 yield future.result()
     if stopper is not None:
         raise stopper
+
+
+@contextmanager
+def _patient_switching() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

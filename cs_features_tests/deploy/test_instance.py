@@ -19,7 +19,7 @@ from deploy import prepare_database
 
 LOCAL = Path(processes.__file__).with_name("dagster.yaml")
 PRODUCTION = REPOSITORY / "deploy" / "dagster.yaml"
-SHARED = ("run_monitoring", "concurrency", "retention")
+SHARED = ("run_monitoring", "concurrency", "retention", "python_logs")
 # What is meant to differ, with the reason beside it in deploy/dagster.yaml.
 DIFFERING = {"run_monitoring.start_timeout_seconds"}
 

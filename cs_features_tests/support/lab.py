@@ -86,7 +86,7 @@ def memory_instance() -> dg.DagsterInstance:
     with pytest.MonkeyPatch.context() as patch:
         for storage in ("runs", "event_log"):
             patch.setattr(f"dagster._core.storage.{storage}.in_memory.stamp_alembic_rev", lambda *_: None)
-        return dg.DagsterInstance.ephemeral()
+        return dg.DagsterInstance.ephemeral(settings={"python_logs": {"python_log_level": "INFO"}})
 
 
 class Lab:
