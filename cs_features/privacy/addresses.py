@@ -23,19 +23,19 @@ _TOWN = (
     rf" (?:{_PARTICLE} ){{0,2}}[A-Z][A-Za-z'-]{{1,30}}(?:[ -](?:{_PARTICLE}[ -]){{0,2}}[A-Z][A-Za-z'-]{{1,30}}){{0,2}}"
 )
 _POSTCODE = (
-    r"(?:[1-9][0-9]{3} ?[A-Z]{2}\b|[0-9]{2}-[0-9]{3}\b|(?:[A-Z]{1,2}-)?[0-9]{4,5}\b"
+    r"(?:[1-9][0-9]{3} ?[A-Z]{2}\b|[0-9]{2}-[0-9]{3}\b|[0-9]{4}-[0-9]{3}\b|(?:[A-Z]{1,2}-)?[0-9]{4,5}\b"
     r"|[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b)"
 )
 _IN = rf"(?:{one_of(street_words.IN)} )?"
 _CITY = (
     rf"(?:,?[ \n]?{_IN}-? ?{_POSTCODE}(?:{_TOWN})?"
-    rf"|, ?{_IN}[A-Z][A-Za-z'-]{{2,30}}\b|(?: {_IN}| - )[A-Z][a-z'-]{{2,30}}\b)?"
+    rf"|(?:, ?{_IN}| {_IN}| - )[A-Z][A-Za-z'-]{{2,30}}\b(?: {_POSTCODE})?)?"
 )
 
 _CAPITALISED = r"[A-Z][A-Za-z'.-]{1,25}"
 _ENDING = one_of(street_words.ENDINGS)
 _DUTCH_OR_GERMAN = (
-    rf"(?:{_CAPITALISED} ){{0,2}}[A-Z][A-Za-z'-]{{1,25}}{_ENDING}{_HOUSE}"
+    rf"(?:{_CAPITALISED} (?:(?i:{_PARTICLE}) ){{0,2}}){{0,2}}[A-Z][A-Za-z'-]{{1,25}}{_ENDING}{_HOUSE}"
     rf"|(?:{_CAPITALISED}[ -]){{1,3}}(?i:{_ENDING}){_HOUSE}"
 )
 _PREFIXED = rf"(?i:{one_of(street_words.PREFIXES)}) ?{_NAME}{_HOUSE}"

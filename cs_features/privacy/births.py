@@ -32,7 +32,7 @@ _DAY = r"[0-3]?[0-9](?:st|nd|rd|th|er|e|\.)?"
 _OF = r"(?:de |d'|del |of |den )?"
 _NUMERIC = r"[0-9]{1,4} ?[-./ ] ?[0-9]{1,2} ?[-./ ] ?[0-9]{2,4}|[0-9]{6,8}"
 _BY_WORD = LinearPattern(
-    rf"\b{_WORDS}[^0-9\n]{{0,20}}?"
+    rf"\b{_WORDS}[^a-z0-9\n][^0-9\n]{{0,20}}?"
     rf"((?:{_NUMERIC}|{_DAY} ?{_OF}{_MONTHS}[.,]? {_OF}{_YEAR}|{_MONTHS} {_DAY},? {_YEAR}))",
     ignore_case=True,
 )

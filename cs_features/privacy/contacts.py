@@ -31,9 +31,8 @@ _LINK = LinearPattern(
     rf"|\b[a-z0-9-]{{1,40}}(?:{_HOST_DOT}[a-z0-9-]{{1,40}}){{1,4}}/[^\s\"<>]+",
     ignore_case=True,
 )
-_LETS_IN = LinearPattern(
-    r"[?#=;@]|%[0-9a-f]{2}|/[a-z0-9_.~+-]*[0-9][a-z0-9_.~+-]{5,}|/[a-z0-9_~+-]{20,}", ignore_case=True
-)
+_LETS_IN = LinearPattern(r"[?#=;@]|%[0-9a-f]{2}|/[a-z0-9_~+-]{20,}", ignore_case=True)
+_CODE_LENGTH = 8  # a part of a path with a digit in it, and as long as a code
 # What follows a blank that somebody put into a link to hide it.
 _REST_OF_LINK = LinearPattern(r"(?: ?[/?&=] ?[^\s\"<>]+){1,6}")
 
@@ -41,7 +40,7 @@ _IP4 = LinearPattern(
     rf"\b[0-9]{{1,3}}(?:(?: ?\. ?|{_OPEN}(?:\.|{_DOT_WORD}){_CLOSE}| {_DOT_WORD} )[0-9]{{1,3}}){{3}}\b",
     ignore_case=True,
 )
-_IP6 = LinearPattern(r"[0-9a-f]{0,4}(?: ?: ?[0-9a-f]{0,4}){2,7}", ignore_case=True)
+_IP6 = LinearPattern(r"(?:\b[0-9a-f]{1,4}|::[0-9a-f]{1,4})(?: ?: ?[0-9a-f]{0,4}){2,7}", ignore_case=True)
 _VERSION = LinearPattern(
     r"(?:version|versie|versi.n|wersja|firmware|ios|android|app|build|\bv) ?[.:]? ?$", ignore_case=True
 )
@@ -88,20 +87,31 @@ def _find_links(data: bytes) -> Iterator[Span]:
         rest = _REST_OF_LINK.match_span(data, start=end)
         end = rest[1] if rest else end
         path = data.find(b"/", start + 8, end)
-        if path >= 0 and _LETS_IN.search_span(data, start=path, end=end):
+        if path >= 0 and _lets_in(data[path:end]):
             yield Span(Kind.URL, start, end)
+
+
+def _lets_in(path: bytes) -> bool:
+    if _LETS_IN.search_span(path) is not None:
+        return True
+    return any(len(part) >= _CODE_LENGTH and part.translate(None, b"0123456789") != part for part in path.split(b"/"))
 
 
 def _find_machines(data: bytes) -> Iterator[Span]:
     for start, end in _IP4.find_spans(data):
-        is_version = _VERSION.search_span(data, start=max(0, start - 14), end=start) is not None
+        is_version = _VERSION.search_span(data[max(0, start - 14) : start]) is not None
         if max(_read_digits(data[start:end])) <= 255 and not is_version:
             yield Span(Kind.IP, start, end)
     if data.count(b":") < 2:
         return
-    for start, end in _IP6.find_spans(data):
-        if end - start > 3 and _is_ip6(data[start:end]):
+    position = 0
+    while (found := _IP6.search_span(data, start=position)) is not None:
+        start, end = found
+        is_address = _is_ip6(data[start:end])
+        if is_address:
             yield Span(Kind.IP, start, end)
+        # "de: 2001:db8..." begins with what may be a part of one.
+        position = end if is_address else data.index(b":", start) + 1
 
 
 def _read_digits(data: bytes) -> list[int]:

@@ -25,6 +25,7 @@ _PASSPORT = LinearPattern(
     r"\b(?:[A-Z]{2,3}[ -]?[0-9]{3}[ -]?[0-9]{3,4}|[0-9]{2}[ -]?[A-Z]{2}[ -]?[0-9]{5}|[A-Z]{2}[A-Z0-9]{6}[0-9]"
     r"|[CFGHJK][CFGHJKLMNPRTVWXYZ0-9]{8})\b"
 )
+_SPACED_OUT = LinearPattern(r"\b[A-Z0-9](?: [A-Z0-9]){7,8}\b")
 _PASSPORT_WORD = LinearPattern(
     r"\b"
     + one_of(
@@ -89,6 +90,9 @@ def _is_dni(data: bytes) -> bool:
 def _find_passports(data: bytes) -> Iterator[Span]:
     for start, end in _PASSPORT.find_spans(data):
         if _count_digits(data[start:end]) >= 3:
+            yield Span(Kind.PASSPORT, start, end)
+    for start, end in _SPACED_OUT.find_spans(data):
+        if _count_digits(data[start:end]) >= 4:
             yield Span(Kind.PASSPORT, start, end)
     yield from _find_beside(data, _PASSPORT_WORD, _PAPER, Kind.PASSPORT, 4)
 

@@ -13,7 +13,7 @@ INTRODUCTIONS = """
     imię to, moje nazwisko to, nazwisko to, ich heiße, ich heisse, mein name ist, mein name lautet, mein nachname
     ist, mein vorname ist, mi chiamo, il mio nome è, il mio cognome è, chamo-me, me chamo, meu nome é, o meu nome é,
     o meu apelido é, benim adım, adım soyadım, adım, ismim, benim ismim, мене звати, моє ім'я, моє прізвище, меня
-    зовут, اسمي, اسمي هو, إسمي, الاسم
+    зовут, اسمي, اسمي هو, السيد, السيدة, الأستاذ, الأستاذة, الدكتور, الدكتورة, إسمي, الاسم
     """
 
 # What follows is a name if it is written like one, and no adjective or trade.
@@ -83,30 +83,30 @@ QUESTIONS = r"""
 # Words that may follow those above, in capitals too, and name nobody.
 NO_NAMES = """
     yeah, yep, nope, nah, correct, great, good, nice, cool, perfect, alright, right, sorry, wait, let, could, would,
-    can, may, oh, bye, crystal, what's, that's, it's, i'm, i'll, i'd, don't, bmw, honda, toyota, mercedes, dr, mr, mrs, ms, prof, sms, nfz, faq,
-    pdf, usb, really, definitely, actually, never, always, maybe, probably, absolutely, currently, unfortunately, trying, looking,
-    a, an, and, are, as, at, be, but, by, can, did, do, for, from, get, had, has, have, he, her, here, him, his,
-    how, i, if, in, is, it, its, just, me, my, no, not, of, on, or, our, out, she, so, some, sorry, still, sure,
-    thanks, thank, that, the, their, them, then, there, they, this, to, too, up, us, very, was, we, well, what,
-    when, where, which, who, why, will, with, yes, you, your, yours, all, everyone, everybody, again, also, now,
-    today, tomorrow, customer, client, customers, team, support, service, sir, madam, madame, monsieur, ladies,
-    gentlemen, guest, member, user, friend, agent, manager, company, shop, store, dutch, english, french, german,
-    spanish, polish, belgian, italian, turkish, arabic, american, british, european, monday, tuesday, wednesday,
-    thursday, friday, saturday, sunday, january, february, march, april, june, july, august, september, october,
-    november, december, klant, klanten, klantenservice, heer, mevrouw, meneer, allemaal, iedereen, collega,
-    medewerker, redactie, webshop, mensen, hulp, je, jij, u, uw, mijn, dat, dit, die, het, een, de, en, maar, niet,
-    wel, geen, heel, erg, zeer, veel, voor, van, met, naar, bij, om, op, aan, uit, hier, er, nu, nog, al, ook, dan,
-    als, want, dus, wat, wie, waar, wanneer, hoe, ben, vriendelijke, vriendelijk, groet, groeten, hartelijke,
-    maandag, dinsdag, woensdag, donderdag, vrijdag, zaterdag, zondag, clients, cliente, équipe, tous, toutes,
-    messieurs, mesdames, tu, il, elle, nous, vous, ils, le, la, les, un, une, des, du, et, ou, mais, pas, plus,
-    très, votre, vos, mon, ma, mes, son, sa, ses, pour, par, avec, sans, dans, sur, que, qui, quoi, quand, comment,
-    bien, merci, bonjour, lundi, mardi, mercredi, jeudi, vendredi, samedi, dimanche, señor, señora, señores, equipo,
-    servicio, atención, usted, ustedes, yo, tú, él, ella, el, los, las, una, y, o, pero, sí, muy, más, mi, mis, su,
-    sus, con, sin, para, por, quién, cuándo, cómo, dónde, hola, gracias, buenos, buenas, días, tardes, noches,
-    lunes, martes, miércoles, jueves, viernes, sábado, domingo, todos, todas, amigos, pan, pani, państwo, panu,
-    pana, panie, klient, klienci, zespół, obsługa, ja, ty, ona, wy, oni, ale, nie, tak, bardzo, w, z, na, od, po,
-    za, przed, przy, że, jak, co, kto, gdy, kiedy, gdzie, dlaczego, dzień, dobry, dziękuję, proszę, wszyscy,
-    wszystkim, doktor, doktora, doktorze, profesor, profesora, profesorze, bóg, boże, jezus, kierownik,
+    can, may, oh, bye, crystal, what's, that's, it's, i'm, i'll, i'd, don't, bmw, honda, toyota, mercedes, dr, mr,
+    mrs, ms, prof, sms, nfz, faq, pdf, usb, really, definitely, actually, never, always, maybe, probably,
+    absolutely, currently, unfortunately, trying, looking, a, an, and, are, as, at, be, but, by, did, do, for, from,
+    get, had, has, have, he, her, here, him, his, how, i, if, in, is, it, its, just, me, my, no, not, of, on, or,
+    our, out, she, so, some, still, sure, thanks, thank, that, the, their, them, then, there, they, this, to, too,
+    up, us, very, was, we, well, what, when, where, which, who, why, will, with, yes, you, your, yours, all,
+    everyone, everybody, again, also, now, today, tomorrow, customer, client, customers, team, support, service,
+    sir, madam, madame, monsieur, ladies, gentlemen, guest, member, user, friend, agent, manager, company, shop,
+    store, dutch, english, french, german, spanish, polish, belgian, italian, turkish, arabic, american, british,
+    european, monday, tuesday, wednesday, thursday, friday, saturday, sunday, january, february, march, april, june,
+    july, august, september, october, november, december, klant, klanten, klantenservice, heer, mevrouw, meneer,
+    allemaal, iedereen, collega, medewerker, redactie, webshop, mensen, hulp, je, jij, u, uw, mijn, dat, dit, die,
+    het, een, de, en, maar, niet, wel, geen, heel, erg, zeer, veel, voor, van, met, naar, bij, om, op, aan, uit,
+    hier, er, nu, nog, al, ook, dan, als, want, dus, wat, wie, waar, wanneer, hoe, ben, vriendelijke, vriendelijk,
+    groet, groeten, hartelijke, maandag, dinsdag, woensdag, donderdag, vrijdag, zaterdag, zondag, clients, cliente,
+    équipe, tous, toutes, messieurs, mesdames, tu, il, elle, nous, vous, ils, le, la, les, un, une, des, du, et, ou,
+    mais, pas, plus, très, votre, vos, mon, ma, mes, son, sa, ses, pour, par, avec, sans, dans, sur, que, qui, quoi,
+    quand, comment, bien, merci, bonjour, lundi, mardi, mercredi, jeudi, vendredi, samedi, dimanche, señor, señora,
+    señores, equipo, servicio, atención, usted, ustedes, yo, tú, él, ella, el, los, las, una, y, o, pero, sí, muy,
+    más, mi, mis, su, sus, con, sin, para, por, quién, cuándo, cómo, dónde, hola, gracias, buenos, buenas, días,
+    tardes, noches, lunes, martes, miércoles, jueves, viernes, sábado, domingo, todos, todas, amigos, pan, pani,
+    państwo, panu, pana, panie, klient, klienci, zespół, obsługa, ja, ty, ona, wy, oni, ale, nie, tak, bardzo, w, z,
+    na, od, po, za, przed, przy, że, jak, co, kto, gdy, kiedy, gdzie, dlaczego, dzień, dobry, dziękuję, proszę,
+    wszyscy, wszystkim, doktor, doktora, doktorze, profesor, profesora, profesorze, bóg, boże, jezus, kierownik,
     kierowniczka, dyrektor, dyrektorka, prezes, ordynator, rehabilitant, recepcjonistka, pielęgniarka, pielęgniarki,
     położna, ginekolog, stomatolog, dentysta, lekarz, lekarka, herr, frau, damen, herren, kunde, kunden, kundin,
     kundenservice, alle, zusammen, ich, sie, es, wir, ihr, und, oder, aber, nicht, sehr, mehr, mein, meine, dein,
@@ -115,6 +115,6 @@ NO_NAMES = """
     tutti, müşteri, hizmetleri, ekip, bey, hanım, efendim, пан, пані, клієнт, команда, служба, всі, я, ти, він,
     вона, ми, ви, вони, і, й, та, але, не, дуже, у, в, на, до, від, за, що, як, хто, коли, де, це, عميل, فريق, خدمة,
     العملاء, سيدي, سيدتي, الجميع, من, في, على, إلى, عن, مع, هذا, هذه, و, لا, نعم, أنا, أريد, لدي, عندي, ok, okay,
-    hi, hello, hey, dear, good, morning, afternoon, evening, night, please, god, jesus, christ, internet, wifi,
-    amazon, google, apple, samsung, android, windows, iphone
+    hi, hello, hey, dear, morning, afternoon, evening, night, please, god, jesus, christ, internet, wifi, amazon,
+    google, apple, samsung, android, windows, iphone
     """

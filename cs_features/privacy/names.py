@@ -37,6 +37,8 @@ _GREETING = LinearPattern(rf"(?:^|[\n.!?] {{0,3}}){one_of(name_words.GREETINGS)}
 _QUESTION = LinearPattern(one_of(name_words.QUESTIONS), ignore_case=True)
 _NO_NAMES = frozenset(word.lower().encode("ascii") for word in split_words(name_words.NO_NAMES))
 
+_CAPITAL_PARTICLES = frozenset(b"de la el le du di da van von der den al der los las dos".split())
+
 _MAX_REPEATED = 24  # names that are looked for again
 _MAX_QUESTION = 200  # characters between the question and the end of its turn
 _MAX_ANSWER = 60  # characters of a turn that answers the question for a name
@@ -121,7 +123,8 @@ def _trim(data: bytes, start: int, end: int) -> tuple[int, int]:
         start += len(word) + 1
     last = start
     for word in data[start:end].split(b" "):
-        if word[:1].isupper() and word.strip(b".'-").lower() in _NO_NAMES:
+        plain = word.strip(b".'-").lower()
+        if word[:1].isupper() and plain in _NO_NAMES and plain not in _CAPITAL_PARTICLES:
             break
         last += len(word) + 1
     return start, start + len(data[start : min(last, end)].rstrip(b" ."))

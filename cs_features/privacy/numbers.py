@@ -42,6 +42,7 @@ _HARMLESS = (
     r"[1-9][0-9]{0,2}[ .,]?[0-9]{3}[.,][0-9]{1,2}",
     r"[1-9][0-9]{0,2}(?: [0-9]{3}){2}[.,][0-9]{2}",
     r"[1-9]0{6,8}",  # a round million
+    rf"[1-9][0-9]{{0,3}}/{_YEAR}",  # a law, an invoice of a year
 )
 _HARMLESS_PART = LinearPattern(rf"(?:^|[ (]|, )({'|'.join(_HARMLESS)})", longest=True)
 _SUM = r"[1-9][0-9]{0,2}(?:[ .,']?[0-9]{3}){0,2}(?:[.,][0-9]{1,2})?"
@@ -92,7 +93,7 @@ def _drop_harmless(data: bytes, start: int, end: int) -> Iterator[tuple[int, int
 def _is_amount(data: bytes, start: int, end: int) -> bool:
     if not _AMOUNT.matches_whole(data[start:end]):
         return False
-    has_currency = _CURRENCY_BEFORE.search_span(data, start=max(0, start - 5), end=start) is not None
+    has_currency = _CURRENCY_BEFORE.search_span(data[max(0, start - 5) : start]) is not None
     return has_currency or _UNIT.match_span(data, start=end) is not None
 
 

@@ -12,11 +12,12 @@ ENDINGS = """
 SURE_ENDINGS = "straat, laan, gracht, steenweg, plantsoen, straße, strasse, plein, dreef, singel"
 # What stands before the name of one.
 PREFIXES = """
-    calle, c/, c., carrer, avenida, avinguda, avda, avda., av., plaza, plaça, pza, pza., paseo, passeig, pg., p.o,
-    camino, camí, ronda, travesía, carretera, ctra., glorieta, rambla, urbanización, rúa, ul., ulica, ulicy, ul, al.,
-    aleja, aleje, alei, os., osiedle, osiedlu, pl., plac, placu, skwer, rondo, via, viale, piazza, corso, largo, vicolo,
-    strada, rua, travessa, praça, estrada, вул., вулиця, вулиці, вулицю, просп., проспект, проспекті, пров., провулок,
-    бульвар, площа, ул., улица, rue, avenue, boulevard, chaussée, place, chemin, quai, drève, clos, impasse, allée
+    laan van, laan der, plein van, weg naar, hof van, calle, c/, c., carrer, avenida, avinguda, avda, avda., av.,
+    plaza, plaça, pza, pza., paseo, passeig, pg., p.o, camino, camí, ronda, travesía, carretera, ctra., glorieta,
+    rambla, urbanización, rúa, ul., ulica, ulicy, ul, al., aleja, aleje, alei, os., osiedle, osiedlu, pl., plac,
+    placu, skwer, rondo, via, viale, piazza, corso, largo, vicolo, strada, rua, travessa, praça, estrada, вул.,
+    вулиця, вулиці, вулицю, просп., проспект, проспекті, пров., провулок, бульвар, площа, ул., улица, rue, avenue,
+    boulevard, chaussée, place, chemin, quai, drève, clos, impasse, allée
     """
 SURE_PREFIXES = "calle, carrer, ul., ulica, ulicy, вул., вулиця, via, rua"
 FRENCH = """

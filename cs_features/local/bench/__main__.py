@@ -30,6 +30,7 @@ from cs_features.local.bench.kills import measure_kills
 from cs_features.local.bench.landing import measure_landing
 from cs_features.local.bench.money import measure_money
 from cs_features.local.bench.preview import measure_preview
+from cs_features.local.bench.privacy import measure_privacy
 from cs_features.local.bench.quality import measure_quality
 from cs_features.local.bench.quota import measure_quota
 from cs_features.local.bench.rows import measure_rows
@@ -52,6 +53,7 @@ SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "money": measure_money,
     "quality": measure_quality,
     "preview": measure_preview,
+    "privacy": measure_privacy,
     "commands": measure_commands,
 }
 REPORT = ROOT / ".local" / "bench.json"
