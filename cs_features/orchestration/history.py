@@ -130,7 +130,7 @@ class History:
     def measure_run(self, run_id: str) -> int:
         """Bytes that go with a run: its events, or their file, and what it printed."""
         shard = self._find_shard(run_id)
-        size = shard.stat().st_size if shard else self._sum_events(run_id)
+        size = shard.stat().st_size if shard else self.measure_events(run_id)
         return size + self.measure_logs(run_id)
 
     def delete_run(self, run_id: str) -> None:
@@ -147,7 +147,8 @@ class History:
         path = Path(self._events.path_for_shard(run_id))
         return path if path.exists() else None
 
-    def _sum_events(self, run_id: str) -> int:
+    def measure_events(self, run_id: str) -> int:
+        """Bytes of a run's events: what PostgreSQL keeps of it, where SQLite keeps a file with empty pages."""
         size = sa.select(sa.func.sum(sa.func.length(Events.c.event))).where(Events.c.run_id == run_id)
         with self._events.run_connection(run_id) as connection:
             return int(connection.execute(size).scalar() or 0)

@@ -27,10 +27,10 @@ from cs_features.local.bench.endpoint import Endpoint, start_endpoint
 from cs_features.local.bench.figures import Figure, Say, as_count, at_least, equal_to
 from cs_features.local.processes import LocalProblem, run_child
 from cs_features.orchestration.checks import CHECKS
-from cs_features.orchestration.history import list_history_sweepers
+from cs_features.orchestration.history import History, list_history_sweepers
 from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.partitions import Partition
-from cs_features.planning.backfill_launch import Backfill, DagsterUi
+from cs_features.planning.backfill_launch import JOB, Backfill, DagsterUi
 from cs_features.retention.rules import Ages
 from cs_features.retention.sweeps import apply_sweepers
 
@@ -56,9 +56,17 @@ class Seen:
     waits_of_today: list[float]
     true_states: int
     wanted_states: int
-    kilobytes_a_run: float
-    kilobytes_of_logs: float
-    kilobytes_left: float
+    stored: "Stored"
+    left: "Stored"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Kilobytes of Dagster's storage for one run of the chain, and of these what its events are, and its logs."""
+
+    total: float
+    events: float
+    logs: float
 
 
 def measure_year(quick: bool, say: Say) -> list[Figure]:
@@ -74,8 +82,8 @@ def describe_part(name: str, seen: Seen) -> list[Figure]:
     a_run = seen.seconds / seen.runs
     hours = a_run * PARTITIONS_A_YEAR / 3600
     kept_days = Settings.model_fields["retention_run_days"].default
-    megabytes = (RUNS_A_DAY * kept_days * seen.kilobytes_a_run + PARTITIONS_A_YEAR * seen.kilobytes_left) / 1e3
-    unswept = RUNS_A_DAY * 365 * seen.kilobytes_a_run / 1e6
+    megabytes = (RUNS_A_DAY * kept_days * seen.stored.total + PARTITIONS_A_YEAR * seen.left.total) / 1e3
+    unswept = RUNS_A_DAY * 365 * seen.stored.total / 1e6
     return [
         Figure(f"{name}: wall time", f"{seen.seconds / 60:.1f} min for {seen.runs} runs, {a_run:.1f} s each"),
         Figure(f"{name}: a year, EXTRAPOLATED", f"{hours:.1f} h beside the calls themselves"),
@@ -88,19 +96,21 @@ def describe_part(name: str, seen: Seen) -> list[Figure]:
         at_least(f"{name}: landings of today served meanwhile", len(seen.waits_of_today), 1, as_count),
         Figure(
             f"{name}: Dagster's storage a run",
-            f"{seen.kilobytes_a_run:.0f} kB, of which logs {seen.kilobytes_of_logs:.0f}; of an old run "
-            f"{seen.kilobytes_left:.0f} stay",
-            seen.kilobytes_a_run,
+            f"{describe_stored(seen.stored)}; of an old run stay {describe_stored(seen.left)}",
+            seen.stored.total,
         ),
         Figure(f"{name}: after a year, EXTRAPOLATED", f"{megabytes:,.0f} MB; {unswept:.0f} GB without retention"),
     ]
+
+
+def describe_stored(stored: Stored) -> str:
+    return f"{stored.total:.0f} kB on SQLite, events alone {stored.events:.0f}, logs {stored.logs:.0f}"
 
 
 def measure_part(count: int, say: Say) -> Seen:
     with start_endpoint() as service:
         keys = land_history(service, count)
         home = prepare_home(service)
-        before = measure_bytes(home)
         with serve_dagster(service, home, say) as ui:
             began = time.monotonic()
             backfill_id = ui.launch_backfill(keys, len(keys) * DOCUMENTS_A_PARTITION, "bench year")
@@ -110,7 +120,7 @@ def measure_part(count: int, say: Say) -> Seen:
         undone = backfill.list_undone()
         if undone:
             raise LocalProblem(f"{len(undone)} of {count} partitions are not done: {undone[:5]}")
-        return read_outcome(home, keys, seconds, today.waits, before)
+        return read_outcome(home, keys, seconds, today.waits)
 
 
 # --- what lands -------------------------------------------------------------------------------
@@ -224,17 +234,26 @@ def follow_backfill(ui: DagsterUi, backfill_id: str, today: Today, say: Say) -> 
 # --- what is left -----------------------------------------------------------------------------
 
 
-def read_outcome(home: Path, keys: Sequence[str], seconds: float, waits: list[float], before: int) -> Seen:
+def read_outcome(home: Path, keys: Sequence[str], seconds: float, waits: list[float]) -> Seen:
+    month = timedelta(days=30)
+    ages = Ages(runs=month, logs=month, notices=month, ledgers=month)
     with dg.DagsterInstance.from_config(str(home)) as instance:
         true_states, wanted = count_true_states(instance, keys)
-        runs = instance.get_runs_count()
-        size = measure_bytes(home) - before
-        logs = measure_bytes(home / "storage") if (home / "storage").exists() else 0
-        month = timedelta(days=30)
-        ages = Ages(runs=month, logs=month, notices=month, ledgers=month)
+        stored = measure_storage(instance, home)
         apply_sweepers(list_history_sweepers(instance, ages), datetime.now(timezone.utc) + 2 * month, False)
-        left = measure_bytes(home) - before
-    return Seen(len(keys), seconds, waits, true_states, wanted, size / runs / 1e3, logs / runs / 1e3, left / runs / 1e3)
+        left = measure_storage(instance, home)
+    return Seen(len(keys), seconds, waits, true_states, wanted, stored, left)
+
+
+def measure_storage(instance: dg.DagsterInstance, home: Path) -> Stored:
+    """Of the runs of the chain: their own files, and their part of the files that all runs share."""
+    history, runs = History(instance), instance.get_runs()
+    chain = [run.run_id for run in runs if run.job_name == JOB]
+    own = sum(map(history.measure_run, chain))
+    shared = sum((home / "history" / name).stat().st_size for name in ("runs.db", "runs/index.db"))
+    events, logs = sum(map(history.measure_events, chain)), sum(map(history.measure_logs, chain))
+    count = len(chain) * 1e3
+    return Stored(own / count + shared / len(runs) / 1e3, events / count, logs / count)
 
 
 def count_true_states(instance: dg.DagsterInstance, keys: Sequence[str]) -> tuple[int, int]:
@@ -256,7 +275,3 @@ def list_partitioned_checks() -> list[AssetCheckKey]:
     specs = [spec for check in CHECKS for spec in check.check_specs]
     chain = [spec for spec in specs if spec.key.asset_key.path[-1] in TABLES]
     return [spec.key for spec in chain if spec.partitions_def == interaction_partitions]
-
-
-def measure_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
