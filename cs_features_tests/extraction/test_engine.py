@@ -4,6 +4,7 @@ Real boto3 against a dictated endpoint; nobody waits, because the clock belongs 
 """
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -831,3 +832,16 @@ def _replies(*steps: wire.Fault | wire.Reply) -> Callable[[dict[str, Any]], Repl
         return Reply({"toolUseId": "t", "name": "n", "input": step.tool_input}, step.stop_reason, ONE_CALL, 1)
 
     return call
+
+
+def test_the_fan_out_leaves_the_interpreter_as_it_found_it() -> None:
+    """How long a thread may run is the whole process's: a sensor in the same one must not inherit a run's patience."""
+    before, seen = sys.getswitchinterval(), []
+
+    def ask(key: str, _: dict[str, Any]) -> Outcome:
+        seen.append(sys.getswitchinterval())
+        return Outcome(key)
+
+    list(fan_out(requests_of(*range(9)).items(), ask, 2))
+    assert seen[-1] > before
+    assert sys.getswitchinterval() == before
