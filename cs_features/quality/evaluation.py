@@ -214,6 +214,20 @@ def calibration_error(pairs: pl.DataFrame) -> float | None:
     return float((distance["distance"] * distance["items"]).sum()) / pairs.height
 
 
+def list_misses(answers: pl.DataFrame) -> pl.DataFrame:
+    """What was answered otherwise than labelled: item, field, expected, given (`none` without an answer)."""
+    misses = [
+        answers.filter((pl.col(name) != pl.col(f"{name}_label")).fill_null(True)).select(
+            pl.col("id").alias("item"),
+            pl.lit(name).alias("field"),
+            pl.col(f"{name}_label").alias("expected"),
+            pl.col(name).fill_null("none").alias("given"),
+        )
+        for name in CATEGORICAL
+    ]
+    return pl.concat(misses).sort("item", "field")
+
+
 def count_confusions(answers: pl.DataFrame, name: str) -> pl.DataFrame:
     """Labels as rows, answers as columns, both sorted, counts; `none` is an item without an answer."""
     return (

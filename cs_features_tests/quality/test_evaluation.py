@@ -15,6 +15,7 @@ from cs_features.quality.evaluation import (
     build_answers_frame,
     calibration_error,
     count_confusions,
+    list_misses,
     macro_f1,
     mean_interval,
     measure_quality,
@@ -240,3 +241,23 @@ def test_a_confusion_matrix_counts_every_item_once(pairs: list[tuple[str, str | 
     for row in matrix.iter_rows(named=True):
         for answer in matrix.columns[1:]:
             assert row[answer] == sum(pair == (row["label"], None if answer == "none" else answer) for pair in pairs)
+
+
+def test_misses_name_item_field_expected_and_given() -> None:
+    """After an evaluation one wants to read what was missed, and not only how much."""
+    answers = pl.DataFrame(
+        [
+            {
+                "id": name,
+                **dict.fromkeys(CATEGORICAL, given),
+                **{f"{field}_label": "right" for field in CATEGORICAL},
+            }
+            for name, given in (("a", "right"), ("b", "wrong"), ("c", None))
+        ]
+    )
+    misses = list_misses(answers)
+    assert misses.height == 2 * len(CATEGORICAL)
+    assert misses.filter(pl.col("field") == "intent").rows() == [
+        ("b", "intent", "right", "wrong"),
+        ("c", "intent", "right", "none"),
+    ]

@@ -13,7 +13,7 @@ from cs_features.orchestration.plots import draw_confusion
 from cs_features.orchestration.quota_pool import MODEL_POOL, share_quota
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Locale
-from cs_features.quality.evaluation import count_confusions, measure_quality
+from cs_features.quality.evaluation import count_confusions, list_misses, measure_quality
 from cs_features.quality.golden import read_golden
 from cs_features.quality.golden_run import Answers, Progress, ask_golden_items
 from cs_features.schemas import CATEGORICAL
@@ -61,6 +61,7 @@ def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: Da
             "cost_usd": answers.cost_usd,
             "prompt_version": version,
             "quality": as_table(measured),
+            "misses": as_table(list_misses(answers.frame)),
             **{f"{row['field']}_{row['measure']}": float(row["value"]) for row in shares.iter_rows(named=True)},
             **pictures,
         }

@@ -8,6 +8,7 @@ import polars as pl
 from cs_features.orchestration.metadata import as_table, describe_columns
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import Model
+from cs_features.reporting.rejects import list_first_rejects
 from cs_features.schemas import Extraction
 from cs_features.validation.by_language import count_by_language
 from cs_features.validation.calibration import choose_thresholds, correct_answers
@@ -50,6 +51,7 @@ def validated_features(
             rejected,
             metadata={
                 "by_reason": as_table(by_reason),
+                "first_rejects": as_table(list_first_rejects(rejected)),
                 "redrivable": int(rejected["redrivable"].sum()),
             },
         ),
