@@ -51,6 +51,7 @@ class Documents:
 
     accepted: Mapping[str, Document]
     superseded: Collection[str]
+    held_elsewhere: Collection[str]  # of ids that no document here has, those that one of another partition has
     invalid: Collection[str]
     disputed: Collection[str]  # documents of other interactions have the id: what is served stays
     landed: int  # rows of raw_interactions
@@ -86,7 +87,8 @@ def collect_documents(raw: pl.DataFrame, rejected: pl.DataFrame, held_elsewhere:
     invalid = rejected.filter(pl.col("stage") == "validation")["interaction_id"]
     return Documents(
         accepted={key: Document(*values) for key, *values in accepted.select(columns).iter_rows()},
-        superseded=frozenset(superseded) | frozenset(held_elsewhere),
+        superseded=frozenset(superseded),
+        held_elsewhere=frozenset(held_elsewhere),
         invalid=frozenset(invalid) | frozenset(unusable),
         disputed=frozenset(raw.filter(is_disputed)["interaction_id"]),
         landed=raw.height,
@@ -208,8 +210,9 @@ def find_evidence(entry: Entry, documents: Documents) -> Evidence | None:
             return Evidence.SUPERSEDED
         if key in documents.invalid:
             return Evidence.INVALID
+        # The other document may be the one that this one superseded: which is later, the damaged file would tell.
         if not documents.damage.may_hide(entry.source_uri):
-            return Evidence.GONE
+            return Evidence.SUPERSEDED if key in documents.held_elsewhere else Evidence.GONE
     elif not is_made_of(entry, document):
         return Evidence.CORRECTED
     elif key in documents.invalid:

@@ -155,6 +155,18 @@ def test_the_file_of_a_kept_record_is_the_one_it_was_last_seen_in() -> None:
     assert counts(result) == {"unchanged": 18, "kept": 2}
 
 
+def test_a_damaged_file_hands_nothing_over_to_a_document_that_it_had_superseded() -> None:
+    """The storm: an interaction had moved to another day, whose file was damaged then; the line that it had left behind
+    was still there, and the record was withdrawn for it."""
+    store = memory_store()
+    store.publish_outcome(outcome_in_files(*TWENTY))
+    store.tables.write(IDS, Partition("BE", DAY), collect_document_ids(landed(TWENTY[:2])))
+    result = store.publish_outcome(outcome_in_files(*TWENTY[2:], among=damaged("s3://l/a.jsonl")))
+    assert counts(result) == {"unchanged": 18, "kept": 2}
+    result = store.publish_outcome(outcome_in_files(*TWENTY[2:]))
+    assert result.kept == 0
+
+
 def test_a_second_document_of_an_id_is_no_damage() -> None:
     """Its id is known, and stands in the detail: a folder with one correction would never lose a record again."""
     store = memory_store()
