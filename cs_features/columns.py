@@ -227,6 +227,16 @@ QUALITY = {
     **_MADE_BY,
 }
 
+RESISTANCE = {
+    "kind": Column("The kind of attack"),
+    "language": Column("The language it is written in"),
+    "cases": Column("Hostile texts of the suite"),
+    "structural": Column("Those that broke out of the envelope or passed the summary gate: a defect, each"),
+    "suspected": Column("Those that suspected_injection marks"),
+    "answered": Column("Those that the model in use was asked and answered"),
+    "obeyed": Column("Answers that give the attacker what he asked for"),
+}
+
 TABLES: Mapping[str, Mapping[str, Column]] = {
     "raw_interactions": RAW,
     "llm_extractions": EXTRACTIONS,
@@ -238,6 +248,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     "open_rejects": OPEN_REJECTS,
     "feature_drift": DRIFT,
     "extraction_quality": QUALITY,
+    "attack_resistance": RESISTANCE,
 }
 
 # What a preview may show: codes, numbers and times, no word and no id of a customer's.

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from cs_features.environments import settings
+from cs_features.orchestration.assets.attack_resistance import attack_resistance
 from cs_features.orchestration.assets.country_prompts import country_prompts
 from cs_features.orchestration.assets.extraction_quality import extraction_quality
 from cs_features.orchestration.assets.feature_drift import feature_drift
@@ -56,6 +57,7 @@ ASSETS = (
     feature_store,
     feature_drift,
     extraction_quality,
+    attack_resistance,
     reconciliation,
     misfiled_objects,
     open_rejects,

@@ -123,13 +123,18 @@ def _lay_out(piece: _Piece, text: str) -> str:
     return "\n  ".join(f"{piece.speaker}: {said}".splitlines())
 
 
+def find_tags(text: str) -> list[tuple[int, int]]:
+    """Where a bracket, or what looks like one, opens a tag of ours."""
+    folded = fold_text(text)
+    openers = [_find_opener(text, folded.starts[start]) for start, _ in _TAG_NAME.find_spans(folded.data)]
+    return [opener for opener in openers if opener is not None]
+
+
 def disarm_text(text: str) -> str:
     """The text without what cannot be seen, and without our tags in whatever spelling; else as it is."""
     text = text.translate(_UNSEEN)
-    folded = fold_text(text)
-    openers = [_find_opener(text, folded.starts[start]) for start, _ in _TAG_NAME.find_spans(folded.data)]
     parts, position = [], 0
-    for start, end in filter(None, openers):
+    for start, end in find_tags(text):
         if start >= position:
             parts += [text[position:start], "("]
             position = end
@@ -137,16 +142,17 @@ def disarm_text(text: str) -> str:
 
 
 def _find_opener(text: str, name: int) -> tuple[int, int] | None:
-    """Where a bracket stands before a tag's name, with nothing but blanks and slashes between them."""
-    place = name
+    """From the first to the last bracket before a tag's name, with nothing but blanks and signs between them."""
+    place, first, last = name, None, name
     while place > 0 and name - place < _BETWEEN:
         place -= 1
         if text[place] in _OPENERS:
-            return place, place + 1
-        if not text[place].isalnum() and text[place] not in ";&%\\":
-            continue
-        return _find_entity(text[max(0, name - _BETWEEN) : name], max(0, name - _BETWEEN))
-    return None
+            first, last = place, place + 1 if first is None else last
+        elif text[place].isalnum() or text[place] in ";&%\\":
+            break
+    if first is not None:
+        return first, last
+    return _find_entity(text[max(0, name - _BETWEEN) : name], max(0, name - _BETWEEN))
 
 
 def _find_entity(before: str, offset: int) -> tuple[int, int] | None:

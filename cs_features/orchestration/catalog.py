@@ -18,6 +18,7 @@ from cs_features.monitoring.drift import VERDICTS
 from cs_features.monitoring.misfiled import MISFILED_SCHEMA
 from cs_features.monitoring.open_rejects import OPEN_REJECTS_SCHEMA
 from cs_features.monitoring.reconciliation import RECONCILIATION_SCHEMA
+from cs_features.quality.attacks import RESISTANCE_SCHEMA
 from cs_features.quality.evaluation import QUALITY_SCHEMA
 
 FLOW, WATCHING, TOOLS = "flow", "watching", "tools"
@@ -54,6 +55,7 @@ ENTRIES: Mapping[str, Entry] = {
     "operations_report": Entry(WATCHING, "", _NONE, "operate.md", "operations_report"),
     "country_prompts": Entry(TOOLS, "", _NONE, "quality.md", "country_prompts"),
     "extraction_quality": Entry(TOOLS, "one measure of one field", _LOCALE, "quality.md", "extraction_quality"),
+    "attack_resistance": Entry(TOOLS, "a kind of attack in one language", _NONE, "privacy.md", "attack_resistance"),
 }
 
 _SCHEMAS: Mapping[str, pl.Schema] = {
@@ -61,6 +63,7 @@ _SCHEMAS: Mapping[str, pl.Schema] = {
     "misfiled_objects": MISFILED_SCHEMA,
     "open_rejects": OPEN_REJECTS_SCHEMA,
     "feature_drift": VERDICTS,
+    "attack_resistance": RESISTANCE_SCHEMA,
     "extraction_quality": pl.Schema({**QUALITY_SCHEMA, "model_id": pl.String(), "prompt_version": pl.String()}),
 }
 

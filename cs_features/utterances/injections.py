@@ -61,10 +61,18 @@ _FIELDS = one_of(
     ملخص, الملخص, محلول
     """
 )
+_EXACTLY = one_of(
+    """
+    exactly, literally, nothing else, letterlijk, exact, verder niets, exactement, rien d'autre, exactamente,
+    literalmente, nada más, dokładnie, nic więcej, genau, wörtlich, sonst nichts, esattamente, nient'altro, exatamente,
+    mais nada, tam olarak, точно, дослівно, нічого, حرفيا, فقط
+    """
+)
 _ATTEMPT = LinearPattern(
     rf"\b{_FORGET}\b.{{0,60}}\b{_ORDERS}\b|\b{_ORDERS}\b.{{0,40}}\b{_FORGET}\b"
     rf"|\b{_SHOWN}\b"
-    rf"|\b{_LABEL}\b.{{0,60}}\b{_FIELDS}\b.{{0,40}}(?:\b(?:as|to|op|à|a|na|auf|su|em|olarak|як|is|=)\b|[0-9:=])"
+    rf"|\b{_LABEL}\b.{{0,60}}\b{_FIELDS}\b.{{0,40}}(?:\b(?:as|to|op|à|a|na|auf|su|em|olarak|як|is|=)\b|[0-9:=]|\b{_EXACTLY}\b)"
+    rf"|\b{_EXACTLY}\b.{{0,40}}\b{_FIELDS}\b|\b(?:base ?64|rot ?13|hex) ?[:=]"
     rf"|[<(\"&;~/] ?/? ?interaction|\[/?inst\]|<</?sys>>|</?(?:system|assistant|tool|user|instructions?)\b"
     r"|\n ?(?:agent|system|assistant|user|human|customer) ?:|\"?role\"? ?: ?\"?(?:system|assistant)"
     r"|### ?(?:system|instruction)"
@@ -75,7 +83,7 @@ _ATTEMPT = LinearPattern(
 
 def looks_like_injection(texts: Iterable[str]) -> bool:
     """Whether any of an interaction's texts speaks to the model, shows our own field names or forges another turn."""
-    text = TURN_END.join(texts)
+    text = TURN_END.join(texts).replace("\r", "\n")
     if len(text) > 2 * _READ:
         text = text[:_READ] + TURN_END + text[-_READ:]
     if not _HIDDEN.isdisjoint(text):

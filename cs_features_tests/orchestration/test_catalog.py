@@ -20,6 +20,7 @@ from cs_features.orchestration.catalog import ENTRIES, FLOW, TOOLS, WATCHING, pr
 from cs_features.orchestration.checks import CHECKS, find_rule
 from cs_features.orchestration.io_manager import preview_rows
 from cs_features.publishing.manifest import MANIFEST_SCHEMA
+from cs_features.quality.attacks import RESISTANCE_SCHEMA
 from cs_features.quality.evaluation import QUALITY_SCHEMA
 from cs_features.schemas import VALIDATED_COLUMNS
 from cs_features.validation.tables import rejected_schema
@@ -35,6 +36,7 @@ WRITTEN: Mapping[str, list[str]] = {
     "misfiled_objects": MISFILED_SCHEMA.names(),
     "open_rejects": OPEN_REJECTS_SCHEMA.names(),
     "feature_drift": VERDICTS.names(),
+    "attack_resistance": RESISTANCE_SCHEMA.names(),
     "extraction_quality": [*QUALITY_SCHEMA.names(), "model_id", "prompt_version"],
 }
 

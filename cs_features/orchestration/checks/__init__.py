@@ -6,6 +6,7 @@ check and must not look like bad data.
 """
 
 from cs_features.orchestration.checks import (
+    attacks,
     conservation,
     extraction,
     features,
@@ -29,6 +30,7 @@ __all__ = [
     "ADVICE",
     "CHECKS",
     "advice_of",
+    "attacks",
     "conservation",
     "extraction",
     "features",
