@@ -34,6 +34,10 @@ _ENOUGH_WORDS = 0.2
 # of those that the words do not tell and that are long enough: the least English had 0.18, the most English of the
 # others 0.04.
 _ENOUGH_CONFIDENCE = 0.1
+# With the small models a text of a sentence is told in no time; loading all models of six languages takes 1.6 s of CPU
+# and 170 MiB, in each run anew. Of 1,576 texts (golden corpus and real interactions, 156 of them under 120 characters)
+# 99 % reach this confidence, and of all of those both say the same; at 0.7 they differed twice.
+_SURE_CONFIDENCE = 0.9
 _ENOUGH_LETTERS = 20  # below that nothing can be told
 _ENOUGH_SAMPLE = 3_000
 _LONGEST_WORD = 60
@@ -69,9 +73,13 @@ def load_small_detector() -> LanguageDetector:
 
 
 @lru_cache(maxsize=32)
-def _detector(languages: tuple[str, ...]) -> LanguageDetector | None:
+def _build_detectors(languages: tuple[str, ...]) -> tuple[LanguageDetector, LanguageDetector] | None:
+    """The library with its small models, and with all of them, which are loaded when they are first needed."""
     plausible = list_known_languages(languages)
-    return LanguageDetectorBuilder.from_languages(*plausible).build() if len(plausible) > 1 else None
+    if len(plausible) < 2:
+        return None
+    builder = LanguageDetectorBuilder.from_languages(*plausible)
+    return builder.with_low_accuracy_mode().build(), LanguageDetectorBuilder.from_languages(*plausible).build()
 
 
 def list_known_languages(codes: Sequence[str]) -> list[Language]:
@@ -95,8 +103,11 @@ def detect_language(text: str, plausible: Sequence[str]) -> str:
 
     Frisian and Galician are unknown to the library: such a text is taken for its neighbour's.
     """
-    detector = _detector(tuple(plausible))
-    if detector is None:
+    detectors = _build_detectors(tuple(plausible))
+    if detectors is None:
         return plausible[0]
-    found = detector.detect_language_of(_take_sample(text))
+    small, large = detectors
+    sample = _take_sample(text)
+    (likeliest, *_) = small.compute_language_confidence_values(sample)
+    found = likeliest.language if likeliest.value >= _SURE_CONFIDENCE else large.detect_language_of(sample)
     return found.iso_code_639_1.name.lower() if found else UNDETERMINED
