@@ -27,8 +27,7 @@ GROUP, OTHER_GROUP = "cs-interaction-features", "cs-other-features"
 OTHER_BUCKET = "cs-landing-other"
 HEALING_NIGHTS = 4
 FEW = 4  # deletions that the brake lets through
-LISTING_WAIT = timedelta(minutes=61)  # by then the sensor has listed its whole window again
-RETRY_WAIT = timedelta(minutes=35)
+LISTING_WAIT = timedelta(minutes=61)  # by then the sensor has listed its whole window again, and two retries are due
 NIGHT = timedelta(hours=5)  # longer than the last wait for a retry, and than a change is left to the sensor
 SKEWS = [timedelta(minutes=minutes) for minutes in (-24 * 60, -60, -5, 0, 5, 60, 24 * 60)]
 
@@ -195,7 +194,7 @@ class Storm:
 
     def tick_until_quiet(self) -> None:
         while self.tick_and_launch(self.usual):
-            self.clock.wait(RETRY_WAIT)
+            self.clock.wait(LISTING_WAIT)
 
     def redrive_rejects(self) -> None:
         """What a person does with answers that were paid for and are invalid; nothing is counted for it."""
