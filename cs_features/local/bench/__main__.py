@@ -25,6 +25,7 @@ from cs_features.local.bench.commands import measure_commands
 from cs_features.local.bench.cpu import measure_cpu
 from cs_features.local.bench.faults import measure_faults
 from cs_features.local.bench.figures import Figure, Say
+from cs_features.local.bench.fleet import measure_fleet
 from cs_features.local.bench.hosts import measure_hosts
 from cs_features.local.bench.kills import measure_kills
 from cs_features.local.bench.landing import measure_landing
@@ -48,6 +49,7 @@ SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "arrivals": measure_arrivals,
     "year": measure_year,
     "landing": measure_landing,
+    "fleet": measure_fleet,
     "cpu": measure_cpu,
     "chain": measure_chain,
     "money": measure_money,
