@@ -20,17 +20,32 @@ from botocore.exceptions import (
 from cs_features.environments import aws_region
 from cs_features.errors import AccessRefused, AwsRefusal, SettingsError
 
+_DENIED = "the credentials lack a permission: allow {action} to the role (deploy/template.yaml); AWS says: {message}"
 _CODES = {
     "NoSuchBucket": "the bucket does not exist: create it, or set {setting} to one that does",
     "ResourceNotFound": "it does not exist in this account and region: create it, or set {setting}",
     "ResourceNotFoundException": "it does not exist in this account and region: create it, or set {setting}",
-    "AccessDenied": "the credentials lack the permission that AWS names: {message}",
-    "AccessDeniedException": "the credentials lack the permission that AWS names: {message}",
-    "AccessForbidden": "the credentials lack the permission that AWS names: {message}",
+    "AccessDenied": _DENIED,
+    "AccessDeniedException": _DENIED,
+    "AccessForbidden": _DENIED,
     "ExpiredToken": "the credentials have expired: renew them",
     "ExpiredTokenException": "the credentials have expired: renew them",
     "InvalidAccessKeyId": "the access key does not exist: check AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY",
+}
+# The permission of an operation, where it is not called as the operation is.
+_ACTIONS = {
+    "ListObjectsV2": "s3:ListBucket",
+    "HeadBucket": "s3:ListBucket",
+    "DeleteObjects": "s3:DeleteObject",
+    "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "ListObjectVersions": "s3:ListBucketVersions",
+}
+_SERVICES = {
+    "s3": ("GetObject", "PutObject"),
+    "sns": ("Publish", "GetTopicAttributes"),
+    "servicequotas": ("ListServiceQuotas",),
+    "sagemaker": ("DescribeFeatureGroup", "BatchGetRecord", "BatchWriteRecord", "PutRecord", "DeleteRecord"),
 }
 # Of those and of all 401s and 403s, what passes by itself: a role's credentials are renewed, clocks are set.
 _PASSING = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed"})
@@ -75,7 +90,9 @@ def explained(what: str, setting: str) -> Iterator[None]:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         message = error.response.get("Error", {}).get("Message", "")
-        advice = _CODES.get(code, "AWS says: {message}").format(setting=setting, message=message)
+        advice = _CODES.get(code, "AWS says: {message}").format(
+            setting=setting, message=message, action=name_action(error.operation_name)
+        )
         refusal = AccessRefused if is_access_refused(error) else AwsRefusal
         raise refusal(f"{what} ({code} at {error.operation_name}): {advice}") from error
     except BotoCoreError as error:
@@ -87,3 +104,9 @@ def is_access_refused(error: ClientError) -> bool:
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return code not in _PASSING and (code in _CODES or status in _REFUSING_STATUS)
+
+
+def name_action(operation: str) -> str:
+    """The permission that an operation needs, as a policy's statement names it."""
+    named = {each: f"{service}:{each}" for service, operations in _SERVICES.items() for each in operations}
+    return _ACTIONS.get(operation) or named.get(operation, operation)

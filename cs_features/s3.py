@@ -226,7 +226,10 @@ def explain_refused_object(error: ClientError) -> str:
     code, message = _code_of(error), error.response.get("Error", {}).get("Message", "")
     if code == "InvalidObjectState":
         return f"{code}: it is archived: restore it, or keep what lands out of archive storage classes"
-    return f"{code}: allow s3:GetObject on it, and kms:Decrypt with its key; AWS says: {message}"[:500]
+    return (
+        f"{code}: allow s3:GetObject on it, and kms:Decrypt with its key. Without s3:ListBucket on the bucket, S3 says "
+        f"so of an object that is not there, too. AWS says: {message}"
+    )[:500]
 
 
 def _code_of(error: ClientError) -> str:

@@ -7,17 +7,17 @@ work=$(mktemp -d /var/tmp/cs-features-image.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
 store=(--root "$work/store" --runroot "$work/run")
-certificates=/etc/ssl/certs
+certificates=/etc/ssl/certs/ca-certificates.crt
 
 debootstrap --variant=minbase bookworm "$work/base" > "$work/log"
-cp /etc/apt/sources.list.d/*.sources "$work/base/etc/apt/sources.list.d/" 2> /dev/null || true
 rm -rf "$work"/base/var/cache/apt/archives/*.deb "$work"/base/var/lib/apt/lists/*
 base=$(buildah "${store[@]}" from scratch)
 buildah "${store[@]}" copy -q "$base" "$work/base" / > /dev/null
 buildah "${store[@]}" commit -q --rm "$base" debian-base > /dev/null
 rm -rf "$work/base"
 
-buildah "${store[@]}" build -q --build-arg BASE=localhost/debian-base --volume "$certificates:$certificates:ro" \
+buildah "${store[@]}" build -q --build-arg BASE=localhost/debian-base --build-arg PIP_CERT=/run/host.crt \
+  --volume "$certificates:/run/host.crt:ro" \
   -f deploy/Dockerfile -t cs-features . > "$work/id"
 made=$(buildah "${store[@]}" from cs-features)
 run=(buildah "${store[@]}" run --env AWS_REGION=eu-central-1 "$made" --)
