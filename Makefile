@@ -66,11 +66,22 @@ erase-customer: $(READY) ## what there is of CUSTOMER=c-1 (or INTERACTIONS="..."
 bench: $(READY) ## the benchmark table
 	@$(BIN)/python -m cs_features.local.bench
 
-lint: $(READY) ## format, lint, types, import contracts, prompt files, tables of the docs
+deploy-check: $(READY) ## what can be proven of deploy/ without an AWS account [FULL=1: also the image and the fleet, as root, for half an hour]
+	@$(BIN)/cfn-lint deploy/template.yaml
+	@$(PYTEST) cs_features_tests/deploy cs_features_tests/cli/test_preflight.py cs_features_tests/extraction/test_prompt_versions.py
+	@$(MAKE) --no-print-directory preflight LOCAL=1
+	@$(if $(FULL),deploy/build_locally.sh)
+	@$(if $(FULL),$(BIN)/python -m cs_features.local.bench fleet)
+
+image: ## the image of deploy/Dockerfile, with docker or buildah [TAG=]
+	@$$(command -v docker || command -v buildah) build -f deploy/Dockerfile -t cs-features:$(or $(TAG),latest) .
+
+lint: $(READY) ## format, lint, types, import contracts, the AWS template, prompt files, tables of the docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/cfn-lint deploy/template.yaml
 	@$(BIN)/python -m cs_features.cli.lint_prompts
 	@$(BIN)/python -m cs_features.cli.write_docs --check
 
@@ -100,4 +111,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: demo dev test test-fast test-slow evaluate calibrate preview preflight backfill new-country remove-country erase-customer bench lint docs format lock clean
+.PHONY: deploy-check image demo dev test test-fast test-slow evaluate calibrate preview preflight backfill new-country remove-country erase-customer bench lint docs format lock clean

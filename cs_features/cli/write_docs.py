@@ -1,4 +1,4 @@
-"""The tables of README and docs that the code knows better: settings, commands and reasons for rejection.
+"""The tables of README and docs that the code knows better: settings, commands, reasons for rejection, costs.
 
 A table stands between `<!-- NAME: written by make docs -->` and `<!-- end of NAME -->`; `--check` writes nothing and
 names the files whose tables are not those of the code. What else stands in the docs is nobody's but the writer's.
@@ -38,6 +38,12 @@ def render_reasons() -> str:
     return render_table(("reason", "stage", "asking again can help", "meaning"), rows)
 
 
+def render_costs() -> str:
+    from deploy.costs import Volumes, format_bill  # it is beside the package, for whoever deploys
+
+    return format_bill(Volumes())
+
+
 def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -51,6 +57,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": render_settings,
     "commands": render_commands,
     "reasons": render_reasons,
+    "costs": render_costs,
 }
 
 
@@ -67,7 +74,12 @@ def replace_tables(text: str) -> str:
 
 
 def list_pages() -> list[Path]:
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "deploy" / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]
 
 
 def main() -> int:

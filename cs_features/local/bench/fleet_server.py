@@ -78,8 +78,7 @@ def make_network(environment: dict[str, str]) -> dict[str, str]:
     logs = {"logDriver": "awslogs", "options": {"awslogs-group": LOG_GROUP, "awslogs-stream-prefix": "run"}}
     definition = ecs.register_task_definition(
         family=FAMILY,
-        # Not awsvpc, as in the template: moto fails on the network interface.
-        requiresCompatibilities=["FARGATE"],
+        # No Fargate, whose network mode is awsvpc: moto fails on the network interface.
         cpu="1024",
         memory="2048",
         containerDefinitions=[{"name": CONTAINER, "image": "cs-features", "memory": 2048, "logConfiguration": logs}],
