@@ -1,8 +1,9 @@
 """What a month on AWS costs, from volumes and rates: `python -m deploy.costs [--interactions 108333] [--runs 127]`.
 
 Every rate says where it is from and when it was looked at. Frankfurt's could not be looked up where this was written:
-they are its list prices as last known, held against those of us-east-1 on the pages named. None was seen on a bill. Each line is a volume times a rate: who has other volumes changes one number. The model's price
-is the product's own (`pricing.py`).
+they are its list prices as last known, held against those of us-east-1 on the pages named. None was seen on a bill.
+Each line is a volume times a rate: who has other volumes changes one number. The model's price is the product's own
+(`pricing.py`).
 """
 
 import argparse
