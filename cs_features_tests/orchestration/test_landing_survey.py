@@ -3,6 +3,8 @@
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cs_features.monitoring.findings import Differences, name_documents_finding, write_differences
 from cs_features.orchestration.failures import Cause
@@ -111,6 +113,57 @@ def test_what_was_known_to_be_empty_stays_so_until_it_is_listed_again() -> None:
 )
 def test_a_scope_covers_what_it_lists(scope: Scope, covered: set[str]) -> None:
     assert {each for each in (OLD, NEW) if scope.covers(each)} == covered
+
+
+# --- always -----------------------------------------------------------------------------------
+
+DAYS = [f"{country}|2026-11-{day:02}" for country in ("BE", "NL") for day in (10, 11, 23, 24)]
+HAPPENINGS = st.one_of(st.sampled_from(DAYS), st.sampled_from([-120, 1, 7, 30, 90]))
+
+
+class Desk:
+    """Ticks over folders that are counters; a negative step is a clock that is set back."""
+
+    def __init__(self) -> None:
+        self.now, self.cursor = NOW - timedelta(hours=6), Cursor()
+        self.folders: dict[str, Folder] = {}
+        self.served: dict[str, str] = {}
+
+    def land(self, key: str) -> None:
+        before = self.folders.get(key)
+        count = int(before.fingerprint) if before else 0
+        self.folders[key] = Folder(str(count + 1), self.now)
+
+    def tick(self) -> Scope:
+        scope = choose_scope(self.cursor, Observed(self.now, {}), {}, WINDOW, LIMITS)
+        listed = {key: folder for key, folder in self.folders.items() if scope.covers(key)}
+        folders = fill_unlisted(listed, scope, self.cursor, self.now)
+        decision = decide_runs(self.cursor, Observed(self.now, folders), LIMITS)
+        assert decision.emptied == [], "nothing was ever taken away"
+        # The run lists the folder itself.
+        self.served |= {key: self.folders[key].fingerprint for key in decision.runs}
+        waiting = [*decision.settling, *decision.postponed]
+        self.cursor = self.cursor.remember_decision(decision.runs, waiting, self.now)
+        if scope.is_whole:
+            self.cursor = self.cursor.model_copy(update={"surveyed_at": self.now})
+        return scope
+
+
+@given(st.lists(HAPPENINGS, max_size=40))
+def test_whatever_lands_whenever_all_of_it_is_run_in_the_end(happenings: list[str | int]) -> None:
+    """Listed hourly, an older day must end as it would if it were listed in each tick, whatever the clock does."""
+    desk = Desk()
+    for each in happenings:
+        if isinstance(each, str):
+            desk.land(each)
+        else:
+            desk.now += timedelta(minutes=each)
+        desk.tick()
+    # A clock that went back makes files come from the future: until then they are new.
+    for _ in range(60):
+        desk.now += timedelta(minutes=30)
+        desk.tick()
+    assert desk.served == {key: folder.fingerprint for key, folder in desk.folders.items()}
 
 
 # --- ticks ------------------------------------------------------------------------------------
