@@ -300,11 +300,16 @@ def test_runs_that_wait_for_hours_are_told_from_the_queue(watch: Watch, clock: l
     def waiting() -> None:
         pass
 
-    origin = RemoteJobOrigin(repository(HERE), "waiting")
-    watch.instance.create_run_for_job(
-        waiting, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=origin, job_code_origin=None
-    )
-    assert watch.tick_until_rest() == []
+    def queue_run(tags: dict[str, str]) -> None:
+        origin = RemoteJobOrigin(repository(HERE), "waiting")
+        watch.instance.create_run_for_job(
+            waiting, tags=tags, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=origin, job_code_origin=None
+        )
+
+    queue_run({"dagster/backfill": "abc"})
+    clock.append(timedelta(hours=2))
+    assert watch.tick_until_rest() == [], "a year's backfill waits for a day, and was to"
+    queue_run({})
     clock.append(timedelta(hours=2))
     (body,) = watch.tick_until_rest()
     assert body.startswith("1 runs have waited since")
