@@ -19,6 +19,7 @@ SILENCE_OF_STATES = timedelta(days=1)
 ALL_COUNTRIES = "all countries"
 SHOWN = 20  # partitions in one message
 TITLE_LENGTH = 60
+DIGEST_LINE, DIGEST_ADVICE = 150, 2_000  # characters; twenty-five incidents fit into one message
 
 _PARTITION = r"\b[A-Z]{2} \d{4}-\d{2}-\d{2}\b"
 _LAST_STRAW = r"\(last: .*?\)"
@@ -55,7 +56,11 @@ class Alert(BaseModel):
     @property
     def incident(self) -> str:
         """What two alerts have in common that are told once."""
-        return f"{self.severity.value} {identify_cause(self.title)} {self.country}"[:200]
+        return f"{self.severity.value} {self.cause} {self.country}"[:200]
+
+    @property
+    def cause(self) -> str:
+        return identify_cause(self.title)
 
     @property
     def subject(self) -> str:
@@ -108,6 +113,41 @@ def summarize_held(latest: Alert, partitions: Iterable[str], since: datetime) ->
     many = f"{len(held)} more partitions" if len(held) > 1 else "1 more partition"
     reason = f"{many} of {latest.country} for the same reason since {since:%H:%M} UTC. The latest: {latest.reason}"
     return latest.model_copy(update={"reason": reason, "partitions": held})
+
+
+def merge_countries(alerts: Sequence[Alert]) -> Alert:
+    """One message for a cause that hits several countries at once: the first one's words, and where else."""
+    if len(alerts) == 1:
+        return alerts[0]
+    first = alerts[0]
+    countries = sorted({alert.country for alert in alerts})
+    elsewhere = ", ".join(country for country in countries if country != first.country)
+    return first.model_copy(
+        update={
+            "country": ", ".join(countries),
+            "reason": f"{first.reason}\nThe same in {elsewhere}.",
+            "partitions": tuple(sorted({partition for alert in alerts for partition in alert.partitions})),
+        }
+    )
+
+
+def write_digest(parts: Sequence[Alert]) -> Alert:
+    """One message for several incidents that go on: each with its words, its partitions and what to do."""
+    if len(parts) == 1:
+        return parts[0]
+    ordered = sorted(parts, key=lambda part: (part.severity is not Severity.ERROR, part.title, part.country))
+    titles = list(dict.fromkeys(part.title for part in ordered))
+    lines = [f"- {part.title}, {part.country}: {part.reason[:DIGEST_LINE]}" for part in ordered]
+    advice = dict.fromkeys(f"{part.title}: {part.advice}" for part in ordered)
+    return ordered[0].model_copy(
+        update={
+            "title": f"{len(parts)} still going on ({', '.join(titles)})"[:TITLE_LENGTH],
+            "country": ", ".join(sorted({part.country for part in parts})),
+            "reason": "These go on:\n" + "\n".join(lines),
+            "advice": " ".join(advice)[:DIGEST_ADVICE],
+            "partitions": tuple(sorted({partition for part in parts for partition in part.partitions})),
+        }
+    )
 
 
 def describe_duration(duration: timedelta) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.errors import AwsRefusal
-from cs_features.monitoring.alerts import SILENCE, Alert, Severity
+from cs_features.monitoring.alerts import SILENCE, Alert, Severity, write_digest
 from cs_features.monitoring.outbox import HELD_AT_MOST, MESSAGES_A_TICK, Outbox, Pending, Progress, deliver_pending
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -54,7 +54,7 @@ def test_an_incident_is_sent_once_and_its_next_partitions_are_held_back() -> Non
     assert sent[1].reason.startswith("12 more partitions of FR for the same reason since 12:00 UTC.")
     assert sent[1].partitions == tuple(days[1:])
 
-    end = deliver_pending([], Progress(again.outbox, again.position), accept(sent), NOON + 2 * SILENCE)
+    end = deliver_pending([], Progress(again.outbox, again.position), accept(sent), NOON + timedelta(days=1))
     assert len(sent) == 2, "summed up once"
     assert end.outbox == Outbox(), "and then forgotten"
 
@@ -121,7 +121,8 @@ def test_what_was_sent_before_a_refusal_is_remembered_though_its_event_is_not_do
 def test_more_incidents_than_a_tick_may_send_are_sent_in_the_next_ones() -> None:
     """SNS was slow, the tick was cut off at its sixty seconds, and sent the first messages again each time."""
     sent: list[Alert] = []
-    pending = [event(number, alert_of("outage", country=f"country {number * 'x'}")) for number in range(1, 6)]
+    causes = ("outage", "budget", "schema", "misfiled", "drift")
+    pending = [event(number, alert_of(cause)) for number, cause in enumerate(causes, start=1)]
     progress = deliver_pending(pending, START, accept(sent), NOON)
     assert (len(sent), progress.is_full, progress.position) == (MESSAGES_A_TICK, True, {"failed": 2})
     while progress.is_full:
@@ -146,10 +147,6 @@ def test_what_is_held_back_is_bounded() -> None:
     pending = [event(number, alert_of("outage", f"FR {number}")) for number in range(2 * HELD_AT_MOST)]
     progress = deliver_pending(pending, START, accept([]), NOON)
     assert len(progress.outbox.model_dump_json()) < 20_000
-
-
-def name_hits(alerts: Iterable[Alert]) -> set[tuple[str, str]]:
-    return {(alert.incident, partition) for alert in alerts for partition in alert.partitions}
 
 
 TITLES = st.sampled_from(["outage", "budget", "schema"])
@@ -183,14 +180,72 @@ def test_every_partition_of_every_incident_is_told_whatever_sns_refuses_and_when
     for is_refusing, minutes in ticks:
         now += minutes * MINUTE
         tick(is_refusing)
-    for _ in range(20):  # the refusals have ended, and time goes on
-        now += SILENCE / 4
+    for _ in range(60):  # the refusals have ended, and time goes on
+        now += SILENCE / 2
         tick(False)
 
-    told = {(alert.incident, partition) for alert, _ in sent for partition in alert.partitions}
-    assert told == {
-        (alert.incident, partition) for alerts in events for alert in alerts for partition in alert.partitions
-    }
-    for incident in {alert.incident for alert, _ in sent}:
-        moments = [at for alert, at in sent if alert.incident == incident]
+    def names(message: Alert, alert: Alert, partition: str) -> bool:
+        return alert.title in message.title + message.reason and partition in message.partitions
+
+    for alert in itertools.chain.from_iterable(events):
+        for partition in alert.partitions:
+            assert any(names(message, alert, partition) for message, _ in sent)
+    for title in {alert.title for alert, _ in sent if "still going on" not in alert.title}:
+        moments = [at for alert, at in sent if alert.title == title]
         assert all(later - earlier >= SILENCE for earlier, later in itertools.pairwise(moments))
+
+
+COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
+CAUSES = ("Bedrock was down", "budget spent", "conservation", "misfiled", "rejected_share")
+
+
+def live_through_a_bad_day(strikes: Callable[[int, str, str], bool]) -> list[Alert]:
+    """Ten hours of ticks; `strikes` says which cause hits which country in which minute."""
+    sent: list[Alert] = []
+    progress = START
+    for minute in range(0, 600, 5):
+        now = NOON + minute * MINUTE
+        hits = [
+            event(minute, alert_of(cause, f"{country} {minute}", country=country))
+            for cause in CAUSES
+            for country in COUNTRIES
+            if strikes(minute, cause, country)
+        ]
+        progress = deliver_pending(hits, Progress(progress.outbox, progress.position), accept(sent), now)
+        while progress.is_full:
+            progress = deliver_pending(hits, Progress(progress.outbox, progress.position), accept(sent), now)
+    return sent
+
+
+def assert_all_are_named(sent: list[Alert], pairs: Iterable[tuple[str, str]]) -> None:
+    for cause, country in pairs:
+        assert any(cause in it.title + it.reason and country in it.country for it in sent), (cause, country)
+
+
+def test_a_bad_day_of_five_causes_in_five_countries_is_eight_messages_and_hides_none() -> None:
+    """Faults 40 and 41: twelve messages for one reason, and none for the country that lost everything."""
+    begins = dict(zip(CAUSES, (0, 20, 60, 70, 120), strict=True))
+    sent = live_through_a_bad_day(
+        lambda minute, cause, _: minute >= begins[cause] and minute % 30 == begins[cause] % 30
+    )
+    assert len(sent) <= 8, [it.subject for it in sent]
+    assert_all_are_named(sent, itertools.product(CAUSES, COUNTRIES))
+    for cause, begin in begins.items():
+        first = next(it for it in sent if cause in it.title)
+        assert f"BE {begin}" in first.partitions, "the first time at once"
+
+
+def test_a_bad_day_of_a_cause_a_country_is_eight_messages_too() -> None:
+    home = dict(zip(CAUSES, COUNTRIES, strict=True))
+    sent = live_through_a_bad_day(lambda minute, cause, country: country == home[cause] and minute % 20 == 0)
+    assert len(sent) <= 8, [it.subject for it in sent]
+    assert_all_are_named(sent, home.items())
+
+
+def test_a_digest_fits_into_one_message_and_names_what_to_do() -> None:
+    parts = [alert_of(cause, f"{country} 1", country=country) for cause in CAUSES for country in COUNTRIES]
+    digest = write_digest([part.model_copy(update={"reason": "x" * 900}) for part in parts])
+    assert len(digest.subject) < 100
+    assert len(digest.reason) < 6_000
+    assert digest.country == "BE, ES, FR, NL, PL"
+    assert all(f"{cause}: a" in digest.advice for cause in CAUSES)

@@ -190,8 +190,7 @@ def test_another_country_and_another_cause_are_told_within_the_hour(watch: Watch
     watch.tick_until_rest()
     assert sorted(watch.mailbox.subjects) == [
         "cs-features ERROR: 5 of 40 records would be withdrawn, NL",
-        "cs-features ERROR: Bedrock was down, BE",
-        "cs-features ERROR: Bedrock was down, NL",
+        "cs-features ERROR: Bedrock was down, BE, NL",
     ]
 
 
