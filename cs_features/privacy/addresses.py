@@ -13,10 +13,10 @@ _WORD = r"[A-Z][A-Za-z'-]{1,30}\.?"
 _PARTICLE = one_of(street_words.PARTICLES)
 _PARTICLES = rf"(?:{_PARTICLE}[ '-]?){{0,3}}"
 _NAME = rf"{_PARTICLES}(?:[0-9]{{1,2}} )?{_WORD}(?:[ -](?:{_PARTICLE}[ '-]?){{0,2}}{_WORD}){{0,4}}"
-_DIGITS = r"[0-9]{1,4}(?:[ -]?[A-Za-z]\b)?(?: ?(?:bis|ter)\b)?(?: ?[/-] ?[0-9A-Za-z]{1,4}\b)?"
+_DIGITS = r"[0-9]{1,4}(?:-?[A-Za-z]\b| [A-Ca-c]\b)?(?: ?(?:bis|ter)\b)?(?: ?[/-] ?[0-9A-Za-z]{1,4}\b)?"
 _HOUSE = rf",? ?(?:{one_of(street_words.NUMBERS)} ?[:.]? ?)?{_DIGITS}"
 _FLOOR = (
-    rf"(?:,? ?{one_of(street_words.FLOORS)} ?[0-9A-Za-z]{{1,4}}\b"
+    rf"(?:,? ?{one_of(street_words.FLOORS)} ?:? ?[0-9A-Za-z]{{1,4}}\b|, ?[0-9]{{1,2}} ?[A-D]\b"
     r"|,? ?[0-9]{1,2}\.?[oa] ?(?:-? ?[0-9A-Za-z]{1,3}\b)?){0,3}"
 )
 _TOWN = (

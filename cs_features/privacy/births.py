@@ -19,11 +19,11 @@ _WORDS = one_of(
 _MONTHS = one_of(
     r"""
     jan\w*, feb\w*, fev\w*, fév\w*, mar\w*, maart, mrt, mär\w*, apr\w*, avr\w*, abr\w*, may\w*, mei, mai\w*, maj\w*,
-    jun\w*, juin\w*, jul\w*, juil\w*, aug\w*, aou\w*, ago\w*, sep\w*, set\w*, okt\w*, oct\w*, out\w*, nov\w*, dec\w*,
-    dic\w*, dez\w*, sty\w*, lut\w*, kwi\w*, cze\w*, lip\w*, sie\w*, wrz\w*, paź\w*, lis\w*, gru\w*, gen\w*, mag\w*,
-    giu\w*, lug\w*, ott\w*, déc\w*, ocak, şubat, nisan, mayıs, haziran, temmuz, ağustos, eylül, ekim, kasım, aralık,
-    січня, лютого, березня, квітня, травня, червня, липня, серпня, вересня, жовтня, листопада, грудня, يناير, فبراير,
-    مارس, أبريل, ابريل, مايو, يونيو, يوليو, أغسطس, سبتمبر, أكتوبر, نوفمبر, ديسمبر
+    jun\w*, juin\w*, jul\w*, juil\w*, aug\w*, aou\w*, ago\w*, sep\w*, set\w*, ene\w*, okt\w*, oct\w*, out\w*, nov\w*,
+    dec\w*, dic\w*, dez\w*, sty\w*, lut\w*, kwi\w*, cze\w*, lip\w*, sie\w*, wrz\w*, paź\w*, lis\w*, gru\w*, gen\w*,
+    mag\w*, giu\w*, lug\w*, ott\w*, déc\w*, ocak, şubat, nisan, mayıs, haziran, temmuz, ağustos, eylül, ekim, kasım,
+    aralık, січня, лютого, березня, квітня, травня, червня, липня, серпня, вересня, жовтня, листопада, грудня, يناير,
+    فبراير, مارس, أبريل, ابريل, مايو, يونيو, يوليو, أغسطس, سبتمبر, أكتوبر, نوفمبر, ديسمبر
     """
 )
 _OLD_YEAR = r"(?:19[1-9][0-9]|200[0-9])"

@@ -86,15 +86,15 @@ def _find_links(data: bytes) -> Iterator[Span]:
     for start, end in _LINK.find_spans(data):
         rest = _REST_OF_LINK.match_span(data, start=end)
         end = rest[1] if rest else end
-        path = data.find(b"/", start + 8, end)
-        if path >= 0 and _lets_in(data[path:end]):
+        if _lets_in(data[start:end]):
             yield Span(Kind.URL, start, end)
 
 
-def _lets_in(path: bytes) -> bool:
-    if _LETS_IN.search_span(path) is not None:
+def _lets_in(link: bytes) -> bool:
+    host, *path = link.split(b"//", 1)[-1].split(b"/")
+    if b"@" in host or (path and _LETS_IN.search_span(b"/" + b"/".join(path)) is not None):
         return True
-    return any(len(part) >= _CODE_LENGTH and part.translate(None, b"0123456789") != part for part in path.split(b"/"))
+    return any(len(part) >= _CODE_LENGTH and part.translate(None, b"0123456789") != part for part in path)
 
 
 def _find_machines(data: bytes) -> Iterator[Span]:

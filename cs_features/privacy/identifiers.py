@@ -32,9 +32,9 @@ _PASSPORT_WORD = LinearPattern(
         r"""
         passport, paspoort\w*, passeport, pasaporte, paszport\w*, reisepass\w*, passaporte, passaporto, passaport,
         pasaport\w*, паспорт\w*, جواز, identity card, identity document, id card, id-card, id kaart, id-kaart, idkaart,
-        identiteitskaart, identiteitsbewijs, carte d'identité, pièce d'identité, cni, documento, documento de identidad,
-        dowód, dowód osobisty, dowodu osobistego, dowodu, personalausweis\w*, ausweis\w*, carta d'identità, kimlik,
-        driving licence, driving license, rijbewijs\w*, permis de conduire, prawo jazdy, führerschein
+        identiteitskaart, identiteitsbewijs, carte d'identité, pièce d'identité, cni, documento, documento de
+        identidad, dowód, dowód osobisty, dowodu osobistego, dowodu, personalausweis\w*, ausweis\w*, carta d'identità,
+        kimlik, driving licence, driving license, rijbewijs\w*, permis de conduire, prawo jazdy, führerschein
         """
     )
     + r"\b",
@@ -52,14 +52,17 @@ _PLATE_WORD = LinearPattern(
     + one_of(
         r"""
         kenteken\w*, nummerplaat, plaque, plaque d'immatriculation, immatricul\w*, matrícula, matricula, placa,
-        rejestrac\w*, tablic\w*, kennzeichen, nummernschild, licence plate, license plate, number plate, plate number,
-        plaka\w*, targa, номерний знак, номер авто, لوحة
+        rejestrac\w*, nr rej., tablic\w*, kennzeichen, nummernschild, licence plate, license plate, number plate, plate
+        number, plaka\w*, targa, номерний знак, номер авто, لوحة
         """
     )
-    + r"\b",
+    + r"(?:\b| )",
     ignore_case=True,
 )
-_PLATE_TOKEN = LinearPattern(r"\b[A-Z0-9]{1,4}(?:[ .-]?[A-Z0-9]{1,5}){1,2}\b")
+_PLATE_TOKEN = LinearPattern(
+    r"\b(?:[A-Z0-9]{1,4}(?:[ .-]?[A-Z0-9]{1,5}){1,2}|[a-z]{1,3}[ -]?[0-9]{2,4}[ -]?[a-z]{1,3}"
+    r"|[0-9]{1,4}[ -]?[a-z]{3})\b"
+)
 _PLATE = LinearPattern(
     r"\b(?:[A-Z]{2}-[0-9]{2}-[A-Z]{2}|[A-Z]{2}-[A-Z]{2}-[0-9]{2}|[0-9]{2}-[A-Z]{2}-[A-Z]{2}"
     r"|[A-Z]{2}-[0-9]{2}-[0-9]{2}|[0-9]{2}-[0-9]{2}-[A-Z]{2}|[0-9]{2}-[A-Z]{2}-[0-9]{2}|[0-9]{2}-[A-Z]{3}-[0-9]"

@@ -12,8 +12,9 @@ INTRODUCTIONS = """
     completo es, mi apellido es, mis apellidos son, le habla, em dic, el meu nom és, nazywam się, mam na imię, moje
     imię to, moje nazwisko to, nazwisko to, ich heiße, ich heisse, mein name ist, mein name lautet, mein nachname
     ist, mein vorname ist, mi chiamo, il mio nome è, il mio cognome è, chamo-me, me chamo, meu nome é, o meu nome é,
-    o meu apelido é, benim adım, adım soyadım, adım, ismim, benim ismim, мене звати, моє ім'я, моє прізвище, меня
-    зовут, اسمي, اسمي هو, السيد, السيدة, الأستاذ, الأستاذة, الدكتور, الدكتورة, إسمي, الاسم
+    o meu apelido é, benim adım, adım soyadım, adım, ismim, benim ismim, мене звати, мене звуть, sóc en, soc en, sóc
+    la, soc la, моє ім'я, моє прізвище, меня     зовут, اسمي, اسمي هو, السيد, السيدة, الأستاذ, الأستاذة, الدكتور,
+    الدكتورة, إسمي, الاسم
     """
 
 # What follows is a name if it is written like one, and no adjective or trade.
@@ -36,13 +37,16 @@ LABELS = """
     """
 
 TITLES = """
-    mr, mr., mrs, mrs., ms, ms., miss, mister, madam, dr, dr., dr ., doctor, prof, prof., professor, sir, lady, dhr,
+    my wife, my husband, my son, my daughter, my mother, my father, mijn vrouw, mijn man, mijn zoon, mijn dochter,
+    ma femme, mon mari, mon fils, ma fille, mi mujer, mi marido, mi hijo, mi hija, moja żona, mój mąż, mój syn, moja
+    córka, meine frau, mein mann, mein sohn, meine tochter, mia moglie, mio marito, minha mulher, meu marido, mr,
+    mr., mrs, mrs., ms, ms., miss, mister, madam, dr, dr., dr ., doctor, prof, prof., professor, sir, lady, dhr,
     dhr., de heer, meneer, mevrouw, mevr, mevr., mw, mw., mej., fam., familie, dokter, m., mme, mme., mlle,
     monsieur, madame, mademoiselle, docteur, maître, maitre, me, sr, sr., sra, sra., srta., señor, señora, señorita,
-    don, doña, dña., doctora, senyor, senyora, pan, pani, panu, pana, panią, panem, państwo, doktor,
-    doktora, mgr, inż., lek., herr, herrn, frau, fräulein, signor, signora, signore, sig., sig.ra, dott., dott.ssa,
-    dottor, dottoressa, senhor, senhora, dona, bay, bayan, sayın, пан, пані, пана, господин, госпожа, лікар, السيد,
-    السيدة, الأستاذ, الأستاذة, الدكتور, الدكتورة
+    don, doña, dña., doctora, senyor, senyora, pan, pani, panu, pana, panią, panem, państwo, doktor, doktora, mgr,
+    inż., lek., herr, herrn, frau, fräulein, signor, signora, signore, sig., sig.ra, dott., dott.ssa, dottor,
+    dottoressa, senhor, senhora, dona, bay, bayan, sayın, пан, пані, пана, господин, госпожа, лікар, السيد, السيدة,
+    الأستاذ, الأستاذة, الدكتور, الدكتورة
     """
 
 CLOSINGS = """
@@ -114,7 +118,7 @@ NO_NAMES = """
     rentnerin, mitarbeiter, mitarbeiterin, signore, signora, gentile, servizio, assistenza, senhor, senhora, equipa,
     tutti, müşteri, hizmetleri, ekip, bey, hanım, efendim, пан, пані, клієнт, команда, служба, всі, я, ти, він,
     вона, ми, ви, вони, і, й, та, але, не, дуже, у, в, на, до, від, за, що, як, хто, коли, де, це, عميل, فريق, خدمة,
-    العملاء, سيدي, سيدتي, الجميع, من, في, على, إلى, عن, مع, هذا, هذه, و, لا, نعم, أنا, أريد, لدي, عندي, ok, okay,
+    العملاء, سيدي, سيدتي, الجميع, من, في, على, إلى, عن, مع, هذا, هذه, و, لا, نعم, أريد, لدي, عندي, ok, okay,
     hi, hello, hey, dear, morning, afternoon, evening, night, please, god, jesus, christ, internet, wifi, amazon,
     google, apple, samsung, android, windows, iphone
     """

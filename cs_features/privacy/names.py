@@ -28,7 +28,7 @@ _SMALL_WORD = LinearPattern(r"[A-Za-z][A-Za-z'-]*")
 _INTRODUCTION = LinearPattern(rf"\b{one_of(name_words.INTRODUCTIONS)}(?: ?:| ?,| is\b)? ", ignore_case=True)
 _LABEL = LinearPattern(rf"\b{one_of(name_words.LABELS)} ?[:=] ?", ignore_case=True)
 _WEAK = LinearPattern(rf"(?:^|[^A-Za-z']){one_of(name_words.WEAK_INTRODUCTIONS)} ", ignore_case=True)
-_TITLE = LinearPattern(rf"(?:^|[^A-Za-z'.]){one_of(name_words.TITLES)} {{1,2}}", ignore_case=True)
+_TITLE = LinearPattern(rf"(?:^|[^A-Za-z'.])(?:{one_of(name_words.TITLES)} {{1,2}}){{1,3}}", ignore_case=True)
 _TURKISH_TITLE = LinearPattern(rf"\b({_WORD}(?: {_WORD}){{0,2}}) (?:Bey|Hanım|Beyefendi|Hanımefendi)\b")
 _CLOSING = LinearPattern(
     rf"(?:^|[\n.!?,;] {{0,3}}){one_of(name_words.CLOSINGS)}[ ,.!:-]{{0,3}}\n? {{0,8}}\n? {{0,8}}", ignore_case=True
@@ -118,7 +118,8 @@ def _trim(data: bytes, start: int, end: int) -> tuple[int, int]:
     """Without the words at either end that name nobody."""
     while start < end:
         word = data[start:end].split(b" ", 1)[0]
-        if word.strip(b".'-").lower() not in _NO_NAMES:
+        plain = word.strip(b".'-").lower()
+        if plain not in _NO_NAMES or (plain in _CAPITAL_PARTICLES and start + len(word) < end):
             break
         start += len(word) + 1
     last = start

@@ -32,7 +32,7 @@ TURKISH = "Mahallesi, Mah., Mah, Caddesi, Cad., Cad, Cd., Sokak, Sokağı, Sok.,
 NUMBERS = "nr, nr., no, no., n.o, nº, num, num., núm., numero, numer, nummer, huisnummer, n, n., дім, буд., д."
 FLOORS = """
     bus, bte, boîte, box, apt, apt., app., appartement, appt, flat, piso, planta, puerta, pta., esc., m., m, lok.,
-    mieszkania, кв., кв, daire, étage, etage, int., scala, interno, esq., dto.
+    mieszkania, кв., кв, daire, d:, étage, etage, int., scala, interno, esq., dto.
     """
 IN = "in, te, à, en, w, we, et, u, em, у, в, м., a"
 POSTCODES = """
