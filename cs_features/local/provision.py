@@ -1,6 +1,6 @@
 """What an administrator creates once in AWS, created here in the local stack: buckets, feature group, topic.
 
-Idempotent. In AWS an administrator makes them: see "On AWS" in the README.
+Idempotent. In AWS the stack makes them: see `deploy/template.yaml`.
 """
 
 from collections.abc import Mapping

@@ -40,7 +40,7 @@ class Worker:
     """A task's process."""
 
     process: subprocess.Popen[bytes]
-    log: Path
+    command: str
     dies_at: float | None = None
 
 
@@ -48,13 +48,15 @@ class Worker:
 class TaskAgent:
     """Looks for new tasks of a cluster and runs them until the context ends.
 
-    `choose_fate` gets a task's command. `last_words` is what every killed task has logged last: what a customer said.
+    `choose_fate` and `is_under_way` get a task's command; who is to be killed is killed when under way. `last_words` is
+    what every task that died has logged last: what a customer said.
     """
 
     cluster: str
     environment: Mapping[str, str]
     folder: Path
     choose_fate: Callable[[str], Fate]
+    is_under_way: Callable[[str], bool]
     last_words: str = ""
     fates: dict[str, Fate] = field(default_factory=dict)
     _workers: dict[str, Worker] = field(default_factory=dict)
@@ -87,7 +89,8 @@ class TaskAgent:
 
     def _meet_task(self, arn: str, task: Any) -> None:
         (override,) = task.overrides["containerOverrides"]
-        fate = self.fates[arn] = self.choose_fate(json.dumps(override["command"]))
+        command = json.dumps(override["command"])
+        fate = self.fates[arn] = self.choose_fate(command)
         if fate is Fate.NEVER_STARTS:
             task.last_status = "PROVISIONING"
             return
@@ -97,18 +100,19 @@ class TaskAgent:
             process = subprocess.Popen(
                 override["command"], env={**self.environment, **given}, stdout=output, stderr=output, cwd=ROOT
             )
-        self._workers[arn] = Worker(process, log)
+        self._workers[arn] = Worker(process, command)
 
     def _look_after(self, arn: str, task: Any) -> None:
         worker = self._workers[arn]
-        if self.fates[arn] is Fate.KILLED and worker.dies_at is None and b"RUN_START" in worker.log.read_bytes():
+        dies = self.fates[arn] is Fate.KILLED
+        if dies and worker.dies_at is None and self.is_under_way(worker.command):
             worker.dies_at = time.monotonic() + random.uniform(0.0, 1.5)
         if worker.dies_at is not None and time.monotonic() >= worker.dies_at:
             worker.process.kill()
         code = worker.process.poll()
         if code is None:
             return
-        if self.fates[arn] is Fate.KILLED and code == 0:
+        if dies and code == 0:
             self.fates[arn] = Fate.LIVES  # it was faster
         self._report_end(arn, task, code)
         del self._workers[arn]
