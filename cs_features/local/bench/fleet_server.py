@@ -55,10 +55,10 @@ class RunsUnderWay:
 
     def __init__(self, host: str) -> None:
         where = {"host": host, "dbname": "dagster", "user": "dagster", "password": "-", "sslmode": "require"}
-        self._connect = lambda: psycopg2.connect(**where)  # type: ignore[no-untyped-call]
+        self._where = where
 
     def holds(self, command: str) -> bool:
-        with closing(self._connect()) as connection, connection.cursor() as cursor:
+        with closing(psycopg2.connect(**self._where)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT run_id FROM runs WHERE status = 'STARTED'")
             return any(run_id in command for (run_id,) in cursor.fetchall())
 
