@@ -44,7 +44,7 @@ class MemoryS3:
         if request["Key"] not in self.objects:
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": ""}}, "GetObject")
         body, moment = self.objects[request["Key"]]
-        metadata = self.metadata[request["Key"]]
+        metadata = self.metadata.get(request["Key"], {})
         return {"Body": io.BytesIO(body), "ETag": _etag(body), "LastModified": moment, "Metadata": metadata}
 
     def delete_objects(self, **request: Any) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from cs_features.local.bench.quality import measure_quality
 from cs_features.local.bench.quota import measure_quota
 from cs_features.local.bench.rows import measure_rows
 from cs_features.local.bench.storm import measure_storm
+from cs_features.local.bench.trickle import measure_trickle
 from cs_features.local.bench.year import measure_year
 from cs_features.local.processes import ROOT, LocalProblem, leave_on_sigterm
 
@@ -50,6 +51,7 @@ SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "year": measure_year,
     "landing": measure_landing,
     "fleet": measure_fleet,
+    "trickle": measure_trickle,
     "cpu": measure_cpu,
     "chain": measure_chain,
     "money": measure_money,

@@ -19,9 +19,9 @@ class RequestCounter:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        boto3.setup_default_session()
-        session = boto3.DEFAULT_SESSION._session
-        session.register("provide-client-params.s3.*", self._count_request)
+        if boto3.DEFAULT_SESSION is None:
+            boto3.setup_default_session()
+        boto3.DEFAULT_SESSION._session.register("provide-client-params.s3.*", self._count_request)
 
     def _count_request(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         place = str(params.get("Key") or params.get("Prefix") or "").split("/", 1)[0]
@@ -31,3 +31,9 @@ class RequestCounter:
         """What `do` returns, and the requests that were made meanwhile."""
         before = Counter(self.counts)
         return do(), self.counts - before
+
+
+def describe_counts(counts: Mapping[str, float], a: float = 1.0) -> str:
+    """The kinds, the most frequent first; each divided by `a`."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count / a:.3g} {kind}" for kind, count in ordered)
