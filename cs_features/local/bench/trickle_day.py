@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cs_features.local.bench.arrivals_year import make_year
-from cs_features.local.bench.children import Job, announce_and_wait, run_alone, serve_stack
+from cs_features.local.bench.children import Job, announce_and_wait, run_alone, say_regularly, serve_stack
 from cs_features.local.bench.client import make_document
 from cs_features.local.bench.figures import Figure, Say, at_most, equal_to
 from cs_features.local.bench.request_counts import RequestCounter, describe_counts
@@ -24,17 +24,23 @@ from cs_features.local.bench.storm_clock import Clock, follow_clock, path_of_clo
 from cs_features.partitions import Partition
 
 FIRST_DAY = 300  # of the year: a Wednesday in October
-TICK = timedelta(minutes=2)
+TICK = timedelta(minutes=10)
+QUICK_HOURS = (8, 10)  # of the day; at their full rate, or fewer documents would share each run
 MAX_CPU_MS = 50.0
 SETTINGS = {"CS_FEATURES_FIRST_DATE": "2026-01-01"}
 
 
 def measure_day(quick: bool, say: Say) -> list[Figure]:
-    share = 0.1 if quick else 1.0
+    first_hour, last_hour = QUICK_HOURS if quick else (0, 24)
     with serve_stack(Job(serve_day)) as service:
-        say(f"an ordinary day, {share:.0%} of its documents")
-        job = Job(live_through_day, {"state": str(service.folder / "state"), "share": share}, SETTINGS)
-        found = run_alone(service, job, 3_600)
+        say(f"an ordinary day from {first_hour} to {last_hour} o'clock")
+        progress = service.folder / "progress"
+        hours = {"first_hour": first_hour, "last_hour": last_hour}
+        job = Job(
+            live_through_day, {"state": str(service.folder / "state"), "progress": str(progress), **hours}, SETTINGS
+        )
+        look = say_regularly(say, lambda: progress.read_text() if progress.exists() else "")
+        found = run_alone(service, job, 2 * 3_600, look)
         start = run_alone(service, Job(measure_start), 120)
     documents, runs = found["documents"], found["runs"]
     requests = Counter(found["requests"])
@@ -96,7 +102,7 @@ class _Spent:
     requests: Counter[str] = field(default_factory=Counter)
 
 
-def live_through_day(state: str, share: float) -> dict[str, Any]:
+def live_through_day(state: str, progress: str, first_hour: int, last_hour: int) -> dict[str, Any]:
     """In a client process: land, tick, run, until all that landed is served."""
     clock = Clock(path_of_clock(Path(state)))
     from cs_features.local.bench.storm_runs import Deployment, Operations
@@ -106,16 +112,17 @@ def live_through_day(state: str, share: float) -> dict[str, Any]:
     s3 = deployment.services.landing.zone().bucket.client
     midnight = _wait_for_midnight(clock)
     landed: set[str] = set()
-    for moment, partition, number in _draw_documents(midnight, share):
+    for moment, partition, number in _draw_documents(midnight, first_hour, last_hour):
         while datetime.now(timezone.utc) + TICK < moment:
             clock.wait(TICK)
             _tick_and_run(operations, deployment, counter, spent)
+            Path(progress).write_text(f"{moment:%H:%M}, {len(landed)} landed, {spent.runs} runs, {spent.cpu:.0f} s")
         made = make_document(number, partition.country)
         made["occurred_at"] = f"{partition.date}T00:00:00Z"
         key = f"interactions/{partition.folder}/{number:06}.json"
         s3.put_object(Bucket="cs-landing", Key=key, Body=json.dumps(made).encode())
         landed.add(made["interaction_id"])
-    for _ in range(60):
+    for _ in range(12):  # two hours: nothing rests for longer
         clock.wait(TICK)
         _tick_and_run(operations, deployment, counter, spent)
     served = set()
@@ -142,11 +149,12 @@ def _wait_for_midnight(clock: Clock) -> datetime:
     return midnight
 
 
-def _draw_documents(midnight: datetime, share: float) -> Iterator[tuple[datetime, Partition, int]]:
-    """When each document of the day lands, where, and its number."""
+def _draw_documents(midnight: datetime, first_hour: int, last_hour: int) -> Iterator[tuple[datetime, Partition, int]]:
+    """When each document of these hours lands, where, and its number."""
     year = make_year(FIRST_DAY, 1)
-    step = round(1 / share)
-    for number in range(0, year.landed.size, step):
+    for number in range(year.landed.size):
+        if not first_hour <= year.landed[number] / 3_600 < last_hour:
+            continue
         country = Partition.from_key(year.keys[int(year.partition[number])]).country
         yield midnight + timedelta(seconds=float(year.landed[number])), Partition(country, midnight.date()), number
 
