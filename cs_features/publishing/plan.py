@@ -17,9 +17,11 @@ import polars as pl
 from cs_features.erasure.subjects import Erased
 from cs_features.errors import RequestError, WithdrawalStopped
 from cs_features.hashing import content_hash
+from cs_features.partitions import Partition
 from cs_features.publishing.damage import Damage, find_damage
 from cs_features.publishing.feature_group import FeatureRecord, Record, build_record
 from cs_features.publishing.manifest import Entry
+from cs_features.publishing.records import identify_partition
 from cs_features.schemas import Reason
 
 MIN_WITHDRAWN = 5  # fewer never stop a publication: one deleted file of a small day is everyday work
@@ -237,6 +239,23 @@ def _is_served(entry: Entry, withdrawn_elsewhere: Mapping[str, datetime], online
         return False
     served = online.get(key)
     return key not in online or (served is not None and content_hash(served) == entry.content_hash)
+
+
+def may_replace(record: Record, features: Record, partition: Partition, window_days: int) -> bool:
+    """Whether `features` of `partition` may take the place of a record that is served, of whatever partition.
+
+    Of partitions within the window it was settled when they were read whose the id is. Of others only the records
+    are left to judge by: the one of another customer is another interaction's, and so is one that names none.
+    """
+    owner = identify_partition(record)
+    if owner is None or owner == partition or abs((owner.date - partition.date).days) <= window_days:
+        return True
+    customer = _read_customer(record)
+    return customer is not None and customer == _read_customer(features)
+
+
+def _read_customer(record: Record) -> str | None:
+    return next((pair["ValueAsString"] for pair in record if pair["FeatureName"] == "customer_id"), None) or None
 
 
 # --- the brake --------------------------------------------------------------------------------

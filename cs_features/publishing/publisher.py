@@ -5,11 +5,9 @@ publisher killed between any two calls is followed by one that finishes what it 
 decided in `plan.py`, single calls are `records.py`'s. No row is judged here.
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import polars as pl
 
@@ -19,19 +17,15 @@ from cs_features.errors import PublishingFailed
 from cs_features.landing.corrections import find_ids_held_elsewhere
 from cs_features.landing.notices import notify_of_withdrawal, read_notices
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import SETTING, FeatureRecord, Record, get_feature
+from cs_features.publishing.feature_group import SETTING
 from cs_features.publishing.manifest import (
     MANIFEST,
-    UNFINISHED,
-    Entry,
     OpenManifest,
     put_other_groups_aside,
     read_manifest,
     recall_entries,
 )
 from cs_features.publishing.plan import (
-    Documents,
-    Plan,
     build_records,
     check_withdrawals,
     choose_records_to_read,
@@ -42,17 +36,16 @@ from cs_features.publishing.plan import (
     plan_publication,
     require_current_records,
 )
+from cs_features.publishing.publication import Destination, Publication
 from cs_features.publishing.records import (
-    READ_AT_ONCE,
+    WORKERS,
     WRITTEN_AT_ONCE,
-    RecordStore,
     WriteResult,
-    identify_partition,
+    read_online_records,
     split_batches,
 )
 from cs_features.storage import Tables
 
-WORKERS = 8
 SAVE_EVERY = 40  # batches between two saves of the manifest
 
 
@@ -64,14 +57,6 @@ class Outcome:
     validated: pl.DataFrame
     rejected: pl.DataFrame
     erased: Tombstones = NO_TOMBSTONES  # the publication asks for itself: a run may be older than an erasure
-
-
-@dataclass(frozen=True)
-class Destination:
-    """The feature group that is published to; `identity` is what `feature_group.require_group` says of it."""
-
-    records: RecordStore
-    identity: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +81,7 @@ class Published:
     kept: int  # served from before, though this run has no features of them
     hidden: int  # of those, whose landing file is damaged, so that nobody can tell whether their documents stand
     unchanged: int
+    others: int  # not written, because the record that is served under the id is another interaction's
 
 
 def publish_partition(
@@ -149,100 +135,36 @@ def _publish_once(
         check_withdrawals(plan, documents, entries, rules.max_withdrawn_share)
 
     put_other_groups_aside(stored, destination.identity, tables, partition)
-    publication = Publication(partition, plan, entries, documents, destination, notices.listed_at)
+    publication = Publication(partition, plan, entries, documents, destination, notices.listed_at, rules.window_days)
     manifest = OpenManifest(tables, partition, publication.confirm_entries())
     with explained(f"Feature group {destination.records.group}", SETTING):
-        handed_over = carry_out(
+        done = carry_out(
             publication, manifest, lambda ids: notify_of_withdrawal(ids, partition, tables, rules.window_days)
         )
     frame = manifest.build_frame()
     return Published(
         manifest=frame,
-        written=len(plan.write),
-        withdrawn=len(plan.withdraw) - len(handed_over),
-        handed_over=len(handed_over),
+        written=len(plan.write) - len(done.others),
+        withdrawn=len(plan.withdraw) - len(done.handed_over),
+        handed_over=len(done.handed_over),
+        others=len(done.others),
         kept=len(set(frame["interaction_id"]) - records.keys()),
         hidden=len(plan.keep.keys() - documents.accepted.keys()),
         unchanged=len(plan.unchanged),
     )
 
 
-def read_online_records(ids: list[str], partition: Partition, records: RecordStore) -> dict[str, Record | None]:
-    """What the online store serves of `ids`; None for those of which it serves nothing of `partition`.
-
-    Raises:
-        ClientError: when some cannot be read.
-        PublishingFailed: when some could not be read after all tries.
-    """
-    served: dict[str, Record | None] = dict.fromkeys(ids)
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
-        for found in pool.map(records.read_records, split_batches(ids, READ_AT_ONCE)):
-            served |= {key: record for key, record in found.items() if identify_partition(record) == partition}
-    return served
-
-
 @dataclass(frozen=True)
-class Publication:
-    """A plan on its way into the group; `began` is S3's clock, from before anything was read for it."""
+class CarriedOut:
+    """What a publication found on its way: withdrawn ids that another partition serves by now, and ids that were not
+    written because they are another interaction's."""
 
-    partition: Partition
-    plan: Plan
-    entries: Mapping[str, Entry]
-    documents: Documents
-    destination: Destination
-    began: datetime
-
-    def confirm_entries(self) -> list[Entry]:
-        """The entries of records that stay as they are, with what older versions had not written down."""
-        kept = [
-            replace(entry, group=self.destination.identity, source_uri=self.documents.find_source(entry))
-            for entry in self.plan.keep.values()
-        ]
-        unchanged = [
-            self._build_entry(key, record, self.entries[key].written_at) for key, record in self.plan.unchanged.items()
-        ]
-        return kept + unchanged
-
-    def mark_changes(self) -> list[Entry]:
-        """Unfinished entries of all that is about to change."""
-        withdrawn = [replace(self.entries[key], content_hash=UNFINISHED, record=None) for key in self.plan.withdraw]
-        return withdrawn + [self._mark_written(key, record) for key, record in self.plan.write.items()]
-
-    def finish_entries(self, ids: Iterable[str]) -> list[Entry]:
-        """Entries of records that were written."""
-        return [self._build_entry(key, self.plan.write[key], self.began) for key in ids]
-
-    def latest_event_times(self, ids: Iterable[str]) -> dict[str, str]:
-        """The latest that this partition ever gave each record; empty when it gave none."""
-        return {key: self.entries[key].event_time if key in self.entries else "" for key in ids}
-
-    def _mark_written(self, key: str, record: FeatureRecord) -> Entry:
-        (before,) = self.latest_event_times([key]).values()
-        return replace(
-            self._build_entry(key, record, self.began),
-            # The later time: whichever of the two records is online, it can be deleted.
-            event_time=max(before, record.event_time),
-            content_hash=UNFINISHED,
-        )
-
-    def _build_entry(self, key: str, record: FeatureRecord, written_at: datetime) -> Entry:
-        entry = Entry(
-            interaction_id=key,
-            event_time=record.event_time,
-            content_hash=record.content_hash,
-            document_hash=record.document_hash,
-            prompt_version=get_feature(record.features, "prompt_version"),
-            model_id=get_feature(record.features, "model_id"),
-            written_at=written_at,
-            group=self.destination.identity,
-            record=json.dumps(record.features),
-            source_uri=self.entries[key].source_uri if key in self.entries else None,
-        )
-        return replace(entry, source_uri=self.documents.find_source(entry))
+    handed_over: list[str]
+    others: frozenset[str]
 
 
-def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable[[list[str]], object]) -> list[str]:
-    """Make the calls; returns the withdrawn ids that another partition serves by now.
+def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable[[list[str]], object]) -> CarriedOut:
+    """Make the calls.
 
     `notify` is given the ids that were withdrawn, while the manifest still holds them.
 
@@ -252,7 +174,7 @@ def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable
     """
     plan = publication.plan
     if not plan.write and not plan.withdraw:
-        return []
+        return CarriedOut([], frozenset())
     manifest.put_entries(publication.mark_changes())
     manifest.save()
     try:
@@ -260,7 +182,7 @@ def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable
         if plan.withdraw:
             notify(list(plan.withdraw))
             manifest.drop_entries(plan.withdraw)
-        refused = _write_records(publication, manifest)
+        refused, others = _write_records(publication, manifest)
     except BaseException:
         manifest.save()
         raise
@@ -271,7 +193,7 @@ def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable
             f"{len(refused)} of {len(plan.write)} records were not written to {publication.destination.records.group} "
             f"({codes}), the first {min(refused)}; the others were. Run feature_store again for this partition"
         )
-    return handed_over
+    return CarriedOut(handed_over, others)
 
 
 def _withdraw_records(publication: Publication) -> list[str]:
@@ -287,19 +209,22 @@ def _withdraw_records(publication: Publication) -> list[str]:
     return handed_over
 
 
-def _write_records(publication: Publication, manifest: OpenManifest) -> dict[str, str]:
-    """Returns the error codes of records that were not written, by id."""
+def _write_records(publication: Publication, manifest: OpenManifest) -> tuple[dict[str, str], frozenset[str]]:
+    """Returns the error codes of records that were not written, by id, and the ids of others' records."""
     store, records = publication.destination.records, publication.plan.write
 
-    def write(ids: list[str]) -> WriteResult:
-        store.clear_online(publication.latest_event_times(ids))
-        return store.write_records({key: records[key].features for key in ids})
+    def write(ids: list[str]) -> tuple[WriteResult, frozenset[str]]:
+        others = store.clear_online(publication.latest_event_times(ids), publication.may_replace)
+        return store.write_records({key: records[key].features for key in ids if key not in others}), others
 
     refused: dict[str, str] = {}
+    of_others: frozenset[str] = frozenset()
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
-        for number, result in enumerate(pool.map(write, split_batches(records, WRITTEN_AT_ONCE)), start=1):
+        for number, (result, others) in enumerate(pool.map(write, split_batches(records, WRITTEN_AT_ONCE)), start=1):
             manifest.put_entries(publication.finish_entries(result.written))
+            manifest.drop_entries(others)
             refused |= result.refused
+            of_others |= others
             if number % SAVE_EVERY == 0:
                 manifest.save()
-    return refused
+    return refused, of_others

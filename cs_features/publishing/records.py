@@ -5,7 +5,8 @@ what order (`plan.py`, `publisher.py`).
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import islice
@@ -27,6 +28,7 @@ from cs_features.publishing.feature_group import (
 READ_AT_ONCE = 100  # BatchGetRecord's limit
 WRITTEN_AT_ONCE = 25  # BatchWriteRecord's limit
 MAX_TRIES = 6
+WORKERS = 8
 UNPROCESSED = "Unprocessed"
 # An entry's errors that say nothing about its record.
 _PASSING = {UNPROCESSED, "InternalFailure", "ServiceUnavailable", "ThrottlingException", "InternalServerError"}
@@ -80,7 +82,7 @@ class RecordStore:
         written: list[str] = []
         refused: dict[str, str] = {}
         codes: dict[str, str] = {}
-        for attempt in range(MAX_TRIES):
+        for attempt in range(MAX_TRIES if remaining else 0):
             _wait(attempt)
             entries = [{"FeatureGroupName": self.group, "Record": record} for record in remaining.values()]
             response = self.runtime.batch_write_record(Entries=entries)
@@ -92,14 +94,23 @@ class RecordStore:
                 break
         return WriteResult(written, refused | {key: codes[key] for key in remaining})
 
-    def clear_online(self, event_times: Mapping[str, str]) -> None:
+    def clear_online(
+        self, event_times: Mapping[str, str], may_replace: Callable[[str, Record], bool] = lambda key, record: True
+    ) -> frozenset[str]:
         """Take up to 25 records out of the online store, to make room for others; `event_times` are the latest that
-        this partition gave each, empty when it gave none. The offline store is told nothing."""
+        this partition gave each, empty when it gave none. The offline store is told nothing.
+
+        Returns the ids of which a record is served that may not be replaced: those are left as they are.
+        """
         served = self.read_records(list(event_times))
+        others = frozenset(key for key, record in served.items() if not may_replace(key, record))
         for key, event_time in event_times.items():
+            if key in others:
+                continue
             latest = max(event_time, _get_event_time(served.get(key)))
             if latest:
                 self._delete_online(key, latest)
+        return others
 
     def withdraw_records(self, event_times: Mapping[str, str], partition: Partition) -> list[str]:
         """Take up to 25 records out of both stores; `event_times` are the latest that `partition` gave each.
@@ -129,6 +140,20 @@ class RecordStore:
         self.runtime.delete_record(
             FeatureGroupName=self.group, RecordIdentifierValueAsString=key, EventTime=event_time, **how
         )
+
+
+def read_online_records(ids: list[str], partition: Partition, records: RecordStore) -> dict[str, Record | None]:
+    """What the online store serves of `ids`; None for those of which it serves nothing of `partition`.
+
+    Raises:
+        ClientError: when some cannot be read.
+        PublishingFailed: when some could not be read after all tries.
+    """
+    served: dict[str, Record | None] = dict.fromkeys(ids)
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
+        for found in pool.map(records.read_records, split_batches(ids, READ_AT_ONCE)):
+            served |= {key: record for key, record in found.items() if identify_partition(record) == partition}
+    return served
 
 
 def identify_partition(record: Record) -> Partition | None:

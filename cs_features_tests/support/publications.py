@@ -17,7 +17,8 @@ from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import Record, build_record, require_group
 from cs_features.publishing.manifest import MANIFEST, UNFINISHED, read_manifest
-from cs_features.publishing.publisher import Destination, Outcome, PublicationRules, Published, publish_partition
+from cs_features.publishing.publication import Destination
+from cs_features.publishing.publisher import Outcome, PublicationRules, Published, publish_partition
 from cs_features.publishing.reading import read_features
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket

@@ -18,7 +18,8 @@ from cs_features.landing.notices import list_notices
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import Record, get_feature
 from cs_features.publishing.manifest import MANIFEST, read_manifest, select_group
-from cs_features.publishing.publisher import Destination, Outcome, PublicationRules, publish_partition
+from cs_features.publishing.publication import Destination
+from cs_features.publishing.publisher import Outcome, PublicationRules, publish_partition
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables

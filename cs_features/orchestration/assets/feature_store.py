@@ -14,7 +14,8 @@ from cs_features.orchestration.partitions import interaction_partitions, partiti
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.publishing.feature_group import require_group
 from cs_features.publishing.manifest import MANIFEST_SCHEMA
-from cs_features.publishing.publisher import Destination, Outcome, PublicationRules, Published, publish_partition
+from cs_features.publishing.publication import Destination
+from cs_features.publishing.publisher import Outcome, PublicationRules, Published, publish_partition
 from cs_features.publishing.records import RecordStore
 from cs_features.quality.floor import read_known_quality
 from cs_features.validation.gate import judge_features
@@ -94,4 +95,5 @@ def count_records(published: Published) -> dict[str, int]:
         "kept": published.kept,
         "kept_of_damaged_files": published.hidden,
         "unchanged": published.unchanged,
+        "of_other_interactions": published.others,
     }

@@ -1,0 +1,89 @@
+"""A plan on its way into the group: what the manifest says of each record before it changes, and after.
+
+Pure: the calls are made in `publisher.py`, and what changes is decided in `plan.py`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cs_features.partitions import Partition
+from cs_features.publishing.feature_group import FeatureRecord, Record, get_feature
+from cs_features.publishing.manifest import UNFINISHED, Entry
+from cs_features.publishing.plan import Documents, Plan, may_replace
+from cs_features.publishing.records import RecordStore
+
+
+@dataclass(frozen=True)
+class Destination:
+    """The feature group that is published to; `identity` is what `feature_group.require_group` says of it."""
+
+    records: RecordStore
+    identity: str
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A plan on its way into the group; `began` is S3's clock, from before anything was read for it."""
+
+    partition: Partition
+    plan: Plan
+    entries: Mapping[str, Entry]
+    documents: Documents
+    destination: Destination
+    began: datetime
+    window_days: int
+
+    def confirm_entries(self) -> list[Entry]:
+        """The entries of records that stay as they are, with what older versions had not written down."""
+        kept = [
+            replace(entry, group=self.destination.identity, source_uri=self.documents.find_source(entry))
+            for entry in self.plan.keep.values()
+        ]
+        unchanged = [
+            self._build_entry(key, record, self.entries[key].written_at) for key, record in self.plan.unchanged.items()
+        ]
+        return kept + unchanged
+
+    def mark_changes(self) -> list[Entry]:
+        """Unfinished entries of all that is about to change."""
+        withdrawn = [replace(self.entries[key], content_hash=UNFINISHED, record=None) for key in self.plan.withdraw]
+        return withdrawn + [self._mark_written(key, record) for key, record in self.plan.write.items()]
+
+    def finish_entries(self, ids: Iterable[str]) -> list[Entry]:
+        """Entries of records that were written."""
+        return [self._build_entry(key, self.plan.write[key], self.began) for key in ids]
+
+    def latest_event_times(self, ids: Iterable[str]) -> dict[str, str]:
+        """The latest that this partition ever gave each record; empty when it gave none."""
+        return {key: self.entries[key].event_time if key in self.entries else "" for key in ids}
+
+    def may_replace(self, key: str, record: Record) -> bool:
+        """Whether the record that is served under `key` may make room: one that this partition has written may."""
+        features = self.plan.write[key].features
+        return key in self.entries or may_replace(record, features, self.partition, self.window_days)
+
+    def _mark_written(self, key: str, record: FeatureRecord) -> Entry:
+        (before,) = self.latest_event_times([key]).values()
+        return replace(
+            self._build_entry(key, record, self.began),
+            # The later time: whichever of the two records is online, it can be deleted.
+            event_time=max(before, record.event_time),
+            content_hash=UNFINISHED,
+        )
+
+    def _build_entry(self, key: str, record: FeatureRecord, written_at: datetime) -> Entry:
+        entry = Entry(
+            interaction_id=key,
+            event_time=record.event_time,
+            content_hash=record.content_hash,
+            document_hash=record.document_hash,
+            prompt_version=get_feature(record.features, "prompt_version"),
+            model_id=get_feature(record.features, "model_id"),
+            written_at=written_at,
+            group=self.destination.identity,
+            record=json.dumps(record.features),
+            source_uri=self.entries[key].source_uri if key in self.entries else None,
+        )
+        return replace(entry, source_uri=self.documents.find_source(entry))
