@@ -16,10 +16,12 @@ DIGITS = 16
 
 @lru_cache(maxsize=8)
 def digest_sources(modules: tuple[str, ...], distributions: tuple[str, ...]) -> str:
-    """16 hexadecimal digits that differ when one of `modules` or the version of one of `distributions` does."""
+    """16 hexadecimal digits that differ when one of `modules`, of which some may be packages, or the version of one of
+    `distributions` does."""
     digest = hashlib.sha256()
     for name in modules:
-        digest.update(name.encode() + b"\0" + _read_source(name) + b"\0")
+        for source in _read_sources(name):
+            digest.update(name.encode() + b"\0" + source + b"\0")
     for name in distributions:
         digest.update(f"{name}=={version(name)}\0".encode())
     return digest.hexdigest()[:DIGITS]
@@ -30,8 +32,10 @@ def digest_settings(code: str, settings: Iterable[str]) -> str:
     return hashlib.sha256("\0".join([code, *settings]).encode()).hexdigest()[:DIGITS]
 
 
-def _read_source(module: str) -> bytes:
+def _read_sources(module: str) -> list[bytes]:
     spec = importlib.util.find_spec(module)
     assert spec is not None, module
     assert spec.origin is not None, module
-    return Path(spec.origin).read_bytes()
+    path = Path(spec.origin)
+    is_package = spec.submodule_search_locations is not None
+    return [each.read_bytes() for each in (sorted(path.parent.glob("*.py")) if is_package else [path])]

@@ -35,14 +35,21 @@ SHAPED_BY_MODULES = (
     "cs_features.landing.files",
     "cs_features.languages",
     "cs_features.partitions",
+    "cs_features.privacy",
     "cs_features.schemas",
     "cs_features.summary_rules",
     "cs_features.timestamps",
-    "cs_features.utterances.mail",
-    "cs_features.utterances.markup",
-    "cs_features.utterances.readable",
+    "cs_features.utterances",
 )
-SHAPED_BY_LIBRARIES = ("lingua-language-detector", "mail-parser-reply", "pydantic", "pydantic_core")
+SHAPED_BY_LIBRARIES = (
+    "google-re2",
+    "lingua-language-detector",
+    "mail-parser-reply",
+    "phonenumbers",
+    "pydantic",
+    "pydantic_core",
+    "python-stdnum",
+)
 
 RAW_SCHEMA = pl.Schema(
     {

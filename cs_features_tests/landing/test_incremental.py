@@ -100,10 +100,13 @@ def test_what_shapes_a_row_is_in_its_version() -> None:
         if name in found:
             continue
         found.add(name)
-        tree = ast.parse((package.parent / f"{name.replace('.', '/')}.py").read_bytes())
+        path = package.parent / name.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        tree = ast.parse(path.read_bytes())
         imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
         waiting += [each for each in imported if each.startswith("cs_features.")]
-    assert sorted(found) == sorted(SHAPED_BY_MODULES)
+    covered = {name for name in found if any(f"{name}.".startswith(f"{each}.") for each in SHAPED_BY_MODULES)}
+    assert sorted(found - covered) == []
 
 
 def test_a_count_of_another_version_of_the_counter_is_made_anew(
