@@ -21,8 +21,8 @@ from cs_features.local.processes import ROOT
 TIMEOUT_SECONDS = 1800
 UI = "http://127.0.0.1:3000/server_info"
 ON_STACK = ".venv/bin/python -m cs_features.local.on_stack"
-# CI runs `make lint` and `make test`; whoever runs this scenario has started a bench. The rest would run for an hour.
-RUN_ELSEWHERE = {"make lint", "make test", "make test-slow", "make bench", "cs_features.local.bench"}
+# `make image` needs a registry of images; CI runs `make lint` and `make test`; whoever runs this scenario has started a bench. The rest would run for an hour.
+RUN_ELSEWHERE = {"make image", "make lint", "make test", "make test-slow", "make bench", "cs_features.local.bench"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ EXAMPLES = (
     Example("make new-country", "make new-country COUNTRY=DE LANGUAGES=de"),
     Example("make remove-country", "make remove-country COUNTRY=PL"),
     Example("make erase-customer", "make erase-customer CUSTOMER=c-1"),
+    Example("make preflight", "make preflight LOCAL=1"),
+    Example("make deploy-check", "make deploy-check"),
+    Example("cs_features.cli.preflight", f"{ON_STACK} cs_features.cli.preflight"),
+    Example("cs_features.cli.prompts", f"{ON_STACK} cs_features.cli.prompts push prompts"),
     Example("make docs", "make docs"),
     Example("make format", "make format"),
     Example("make lock", "make lock"),
