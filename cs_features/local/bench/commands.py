@@ -21,7 +21,8 @@ from cs_features.local.processes import ROOT
 TIMEOUT_SECONDS = 1800
 UI = "http://127.0.0.1:3000/server_info"
 ON_STACK = ".venv/bin/python -m cs_features.local.on_stack"
-# `make image` needs a registry of images; CI runs `make lint` and `make test`; whoever runs this scenario has started a bench. The rest would run for an hour.
+# CI runs `make lint` and `make test`, `make image` needs a registry of images, and whoever runs this scenario has
+# started a bench. The rest would run for an hour.
 RUN_ELSEWHERE = {"make image", "make lint", "make test", "make test-slow", "make bench", "cs_features.local.bench"}
 
 
