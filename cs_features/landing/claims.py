@@ -99,6 +99,11 @@ def read_document_ids(partitions: Iterable[Partition], tables: Tables, wanted: W
     return _select_wanted(_read_claims(partitions, tables), tables, wanted)
 
 
+def read_own_ids(partition: Partition, tables: Tables) -> pl.DataFrame:
+    """What the run before said of `partition`'s ids, `IDS_SCHEMA`; no row where it said nothing."""
+    return read_document_ids([partition], tables).select(IDS_SCHEMA.names())
+
+
 def read_rivals(wanted: Wanted, partition: Partition, tables: Tables, window_days: int) -> pl.DataFrame:
     """The rows of other partitions within `window_days` that are `wanted`; columns of `IDS_ELSEWHERE_SCHEMA`.
 

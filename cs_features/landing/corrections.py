@@ -21,8 +21,10 @@ from cs_features.landing.claims import (
     Wanted,
     collect_document_ids,
     name_partition,
+    read_own_ids,
     read_rivals,
 )
+from cs_features.landing.damage import Damage, find_damage
 from cs_features.landing.notices import write_notice
 from cs_features.partitions import Partition
 from cs_features.schemas import Reason
@@ -133,6 +135,16 @@ def _names(partition: Partition, column: str) -> pl.Expr:
     return (name_partition(column) == partition.folder).fill_null(False)
 
 
+def keep_hidden_ids(ids: pl.DataFrame, before: pl.DataFrame, damage: Damage) -> pl.DataFrame:
+    """`ids`, and those of the table `before` whose documents may still stand in a file that is damaged now.
+
+    A file that cannot be read has given up no id: a stale document of another partition would take it.
+    """
+    is_hidden = pl.col("source_uri").is_in(sorted(damage.files))
+    hidden = before.select(IDS_SCHEMA.names()).filter(is_hidden)
+    return pl.concat([ids, hidden.join(ids, on="interaction_id", how="anti")])
+
+
 # --- owners of ids, on S3 ---------------------------------------------------------------------
 
 
@@ -142,7 +154,9 @@ def resolve_owners(raw: pl.DataFrame, partition: Partition, tables: Tables, wind
     Raises:
         AwsRefusal: when the data bucket cannot be read or written.
     """
-    ids = collect_document_ids(raw)
+    ids, damage = collect_document_ids(raw), find_damage(raw)
+    if damage.files:
+        ids = keep_hidden_ids(ids, read_own_ids(partition, tables), damage)
     wanted = Wanted(ids["interaction_id"].to_list(), named=partition)
     written: pl.DataFrame | None = None
     # Until what was written is what follows from reading after it: another partition may have given up an id.

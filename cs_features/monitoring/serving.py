@@ -16,7 +16,7 @@ import polars as pl
 
 from cs_features.aws import explained
 from cs_features.hashing import content_hash
-from cs_features.publishing.damage import find_damage
+from cs_features.landing.damage import find_damage
 from cs_features.publishing.feature_group import SETTING, build_record, identify_group
 from cs_features.publishing.manifest import Entry
 from cs_features.schemas import Reason

@@ -17,8 +17,8 @@ import polars as pl
 from cs_features.erasure.subjects import Erased
 from cs_features.errors import RequestError, WithdrawalStopped
 from cs_features.hashing import content_hash
+from cs_features.landing.damage import Damage, find_damage
 from cs_features.partitions import Partition
-from cs_features.publishing.damage import Damage, find_damage
 from cs_features.publishing.feature_group import FeatureRecord, Record, build_record
 from cs_features.publishing.manifest import Entry
 from cs_features.publishing.records import identify_partition

@@ -541,3 +541,18 @@ def test_of_two_partitions_that_run_at_once_at_least_one_sees_the_other() -> Non
         superseded = world.raw[other].filter(reason="superseded").height
         assert superseded or other.folder in list_notices(world.tables), f"interrupted at call {at}"
     assert at > 2
+
+
+def test_a_file_that_cannot_be_read_gives_up_no_id_to_a_stale_line_elsewhere() -> None:
+    """The storm: a moved document's file was damaged, its id was free, and the old text took the record over."""
+    tables = bucket_with_ids({THERE: [(1, 0)], HERE: [(1, 1)]})
+    damaged = raw(HERE, [(1, 1)]).with_columns(
+        status=pl.lit("rejected"), reason=pl.lit("corrupt_gzip"), interaction_id=pl.lit(None, pl.String())
+    )
+    for _ in range(2):  # however often it is looked at
+        resolve_owners(damaged, HERE, tables, 35)
+        stale = resolve_owners(raw(THERE, [(1, 0)]), THERE, tables, 35)
+        assert stale["reason"].to_list() == ["superseded"]
+    resolve_owners(raw(HERE, []), HERE, tables, 35)
+    freed = resolve_owners(raw(THERE, [(1, 0)]), THERE, tables, 35)
+    assert freed["status"].to_list() == ["accepted"], "the file itself is gone"

@@ -1,7 +1,8 @@
 """Which landing files of a partition are damaged, so that documents may still stand there though nobody sees them.
 
 A file that is replaced by something that cannot be read, or that holds a document whose id nobody can tell, is no
-evidence that the documents are gone that were last seen in it. Pure; what is withdrawn is decided in `plan.py`.
+evidence that the documents are gone that were last seen in it: their ids stay theirs (`corrections.py`), and their
+records are served on (`publishing/plan.py`). Pure.
 """
 
 from dataclasses import dataclass
