@@ -3,6 +3,7 @@
 Region, credentials and endpoints are boto3's own business. No bucket or group is named here.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,8 +20,14 @@ from botocore.exceptions import (
 
 from cs_features.environments import aws_region
 from cs_features.errors import AccessRefused, AwsRefusal, SettingsError
+from cs_features.quiet_logs import silence_debug_lines
 
-_DENIED = "the credentials lack a permission: allow {action} to the role (deploy/template.yaml); AWS says: {message}"
+_DENIED = "the credentials lack a permission: allow {action} to the role (deploy/template.yaml)"
+# As AWS names one: "is not authorized to perform: s3:GetObject".
+_PERMISSION = re.compile(
+    r"\b(?:s3|sagemaker|bedrock|sns|kms|sts|glue|iam|ecs|logs|aws-marketplace|servicequotas):[A-Z][A-Za-z]{2,50}\b"
+)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _CODES = {
     "NoSuchBucket": "the bucket does not exist: create it, or set {setting} to one that does",
     "ResourceNotFound": "it does not exist in this account and region: create it, or set {setting}",
@@ -60,6 +67,7 @@ def client(service: str, **config: Any) -> Any:
     Raises:
         SettingsError: when no region is set.
     """
+    silence_debug_lines()
     retries = {"mode": "standard", "total_max_attempts": 6}
     settings: dict[str, Any] = {"retries": retries, "user_agent": _USER_AGENT, **config}
     # Asked here, because S3 without a region is taken for us-east-1 and not refused.
@@ -89,14 +97,27 @@ def explained(what: str, setting: str) -> Iterator[None]:
         ) from None
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
-        message = error.response.get("Error", {}).get("Message", "")
-        advice = _CODES.get(code, "AWS says: {message}").format(
-            setting=setting, message=message, action=name_action(error.operation_name)
+        advice = _CODES.get(code, "{words}").format(
+            setting=setting, action=name_permission(error), words=point_to_words(error)
         )
         refusal = AccessRefused if is_access_refused(error) else AwsRefusal
         raise refusal(f"{what} ({code} at {error.operation_name}): {advice}") from error
     except BotoCoreError as error:
-        raise AwsRefusal(f"{what}: {error}") from error
+        # Its own words quote parameters and addresses, and those customers.
+        raise AwsRefusal(f"{what}: {type(error).__name__} before AWS had answered") from error
+
+
+def name_permission(error: ClientError) -> str:
+    """The permission that a refusal is about. Nothing else of AWS's words is told: they may quote a value."""
+    named = _PERMISSION.search(error.response.get("Error", {}).get("Message", ""))
+    return named.group() if named else name_action(error.operation_name)
+
+
+def point_to_words(error: ClientError) -> str:
+    """Where AWS's own words can be read, by whoever may read them."""
+    request = str(error.response.get("ResponseMetadata", {}).get("RequestId", ""))
+    known = f" of request {request}" if _REQUEST_ID.fullmatch(request) else ""
+    return f"AWS's words{known} are not repeated, because they may quote a value: CloudTrail has them"
 
 
 def is_access_refused(error: ClientError) -> bool:

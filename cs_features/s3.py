@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from cs_features.aws import explained
 from cs_features.errors import AccessRefused, AwsRefusal, ObjectRefused, ObjectUnreadable
+from cs_features.short_names import shorten_key
 
 DELETED_AT_ONCE = 1_000  # DeleteObjects' limit
 PAUSES = (0.2, 1.0, 3.0)  # seconds before a broken body is asked for again
@@ -70,6 +71,10 @@ class Bucket:
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
 
+    def _shorten_uri(self, key: str) -> str:
+        """For messages: a file may be named after a customer."""
+        return self.uri(shorten_key(key))
+
     def list_objects(self, prefix: str, start_after: str = "") -> Listing:
         """Objects whose key begins with `prefix` and, in S3's order, comes after `start_after`.
 
@@ -119,7 +124,7 @@ class Bucket:
             return self._read_once(key)
         except _BROKEN_BODY as error:
             why = f"its body broke off {len(PAUSES) + 1} times ({type(error).__name__}): upload it again"
-            raise ObjectUnreadable(self.uri(key), why) from error
+            raise ObjectUnreadable(self._shorten_uri(key), why) from error
 
     def _read_once(self, key: str) -> tuple[StoredObject, bytes] | None:
         with self._explained():
@@ -129,7 +134,7 @@ class Bucket:
                 if is_missing(error):
                     return None
                 if concerns_one_object(error):
-                    raise ObjectRefused(self.uri(key), explain_refused_object(error)) from error
+                    raise ObjectRefused(self._shorten_uri(key), explain_refused_object(error)) from error
                 raise
         body = response["Body"].read()
         return StoredObject(key, response["ETag"].strip('"'), len(body), _read_date(response)), body
@@ -222,14 +227,18 @@ def concerns_one_object(error: ClientError) -> bool:
 
 
 def explain_refused_object(error: ClientError) -> str:
-    """What AWS says of an object that it does not give, and what to do."""
-    code, message = _code_of(error), error.response.get("Error", {}).get("Message", "")
+    """Why AWS does not give an object, and what to do."""
+    code = _code_of(error)
     if code == "InvalidObjectState":
         return f"{code}: it is archived: restore it, or keep what lands out of archive storage classes"
+<<<<<<< HEAD
     return (
         f"{code}: allow s3:GetObject on it, and kms:Decrypt with its key. Without s3:ListBucket on the bucket, S3 says "
         f"so of an object that is not there, too. AWS says: {message}"
     )[:500]
+=======
+    return f"{code}: allow s3:GetObject on it, and kms:Decrypt with its key"
+>>>>>>> c03dab4 (Nothing that a library says reaches Dagster; keys, ids and rejects are shown without personal data)
 
 
 def _code_of(error: ClientError) -> str:

@@ -23,6 +23,7 @@ from botocore.exceptions import ConnectionError as ConnectionFailed
 from botocore.parsers import ResponseParserError
 
 from cs_features.errors import CallFailed, InputTooLong, RequestRefused, RunStopper, Throttled, Unavailable
+from cs_features.privacy.masking import mask_personal_data
 
 MAX_QUOTED_CHARACTERS = 300  # of AWS's own words, in a message of ours
 
@@ -140,12 +141,17 @@ def _classify_answer(error: ClientError) -> CallFailed:
             )
         return Throttled(name)
     if meaning is Meaning.DENIED:
-        # AWS says there which action on which resource was denied; it never quotes the request.
         advice = _ADVICE.get(code, "check the account, the region and CS_FEATURES_MODEL_ID")
-        return RunStopper(f"Bedrock refuses every call ({name}): {advice}. AWS says: {quote_aws(message)}")
+        return RunStopper(f"Bedrock refuses every call ({name}): {advice}{_name_action(message)}")
     if "too long" in message.lower():
         return InputTooLong(name)
     return RequestRefused(name, said=message)
+
+
+def _name_action(message: str) -> str:
+    """The action that AWS's words name; no other word of them is repeated."""
+    named = re.search(r"\b(?:bedrock|aws-marketplace|sts|kms):[A-Z][A-Za-z]{2,50}\b", message)
+    return f" (AWS names {named.group()})" if named else ""
 
 
 def _meaning_of_status(status: int) -> Meaning:
@@ -165,9 +171,10 @@ def _advice_for_account(message: str) -> str | None:
 
 
 def quote_aws(message: str) -> str:
-    """AWS's words for a message of ours: one line, bounded, and without what they themselves quote."""
+    """AWS's words for a message of ours: one line, bounded, without what they quote and without personal data."""
     unquoted = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`", "(...)", " ".join(message.split()))
-    shown = "".join(character for character in unquoted if character.isprintable())
+    printable = "".join(character for character in unquoted if character.isprintable())
+    shown = mask_personal_data(printable[: 4 * MAX_QUOTED_CHARACTERS], "NL").text
     return shown if len(shown) <= MAX_QUOTED_CHARACTERS else shown[:MAX_QUOTED_CHARACTERS] + "..."
 
 

@@ -14,12 +14,15 @@ import polars as pl
 from cs_features.landing.listings import load_listing
 from cs_features.landing.zone import Misfiled, classify_key
 from cs_features.partitions import Partition
+from cs_features.privacy.masking import mask_personal_data
 from cs_features.s3 import StoredObject
 from cs_features.storage import Tables
 
 SHOWN_CHARACTERS = 40  # of the name of a folder
 SHOWN_FOLDERS = 4  # of a key, `interactions` included
-_UNUSUAL = re.compile(r"[^A-Za-z0-9_.=:-]")
+_UNUSUAL = re.compile(r"[^A-Za-z0-9_.=:()-]")
+_LONG_NUMBER = re.compile(r"[0-9]{6,}")
+_DAY = re.compile(r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])?")
 
 UNKNOWN_COUNTRY = "a country without a file in prompts/countries/"
 BEFORE_FIRST_DATE = "a day before CS_FEATURES_FIRST_DATE"
@@ -111,4 +114,10 @@ def find_misfiled(objects: Iterable[StoredObject], scope: Scope, memory: RunMemo
 def shorten_folder(key: str) -> str:
     """The first folders of a key, without the file's name; what names a customer may be cut out of each."""
     folders = key.split("/")[:-1][:SHOWN_FOLDERS]
-    return "/".join(_UNUSUAL.sub("?", folder)[:SHOWN_CHARACTERS] for folder in folders)
+    return "/".join(_UNUSUAL.sub("?", _mask_name(folder))[:SHOWN_CHARACTERS] for folder in folders)
+
+
+def _mask_name(folder: str) -> str:
+    """A folder's name without mail addresses and numbers of persons; a day, however it is written, is none."""
+    masked = mask_personal_data(folder, "NL").text.replace("[", "(").replace("]", ")")
+    return _LONG_NUMBER.sub(lambda found: found.group() if _DAY.fullmatch(found.group()) else "(number)", masked)

@@ -12,6 +12,7 @@ from pydantic import Field
 from cs_features.erasure.receipts import Leftover, Receipt
 from cs_features.erasure.subjects import make_subject
 from cs_features.errors import AccessRefused, AwsRefusal, ConfigurationError, PublishingFailed, RequestError
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing
@@ -31,6 +32,7 @@ class ErasureConfig(dg.Config):
 
 
 @dg.op(out=dg.Out(dg.Nothing))
+@guard_boundary
 def erase_everywhere(
     context: dg.OpExecutionContext,
     config: ErasureConfig,

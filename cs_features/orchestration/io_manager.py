@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from cs_features.columns import SHOWN
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import stored_partition_of
@@ -31,6 +32,7 @@ class ParquetTables(dg.IOManager):
         self.data = data  # and no client yet: a code location loads without AWS
         self._latest_run: tuple[str, dict[str, pl.DataFrame]] = "", {}
 
+    @guard_boundary
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
         partition = stored_partition_of(context)
         table = context.asset_key.path[-1]
@@ -48,6 +50,7 @@ class ParquetTables(dg.IOManager):
             }
         )
 
+    @guard_boundary
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
         partition = stored_partition_of(context)
         table = context.asset_key.path[-1]

@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from cs_features.errors import ConfigurationError, CsFeaturesError, RequestError
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, make_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import (
@@ -153,6 +154,7 @@ class QuoteConfig(dg.Config):
 
 
 @dg.op(out=dg.Out(dg.Nothing))
+@guard_boundary
 def quote_partitions(
     context: dg.OpExecutionContext, config: QuoteConfig, landing: Landing, data: DataBucket, model: Model
 ) -> None:
@@ -223,6 +225,7 @@ class PreviewConfig(dg.Config):
 
 
 @dg.op(out=dg.Out(dg.Nothing), pool=MODEL_POOL)
+@guard_boundary
 def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: DataBucket, model: Model) -> None:
     """Ask a sample with the candidate and say what changes; the result is this step's metadata."""
     sentences: list[str] = []

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 import dagster as dg
 from pydantic import Field
 
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import passing_failure
 from cs_features.orchestration.history import list_history_sweepers
 from cs_features.orchestration.metadata import as_table
@@ -32,6 +33,7 @@ def list_sweepers(instance: dg.DagsterInstance, data: DataBucketService, retenti
 
 
 @dg.op(out=dg.Out(dg.Nothing))
+@guard_boundary
 def sweep_old_data(
     context: dg.OpExecutionContext, config: RetentionConfig, data: DataBucket, retention: Retention
 ) -> None:

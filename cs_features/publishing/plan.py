@@ -23,6 +23,7 @@ from cs_features.publishing.feature_group import FeatureRecord, Record, build_re
 from cs_features.publishing.manifest import Entry
 from cs_features.publishing.records import identify_partition
 from cs_features.schemas import Reason
+from cs_features.short_names import shorten_id
 
 MIN_WITHDRAWN = 5  # fewer never stop a publication: one deleted file of a small day is everyday work
 
@@ -137,7 +138,8 @@ def require_current_records(records: Mapping[str, FeatureRecord], documents: Doc
     if outdated:
         raise RequestError(
             f"{len(outdated)} of {len(records)} rows of validated_features are of documents that raw_interactions no "
-            f"longer holds, the first {outdated[0]}. Materialize llm_extractions and validated_features again"
+            f"longer holds, the first {shorten_id(outdated[0])}. Materialize llm_extractions and validated_features "
+            "again"
         )
 
 

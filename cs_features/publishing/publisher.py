@@ -44,6 +44,7 @@ from cs_features.publishing.records import (
     read_online_records,
     split_batches,
 )
+from cs_features.short_names import shorten_id
 from cs_features.storage import Tables
 
 SAVE_EVERY = 40  # batches between two saves of the manifest
@@ -191,7 +192,8 @@ def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable
         codes = ", ".join(sorted(set(refused.values())))
         raise PublishingFailed(
             f"{len(refused)} of {len(plan.write)} records were not written to {publication.destination.records.group} "
-            f"({codes}), the first {min(refused)}; the others were. Run feature_store again for this partition"
+            f"({codes}), the first {shorten_id(min(refused))}; the others were. Run feature_store again for this "
+            "partition"
         )
     return CarriedOut(handed_over, others)
 

@@ -6,6 +6,7 @@ import polars as pl
 from cs_features.errors import CsFeaturesError, RequestError
 from cs_features.extraction.session import Session
 from cs_features.orchestration.assets.country_prompts import of_the_locale
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import make_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import locale_partitions
@@ -26,6 +27,7 @@ from cs_features.schemas import CATEGORICAL
     kinds={"bedrock", "polars"},
     description="How well the model in use answers one locale's golden items: accuracy, macro-F1, ranks, calibration.",
 )
+@guard_boundary
 def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: DataBucket) -> dg.MaterializeResult[None]:
     locale = Locale.from_key(context.partition_key)
     model = share_quota(model, context.instance, context.run_id)

@@ -7,6 +7,7 @@ import polars as pl
 
 from cs_features.monitoring import drift
 from cs_features.monitoring.distributions import COLUMNS, FEATURES, count_distributions
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.checks.quality import DRIFT
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import week_partitions
@@ -38,6 +39,7 @@ from cs_features.storage import Tables
     kinds={"polars"},
     description="Each feature of a country's week against the weeks before it: how far apart, and whether it drifted.",
 )
+@guard_boundary
 def feature_drift(context: dg.AssetExecutionContext, data: DataBucket) -> Iterator[dg.MaterializeResult[pl.DataFrame]]:
     # matplotlib: most runs of this code location draw nothing.
     from cs_features.orchestration.plots import draw_distributions

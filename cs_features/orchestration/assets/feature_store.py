@@ -8,6 +8,7 @@ import polars as pl
 from pydantic import Field
 
 from cs_features.errors import CsFeaturesError, SchemaMismatch
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, make_failure
 from cs_features.orchestration.metadata import describe_columns
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
@@ -38,6 +39,7 @@ class FeatureStoreConfig(dg.Config):
     metadata=describe_columns(MANIFEST_SCHEMA),
     description="What the feature group holds of this partition: the table is the manifest of what was written.",
 )
+@guard_boundary
 def feature_store(
     context: dg.AssetExecutionContext,
     config: FeatureStoreConfig,

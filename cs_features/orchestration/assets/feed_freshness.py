@@ -16,6 +16,7 @@ from cs_features.monitoring.freshness import (
 )
 from cs_features.monitoring.silence import describe_freshness
 from cs_features.orchestration.assets.landed_documents import landed_documents
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.checks.freshness import FEED_IS_FRESH
 from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.partitions import country_partitions
@@ -29,6 +30,7 @@ from cs_features.orchestration.resources import DataBucket, Landing
     kinds={"s3"},
     description="The newest document of each country's feed, against what is usual at this hour.",
 )
+@guard_boundary
 def feed_freshness(
     context: dg.AssetExecutionContext, landing: Landing, data: DataBucket
 ) -> Iterator[dg.MaterializeResult[None]]:

@@ -26,6 +26,7 @@ from cs_features.monitoring.reconciliation import (
     reconcile,
 )
 from cs_features.monitoring.serving import OnlineStore, describe_group
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.jobs import process_interactions, redrive_rejected
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import interaction_partitions
@@ -42,6 +43,7 @@ LONGEST_RUN = timedelta(days=1)
         "sensor's window."
     ),
 )
+@guard_boundary
 def reconciliation(
     context: dg.AssetExecutionContext, landing: Landing, data: DataBucket, feature_group: FeatureGroup
 ) -> dg.MaterializeResult[pl.DataFrame]:
@@ -124,6 +126,7 @@ def _sum_up(frame: pl.DataFrame, column: str) -> int:
     kinds={"s3"},
     description="Objects under the landing prefix that no run will ever read, by folder and reason.",
 )
+@guard_boundary
 def misfiled_objects(landing: Landing, data: DataBucket) -> dg.MaterializeResult[pl.DataFrame]:
     today = datetime.now(timezone.utc).date()
     zone = landing.zone()
@@ -153,6 +156,7 @@ def misfiled_objects(landing: Landing, data: DataBucket) -> dg.MaterializeResult
     kinds={"polars"},
     description="Open rejects by country and reason, over all partitions.",
 )
+@guard_boundary
 def open_rejects(context: dg.AssetExecutionContext, data: DataBucket) -> dg.MaterializeResult[pl.DataFrame]:
     tables = data.tables()
     unreadable = []

@@ -20,6 +20,7 @@ from cs_features.extraction.table import (
     sort_as,
 )
 from cs_features.orchestration.assets.country_prompts import of_the_partition
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, make_failure
 from cs_features.orchestration.metadata import describe_columns
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
@@ -66,6 +67,7 @@ class ExtractionConfig(dg.Config):
     metadata=describe_columns(EXTRACTIONS_SCHEMA),
     description="The model's answer for each accepted interaction, with tokens, dollars and latency a call.",
 )
+@guard_boundary
 def llm_extractions(
     context: dg.AssetExecutionContext,
     config: ExtractionConfig,

@@ -9,6 +9,7 @@ import dagster as dg
 
 from cs_features import aws
 from cs_features.errors import AccessRefused, AwsRefusal
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.partitions import country_partitions
 from cs_features.orchestration.resources import Alerts, DataBucket, Landing, Model
@@ -27,6 +28,7 @@ from cs_features.reporting.tables import Scope
     kinds={"html"},
     description="The page of the day: what needs a person, a row a country, what changed, and what is unknown.",
 )
+@guard_boundary
 def operations_report(
     context: dg.AssetExecutionContext, landing: Landing, data: DataBucket, model: Model, alerts: Alerts
 ) -> dg.MaterializeResult[None]:

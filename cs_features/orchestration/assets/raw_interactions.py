@@ -11,6 +11,7 @@ from cs_features.landing.earlier import read_earlier, remember_departed
 from cs_features.landing.listings import save_listing
 from cs_features.landing.reading import read_partition
 from cs_features.orchestration.assets.landed_documents import of_the_feed
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.checks.ownership import CONFLICTS, judge_conflicts
 from cs_features.orchestration.metadata import as_table, describe_columns
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
@@ -26,6 +27,7 @@ from cs_features.schemas import Reason
     metadata=describe_columns(RAW_SCHEMA),
     description="A row for each landed document: accepted, rejected with a typed reason, or an exact duplicate.",
 )
+@guard_boundary
 def raw_interactions(
     context: dg.AssetExecutionContext, landing: Landing, model: Model, data: DataBucket
 ) -> Iterator[dg.MaterializeResult[pl.DataFrame]]:

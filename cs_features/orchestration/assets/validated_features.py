@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 import dagster as dg
 import polars as pl
 
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.metadata import as_table, describe_columns
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import Model
@@ -13,6 +14,7 @@ from cs_features.schemas import Extraction
 from cs_features.validation.by_language import count_by_language
 from cs_features.validation.calibration import choose_thresholds, correct_answers
 from cs_features.validation.gate import split_documents
+from cs_features.validation.rejected_text import mask_rejects
 from cs_features.validation.tables import features_schema, list_dtypes, rejected_schema
 
 
@@ -27,11 +29,12 @@ from cs_features.validation.tables import features_schema, list_dtypes, rejected
         ),
         "rejected_records": dg.AssetOut(
             kinds={"pandera", "polars"},
-            description="Documents that did not become features, with stage, typed reason and payload.",
+            description="Documents that did not become features, with stage, typed reason and masked payload.",
             metadata=describe_columns(list_dtypes(rejected_schema)),
         ),
     },
 )
+@guard_boundary
 def validated_features(
     context: dg.AssetExecutionContext, model: Model, raw_interactions: pl.DataFrame, llm_extractions: pl.DataFrame
 ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
@@ -40,6 +43,7 @@ def validated_features(
     answers = correct_answers(llm_extractions, prompts, partition.country)
     schema = features_schema(prompts.answer_model, partition.country)
     validated, rejected = split_documents(raw_interactions, answers, schema, datetime.now(timezone.utc))
+    rejected = mask_rejects(rejected, partition.country)
     calibration = prompts.countries[partition.country].calibration.get(model.model_id)
     languages = count_by_language(raw_interactions, llm_extractions, validated, *choose_thresholds(calibration))
     by_reason = rejected.group_by("stage", "reason", "redrivable").len("documents").sort("documents", descending=True)

@@ -16,6 +16,7 @@ from cs_features.monitoring.kept_counts import CountMemory, load_counts
 from cs_features.orchestration.checks.registry import register_check
 from cs_features.orchestration.partitions import partition_of
 from cs_features.orchestration.resources import DataBucket, Landing
+from cs_features.short_names import shorten_id
 
 
 @register_check(
@@ -93,4 +94,5 @@ def _find_listing_time(context: dg.AssetCheckExecutionContext, raw: pl.DataFrame
 )
 def one_door(validated_features: pl.DataFrame, rejected_records: pl.DataFrame) -> dg.AssetCheckResult:
     both = sorted(set(validated_features["interaction_id"]) & set(rejected_records["interaction_id"].drop_nulls()))
-    return dg.AssetCheckResult(passed=not both, metadata={"in_both": len(both), "interaction_ids": both[:20]})
+    shown = [shorten_id(each) for each in both[:20]]
+    return dg.AssetCheckResult(passed=not both, metadata={"in_both": len(both), "interaction_ids": shown})

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.partitions import interaction_partitions
 
 RULE = "rule"
@@ -73,7 +74,7 @@ def register_check(
             partitions_def=partitions_def,
         )
         _remember_spec(spec)
-        _CHECKS.append(Check(spec, function, tuple(reads)))
+        _CHECKS.append(Check(spec, guard_boundary(function), tuple(reads)))
         return function
 
     return register

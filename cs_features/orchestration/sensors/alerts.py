@@ -20,6 +20,7 @@ from cs_features import aws
 from cs_features.monitoring.alerts import Alert, Severity
 from cs_features.monitoring.outbox import Outbox, Pending, Progress, deliver_pending
 from cs_features.orchestration import conditions
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.incidents import EndedRun, list_alerts
 from cs_features.orchestration.resources import Alerts
 from cs_features.orchestration.sensors.landing import landing_sensor, name_stopped_daemons
@@ -197,6 +198,7 @@ def find_latest_events(instance: dg.DagsterInstance) -> dict[str, int]:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="One message for each reason for which runs or checks fail, or a sensor cannot look.",
 )
+@guard_boundary
 def alert_sensor(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SensorResult:
     look = Look(context, alerts.ui_url, utc_now())
     recalled = read_memory(context, look)

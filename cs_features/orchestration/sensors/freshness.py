@@ -20,6 +20,7 @@ from cs_features.monitoring.freshness import (
     read_arrivals,
     write_arrivals,
 )
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.jobs import watch_feeds
 from cs_features.orchestration.partitions import country_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
@@ -69,6 +70,7 @@ def describe_tick(found: Mapping[str, Freshness]) -> str:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Looks whether every country's feed still delivers, and has the check freshness say so.",
 )
+@guard_boundary
 def freshness_sensor(
     context: dg.SensorEvaluationContext, landing: Landing, data: DataBucket
 ) -> dg.SensorResult | dg.SkipReason:

@@ -16,6 +16,7 @@ from cs_features.errors import AwsRefusal
 from cs_features.landing.notices import list_notices
 from cs_features.monitoring.findings import read_differences
 from cs_features.monitoring.heartbeat import is_beat_due, write_heartbeat
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import read_cause
 from cs_features.orchestration.jobs import process_interactions
 from cs_features.orchestration.resources import DataBucket, Landing
@@ -247,6 +248,7 @@ def update_emptied(keys: Collection[str], scope: Scope, cursor: Cursor, tables: 
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks for a run of each partition whose landing folder changed and then came to rest.",
 )
+@guard_boundary
 def landing_sensor(
     context: dg.SensorEvaluationContext, landing: Landing, data: DataBucket
 ) -> dg.SensorResult | dg.SkipReason:

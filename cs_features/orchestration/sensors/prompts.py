@@ -14,6 +14,7 @@ import dagster as dg
 
 from cs_features.errors import AwsRefusal
 from cs_features.extraction.prompts import Prompts
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.jobs import measure_quality
 from cs_features.orchestration.partitions import country_partitions, locale_partitions
 from cs_features.orchestration.resources import DataBucket, Model
@@ -140,6 +141,7 @@ def describe_tick(comparison: Comparison, prompts: Prompts, known: Iterable[str]
         "for the quality of the new ones. It re-extracts nothing: that is decided and paid for by a person."
     ),
 )
+@guard_boundary
 def prompt_sensor(context: dg.SensorEvaluationContext, model: Model, data: DataBucket) -> dg.SensorResult:
     # Files that every country needs and that cannot be used raise: a failed tick that names file and line.
     prompts, known = model.prompts(), country_partitions.get_partition_keys()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from cs_features.errors import AwsRefusal
 from cs_features.monitoring.findings import Differences, read_differences
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.jobs import take_inventory
 from cs_features.orchestration.resources import DataBucket
 from cs_features.orchestration.sensors.landing import DAY_TAG, REFUSED
@@ -101,6 +102,7 @@ def is_partition_key(key: str) -> bool:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Takes the inventory again when every partition that it found to differ has been run.",
 )
+@guard_boundary
 def recheck_sensor(context: dg.SensorEvaluationContext, data: DataBucket) -> dg.SensorResult | dg.SkipReason:
     cursor, today = read_cursor(context.cursor), utc_now().date()
     try:
