@@ -19,7 +19,8 @@ def silence_debug_lines() -> None:
 
     def make_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = factory(*args, **kwargs)
-        if record.levelno <= logging.DEBUG and record.name.split(".", 1)[0] in NOISY:
+        # `logging.makeLogRecord` has neither level nor name before it is filled.
+        if (record.levelno or 0) <= logging.DEBUG and (record.name or "").split(".", 1)[0] in NOISY:
             record.msg, record.args, record.exc_info = UNSAID, (), None
         return record
 

@@ -102,6 +102,10 @@ _ACCOUNT_REFUSALS = {
         "aws-marketplace:Subscribe and aws-marketplace:ViewSubscriptions, or accept it in the Bedrock console"
     ),
 }
+_ACTION = re.compile(
+    r"\b(?:bedrock|aws-marketplace|sts|kms):[A-Z][A-Za-z]{2,50}\b"
+    r"(?: on resource: arn:aws[a-z-]{0,8}:bedrock:[a-z0-9-]{0,20}:[0-9]{0,12}:[a-z0-9:/._-]{1,120})?"
+)
 _PER_DAY = re.compile(r"\bper day\b|\bdaily\b", re.IGNORECASE)
 
 
@@ -149,9 +153,9 @@ def _classify_answer(error: ClientError) -> CallFailed:
 
 
 def _name_action(message: str) -> str:
-    """The action that AWS's words name; no other word of them is repeated."""
-    named = re.search(r"\b(?:bedrock|aws-marketplace|sts|kms):[A-Z][A-Za-z]{2,50}\b", message)
-    return f" (AWS names {named.group()})" if named else ""
+    """The action and the resource that AWS's words name; no other word of them is repeated."""
+    named = _ACTION.search(message)
+    return f" (AWS names {named.group().replace('resource: ', '')})" if named else ""
 
 
 def _meaning_of_status(status: int) -> Meaning:

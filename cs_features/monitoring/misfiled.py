@@ -119,5 +119,7 @@ def shorten_folder(key: str) -> str:
 
 def _mask_name(folder: str) -> str:
     """A folder's name without mail addresses and numbers of persons; a day, however it is written, is none."""
+    if _DAY.fullmatch(folder.rsplit("=", 1)[-1]):
+        return folder
     masked = mask_personal_data(folder, "NL").text.replace("[", "(").replace("]", ")")
     return _LONG_NUMBER.sub(lambda found: found.group() if _DAY.fullmatch(found.group()) else "(number)", masked)

@@ -119,10 +119,12 @@ def test_a_denial_that_we_have_no_words_for_stops_the_run_too(status: int, error
     assert isinstance(failure_of(status, error_type, "No."), RunStopper)
 
 
-def test_an_access_error_repeats_which_action_on_which_resource_aws_denied() -> None:
+def test_an_access_error_names_which_action_on_which_resource_aws_denied_and_repeats_no_other_word() -> None:
     """'Access denied' alone costs an afternoon: the profile and the models behind it are separate resources."""
-    message = "User: u is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:eu-north-1::m"
-    assert message in str(failure_of(403, "AccessDeniedException", message))
+    message = "User: jan is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:eu-north-1::m"
+    told = str(failure_of(403, "AccessDeniedException", message))
+    assert "AWS names bedrock:InvokeModel on arn:aws:bedrock:eu-north-1::m" in told
+    assert "jan" not in told
 
 
 def test_a_dropped_connection_is_the_services_fault() -> None:

@@ -152,7 +152,8 @@ def test_the_listing_of_one_day_excuses_no_other(places: Places) -> None:
         ("interactions/a.jsonl", "interactions"),
         ("interactions/country=NL/Date=2026-11-26/a.jsonl", "interactions/country=NL/Date=2026-11-26"),
         ("interactions/1/2/3/4/5/a.jsonl", "interactions/1/2/3"),
-        ("interactions/jan@example.com, lost parcel/a.jsonl", "interactions/jan?example.com??lost?parcel"),
+        ("interactions/jan@example.com, lost parcel/a.jsonl", "interactions/(EMAIL_1)??lost?parcel"),
+        ("interactions/klant 123456782/20261124/a.jsonl", "interactions/klant?(NATIONAL_ID_1)/20261124"),
         (f"interactions/{'x' * 100}/a.jsonl", f"interactions/{'x' * 40}"),
     ],
 )
