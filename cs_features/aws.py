@@ -58,6 +58,7 @@ _SERVICES = {
 _PASSING = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed"})
 _REFUSING_STATUS = (401, 403)
 # Left to itself botocore composes its own anew for every call, of a dozen parts: a twentieth of a call's CPU.
+silence_debug_lines()  # before anybody has made a client
 _USER_AGENT = f"cs-features Boto3/{boto3.__version__}"
 
 
@@ -67,7 +68,6 @@ def client(service: str, **config: Any) -> Any:
     Raises:
         SettingsError: when no region is set.
     """
-    silence_debug_lines()
     retries = {"mode": "standard", "total_max_attempts": 6}
     settings: dict[str, Any] = {"retries": retries, "user_agent": _USER_AGENT, **config}
     # Asked here, because S3 without a region is taken for us-east-1 and not refused.

@@ -231,14 +231,10 @@ def explain_refused_object(error: ClientError) -> str:
     code = _code_of(error)
     if code == "InvalidObjectState":
         return f"{code}: it is archived: restore it, or keep what lands out of archive storage classes"
-<<<<<<< HEAD
     return (
         f"{code}: allow s3:GetObject on it, and kms:Decrypt with its key. Without s3:ListBucket on the bucket, S3 says "
-        f"so of an object that is not there, too. AWS says: {message}"
-    )[:500]
-=======
-    return f"{code}: allow s3:GetObject on it, and kms:Decrypt with its key"
->>>>>>> c03dab4 (Nothing that a library says reaches Dagster; keys, ids and rejects are shown without personal data)
+        "so of an object that is not there, too"
+    )
 
 
 def _code_of(error: ClientError) -> str:

@@ -114,10 +114,10 @@ def find_misfiled(objects: Iterable[StoredObject], scope: Scope, memory: RunMemo
 def shorten_folder(key: str) -> str:
     """The first folders of a key, without the file's name; what names a customer may be cut out of each."""
     folders = key.split("/")[:-1][:SHOWN_FOLDERS]
-    return "/".join(_UNUSUAL.sub("?", _mask_name(folder))[:SHOWN_CHARACTERS] for folder in folders)
+    return "/".join(_UNUSUAL.sub("?", mask_name(folder))[:SHOWN_CHARACTERS] for folder in folders)
 
 
-def _mask_name(folder: str) -> str:
+def mask_name(folder: str) -> str:
     """A folder's name without mail addresses and numbers of persons; a day, however it is written, is none."""
     if _DAY.fullmatch(folder.rsplit("=", 1)[-1]):
         return folder

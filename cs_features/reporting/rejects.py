@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from cs_features.monitoring.misfiled import mask_name
 from cs_features.schemas import Reason
 
 SHOWN_REJECTS = 20
@@ -15,6 +16,7 @@ def list_first_rejects(rejected: pl.DataFrame, most: int = SHOWN_REJECTS) -> pl.
     reason's meaning is shown.
     """
     is_ours = pl.col("stage") == "landing"
+    file = pl.col("source_uri").str.split("/").list.last()
     meaning = pl.col("reason").replace_strict(_MEANINGS, default="a reason of another version")
     return (
         rejected.with_columns(is_ours.alias("first"))
@@ -24,7 +26,7 @@ def list_first_rejects(rejected: pl.DataFrame, most: int = SHOWN_REJECTS) -> pl.
             "stage",
             "reason",
             pl.when(is_ours).then(pl.col("detail")).otherwise(meaning).alias("detail"),
-            pl.col("source_uri").str.split("/").list.last().alias("file"),
+            file.map_elements(mask_name, return_dtype=pl.String).alias("file"),
             pl.col("source_line").alias("line"),
         )
     )

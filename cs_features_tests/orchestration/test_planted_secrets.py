@@ -137,7 +137,7 @@ def test_no_planted_value_is_told_and_no_refused_one_is_kept(
         "rejects": rejects,
     }
     found = {name: [value for value in PLANTED if value in text] for name, text in places.items()}
-    assert found == dict.fromkeys(places, [])
+    assert found == {name: [] for name in places}
 
 
 def crash_with(error: Exception) -> Any:

@@ -19,13 +19,13 @@ def refusal(code: str, status: int = 403, message: str = "no") -> ClientError:
 
 
 @contextmanager
-def refused(key: str, code: str = "AccessDenied", status: int = 403) -> Iterator[None]:
+def refused(key: str, code: str = "AccessDenied", status: int = 403, message: str = "no") -> Iterator[None]:
     """Every GET of the key is refused while this lasts; a listing still shows it."""
 
     def answer(request: Any, **_: Any) -> AWSResponse | None:
         if request.method != "GET" or not unquote(urlsplit(request.url).path).endswith(f"/{key}"):
             return None
-        body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+        body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
         return AWSResponse(request.url, status, {"content-type": "application/xml"}, RawAnswer(body))
 
     events = s3_client().meta.events

@@ -5,6 +5,7 @@ import polars as pl
 
 from cs_features.errors import CsFeaturesError, Outage, Unavailable
 from cs_features.extraction.session import Session
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.resources import DataBucket, Model
@@ -19,6 +20,7 @@ from cs_features.quality.golden_run import ask_labelled
         "by the model in use; by kind of attack and language."
     ),
 )
+@guard_boundary
 def attack_resistance(context: dg.AssetExecutionContext, model: Model, data: DataBucket) -> dg.MaterializeResult[None]:
     attacks = list_attacks()
 
