@@ -107,6 +107,8 @@ class TaskAgent:
         dies = self.fates[arn] is Fate.KILLED
         if dies and worker.dies_at is None and self.is_under_way(worker.command):
             worker.dies_at = time.monotonic() + random.uniform(0.0, 1.5)
+        if task.desired_status == "STOPPED":  # somebody has called StopTask
+            worker.process.kill()
         if worker.dies_at is not None and time.monotonic() >= worker.dies_at:
             worker.process.kill()
         code = worker.process.poll()

@@ -1,4 +1,4 @@
-"""Dagster's launcher for ECS: the network of its tasks from the environment, and none of their logs in its messages.
+"""Dagster's launcher for ECS: the network of its tasks, none of their logs in its messages, and no task given up alive.
 
 What a task wrote before it died may quote a customer: it stays in the log group, where the message says to look, and
 out of Dagster's history and the alerts. Not here: which task is started (`deploy/template.yaml`).
@@ -54,6 +54,16 @@ class TaskRunLauncher(EcsRunLauncher[Any]):  # type: ignore[misc]
             "networkConfiguration": {"awsvpcConfiguration": network},
         }
         return cls(inst_data=inst_data, **options)
+
+    def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:
+        """Monitoring asks for it when it gives a run up, and here the run's task is stopped.
+
+        A task that starts late would work beside the run that takes its place, on the same partition.
+        """
+        task = self._get_run_tags(run.run_id)
+        if task.arn and task.cluster:
+            self.ecs.stop_task(task=task.arn, cluster=task.cluster, reason="its run was given up by run monitoring")
+        return None
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         found = super().check_run_worker_health(run)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -114,8 +115,21 @@ class Launcher(TaskRunLauncher):
         pass
 
 
+def test_a_run_that_is_given_up_takes_its_task_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that was slow to start was failed, and then worked beside the run that had replaced it."""
+    launcher, stopped = Launcher(), []
+    launcher.ecs = SimpleNamespace(stop_task=lambda **asked: stopped.append((asked["task"], asked["cluster"])))
+    tags = {"ecs/task_arn": "arn:task", "ecs/cluster": "arn:cluster"}
+    run = dg.DagsterRun(job_name="process_interactions", tags=tags)
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_run(run)
+        launcher.register_instance(instance)
+        assert launcher.get_run_worker_debug_info(run) is None
+    assert stopped == [("arn:task", "arn:cluster")]
+
+
 def test_what_a_dead_task_wrote_is_not_in_dagsters_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fault 38: the launcher puts the task's last lines into the message; a customer's name went out by SNS."""
+    """Fault 38: the launcher puts a task's last lines into the message; a customer's name went out by SNS."""
     told = CheckRunHealthResult(WorkerStatus.FAILED, "Task failed.\n")
     monkeypatch.setattr(TaskRunLauncher.__mro__[1], "check_run_worker_health", lambda *_: told)
     run = dg.DagsterRun(job_name="process_interactions")
