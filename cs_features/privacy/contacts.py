@@ -56,12 +56,13 @@ _LOGIN_WORD = one_of(
     логін, pin, pincode, cvc, cvv, كلمة السر, كلمة المرور, اسم المستخدم
     """
 )
+_SHORTEST_LOGIN = 3
 _NO_LOGINS = frozenset(
     b"either not wrong correct incorrect invalid expired the my a this that required needed niet fout onjuist pas faux"
     b" incorrecto incorrecta caducada falsch abgelaufen nie niepoprawne zle blocked locked ...".split()
 )
 _IS = r"(?:is|ist|est|es|to|jest|was|è|é|هو|هي)"
-_LOGIN = LinearPattern(rf"\b{_LOGIN_WORD}(?: ?[:=] ?| {_IS} ?:? ?)([^\s,;]{{3,60}})", ignore_case=True)
+_LOGIN = LinearPattern(rf"\b{_LOGIN_WORD}(?: ?[:=] ?| {_IS}(?: ?: ?| ))([^\s,;]{{3,60}})", ignore_case=True)
 
 
 def find_contacts(data: bytes) -> Iterator[Span]:
@@ -137,5 +138,6 @@ def _find_tokens(data: bytes) -> Iterator[Span]:
         yield Span(Kind.TOKEN, start, end)
     for start, end in _LOGIN.find_spans(data, 1):
         # "My PIN is either 1234 or 4321": what says nothing is passed over.
-        if data[start:end].rstrip(b".!?").lower() not in _NO_LOGINS:
-            yield Span(Kind.LOGIN, start, end)
+        value = data[start:end].rstrip(b".!?")
+        if len(value) >= _SHORTEST_LOGIN and value.lower() not in _NO_LOGINS:
+            yield Span(Kind.LOGIN, start, start + len(value))

@@ -19,12 +19,14 @@ from cs_features.utterances.markup import INVISIBLE, extract_text, has_markup, r
 # Longer than any mail without its attachments; what is longer is read as it is, because the words that are kept of it
 # are a small part, and taking it apart would take seconds.
 MAX_CLEANED = 300_000
+MAX_CLEANED_TURNS = 200  # more are no mails, and a parser made for each of twenty thousand takes seconds
 
 
 def read_turns(interaction: Interaction) -> list[Turn]:
     """The turns that say something, without markup and files; of mails, without quoted threads and signatures too."""
     is_mail = interaction.channel == "email"
-    return [_read_turn(turn, is_mail) for turn in interaction.utterances]
+    turns = interaction.utterances
+    return turns if len(turns) > MAX_CLEANED_TURNS else [_read_turn(turn, is_mail) for turn in turns]
 
 
 def _read_turn(turn: Turn, is_mail: bool) -> Turn:
