@@ -17,7 +17,16 @@ from cs_features.planning.priorities import tag_backfill
 JOB = "process_interactions"
 QUOTED_CALLS_TAG = "cs_features/quoted_calls"
 TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
-DONE, FAILED = "SUCCESS", frozenset({"FAILURE", "CANCELED", "CANCELING"})
+DONE = "SUCCESS"
+# What a run's status means to who waits for it; of whatever else it has not begun.
+STATES = {
+    DONE: "done",
+    "FAILURE": "failed",
+    "CANCELED": "stopped",
+    "CANCELING": "stopped",
+    "STARTED": "running",
+    "STARTING": "running",
+}
 STOPPED = frozenset({"CANCELED", "CANCELING", "FAILED", "FAILING"})
 ENDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "CANCELED", "FAILED"})
 
@@ -90,16 +99,12 @@ class Backfill:
         return [key for key, status in self.runs.items() if status != DONE]
 
     def count_runs(self) -> Counter[str]:
-        """How many are done, failed, running and waiting."""
+        """How many are done, failed, stopped, running and waiting."""
         return Counter(map(name_state, self.runs.values()))
 
 
 def name_state(status: str | None) -> str:
-    if status == DONE:
-        return "done"
-    if status in FAILED:
-        return "failed"
-    return "running" if status in ("STARTED", "STARTING") else "waiting"
+    return STATES.get(status or "", "waiting")
 
 
 class DagsterUi:

@@ -8,7 +8,9 @@ from cs_features.services import Model
 def describe_progress(backfill: Backfill, queue: Queue, limits: Model, now: float) -> str:
     counts = backfill.count_runs()
     total = len(backfill.runs)
-    parts = [f"{counts[state]} {state}" for state in ("done", "running", "waiting", "failed") if counts[state]]
+    parts = [
+        f"{counts[state]} {state}" for state in ("done", "running", "waiting", "failed", "stopped") if counts[state]
+    ]
     line = f"{total} partitions: {', '.join(parts)}"
     if backfill.is_over or backfill.is_stopped:
         return f"{line}; {backfill.status.lower().replace('_', ' ')}"

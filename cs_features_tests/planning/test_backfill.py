@@ -138,10 +138,9 @@ def test_the_time_left_is_by_the_quota_until_the_pace_is_known_to_be_slower() ->
 
 
 def test_a_line_says_what_became_of_each_partition() -> None:
-    line = describe_progress(
-        backfill(a="SUCCESS", b="STARTED", c=None, d="FAILURE", e="QUEUED"), Queue(), Limited(), 60.0  # type: ignore[arg-type]
-    )  # fmt: skip
-    assert line.startswith("5 partitions: 1 done, 1 running, 2 waiting, 1 failed; about 60 min left")
+    it = backfill(a="SUCCESS", b="STARTED", c=None, d="FAILURE", e="QUEUED", f="CANCELED")
+    line = describe_progress(it, Queue(), Limited(), 60.0)  # type: ignore[arg-type]
+    assert line.startswith("6 partitions: 1 done, 1 running, 2 waiting, 1 failed, 1 stopped; about 50 min left")
     assert [format_duration(minutes) for minutes in (0.2, 89, 90, 3000)] == ["1 min", "89 min", "1.5 h", "2.1 days"]
 
 

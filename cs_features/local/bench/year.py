@@ -186,7 +186,13 @@ def prepare_home(service: Endpoint) -> Path:
 def serve_dagster(service: Endpoint, home: Path, say: Say) -> Iterator[DagsterUi]:
     """UI and daemon, as `make dev` starts them, on the shipped dagster.yaml."""
     port = find_free_port()
-    environment = {**service.environment, "DAGSTER_HOME": str(home), "CS_FEATURES_LANDING_WINDOW_DAYS": "1"}
+    environment = {
+        **service.environment,
+        "DAGSTER_HOME": str(home),
+        "CS_FEATURES_LANDING_WINDOW_DAYS": "1",
+        # On a machine that others use, starting a run took longer than Dagster's minute, and the run was failed.
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": "300",
+    }
     logs = service.folder / "logs"
     webserver = ["dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     with run_child(webserver, environment, logs / "webserver.log"):
