@@ -34,6 +34,7 @@ from cs_features.local.bench.preview import measure_preview
 from cs_features.local.bench.privacy import measure_privacy
 from cs_features.local.bench.quality import measure_quality
 from cs_features.local.bench.quota import measure_quota
+from cs_features.local.bench.report import measure_report
 from cs_features.local.bench.rows import measure_rows
 from cs_features.local.bench.storm import measure_storm
 from cs_features.local.bench.trickle import measure_trickle
@@ -57,6 +58,7 @@ SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "money": measure_money,
     "quality": measure_quality,
     "preview": measure_preview,
+    "report": measure_report,
     "privacy": measure_privacy,
     "commands": measure_commands,
 }

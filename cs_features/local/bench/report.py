@@ -1,0 +1,85 @@
+"""What the daily page costs from a year of five countries: seconds, memory, bytes. Each part in a process of its own.
+
+The tables and Dagster's storage are as 1,825 runs would have left them; the job is the one that runs every morning.
+"""
+
+import resource
+import sys
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from cs_features.local.bench.children import Job, run_alone
+from cs_features.local.bench.endpoint import start_endpoint
+from cs_features.local.bench.figures import Figure, Say, at_most, equal_to
+
+COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
+MIB = 1024 * 1024
+FIRST_YEAR = {"CS_FEATURES_FIRST_DATE": str(datetime.now(timezone.utc).date() - timedelta(days=366))}
+
+
+def measure_report(quick: bool, say: Say) -> list[Figure]:
+    days = 40 if quick else 365
+    with start_endpoint() as service:
+        home = service.folder / "dagster"
+        home.mkdir()
+        arguments = {"home": str(home), "days": days}
+        written = run_alone(service, Job(write_history, arguments, FIRST_YEAR), 3_600)
+        say(f"{written['partitions']} partitions written")
+        made = run_alone(service, Job(make_page, {"home": str(home)}, FIRST_YEAR), 600)
+    return [
+        equal_to("partitions of Dagster's storage and of the tables", written["partitions"], days * len(COUNTRIES)),
+        at_most("the job report_operations, in its process", made["seconds"], 5.0, lambda value: f"{value:.1f} s"),
+        at_most("of it, CPU", made["cpu_seconds"], 5.0, lambda value: f"{value:.1f} s"),
+        at_most("peak memory", made["peak_mib"], 300, lambda value: f"{value:.0f} MiB"),
+        at_most("the page", made["page_bytes"], 150 * 1024, lambda value: f"{value / 1024:.0f} KiB"),
+    ]
+
+
+def write_history(home: str, days: int) -> dict[str, Any]:
+    """In a client process: a year of tables and of Dagster's storage."""
+    import dagster as dg
+
+    from cs_features.environments import settings
+    from cs_features.local.bench.year_of_events import write_year
+    from cs_features.local.bench.year_of_tables import Year
+    from cs_features.services import build_services
+
+    services, today = build_services(settings()), datetime.now(timezone.utc).date()
+    year = Year(services.data.tables(), services.model, COUNTRIES, today, days=days)
+    year.write()
+    with dg.DagsterInstance.from_config(_configure(home)) as instance:
+        partitions = write_year(instance, COUNTRIES, today, days)
+    return {"partitions": partitions, "tables": len(year.written)}
+
+
+def make_page(home: str) -> dict[str, Any]:
+    """In a client process: the job of the morning; what loading the project takes is not its time."""
+    import dagster as dg
+
+    from cs_features.definitions import build_defs
+    from cs_features.environments import settings
+    from cs_features.reporting.report import PAGE_KEY
+    from cs_features.services import build_services
+
+    definitions = build_defs()
+    job, bucket = definitions.resolve_job_def("report_operations"), build_services(settings()).data.bucket()
+    with dg.DagsterInstance.from_config(_configure(home)) as instance:
+        started, cpu_before = time.monotonic(), time.process_time()
+        result = job.execute_in_process(instance=instance)
+        seconds, cpu = time.monotonic() - started, time.process_time() - cpu_before
+    page = bucket.get(PAGE_KEY) or b""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    return {
+        "success": result.success,
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "peak_mib": peak / (MIB if sys.platform == "darwin" else 1024),
+        "page_bytes": len(page),
+    }
+
+
+def _configure(home: str) -> str:
+    (Path(home) / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    return home
