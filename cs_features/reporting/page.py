@@ -148,7 +148,7 @@ def show_dollars(country: CountryFacts, facts: Operations) -> Cell:
     spark = draw_sparkline(spent, escape(f"{country.country} dollars, four weeks"))
     spent_this_month, limit = sum_spent(country, month), facts.spending.month_limit
     share = None if spent_this_month is None or not limit else spent_this_month / limit
-    note = f"{format_dollars(spent_this_month)} month, {format_share(share)} of all"
+    note = f"{format_dollars(spent_this_month)} month, {format_share(share)} of the cap"
     return Cell(format_dollars(sum_spent(country, [today])), note, Markup(spark))  # noqa: S704
 
 

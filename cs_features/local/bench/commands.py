@@ -57,6 +57,7 @@ EXAMPLES = (
     Example("make format", "make format"),
     Example("make lock", "make lock"),
     Example("cs_features.cli.quote", f"{ON_STACK} cs_features.cli.quote --first 2026-11-23 --country NL"),
+    Example("cs_features.cli.why", f"{ON_STACK} cs_features.cli.why --rejects 'NL|2026-11-23'"),
     Example("cs_features.cli.heartbeat", f"{ON_STACK} cs_features.cli.heartbeat"),
     Example(
         "cs_features.local", "timeout --preserve-status -s TERM 20 .venv/bin/python -m cs_features.local", (0, 143)
