@@ -63,6 +63,12 @@ erase-customer: $(READY) ## what there is of CUSTOMER=c-1 (or INTERACTIONS="..."
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.erase_customer \
 	  $(if $(CUSTOMER),--customer "$(CUSTOMER)") $(if $(INTERACTIONS),--interaction $(INTERACTIONS)) $(if $(YES),--yes)
 
+review: $(READY) ## a sheet of COUNTRY=NL's texts for a colleague to label [SIZE=50] [MONTH=YYYY-MM] [READER=1] [LANGUAGE=fr] [TEXTS="nl fr"]; FILE=X.xlsx takes it back [LATE=1] [MODEL=GGUF or URL]
+	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.review \
+	  $(if $(FILE),read "$(FILE)" $(if $(COUNTRY),--country $(COUNTRY)) $(if $(LATE),--late),draw --country "$(COUNTRY)" \
+	  $(if $(SIZE),--size $(SIZE)) $(if $(MONTH),--month $(MONTH)) $(if $(READER),--reader $(READER)) \
+	  $(if $(LANGUAGE),--language $(LANGUAGE)) $(if $(TEXTS),--texts $(TEXTS)))
+
 bench: $(READY) ## the benchmark table
 	@$(BIN)/python -m cs_features.local.bench
 
@@ -111,4 +117,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: deploy-check image demo dev test test-fast test-slow evaluate calibrate preview preflight backfill new-country remove-country erase-customer bench lint docs format lock clean
+.PHONY: deploy-check image demo dev test test-fast test-slow evaluate calibrate preview preflight backfill new-country remove-country erase-customer review bench lint docs format lock clean

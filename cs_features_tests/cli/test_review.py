@@ -1,0 +1,61 @@
+"""`review draw` and `review read` on tables that the chain made: the files that go out and come back."""
+
+from pathlib import Path
+
+import pytest
+
+from cs_features.cli import review
+from cs_features.review.records import Records
+from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.lab import Lab
+from cs_features_tests.support.review import Colleague
+
+
+@pytest.fixture
+def processed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    lab.land("NL", DAY, "a.jsonl", jsonl(document(number) for number in range(12)))
+    assert lab.process().success
+    monkeypatch.setenv("CS_FEATURES_LANDING_BUCKET", lab.settings.landing_bucket)
+    monkeypatch.setenv("CS_FEATURES_DATA_BUCKET", lab.settings.data_bucket)
+    monkeypatch.setenv("CS_FEATURES_FEATURE_GROUP", lab.settings.feature_group)
+    return lab
+
+
+def test_a_sheet_goes_out_and_its_labels_come_back(
+    processed: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sheet.xlsx"
+    assert review.main(["draw", "--country", "NL", "--size", "10", "--out", str(path)]) == 0
+    assert "10 texts of 2025-03 (2 hard, 8 random), in nl" in capsys.readouterr().out
+    colleague = Colleague(path.read_bytes())
+    first, second, *_ = colleague.tokens
+    colleague.fill({first: {"C": "negatief", "G": 0.7}, second: {"C": "boos"}})
+    path.write_bytes(colleague.save())
+    assert review.main(["read", str(path)]) == review.BAD_CELLS
+    told = capsys.readouterr()
+    assert "2 labels of 1 texts kept, 1 cells to mend" in told.out
+    assert f"Teksten, row {colleague.tokens.index(second) + 2}, column C: not a value of the list" in told.err
+    records = Records(processed.resources["data"].bucket())
+    (sheet,) = records.list_sheets("NL")
+    labels = records.read_labels(sheet)
+    assert labels is not None
+    assert labels.select("token", "sentiment", "urgency_score").rows() == [(first, "negative", 0.7)]
+    assert "interaction_id" not in labels.columns
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["draw", "--country", "XX"], "no country here"),
+        (["draw", "--country", "NL", "--month", "2026"], "write YYYY-MM"),
+        (["draw", "--country", "NL", "--size", "0"], "1 to 500 items"),
+        (["read", "/nowhere/file.xlsx"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert review.main(arguments) == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert told.count("\n") == 1
