@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.asset_checks.asset_check_spec import AssetCheckKey
 
+from cs_features.local.postgres import ADMIN, find_programs, serve_postgres
 from cs_features.orchestration.history import KEPT, list_history_sweepers
 from cs_features.orchestration.retention import apply_retention, weekly_retention
 from cs_features.retention.rules import Ages
@@ -47,6 +48,18 @@ def run_chain(instance: dg.DagsterInstance, key: str) -> str:
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.local_temp(str(tmp_path)) as made:
         yield made
+
+
+@pytest.fixture
+def on_postgres(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """As in production."""
+    if find_programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with serve_postgres() as cluster:
+        url = f"postgresql+psycopg2://{ADMIN}:x@{cluster.host}/dagster?sslmode=require"
+        overrides = {"storage": {"postgres": {"postgres_url": url}}}
+        with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as made:
+            yield made
 
 
 def sweep(instance: dg.DagsterInstance, now: datetime = LATER, *, dry_run: bool = False) -> dict[str, SweepResult]:
@@ -99,6 +112,19 @@ def test_of_a_run_that_stays_only_what_tells_its_state_stays(instance: dg.Dagste
     run = instance.get_run_by_id(run_id)
     assert run is not None
     assert run.is_success
+
+
+@pytest.mark.heavy
+def test_what_is_swept_on_sqlite_is_swept_on_postgresql(on_postgres: dg.DagsterInstance) -> None:
+    """SQLite takes statements that PostgreSQL refuses, and the first sweep in production would have been the test."""
+    first, latest = run_chain(on_postgres, "NL"), run_chain(on_postgres, "NL")
+    before = state_of(on_postgres)
+    swept = sweep(on_postgres)
+    assert not [each.problem for each in swept.values() if each.problem]
+    assert swept["runs"].removed == swept["evaluations of checks"].removed == 1
+    assert {run.run_id for run in on_postgres.get_runs()} == {latest} != {first}
+    assert {entry.dagster_event_type for entry in on_postgres.all_logs(latest)} <= set(KEPT)
+    assert state_of(on_postgres)[:4] == before[:4]  # type: ignore[index]
 
 
 def test_evaluations_that_newer_ones_follow_go(instance: dg.DagsterInstance) -> None:
