@@ -32,6 +32,7 @@ from cs_features.partitions import Partition
 COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
 DOCUMENTS = 12
 DEADLINE_SECONDS = 3_000
+OF_THE_FLOW = "pipeline_name = 'process_interactions'"
 DEPLOYMENT_DAY = 20  # days back; the others are nearer
 # deploy/dagster.yaml looks every 30 s and waits ten minutes for a task to start.
 SHORTER = {"poll_interval_seconds": 5, "start_timeout_seconds": 150}
@@ -52,11 +53,12 @@ class Fleet:
         return found
 
     def count_runs(self) -> Counter[str]:
-        rows = self.database.run_statement("SELECT status, count(*) FROM runs GROUP BY status", "dagster")
+        query = f"SELECT status, count(*) FROM runs WHERE {OF_THE_FLOW} GROUP BY status"
+        rows = self.database.run_statement(query, "dagster")
         return Counter({line.split("|")[0]: int(line.split("|")[1]) for line in rows.splitlines()})
 
     def count_partitions_done(self) -> int:
-        query = "SELECT count(DISTINCT partition) FROM runs WHERE status = 'SUCCESS'"
+        query = f"SELECT count(DISTINCT partition) FROM runs WHERE status = 'SUCCESS' AND {OF_THE_FLOW}"
         return int(self.database.run_statement(query, "dagster"))
 
     def describe(self) -> str:
