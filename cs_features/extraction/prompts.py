@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cs_features.errors import PromptError
 from cs_features.extraction.country_files import CountryFile, check_examples, read_country_file, read_text
@@ -34,13 +34,41 @@ class TaxonomyEntry(BaseModel):
     description: str = Field(min_length=1)
 
 
-class Taxonomy(BaseModel):
-    """`prompts/taxonomy.yaml`: the values of `primary_topic` and `intent`."""
+class TaxonomyChange(BaseModel):
+    """What a version changed for those who train on the feature: values, and in `note` meanings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: int = Field(ge=2)
+    added: list[str] = Field(default_factory=list)
+    removed: list[str] = Field(default_factory=list)
+    note: str = Field(min_length=1)
+
+
+class Taxonomy(BaseModel):
+    """`prompts/taxonomy.yaml`: the values of `primary_topic` and `intent`, and what changed from version to version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = Field(default=1, ge=1)
+    changes: list[TaxonomyChange] = Field(default_factory=list)
     topics: list[TaxonomyEntry] = Field(min_length=2)
     intents: list[TaxonomyEntry] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def check_changes(self) -> "Taxonomy":
+        if [change.version for change in self.changes] != list(range(2, self.version + 1)):
+            raise ValueError("`changes` must tell of each version from 2 to `version`, once, in order")
+        values = {entry.id for entry in (*self.topics, *self.intents)}
+        for identifier in sorted(self._list_latest_additions() - values):
+            raise ValueError(f"`changes` says that {identifier} was added, but no value has that id")
+        return self
+
+    def _list_latest_additions(self) -> set[str]:
+        present: set[str] = set()
+        for change in self.changes:
+            present = (present | set(change.added)) - set(change.removed)
+        return present
 
     @field_validator("topics", "intents")
     @classmethod
@@ -107,8 +135,13 @@ class Prompts:
         }
 
     def asked_version(self, country: str) -> str:
-        """Fingerprint of what the model is told: changes when, and only when, that does."""
-        return content_hash([self.instructions, self.countries[country].body, self.tool])[:12]
+        """Fingerprint of what the model is told: changes when, and only when, that does.
+
+        It begins with the version of the taxonomy, such as `t2-`: whoever trains on the features sees in each row
+        which meaning its topic and intent have.
+        """
+        digest = content_hash([self.instructions, self.countries[country].body, self.tool])[:12]
+        return f"t{self.taxonomy.version}-{digest}"
 
     def applied_version(self, country: str, asked_version: str) -> str:
         """Fingerprint of all that made a country's values: what the model was told, and the corrections of its scores.
@@ -119,7 +152,8 @@ class Prompts:
         if not calibration:
             return asked_version
         corrections = {model: each.model_dump() for model, each in calibration.items()}
-        return content_hash([asked_version, corrections])[:12]
+        taxonomy, dash, _ = asked_version.rpartition("-")
+        return f"{taxonomy}{dash}{content_hash([asked_version, corrections])[:12]}"
 
     def version(self, country: str) -> str:
         """What features that are asked for and corrected now are made with; the floors change no feature."""

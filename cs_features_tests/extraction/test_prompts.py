@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cs_features.errors import PromptError
 from cs_features.extraction.prompts import load_prompts
 from cs_features_tests.support.lab import PROMPTS
 
@@ -46,3 +47,30 @@ def test_without_a_correction_what_is_asked_is_what_is_applied() -> None:
     country = next(country for country, file in prompts.countries.items() if not file.calibration)
     assert prompts.applied_version(country, "0123456789ab") == "0123456789ab"
     assert prompts.version(country) == prompts.asked_version(country)
+
+
+def test_each_version_of_the_prompt_says_which_taxonomy_its_values_are_of(folder: Path) -> None:
+    """A model trained on topics of two meanings cannot tell the rows apart unless each of them says its own."""
+    calibrate(folder, "NL")
+    prompts = load_prompts(folder)
+    prefix = f"t{prompts.taxonomy.version}-"
+    for country in ("NL", "BE"):
+        assert prompts.asked_version(country).startswith(prefix)
+        assert prompts.version(country).startswith(prefix)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("version: 2\nchanges", "version: 3\nchanges", "each version from 2"),
+        ("added: [overall_experience]", "added: [overall_experiences]", "overall_experiences was added"),
+    ],
+)
+def test_a_taxonomy_that_does_not_tell_what_changed_is_refused(folder: Path, old: str, new: str, problem: str) -> None:
+    """A renamed value without a word changes a feature's meaning for every model, and nobody knows since when."""
+    path = folder / "taxonomy.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(PromptError, match=problem):
+        load_prompts(folder)
