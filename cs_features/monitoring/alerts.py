@@ -77,7 +77,7 @@ class Alert(BaseModel):
             *([f"Partitions: {name_partitions(self.partitions)}"] if self.partitions else []),
             f"When: {self.at:%Y-%m-%d %H:%M} UTC",
             f"Open: {self.link}\n",
-            f"The same is not told again for {describe_duration(self.silence)}; what it hits meanwhile is summed up.",
+            f"The same is not told again for {describe_duration(self.silence)}; if it goes on, a digest says so then.",
         ]
         # What cannot be sent would be refused for ever, and every alert behind it would wait.
         return re.sub(r"[\ud800-\udfff\x00-\x08\x0b-\x1f]", "?", "\n".join(lines))

@@ -11,8 +11,9 @@ from cs_features.monitoring.alerts import Alert
 from cs_features.reporting.concerns import Concern, list_concerns
 from cs_features.reporting.facts import Operations
 from cs_features.reporting.page import render_page
+from cs_features.reporting.reader import Scope
 from cs_features.reporting.state import list_changes, note_versions, read_state, write_state
-from cs_features.reporting.tables import Scope, read_operations
+from cs_features.reporting.tables import read_operations
 from cs_features.reporting.versions import list_versions
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables

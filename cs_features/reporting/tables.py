@@ -5,23 +5,19 @@ A source that cannot be read is named as such and leaves its figures unknown; it
 Not here: what Dagster knows (`orchestration/standing.py`), what the figures mean (`facts.py`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from io import BytesIO
-from typing import TypeVar
 
 import polars as pl
 
-from cs_features.extraction.spending import Spent, read_spending
+from cs_features.extraction.spending import read_spending
 from cs_features.monitoring.findings import FindingKind
 from cs_features.monitoring.freshness import Arrivals, judge_freshness, read_arrivals
-from cs_features.monitoring.reconciliation import ISOLATED_ERRORS, differs_in, name_error
-from cs_features.partitions import AnyPartition, Locale, Partition, Week, list_locales, monday_of
+from cs_features.monitoring.reconciliation import differs_in
+from cs_features.partitions import Locale, Partition, Week, list_locales, monday_of
 from cs_features.reporting.facts import (
     DAYS,
-    Calls,
     CountryFacts,
     Documents,
     Drift,
@@ -29,76 +25,15 @@ from cs_features.reporting.facts import (
     Operations,
     Quality,
     Source,
-    Spending,
 )
+from cs_features.reporting.money import count_stale_days, read_calls, sum_by_day, sum_spending
 from cs_features.reporting.quality import find_worst_field
+from cs_features.reporting.reader import Reader, Scope
 from cs_features.schemas import FEATURE_COLUMNS
-from cs_features.services import Model
-from cs_features.storage import Tables, fill_missing_columns
+from cs_features.storage import Tables
 
-READERS = 16
 LAG_OF_DRIFT = 2  # weeks back at which the latest judged one is looked for
-_CALLS = pl.Schema(
-    {
-        "prompt_version": pl.String(),
-        "model_id": pl.String(),
-        "input_tokens": pl.Int64(),
-        "cache_read_tokens": pl.Int64(),
-        "cache_write_tokens": pl.Int64(),
-        "cost_usd": pl.Float64(),
-        "latency_ms": pl.Int64(),
-        "attempts": pl.Int64(),
-    }
-)
 _COUNTS = ("landed", "validated", "rejected", "duplicates", "missing", "kept", "served")
-
-Result = TypeVar("Result")
-
-
-@dataclass
-class Reader:
-    """Reads what it is asked for, and keeps what could not be read as a source with its reason."""
-
-    tables: Tables
-    sources: dict[str, Source] = field(default_factory=dict)
-
-    def try_reading(self, name: str, read: Callable[[], Result]) -> Result | None:
-        try:
-            return read()
-        except ISOLATED_ERRORS as error:
-            self.sources[name] = Source(name=name, error=name_error(error))
-            return None
-
-    def read_inventory(self, table: str) -> pl.DataFrame | None:
-        """A table over all partitions, whose age is noted; one that nobody has made yet is unknown."""
-
-        def read() -> pl.DataFrame | None:
-            found = self.tables.bucket.read(self.tables.key(table, None))
-            if found is None:
-                self.sources[table] = Source(name=table, error="never made")
-                return None
-            self.sources[table] = Source(name=table, made_at=found[0].last_modified)
-            return pl.read_parquet(BytesIO(found[1]), hive_partitioning=False)
-
-        return self.try_reading(table, read)
-
-    def read_many(self, table: str, partitions: Sequence[AnyPartition]) -> dict[AnyPartition, pl.DataFrame]:
-        """The partitions that there are. One that cannot be read makes the table a source that is known in part."""
-        with ThreadPoolExecutor(READERS, thread_name_prefix="report") as pool:
-            frames = list(pool.map(lambda each: self._read_one(table, each), partitions))
-        return {partition: frame for partition, frame in zip(partitions, frames, strict=True) if frame is not None}
-
-    def _read_one(self, table: str, partition: AnyPartition) -> pl.DataFrame | None:
-        return self.try_reading(f"{table} of {partition}", lambda: self.tables.read(table, partition))
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Of what the report is made: countries, the sensor's window, the prompts and model in use, the caps."""
-
-    countries: Sequence[str]
-    window_days: int
-    model: Model
 
 
 def read_operations(tables: Tables, scope: Scope, now: datetime) -> Operations:
@@ -192,79 +127,6 @@ def read_open_rejects(reader: Reader, scope: Scope) -> dict[str, OpenRejects] | 
                 documents=int(rows["documents"].sum()), redrivable=redrivable, top_reason=rows["reason"][0]
             )
     return found
-
-
-# --- calls and money --------------------------------------------------------------------------
-
-
-def read_calls(reader: Reader, scope: Scope, now: datetime) -> dict[str, dict[date, Calls]]:
-    days = [now.date() - timedelta(days=back) for back in range(DAYS, -1, -1)]
-    partitions = [Partition(country, day) for country in scope.countries for day in days]
-    found: dict[str, dict[date, Calls]] = {country: {} for country in scope.countries}
-    for partition, frame in reader.read_many("llm_extractions", partitions).items():
-        assert isinstance(partition, Partition)
-        found[partition.country][partition.date] = sum_up_calls(frame)
-    return found
-
-
-def sum_up_calls(extractions: pl.DataFrame) -> Calls:
-    """What the answers of a table have cost; tables of other versions may lack columns."""
-    frame = fill_missing_columns(extractions, _CALLS)
-    asked = frame.filter(pl.col("attempts") > 0)
-    prompt = sum(int(asked[name].sum()) for name in ("input_tokens", "cache_read_tokens", "cache_write_tokens"))
-    p95 = asked["latency_ms"].quantile(0.95, interpolation="nearest")
-    return Calls(
-        interactions=frame.height,
-        cost_usd=float(frame["cost_usd"].sum()),
-        prompt_tokens=prompt,
-        cached_tokens=int(asked["cache_read_tokens"].sum()),
-        p95_ms=None if p95 is None else float(p95),
-        prompt_versions=frozenset(frame["prompt_version"].drop_nulls()),
-        model_ids=frozenset(frame["model_id"].drop_nulls()),
-    )
-
-
-def sum_by_day(spent: Iterable[Spent], country: str) -> dict[date, float]:
-    """US dollars by the day on which a country's partitions spent them."""
-    days: dict[date, float] = {}
-    for each in spent:
-        if each.folder.startswith(f"country={country}/"):
-            days[each.day] = days.get(each.day, 0.0) + each.usd
-    return days
-
-
-def sum_spending(spent: Sequence[Spent] | None, model: Model, today: date) -> Spending:
-    """Of all that was asked, the golden corpus and previews included; unknown where the bucket did not tell."""
-    limits = model.limits()
-    if spent is None:
-        return Spending(today=None, month=None, day_limit=limits.day, month_limit=limits.month)
-    days: dict[date, float] = {}
-    for each in spent:
-        days[each.day] = days.get(each.day, 0.0) + each.usd
-    first = today - timedelta(days=DAYS)
-    before = [days.get(first + timedelta(days=number), 0.0) for number in range(DAYS)]
-    month = sum(usd for day, usd in days.items() if (day.year, day.month) == (today.year, today.month))
-    return Spending(
-        today=days.get(today, 0.0),
-        month=month,
-        day_limit=limits.day,
-        month_limit=limits.month,
-        before=tuple(before),
-    )
-
-
-def count_stale_days(calls: Mapping[str, Mapping[date, Calls]], model: Model) -> int | None:
-    """Country-days of the last four weeks whose answers another prompt or model has given; None without prompts."""
-    try:
-        prompts = model.prompts()
-        asked = {country: prompts.asked_version(country) for country in calls if country in prompts.countries}
-    except ISOLATED_ERRORS:
-        return None
-    return sum(
-        bool(day.prompt_versions - {version}) or bool(day.model_ids - {model.model_id})
-        for country, version in asked.items()
-        for day in calls[country].values()
-    )
 
 
 # --- quality and drift ------------------------------------------------------------------------

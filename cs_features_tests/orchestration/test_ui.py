@@ -18,8 +18,8 @@ import pytest
 from cs_features.environments import settings
 from cs_features.local.bench.year_of_events import write_year
 from cs_features.local.bench.year_of_tables import WINDOW_DAYS, Year
+from cs_features.reporting.reader import Scope
 from cs_features.reporting.report import Addresses, make_report
-from cs_features.reporting.tables import Scope
 from cs_features.s3 import Bucket
 from cs_features.services import build_services
 from cs_features.storage import Tables

@@ -21,9 +21,9 @@ from cs_features.local.bench.year_of_tables import WINDOW_DAYS, Year
 from cs_features.reporting.facts import CountryFacts, Spending, sum_up_law
 from cs_features.reporting.mail import write_message
 from cs_features.reporting.page import COLUMNS, MAX_BYTES, render_page
+from cs_features.reporting.reader import Scope
 from cs_features.reporting.report import PAGE_KEY, Addresses, Report, make_report, save_report
 from cs_features.reporting.sparkline import draw_sparkline
-from cs_features.reporting.tables import Scope
 from cs_features.s3 import Bucket
 from cs_features.services import Model, build_services
 from cs_features.storage import Tables

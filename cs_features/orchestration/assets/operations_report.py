@@ -18,9 +18,9 @@ from cs_features.reporting.concerns import Concern
 from cs_features.reporting.facts import Operations, list_figures
 from cs_features.reporting.mail import write_message
 from cs_features.reporting.page import COLUMNS, build_row, describe_law, describe_money, write_first_lines
+from cs_features.reporting.reader import Scope
 from cs_features.reporting.report import Addresses, Report, make_report, save_report
 from cs_features.reporting.state import is_mail_due, read_state, write_state
-from cs_features.reporting.tables import Scope
 
 
 @dg.asset(
