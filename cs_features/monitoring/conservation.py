@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -76,7 +76,7 @@ class RunRecord:
     rows: pl.DataFrame
     unreadable: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def known_objects(self) -> Mapping[str, str]:
         """The newest version of each object that the run can have seen."""
         return {**self.listed, **self.read}

@@ -108,6 +108,30 @@ def test_days_at_rest_are_settled_and_known(warehouse: Warehouse) -> None:
     assert frame.filter(DOCUMENTS_UNKNOWN | STORE_UNKNOWN).is_empty()
 
 
+def test_each_object_is_counted_from_its_bytes_again_once_a_week_and_the_row_says_how_old_its_count_is(
+    warehouse: Warehouse,
+) -> None:
+    """Every night 126,000 objects were read for a number that had not changed; read once for ever, the number would
+    be a memory and no count."""
+    reads: list[str] = []
+    get_object = warehouse.landing.get_object
+
+    def counting_get(**request: Any) -> Any:
+        reads.append(request["Key"])
+        return get_object(**request)
+
+    warehouse.landing.get_object = counting_get  # type: ignore[method-assign]
+    expected = {0: 6, 1: 0, 6: 0, 7: 6, 8: 0}
+    for day in range(9):
+        warehouse.landing.puts = day * 86_400
+        frame = warehouse.reconcile()
+        assert by_country(frame, "landed") == {"BE": (3,), "FR": (3,), "NL": (3,)}
+        counted_at = EIGHT + timedelta(days=7 if day >= 7 else 0)
+        assert frame["oldest_count"].to_list() == [counted_at] * 3
+        assert day not in expected or len(reads) == expected[day]
+        reads.clear()
+
+
 def test_an_object_that_is_refused_makes_its_partition_unknown_and_no_other(warehouse: Warehouse) -> None:
     """Fault 15: one object of another account, and the night's reconciliation of five countries failed. Counted as
     none it would have been two documents too few, and a run that takes them out of the store."""

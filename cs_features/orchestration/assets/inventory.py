@@ -5,6 +5,7 @@ They look at objects, tables and records and change none; `landing_sensor` acts 
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
+from typing import cast
 
 import dagster as dg
 import polars as pl
@@ -75,6 +76,7 @@ def reconciliation(
             "partitions_differing": len(findings),
             "partitions_unknown": unknown.height,
             "documents_landed": _sum_up(frame, "landed"),
+            **_describe_age(frame),
             "documents_missing": _sum_up(frame.filter(differs_in(FindingKind.DOCUMENTS)), "missing"),
             "superseded_elsewhere": _sum_up(frame, "superseded_elsewhere"),
             "records_served": _sum_up(frame, "served"),
@@ -84,6 +86,12 @@ def reconciliation(
             "records_missing_online": _sum_up(frame, "missing_online"),
         },
     )
+
+
+def _describe_age(frame: pl.DataFrame) -> dict[str, dg.MetadataValue]:
+    """When the oldest of all counts was made; nothing where nothing was counted."""
+    oldest = cast("datetime | None", frame["oldest_count"].min())
+    return {} if oldest is None else {"oldest_count": dg.MetadataValue.timestamp(oldest)}
 
 
 def _list_countries() -> list[str]:
