@@ -19,7 +19,7 @@ from cs_features.errors import CsFeaturesError, RequestError
 from cs_features.partitions import Partition, list_countries
 from cs_features.planning.backfill_launch import Backfill, DagsterUi
 from cs_features.planning.backfill_progress import describe_progress, format_duration
-from cs_features.planning.backfill_quote import BackfillQuote, quote_backfill, require_room
+from cs_features.planning.backfill_quote import BackfillQuote, quote_backfill, require_spending_room
 from cs_features.planning.quote import Queue, list_partitions
 from cs_features.planning.requests import Calendar, parse_day, require_countries
 from cs_features.services import Model, build_services
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     """0; 2 when the request or a setting is wrong, 1 when AWS or Dagster refuses or runs failed."""
     options = parse_options(arguments)
     try:
-        return carry_out(options)
+        return carry_out_request(options)
     except CsFeaturesError as error:
         return report_failure(error)
 
@@ -53,7 +53,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def carry_out(options: argparse.Namespace) -> int:
+def carry_out_request(options: argparse.Namespace) -> int:
     chosen = settings()
     services, ui = build_services(chosen), DagsterUi(chosen.ui_url)
     queue = Queue(max(1, options.runs_at_once))
@@ -61,18 +61,20 @@ def carry_out(options: argparse.Namespace) -> int:
         return cancel_backfill(ui, options.cancel)
     if options.follow:
         return follow_backfill(ui, options.follow, queue, services.model)
-    partitions = list_undone(ui, options.resume) if options.resume else list_asked(options, chosen)
+    partitions = (
+        list_undone_partitions(ui, options.resume) if options.resume else list_asked_partitions(options, chosen)
+    )
     quote = quote_backfill(partitions, services.landing, services.data, services.model)
-    print_quote(quote, queue, services.model)
-    require_room(quote, services.data, services.model, datetime.now(timezone.utc))
+    print_backfill_quote(quote, queue, services.model)
+    require_spending_room(quote, services.data, services.model, datetime.now(timezone.utc))
     if not options.yes:
         print("Nothing was launched. To launch it: --yes, or YES=1 with make.")
         return 0
-    backfill_id = launch_quoted(ui, quote, options.resume)
+    backfill_id = launch_quoted_backfill(ui, quote, options.resume)
     return 0 if options.no_follow else follow_backfill(ui, backfill_id, queue, services.model)
 
 
-def list_asked(options: argparse.Namespace, chosen: Settings) -> list[Partition]:
+def list_asked_partitions(options: argparse.Namespace, chosen: Settings) -> list[Partition]:
     """The partitions asked for.
 
     Raises:
@@ -87,7 +89,7 @@ def list_asked(options: argparse.Namespace, chosen: Settings) -> list[Partition]
     return list_partitions(require_countries(options.country, list_countries(chosen.prompts_dir)), first, last)
 
 
-def list_undone(ui: DagsterUi, backfill_id: str) -> list[Partition]:
+def list_undone_partitions(ui: DagsterUi, backfill_id: str) -> list[Partition]:
     """What of a backfill that is over has not succeeded.
 
     Raises:
@@ -96,13 +98,13 @@ def list_undone(ui: DagsterUi, backfill_id: str) -> list[Partition]:
     backfill = ui.read_backfill(backfill_id)
     if not backfill.is_over:
         raise RequestError(f"{backfill_id} is still going on: follow it with --follow, or stop it with --cancel first")
-    undone = backfill.list_undone()
+    undone = backfill.list_undone_keys()
     if not undone:
         raise RequestError(f"All {len(backfill.runs)} partitions of {backfill_id} are done: nothing is left to resume")
     return [Partition.from_key(key) for key in undone]
 
 
-def print_quote(quote: BackfillQuote, queue: Queue, model: Model) -> None:
+def print_backfill_quote(quote: BackfillQuote, queue: Queue, model: Model) -> None:
     with pl.Config(**_PRINTED):  # type: ignore[arg-type]
         print(quote.sum_by_country())
     minutes = quote.estimate_minutes(queue, model)
@@ -114,7 +116,7 @@ def print_quote(quote: BackfillQuote, queue: Queue, model: Model) -> None:
         print(f"{quote.sampled} partitions were quoted to the call, the others estimated from their bytes.")
 
 
-def launch_quoted(ui: DagsterUi, quote: BackfillQuote, resumed: str | None) -> str:
+def launch_quoted_backfill(ui: DagsterUi, quote: BackfillQuote, resumed: str | None) -> str:
     days = sorted(each.date for each in quote.partitions)
     countries = sorted({each.country for each in quote.partitions})
     title = f"{' '.join(countries)} {days[0]} to {days[-1]}" + (f", rest of {resumed}" if resumed else "")
@@ -140,15 +142,15 @@ def follow_backfill(ui: DagsterUi, backfill_id: str, queue: Queue, model: Model)
                 print(line, flush=True)
                 shown = line
             if backfill.is_over:
-                return report_end(backfill)
+                return report_backfill_end(backfill)
             time.sleep(LOOK_EVERY_SECONDS)
     except KeyboardInterrupt:
         print(f"It goes on without being watched. Look again: --follow {backfill_id}; stop it: --cancel {backfill_id}")
         return 0
 
 
-def report_end(backfill: Backfill) -> int:
-    undone: Sequence[str] = backfill.list_undone()
+def report_backfill_end(backfill: Backfill) -> int:
+    undone: Sequence[str] = backfill.list_undone_keys()
     if not undone:
         return 0
     print(f"Not done: {', '.join(undone[:10])}{' and more' if len(undone) > 10 else ''}", file=sys.stderr)

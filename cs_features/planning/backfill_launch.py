@@ -95,15 +95,15 @@ class Backfill:
     def is_stopped(self) -> bool:
         return self.status in STOPPED
 
-    def list_undone(self) -> list[str]:
+    def list_undone_keys(self) -> list[str]:
         return [key for key, status in self.runs.items() if status != DONE]
 
-    def count_runs(self) -> Counter[str]:
+    def count_run_states(self) -> Counter[str]:
         """How many are done, failed, stopped, running and waiting."""
-        return Counter(map(name_state, self.runs.values()))
+        return Counter(map(name_run_state, self.runs.values()))
 
 
-def name_state(status: str | None) -> str:
+def name_run_state(status: str | None) -> str:
     return STATES.get(status or "", "waiting")
 
 
@@ -117,24 +117,24 @@ class DagsterUi:
         """Launch a run a partition, in the order of `keys`, behind whatever else waits; returns the backfill's id."""
         tags = {**tag_backfill(), QUOTED_CALLS_TAG: str(quoted_calls)}
         params = {
-            "selector": {"partitionSetName": f"{JOB}_partition_set", "repositorySelector": self.find_repository()},
+            "selector": {"partitionSetName": f"{JOB}_partition_set", "repositorySelector": self.find_job_repository()},
             "partitionNames": list(keys),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
             "title": title,
         }
-        launched = self._ask(LAUNCH, "launchPartitionBackfill", "LaunchBackfillSuccess", params=params)
+        launched = self._ask_dagster(LAUNCH, "launchPartitionBackfill", "LaunchBackfillSuccess", params=params)
         return str(launched["backfillId"])
 
     def cancel_backfill(self, backfill_id: str) -> None:
         """Stop its runs, those in progress too: what they were answered is kept, and is not paid for again."""
         self.read_backfill(backfill_id)
-        self._ask(CANCEL, "cancelPartitionBackfill", "CancelBackfillSuccess", id=backfill_id)
+        self._ask_dagster(CANCEL, "cancelPartitionBackfill", "CancelBackfillSuccess", id=backfill_id)
 
     def read_backfill(self, backfill_id: str) -> Backfill:
         """Raises:
         RequestError: there is none of that id, or it is one of assets that was launched elsewhere in the UI.
         """
-        found = self._ask(FOLLOW, "partitionBackfillOrError", "PartitionBackfill", id=backfill_id)
+        found = self._ask_dagster(FOLLOW, "partitionBackfillOrError", "PartitionBackfill", id=backfill_id)
         if found["isAssetBackfill"]:
             raise RequestError(f"{backfill_id} is a backfill of assets: see {self.url}/runs/b/{backfill_id}")
         statuses = {each["partitionName"]: each["runStatus"] for each in found["partitionStatuses"]["results"]}
@@ -148,9 +148,9 @@ class DagsterUi:
             runs={name: statuses.get(name) for name in found["partitionNames"] or statuses},
         )
 
-    def find_repository(self) -> dict[str, str]:
+    def find_job_repository(self) -> dict[str, str]:
         """The code location that has the job, as a selector."""
-        found = self._ask(WHERE, "repositoriesOrError", "RepositoryConnection")
+        found = self._ask_dagster(WHERE, "repositoriesOrError", "RepositoryConnection")
         for node in found["nodes"]:
             if any(job["name"] == JOB for job in node["jobs"]):
                 return {"repositoryName": node["name"], "repositoryLocationName": node["location"]["name"]}
@@ -158,14 +158,14 @@ class DagsterUi:
             f"The Dagster at {self.url} has no job {JOB}: its code location does not load, or is another"
         )
 
-    def _ask(self, query: str, field: str, wanted: str, **variables: Any) -> Any:
+    def _ask_dagster(self, query: str, field: str, wanted: str, **variables: Any) -> Any:
         """The answer's field, where it is of the type that is wanted.
 
         Raises:
             RequestError: what was asked about does not exist.
             DagsterRefusal: nobody answers, or the answer is a refusal.
         """
-        answer = self._post_query(query, variables)
+        answer = self._post_graphql_query(query, variables)
         found = (answer.get("data") or {}).get(field)
         if found is None:
             problems = "; ".join(each.get("message", "") for each in answer.get("errors", []))
@@ -177,7 +177,7 @@ class DagsterUi:
             raise RequestError(f"The Dagster at {self.url} does not know it. {message}")
         raise DagsterRefusal(f"The Dagster at {self.url} refused. {message}")
 
-    def _post_query(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _post_graphql_query(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         try:
             response = urllib3.request(
                 "POST",

@@ -6,7 +6,7 @@ from cs_features.services import Model
 
 
 def describe_progress(backfill: Backfill, queue: Queue, limits: Model, now: float) -> str:
-    counts = backfill.count_runs()
+    counts = backfill.count_run_states()
     total = len(backfill.runs)
     parts = [
         f"{counts[state]} {state}" for state in ("done", "running", "waiting", "failed", "stopped") if counts[state]
@@ -20,7 +20,7 @@ def describe_progress(backfill: Backfill, queue: Queue, limits: Model, now: floa
 
 def estimate_minutes_left(backfill: Backfill, queue: Queue, limits: Model, now: float) -> tuple[float, str]:
     """By the quota and by the starting of runs, or by the pace so far where that is slower; and which of them."""
-    counts = backfill.count_runs()
+    counts = backfill.count_run_states()
     left, total = counts["running"] + counts["waiting"], len(backfill.runs)
     by_queue = left * queue.seconds_a_run / queue.runs_at_once / 60
     calls_left = (backfill.quoted_calls or 0) * left / total if total else 0.0

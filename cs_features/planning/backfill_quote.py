@@ -78,14 +78,14 @@ def quote_backfill(partitions: Sequence[Partition], landing: Landing, data: Data
         raise RequestError("No documents have landed in these partitions: there is nothing to run")
     strata = group_by_stratum(sizes, set(data.tables().partitions("llm_extractions")))
     sample = choose_sample(strata, len(sizes))
-    quoted = quote_sample(sample, landing, data, model)
+    quoted = quote_sampled_partitions(sample, landing, data, model)
     ordered = sorted(sizes, key=lambda each: (each.date, each.country), reverse=True)
     estimated: dict[Partition, Quote] = {}
     margin = 0.0
     for members in strata.values():
         known = {each: quoted[each] for each in members if each in quoted}
         estimated |= estimate_stratum(members, known, sizes)
-        margin += estimate_margin(members, known, sizes)
+        margin += estimate_stratum_margin(members, known, sizes)
     return BackfillQuote([estimated[each] for each in ordered], ordered, len(quoted), margin)
 
 
@@ -116,10 +116,10 @@ def choose_sample(strata: Mapping[Stratum, Sequence[Partition]], total: int) -> 
     """All of a few partitions; of many, some of each stratum, evenly over its days."""
     if total <= QUOTED_IN_FULL:
         return [each for members in strata.values() for each in members]
-    return [each for members in strata.values() for each in spread_evenly(members, SAMPLED)]
+    return [each for members in strata.values() for each in spread_sample_evenly(members, SAMPLED)]
 
 
-def spread_evenly(members: Sequence[Partition], count: int) -> list[Partition]:
+def spread_sample_evenly(members: Sequence[Partition], count: int) -> list[Partition]:
     if len(members) <= count:
         return list(members)
     # From the middle of each stretch: neither the first day nor today is like the others.
@@ -143,7 +143,7 @@ def estimate_stratum(
     return estimated
 
 
-def estimate_margin(
+def estimate_stratum_margin(
     members: Sequence[Partition], known: Mapping[Partition, Quote], sizes: Mapping[Partition, int]
 ) -> float:
     """Half the width of the interval around the estimated part's cost in which it lies 95 times in 100."""
@@ -157,7 +157,7 @@ def estimate_margin(
     return float(T_95[min(len(rates), max(T_95))] * error * estimated_bytes)
 
 
-def quote_sample(
+def quote_sampled_partitions(
     sample: Sequence[Partition], landing: Landing, data: DataBucket, model: Model
 ) -> dict[Partition, Quote]:
     """A partition whose files hold no document that the model is asked about costs nothing, and is run all the same."""
@@ -168,21 +168,21 @@ def quote_sample(
 # --- the caps ---------------------------------------------------------------------------------
 
 
-def require_room(quote: BackfillQuote, data: DataBucket, model: Model, now: datetime) -> None:
+def require_spending_room(quote: BackfillQuote, data: DataBucket, model: Model, now: datetime) -> None:
     """Raises:
     RequestError: the backfill would spend what today's landings need, with what to do.
     """
-    if message := describe_excess(quote, model.limits(), read_totals(data.bucket(), "", now)):
+    if message := describe_spending_excess(quote, model.limits(), read_totals(data.bucket(), "", now)):
         raise RequestError(message)
 
 
-def describe_excess(quote: BackfillQuote, limits: Limits, spent: Totals) -> str:
+def describe_spending_excess(quote: BackfillQuote, limits: Limits, spent: Totals) -> str:
     """Why a backfill does not fit under the caps, or nothing. It is assumed to end on the day on which it begins."""
     caps = [("DAY", "today", limits.day, spent.day), ("MONTH", "this month", limits.month, spent.month)]
     for name, when, cap, already in caps:
         room = cap * (1 - KEPT_FOR_LANDINGS) - already
         if quote.cost_usd > room:
-            fitting = count_fitting(quote.quotes, room)
+            fitting = count_fitting_runs(quote.quotes, room)
             return (
                 f"It would cost ${quote.cost_usd:.2f}, and of CS_FEATURES_MAX_COST_USD_PER_{name}={cap:g} a backfill "
                 f"may spend ${max(room, 0.0):.2f} {when}, so that what lands is not stopped. Raise it where Dagster "
@@ -197,7 +197,7 @@ def describe_excess(quote: BackfillQuote, limits: Limits, spent: Totals) -> str:
     return ""
 
 
-def count_fitting(quotes: Sequence[Quote], room: float) -> int:
+def count_fitting_runs(quotes: Sequence[Quote], room: float) -> int:
     """How many of the first quotes can be paid from `room`."""
     total = 0.0
     for number, quote in enumerate(quotes):

@@ -23,9 +23,9 @@ from cs_features.planning.backfill_quote import (
     SAMPLED,
     BackfillQuote,
     choose_sample,
-    describe_excess,
-    estimate_margin,
+    describe_spending_excess,
     estimate_stratum,
+    estimate_stratum_margin,
     group_by_stratum,
     measure_landed_bytes,
     quote_backfill,
@@ -68,16 +68,18 @@ def test_what_is_not_sampled_costs_what_its_bytes_cost_among_the_sampled() -> No
     assert (estimated[NL_1], estimated[NL_2]) == (known[NL_1], known[NL_2])
     assert (estimated[NL_3].calls, round(estimated[NL_3].cost_usd, 9)) == (20, 0.2)
     assert estimated[NL_3].partition == str(NL_3)
-    assert estimate_margin([NL_1, NL_2, NL_3], known, sizes) == pytest.approx(0.0)
-    assert estimate_margin([NL_1, NL_2], known, sizes) == 0.0, "nothing is estimated"
+    assert estimate_stratum_margin([NL_1, NL_2, NL_3], known, sizes) == pytest.approx(0.0)
+    assert estimate_stratum_margin([NL_1, NL_2], known, sizes) == 0.0, "nothing is estimated"
 
 
 def test_the_margin_grows_with_the_difference_between_days() -> None:
     sizes = dict.fromkeys(YEAR, 1000)
     known = {day: quote_of(day, 10, cost) for day, cost in zip(YEAR, (0.1, 0.2, 0.1, 0.2), strict=False)}
-    assert 10 < estimate_margin(YEAR, known, sizes) < 60, "of some $55"
+    assert 10 < estimate_stratum_margin(YEAR, known, sizes) < 60, "of some $55"
     one = {NL_1: known[NL_1]}
-    assert estimate_margin(YEAR, one, sizes) == pytest.approx(36.4), "a single day tells nothing about the others"
+    assert estimate_stratum_margin(YEAR, one, sizes) == pytest.approx(36.4), (
+        "a single day tells nothing about the others"
+    )
 
 
 def test_a_quote_of_days_on_s3_is_the_exact_one_where_they_are_few_and_skips_empty_days(lab: Lab) -> None:
@@ -103,13 +105,13 @@ def test_days_without_documents_are_refused(lab: Lab) -> None:
 def test_a_backfill_that_would_spend_what_todays_documents_need_is_refused() -> None:
     """A year costs five daily caps: at noon the cap was spent, and what landed afterwards was not extracted."""
     limits, nothing = Limits(partition=25, day=50, month=500), Totals(0, 0, 0)
-    assert describe_excess(backfill_quote(20.0, 20.0), limits, nothing) == ""
-    told = describe_excess(backfill_quote(20.0, 20.0, 20.0), limits, nothing)
+    assert describe_spending_excess(backfill_quote(20.0, 20.0), limits, nothing) == ""
+    told = describe_spending_excess(backfill_quote(20.0, 20.0, 20.0), limits, nothing)
     assert "CS_FEATURES_MAX_COST_USD_PER_DAY=50" in told
     assert "the newest 2 of 3 runs fit" in told
-    assert "spend $15.00 today" in describe_excess(backfill_quote(20.0), limits, Totals(0, 30, 30))
-    assert "PER_MONTH" in describe_excess(backfill_quote(20.0), limits, Totals(0, 0, 440))
-    assert "CS_FEATURES_MAX_COST_USD=25" in describe_excess(backfill_quote(26.0), limits, nothing)
+    assert "spend $15.00 today" in describe_spending_excess(backfill_quote(20.0), limits, Totals(0, 30, 30))
+    assert "PER_MONTH" in describe_spending_excess(backfill_quote(20.0), limits, Totals(0, 0, 440))
+    assert "CS_FEATURES_MAX_COST_USD=25" in describe_spending_excess(backfill_quote(26.0), limits, nothing)
 
 
 # --- how far it is ----------------------------------------------------------------------------

@@ -49,12 +49,12 @@ class Queue:
     free_at: list[float] = field(default_factory=lambda: [0.0] * RUNS_AT_ONCE)
     ends: dict[int, float] = field(default_factory=dict)
 
-    def start_run(self, number: int, asked_at: float) -> float:
+    def start_queued_run(self, number: int, asked_at: float) -> float:
         """When a run that is asked for now lists its folder."""
         begin = max(asked_at, heapq.heappop(self.free_at), self.ends.get(number, 0.0))
         return begin + SECONDS_TO_LISTING
 
-    def end_run(self, number: int, listed_at: float, calls: int) -> float:
+    def end_started_run(self, number: int, listed_at: float, calls: int) -> float:
         end = listed_at + SECONDS_A_RUN + calls / CALLS_A_SECOND
         heapq.heappush(self.free_at, end)
         self.ends[number] = end
@@ -84,7 +84,7 @@ class Simulation:
         self.unsettled: set[str] = set()  # partitions that hold what was not asked for
         self.pending: list[tuple[float, int, int]] = []  # runs that have not listed their folder yet
 
-    def run(self) -> Seen:
+    def simulate_ticks(self) -> Seen:
         position, landed, partition = 0, self.year.landed, self.year.partition
         for tick in range(TICK_SECONDS, self.year.days * 86_400 + 1, TICK_SECONDS):
             while position < landed.size and landed[position] <= tick:
@@ -92,10 +92,10 @@ class Simulation:
                 self.store.landed[number].append(float(landed[position]))
                 self.unsettled.add(self.year.keys[number])
                 position += 1
-            self.tick_sensor(float(tick))
+            self.tick_landing_sensor(float(tick))
         return self.seen
 
-    def tick_sensor(self, seconds: float) -> None:
+    def tick_landing_sensor(self, seconds: float) -> None:
         now = BEGIN + timedelta(seconds=seconds) + self.offset
         window = Window(now.date() - timedelta(days=self.window_days), now.date())
         cursor = self.recall_cursor(now)
@@ -103,7 +103,7 @@ class Simulation:
         self.seen.listings[int(seconds // 86_400)] += self.count_listings(scope, window)
         if scope.is_whole:
             self.surveyed_at = now
-        listed = [key for key in self.unsettled if scope.covers(key) and self.has_landed(key, window)]
+        listed = [key for key in self.unsettled if scope.covers(key) and self.is_in_window(key, window)]
         if not listed:
             return
         folders = {key: self.describe_folder(key) for key in listed}
@@ -125,7 +125,7 @@ class Simulation:
         asked = {key: self.asked[key] for key in self.unsettled if key in self.asked}
         return Cursor(asked=asked, changing_since=self.changing_since, surveyed_at=self.surveyed_at)
 
-    def has_landed(self, key: str, window: Window) -> bool:
+    def is_in_window(self, key: str, window: Window) -> bool:
         return window.since <= Partition.from_key(key).date <= window.today
 
     def describe_folder(self, key: str) -> Folder:
@@ -135,13 +135,13 @@ class Simulation:
     def serve_partition(self, key: str, seconds: float) -> None:
         """A run is asked for: what has landed by its own listing is served when it ends."""
         number = self.number_of[key]
-        listed_at = self.queue.start_run(number, seconds)
+        listed_at = self.queue.start_queued_run(number, seconds)
         day = int(seconds // 86_400)
         self.seen.runs[day] += 1
         found = self.store.landed[number]
         # Of what lands between the tick and the run's listing nothing is known yet: it counts for the next run.
         fresh = found[self.store.served[number] :]
-        end = self.queue.end_run(number, listed_at, len(fresh))
+        end = self.queue.end_started_run(number, listed_at, len(fresh))
         waits = [end - moment for moment in fresh]
         if self.store.served[number] == 0:
             self.seen.first_waits.append(max(waits))
@@ -166,7 +166,7 @@ def simulate_arrivals(year: Year, quiet_seconds: int, patience_minutes: float) -
         timedelta(minutes=patience_minutes),
         Settings.model_fields["landing_max_requests"].default,
     )
-    return Simulation(year, limits, Settings.model_fields["landing_window_days"].default).run()
+    return Simulation(year, limits, Settings.model_fields["landing_window_days"].default).simulate_ticks()
 
 
 def measure_arrivals(quick: bool, say: Say) -> list[Figure]:
@@ -175,10 +175,13 @@ def measure_arrivals(quick: bool, say: Say) -> list[Figure]:
     days = 21 if quick else 365
     year = make_year(0, days)
     say(f"{year.landed.size:,} documents in {days} days; quiet {quiet} s, patience {patience:g} min")
-    return [*describe_year(simulate_arrivals(year, quiet, patience), days), *measure_curve(quick, say)]
+    return [
+        *describe_simulated_year(simulate_arrivals(year, quiet, patience), days),
+        *measure_patience_curve(quick, say),
+    ]
 
 
-def describe_year(seen: Seen, days: int) -> list[Figure]:
+def describe_simulated_year(seen: Seen, days: int) -> list[Figure]:
     waits, first = np.array(seen.waits) / 60, np.array(seen.first_waits) / 60
     runs, listings = np.array(list(seen.runs.values())), sum(seen.listings.values())
     a_month = listings / days * MONTH_DAYS
@@ -188,18 +191,20 @@ def describe_year(seen: Seen, days: int) -> list[Figure]:
 
     return [
         at_most("runs a day", float(runs.sum()) / days, 250, as_count, f"most on one day {runs.max()}"),
-        at_most("landing to store, p95", float(np.percentile(waits, 95)), 30, show_minutes, describe_waits(waits)),
+        at_most(
+            "landing to store, p95", float(np.percentile(waits, 95)), 30, show_minutes, describe_waiting_times(waits)
+        ),
         Figure("the first documents of a partition, p95", show_minutes(float(np.percentile(first, 95)))),
         at_most("LIST requests of the sensor a month", a_month, 1e6, as_count, f"${a_month * USD_A_LISTING:.2f}"),
         Figure("documents served", f"{waits.size:,} in {days} days"),
     ]
 
 
-def describe_waits(waits: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> str:
+def describe_waiting_times(waits: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> str:
     return f"median {np.percentile(waits, 50):.1f}, p99 {np.percentile(waits, 99):.1f}, most {waits.max():.0f}"
 
 
-def measure_curve(quick: bool, say: Say) -> list[Figure]:
+def measure_patience_curve(quick: bool, say: Say) -> list[Figure]:
     """Runs a day against p95, over five weeks of which one is the campaign's."""
     chosen = CURVE_DAYS[:7] if quick else CURVE_DAYS
     year = make_year(chosen.start, len(chosen))

@@ -117,7 +117,7 @@ def measure_part(count: int, say: Say) -> Seen:
             today = Today(service)
             backfill = follow_backfill(ui, backfill_id, today, say)
             seconds = time.monotonic() - began
-        undone = backfill.list_undone()
+        undone = backfill.list_undone_keys()
         if undone:
             raise LocalProblem(f"{len(undone)} of {count} partitions are not done: {undone[:5]}")
         return read_outcome(home, keys, seconds, today.waits)
@@ -132,12 +132,12 @@ def land_history(service: Endpoint, count: int) -> list[str]:
     last = datetime.now(timezone.utc).date() - timedelta(days=DAYS_AGO)
     for number in range(count):
         partition = Partition(COUNTRIES[number % 5], last - timedelta(days=number // 5))
-        land_file(s3, partition, f"{number}", DOCUMENTS_A_PARTITION)
+        land_documents_file(s3, partition, f"{number}", DOCUMENTS_A_PARTITION)
         keys.append(partition.key)
     return keys
 
 
-def land_file(s3: Any, partition: Partition, name: str, documents: int) -> None:
+def land_documents_file(s3: Any, partition: Partition, name: str, documents: int) -> None:
     made = [make_document(next(_numbers), partition.country) for _ in range(documents)]
     lines = [json.dumps({**each, "occurred_at": f"{partition.date}T00:00:00Z"}) for each in made]
     key = f"interactions/{partition.folder}/{name}.jsonl"
@@ -162,7 +162,7 @@ class Today:
                 del self._landed[partition]
         if now - self._landed_last > LAND_TODAY_EVERY_SECONDS and self._number < len(COUNTRIES):
             partition = Partition(COUNTRIES[self._number], datetime.now(timezone.utc).date())
-            land_file(self._s3, partition, "today", 3)
+            land_documents_file(self._s3, partition, "today", 3)
             self._landed[partition], self._landed_last = now, now
             self._number += 1
 
@@ -213,7 +213,7 @@ def wait_for_ui(ui: DagsterUi) -> None:
     deadline = time.monotonic() + 300
     while True:
         try:
-            ui.find_repository()
+            ui.find_job_repository()
             return
         except DagsterRefusal as error:
             if time.monotonic() > deadline:
@@ -230,10 +230,10 @@ def follow_backfill(ui: DagsterUi, backfill_id: str, today: Today, say: Say) -> 
         if backfill.is_over:
             return backfill
         if time.monotonic() > deadline:
-            raise LocalProblem(f"The backfill is not over: {dict(backfill.count_runs())}")
+            raise LocalProblem(f"The backfill is not over: {dict(backfill.count_run_states())}")
         if time.monotonic() - said > 60:
             said = time.monotonic()
-            say(f"{dict(backfill.count_runs())}, {len(today.waits)} landings of today served")
+            say(f"{dict(backfill.count_run_states())}, {len(today.waits)} landings of today served")
         time.sleep(LOOK_SECONDS)
 
 

@@ -117,7 +117,7 @@ def list_manifests(tables: Tables) -> dict[str, StoredObject]:
     return {item.key.split("/", 1)[1].rsplit("/", 1)[0]: item for item in manifests}
 
 
-def beat(instance: dg.DagsterInstance, tables: Tables, last: datetime | None, now: datetime) -> datetime:
+def beat_if_due(instance: dg.DagsterInstance, tables: Tables, last: datetime | None, now: datetime) -> datetime:
     """Say every few minutes, for who watches from outside, that the sensor looks; returns when it last did."""
     if last is not None and not is_beat_due(last, now):
         return last
@@ -218,7 +218,7 @@ def look_around(
     findings = differences.select_partitions(lambda key: scope.covers(key) or key in cursor.asked)
     decision = decide_runs(cursor, replace(known, folders=landscape.folders, differences=findings), limits)
     emptied = update_emptied(decision.emptied, scope, cursor, tables)
-    marks = {"beat_at": beat(instance, tables, cursor.beat_at, now)}
+    marks = {"beat_at": beat_if_due(instance, tables, cursor.beat_at, now)}
     if scope.is_whole:
         marks["surveyed_at"] = now
     return Tick(cursor.model_copy(update=marks), window, landscape, decision, emptied)
