@@ -183,14 +183,15 @@ def test_an_account_that_may_not_ask_measures_nothing_and_after_the_mend_all_is_
 
 def test_one_refused_item_is_not_measured_and_asked_again_the_next_time(lab: Lab) -> None:
     """A guardrail declines one text: it is no wrong answer, and the others say how good the prompt is (fault 39)."""
-    poison = next(item for item in GOLDEN if item.id.startswith("nl-") and item.country == "NL")
+    locale = [item for item in GOLDEN if item.id.startswith("nl-") and item.country == "NL"]
+    poison, *others = locale
     script = answers(GOLDEN, wrong=False)
     lab.stack.answerer.script = replace(script, poison=poison.turns[-1].text)
     first = measure(lab, "nl-NL")
-    assert (first["items"], first["unanswered"], first["sentiment_accuracy"]) == (15, 1, 1.0)
+    assert (first["items"], first["unanswered"], first["sentiment_accuracy"]) == (len(others), 1, 1.0)
     lab.stack.answerer.script = script
     second = measure(lab, "nl-NL")
-    assert (second["items"], second["unanswered"], second["calls"]) == (16, 0, 1)
+    assert (second["items"], second["unanswered"], second["calls"]) == (len(locale), 0, 1)
 
 
 def test_an_outage_measures_nothing_rather_than_bad_quality(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
