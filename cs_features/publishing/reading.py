@@ -1,12 +1,14 @@
 """How downstream models read the features: clean, deduplicated, and as they were known at a time.
 
 The offline store is append-only: a rerun, a correction and a deletion each add rows. Of the rows of one
-interaction the one that was written last counts, and a deletion is a row too. Nothing is written here.
+interaction the one that was written last counts, and a deletion is a row too. Nothing is written here, and nothing
+is counted by customer (`customers/`).
 """
 
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -15,10 +17,20 @@ import polars as pl
 from cs_features import aws
 from cs_features.environments import settings
 from cs_features.errors import AwsRefusal, RequestError
-from cs_features.publishing.feature_group import FRACTIONAL, IDENTIFIER
+from cs_features.publishing.feature_group import FRACTIONAL, IDENTIFIER, identify_group
 from cs_features.schemas import FEATURE_COLUMNS
 
 READERS = 16
+EVENT_TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.3fZ"
+
+
+@dataclass(frozen=True)
+class OfflineHistory:
+    """All rows that one feature group's offline store held at a moment (UTC): each version, each deletion."""
+
+    group: str  # see `feature_group.identify_group`
+    as_of: datetime
+    rows: pl.DataFrame  # of `HISTORY_SCHEMA`
 
 
 def read_features(as_of: datetime | None = None, *, group: str | None = None) -> pl.DataFrame:
@@ -28,6 +40,17 @@ def read_features(as_of: datetime | None = None, *, group: str | None = None) ->
     frame has seen no value that was not known then. Columns are those of a record (`schemas.FEATURE_COLUMNS`);
     `event_time` is a UTC datetime, the scores are floats. SageMaker needs up to 15 minutes to write
     a record to the offline store.
+
+    Raises:
+        AwsRefusal: when the group or its offline store cannot be read; says what to set or allow.
+        RequestError: when `as_of` has no time zone.
+    """
+    history = read_history(as_of, group=group)
+    return select_known(history.rows, history.as_of)
+
+
+def read_history(as_of: datetime | None = None, *, group: str | None = None) -> OfflineHistory:
+    """Every row that was told the group until `as_of` (default: now) and that its offline store holds by now.
 
     Raises:
         AwsRefusal: when the group or its offline store cannot be read; says what to set or allow.
@@ -45,7 +68,7 @@ def read_features(as_of: datetime | None = None, *, group: str | None = None) ->
             )
         uri = described["OfflineStoreConfig"]["S3StorageConfig"]["ResolvedOutputS3Uri"]
         rows = _read_rows(aws.client("s3", max_pool_connections=READERS), uri, as_of)
-    return select_known(rows, as_of)
+    return OfflineHistory(identify_group(described), as_of.astimezone(timezone.utc), rows)
 
 
 def select_known(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -58,7 +81,7 @@ def select_known(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
         .filter(~pl.col("is_deleted"))
         .select(FEATURE_COLUMNS)
         .with_columns(
-            pl.col("event_time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="us").dt.replace_time_zone("UTC")
+            pl.col("event_time").str.to_datetime(EVENT_TIME_FORMAT, time_unit="us").dt.replace_time_zone("UTC")
         )
         .sort(IDENTIFIER)
     )
@@ -78,13 +101,14 @@ def _read_rows(s3: Any, uri: str, as_of: datetime) -> pl.DataFrame:
 
     def read(key: str) -> pl.DataFrame:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        return pl.read_parquet(io.BytesIO(body), hive_partitioning=False).select(list(_SCHEMA)).cast(dict(_SCHEMA))  # type: ignore[arg-type]
+        rows = pl.read_parquet(io.BytesIO(body), hive_partitioning=False).select(list(HISTORY_SCHEMA))
+        return rows.cast(dict(HISTORY_SCHEMA))  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="offline-store") as pool:
-        return pl.concat([pl.DataFrame(schema=_SCHEMA), *pool.map(read, list_keys())])
+        return pl.concat([pl.DataFrame(schema=HISTORY_SCHEMA), *pool.map(read, list_keys())])
 
 
-_SCHEMA = pl.Schema(
+HISTORY_SCHEMA = pl.Schema(
     {
         **{name: pl.Float64() if name in FRACTIONAL else pl.String() for name in FEATURE_COLUMNS},
         "api_invocation_time": pl.Datetime("us"),
