@@ -4,7 +4,9 @@ A text is written by whoever wants to, and one that makes a pattern slow stops a
 engine takes time in proportion to the text. `cs_features_tests/privacy/test_bounds.py` holds that nobody takes another.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
 
 import re2
 
@@ -37,15 +39,24 @@ class LinearPattern:
     """
 
     def __init__(self, pattern: str, *, ignore_case: bool = False, longest: bool = False) -> None:
+        self._pattern = pattern
+        self._ignore_case = ignore_case
+        self._longest = longest
+
+    @cached_property
+    def _search(self) -> Callable[[Any, bytes, int, int], list[tuple[int, int]]]:
+        """Compiled when it is first asked: a tick of a sensor reads no text, and all patterns take a third of a second.
+
+        The engine itself and not its wrapper, whose objects around each match cost more than the search: a hostile text
+        has thousands of matches. The pin of google-re2 is for this line, too.
+        """
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
         options.max_mem = _MEMORY
-        options.case_sensitive = not ignore_case
-        options.longest_match = longest
+        options.case_sensitive = not self._ignore_case
+        options.longest_match = self._longest
         options.log_errors = False
-        # The engine itself: around each match its wrapper makes objects that cost more than the search, and a hostile
-        # text has thousands of matches. The pin of google-re2 is for this line, too.
-        self._search = re2.compile(fold_text(pattern).data, options)._regexp.Match
+        return re2.compile(fold_text(self._pattern).data, options)._regexp.Match
 
     def find_spans(
         self, data: bytes, group: int = 0, start: int = 0, end: int | None = None

@@ -98,7 +98,8 @@ def ask_labelled(
     requests: dict[str, ConverseRequest] = {}
     keys: dict[str, str] = {}
     for name, interaction in interactions.items():
-        request, _ = build_request(prompts, capabilities, interaction, interaction.language or UNDETERMINED)
+        language = interaction.language or UNDETERMINED
+        request, _ = build_request(prompts, capabilities, interaction, language, model.masking.without_start())
         keys[name] = request_hash(request)
         requests[keys[name]] = request
     folder = f"{corpus}/{model.model_id}"

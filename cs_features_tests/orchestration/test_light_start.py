@@ -11,7 +11,10 @@ from cs_features_tests.support.lab import REPOSITORY
 pytestmark = pytest.mark.heavy
 
 # Fitting and rank tests; pictures; list prices; migrations of Dagster's own database; the stand-ins for AWS.
-NOT_AT_THE_START = ("scipy", "matplotlib", "PIL", "genai_prices", "alembic", "moto", "xllamacpp", "pandas", "duckdb")
+NOT_AT_THE_START = (
+    *("scipy", "matplotlib", "PIL", "genai_prices", "alembic", "moto", "xllamacpp", "pandas", "duckdb"),
+    *("phonenumbers", "stdnum"),  # numbering plans and checksums, before any number is met
+)
 
 
 def test_the_code_location_loads_nothing_that_a_run_may_never_need() -> None:
