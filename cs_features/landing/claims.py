@@ -1,16 +1,16 @@
 """The ids that each partition has documents of, and how those of others are found with a handful of requests.
 
 - `interaction_ids/{partition}`, a table, is what a partition says of its ids; it is the truth.
-- `interaction_ids_index/{period}.parquet` holds, for each partition of 64 days, the ETag of that table, its ids in 64
-  bits, and the partitions that it names. It is a hint: a partition whose table has another ETag by now is read
-  itself, and so is each that may have a wanted id. Whoever had to read many writes it anew. So an index whose writer
-  died, was overtaken or is of another version costs requests, and nothing else.
+- `interaction_ids_index/{period}.parquet` is for the runs of 32 days, and holds of each partition within their windows
+  the ETag of that table, its ids in 64 bits, and the partitions that it names. It is a hint: a partition whose table
+  has another ETag by now is read itself, and so is each that may have a wanted id. Whoever had to read many writes it
+  anew. So an index whose writer died, was overtaken or is of another version costs requests, and nothing else.
 
 Not here: whose an id is (`corrections.py`).
 """
 
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from cs_features.storage import Tables, fill_missing_columns
 IDS = "interaction_ids"
 INDEX = "interaction_ids_index"
 READERS = 10  # the connections of one S3 client
-DAYS_TOGETHER = 64  # of one index: a run of today looks 35 days back, into two of them at the most
+DAYS_TOGETHER = 32  # whose runs share an index
 MAX_STALE = 8  # tables that are read beside an index before it is written anew
 
 IDS_SCHEMA = pl.Schema(
@@ -112,7 +112,7 @@ def read_rivals(wanted: Wanted, partition: Partition, tables: Tables, window_day
     """
     held = _list_tables(tables)
     near = {each: etag for each, etag in held.items() if _is_near(each, partition, window_days)}
-    index = _read_index(tables, sorted({_name_period(each) for each in near}))
+    index = _read_index(tables, partition)
     etags = {each.folder: etag for each, etag in near.items()}
     fresh = index.filter(pl.col("etag") == pl.col("folder").replace_strict(etags, default=None, return_dtype=pl.String))
     known = set(fresh["folder"])
@@ -120,7 +120,8 @@ def read_rivals(wanted: Wanted, partition: Partition, tables: Tables, window_day
     matching = _find_matching(fresh, wanted)
     claims = _read_claims([*stale, *(each for each in near if each.folder in matching)], tables)
     if len(stale) > MAX_STALE:
-        _write_index(tables, index, [each for each in claims if each.partition in set(stale)], held)
+        read = set(stale)
+        _write_index(tables, partition, index, [each for each in claims if each.partition in read], held)
     return _select_wanted(claims, tables, wanted)
 
 
@@ -184,23 +185,17 @@ def _recall_documents(ids: pl.DataFrame, partition: Partition, tables: Tables) -
 # --- the index --------------------------------------------------------------------------------
 
 
-def _name_period(partition: Partition) -> int:
-    return partition.date.toordinal() // DAYS_TOGETHER
+def _index_key(partition: Partition) -> str:
+    return f"{INDEX}/{partition.date.toordinal() // DAYS_TOGETHER}.parquet"
 
 
-def _index_key(period: int) -> str:
-    return f"{INDEX}/{period}.parquet"
-
-
-def _read_index(tables: Tables, periods: Sequence[int]) -> pl.DataFrame:
-    """The indexes of `periods`, `INDEX_SCHEMA`; of one that is not there or that another version wrote, nothing."""
-    frames = [INDEX_SCHEMA.to_frame()]
-    for period in periods:
-        body = tables.bucket.get(_index_key(period))
-        with suppress(pl.exceptions.PolarsError):
-            if body is not None:
-                frames.append(pl.read_parquet(io.BytesIO(body)).select(INDEX_SCHEMA.names()).cast(INDEX_SCHEMA))
-    return pl.concat(frames)
+def _read_index(tables: Tables, partition: Partition) -> pl.DataFrame:
+    """The index for runs of `partition`, `INDEX_SCHEMA`; where there is none, or another version's, one of nothing."""
+    body = tables.bucket.get(_index_key(partition))
+    with suppress(pl.exceptions.PolarsError):
+        if body is not None:
+            return pl.read_parquet(io.BytesIO(body)).select(INDEX_SCHEMA.names()).cast(INDEX_SCHEMA)
+    return INDEX_SCHEMA.to_frame()
 
 
 def _find_matching(index: pl.DataFrame, wanted: Wanted) -> set[str]:
@@ -213,19 +208,16 @@ def _find_matching(index: pl.DataFrame, wanted: Wanted) -> set[str]:
     return found
 
 
-def _write_index(tables: Tables, index: pl.DataFrame, claims: Iterable[_Claims], held: Mapping[Partition, str]) -> None:
-    """Put `claims` into the indexes of their periods; what other partitions are in there for stays."""
-    rows = {row["folder"]: row for row in index.iter_rows(named=True)}
-    periods = set()
-    for each in claims:
-        rows[each.partition.folder] = _index_claims(each)
-        periods.add(_name_period(each.partition))
-    for period in periods:
-        folders = [each.folder for each in sorted(held) if _name_period(each) == period and each.folder in rows]
-        frame = pl.DataFrame([rows[folder] for folder in folders], schema=INDEX_SCHEMA)
-        buffer = io.BytesIO()
-        frame.write_parquet(buffer, compression="zstd")
-        tables.bucket.put(_index_key(period), buffer.getvalue())
+def _write_index(
+    tables: Tables, partition: Partition, index: pl.DataFrame, claims: Iterable[_Claims], held: Mapping[Partition, str]
+) -> None:
+    """Put `claims` into the index for runs of `partition`; what it says of other tables that are there stays."""
+    there = {each.folder for each in held}
+    rows = {row["folder"]: row for row in index.iter_rows(named=True) if row["folder"] in there}
+    rows |= {each.partition.folder: _index_claims(each) for each in claims}
+    buffer = io.BytesIO()
+    pl.DataFrame(list(rows.values()), schema=INDEX_SCHEMA).write_parquet(buffer, compression="zstd")
+    tables.bucket.put(_index_key(partition), buffer.getvalue())
 
 
 def _index_claims(claims: _Claims) -> dict[str, object]:
