@@ -43,7 +43,7 @@ TITLES = """
     mr., mrs, mrs., ms, ms., miss, mister, madam, dr, dr., dr ., doctor, prof, prof., professor, sir, lady, dhr,
     dhr., de heer, meneer, mevrouw, mevr, mevr., mw, mw., mej., fam., familie, dokter, m., mme, mme., mlle,
     monsieur, madame, mademoiselle, docteur, maître, maitre, me, sr, sr., sra, sra., srta., señor, señora, señorita,
-    don, doña, dña., doctora, senyor, senyora, pan, pani, panu, pana, panią, panem, państwo, doktor, doktora, mgr,
+    don, doña, dña., doctora, senyor, senyora, pan, pani, panu, pana, panią, panem, państwo, państwu, państwa, doktor, doktora, mgr,
     inż., lek., herr, herrn, frau, fräulein, signor, signora, signore, sig., sig.ra, dott., dott.ssa, dottor,
     dottoressa, senhor, senhora, dona, bay, bayan, sayın, пан, пані, пана, господин, госпожа, лікар, السيد, السيدة,
     الأستاذ, الأستاذة, الدكتور, الدكتورة
@@ -108,7 +108,7 @@ NO_NAMES = """
     señores, equipo, servicio, atención, usted, ustedes, yo, tú, él, ella, el, los, las, una, y, o, pero, sí, muy,
     más, mi, mis, su, sus, con, sin, para, por, quién, cuándo, cómo, dónde, hola, gracias, buenos, buenas, días,
     tardes, noches, lunes, martes, miércoles, jueves, viernes, sábado, domingo, todos, todas, amigos, pan, pani,
-    państwo, panu, pana, panie, klient, klienci, zespół, obsługa, ja, ty, ona, wy, oni, ale, nie, tak, bardzo, w, z,
+    państwo, państwu, państwa, panu, pana, panie, klient, klienci, zespół, obsługa, ja, ty, ona, wy, oni, ale, nie, tak, bardzo, w, z,
     na, od, po, za, przed, przy, że, jak, co, kto, gdy, kiedy, gdzie, dlaczego, dzień, dobry, dziękuję, proszę,
     wszyscy, wszystkim, doktor, doktora, doktorze, profesor, profesora, profesorze, bóg, boże, jezus, kierownik,
     kierowniczka, dyrektor, dyrektorka, prezes, ordynator, rehabilitant, recepcjonistka, pielęgniarka, pielęgniarki,
