@@ -109,6 +109,17 @@ class Settings(BaseModel):
         400, ge=40, description="how long the answers in a day's ledger are kept; a later rerun of the day pays again"
     )
 
+    # Beyond the sensor's window, so that no run of it has to read a text again. Unset: nothing is lost unasked.
+    retention_text_days: int | None = Field(
+        None, ge=60, description="how long the tables keep customers' texts (column `payload`); unset: for good"
+    )
+    retention_answer_days: int | None = Field(
+        None, ge=60, description="how long `llm_extractions` is kept; unset: for good"
+    )
+    retention_feature_days: int | None = Field(
+        None, ge=100, description="how long `validated_features` is kept; unset: for good"
+    )
+
     alerts_topic_arn: str | None = Field(
         None,
         pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:.+$",

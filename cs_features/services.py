@@ -31,6 +31,7 @@ from cs_features.landing.zone import LandingZone
 from cs_features.languages import load_small_detector
 from cs_features.privacy.policy import MASK_EVERYTHING, MaskingPolicy
 from cs_features.retention.rules import Ages
+from cs_features.retention.tables import TableAges
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 
@@ -174,6 +175,10 @@ class FeatureGroup:
         return aws.client("sagemaker-featurestore-runtime", max_pool_connections=16, parameter_validation=False)
 
 
+def _count_days(days: int | None) -> timedelta | None:
+    return None if days is None else timedelta(days=days)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Retention:
     """How long is kept what nothing needs any more, in days. Notices outlive the sensor's window."""
@@ -182,6 +187,17 @@ class Retention:
     log_days: int
     notice_days: int
     ledger_days: int
+    text_days: int | None = None
+    answer_days: int | None = None
+    feature_days: int | None = None
+
+    def table_ages(self) -> TableAges:
+        """Of what the tables hold; nothing goes whose age is not set."""
+        return TableAges(
+            texts=_count_days(self.text_days),
+            answers=_count_days(self.answer_days),
+            features=_count_days(self.feature_days),
+        )
 
     def ages(self) -> Ages:
         return Ages(
@@ -262,6 +278,9 @@ def build_services(settings: Settings) -> Services:
             log_days=settings.retention_log_days,
             notice_days=settings.landing_window_days + NOTICES_OUTLIVE_WINDOW_DAYS,
             ledger_days=settings.retention_ledger_days,
+            text_days=settings.retention_text_days,
+            answer_days=settings.retention_answer_days,
+            feature_days=settings.retention_feature_days,
         ),
         alerts=Alerts(topic_arn=settings.alerts_topic_arn or "", ui_url=settings.ui_url),
         history=History(host=settings.database_host or ""),

@@ -20,6 +20,13 @@ def fill_missing_columns(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame
     return frame.with_columns(missing)
 
 
+def encode_table(frame: pl.DataFrame) -> bytes:
+    """As every table is stored."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
 class Tables:
     """Read and write one partition of a table; `bucket` holds them, and what lies beside them."""
 
@@ -35,9 +42,7 @@ class Tables:
 
     def write(self, table: str, partition: AnyPartition | None, frame: pl.DataFrame) -> int:
         """Replace the partition; returns the bytes written."""
-        buffer = io.BytesIO()
-        frame.write_parquet(buffer, compression="zstd")
-        body = buffer.getvalue()
+        body = encode_table(frame)
         self.bucket.put(self.key(table, partition), body)
         return len(body)
 

@@ -16,6 +16,7 @@ from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.resources import DataBucket, Retention
 from cs_features.retention.data_bucket import list_bucket_sweepers
 from cs_features.retention.sweeps import Sweeper, apply_sweepers, build_sweep_frame
+from cs_features.retention.tables import list_table_sweepers
 from cs_features.services import DataBucket as DataBucketService
 from cs_features.services import Retention as RetentionService
 
@@ -29,7 +30,8 @@ class RetentionConfig(dg.Config):
 def list_sweepers(instance: dg.DagsterInstance, data: DataBucketService, retention: RetentionService) -> list[Sweeper]:
     """All that is swept, in order."""
     ages = retention.ages()
-    return [*list_history_sweepers(instance, ages), *list_bucket_sweepers(data.tables(), ages)]
+    of_tables = list_table_sweepers(data.tables(), retention.table_ages())
+    return [*list_history_sweepers(instance, ages), *list_bucket_sweepers(data.tables(), ages), *of_tables]
 
 
 @dg.op(out=dg.Out(dg.Nothing))

@@ -17,6 +17,7 @@ from cs_features.extraction.attribution import strip_all
 from cs_features.landing.earlier import align_columns
 from cs_features.landing.erased import withhold_erased_rows
 from cs_features.schemas import Reason
+from cs_features.storage import encode_table
 
 LEDGER = "ledger/"
 _MOMENTS = ("occurred_at", "event_time")
@@ -59,7 +60,7 @@ def strip_table(body: bytes, erased: Erased, *, drop_when_empty: bool = False) -
     if not removed:
         return None
     left = frame.filter(~covered)
-    return Stripped(None if drop_when_empty and left.is_empty() else write_table(left), removed)
+    return Stripped(None if drop_when_empty and left.is_empty() else encode_table(left), removed)
 
 
 def find_covered_rows(frame: pl.DataFrame, erased: Erased) -> pl.Series:
@@ -95,12 +96,6 @@ def _read_moment(value: Any) -> datetime | None:
     if not isinstance(value, datetime):
         return None
     return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-
-
-def write_table(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd")
-    return buffer.getvalue()
 
 
 # --- the two tables that the law counts -------------------------------------------------------

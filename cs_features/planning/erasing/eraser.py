@@ -27,7 +27,6 @@ from cs_features.planning.erasing.contents import (
     strip_doors,
     strip_object,
     strip_table,
-    write_table,
 )
 from cs_features.planning.erasing.leftovers import list_leftovers
 from cs_features.planning.erasing.places import Tally, Walk, count_named_keys, name_folder
@@ -36,7 +35,7 @@ from cs_features.publishing.feature_group import SETTING
 from cs_features.publishing.manifest import MANIFEST, OTHER_GROUPS
 from cs_features.publishing.records import READ_AT_ONCE, WRITTEN_AT_ONCE, split_batches
 from cs_features.s3 import StoredObject
-from cs_features.storage import Tables
+from cs_features.storage import Tables, encode_table
 
 MAX_PASSES = 3
 DOORS = ("raw_interactions/", "rejected_records/")  # they are changed together
@@ -203,11 +202,11 @@ def _strip_partition(partition: Partition, subject: Subject, walk: Walk, etags: 
         walk.tally.count("raw_interactions", removed)
         if rejected is not None and after.rejected is not None:
             walk.tally.count("rejected_records", removed)
-            walk.put_back(rejected[0], write_table(after.rejected))
+            walk.put_back(rejected[0], encode_table(after.rejected))
     if removed:
         _forget_contents(tables.key(FIRST_SEEN, partition), raw, followed, walk)
     if not followed.equals(raw):
-        walk.put_back(stored, write_table(followed))
+        walk.put_back(stored, encode_table(followed))
 
 
 def _forget_contents(key: str, before: pl.DataFrame, after: pl.DataFrame, walk: Walk) -> None:
@@ -221,7 +220,7 @@ def _forget_contents(key: str, before: pl.DataFrame, after: pl.DataFrame, walk: 
     left = table.filter(~pl.col("content_hash").is_in(list(gone)))
     if left.height < table.height:
         walk.tally.count(FIRST_SEEN, table.height - left.height)
-        walk.put_back(stored, write_table(left))
+        walk.put_back(stored, encode_table(left))
 
 
 def _list_data(stores: Stores) -> list[StoredObject]:
