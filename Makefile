@@ -82,6 +82,9 @@ deploy-check: $(READY) ## what can be proven of deploy/ without an AWS account [
 image: ## the image of deploy/Dockerfile, with docker or buildah [TAG=]
 	@$$(command -v docker || command -v buildah) build -f deploy/Dockerfile -t cs-features:$(or $(TAG),latest) .
 
+audit: $(READY) ## known faults of the locked dependencies, where a source of advisories can be reached
+	@$(BIN)/python -m cs_features.cli.audit
+
 lint: $(READY) ## format, lint, types, import contracts, the AWS template, prompt files, tables of the docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -117,4 +120,4 @@ lock: ## after a change of dependencies in pyproject.toml
 clean: ## forget the local stack's and Dagster's state
 	rm -rf .local
 
-.PHONY: deploy-check image demo dev test test-fast test-slow evaluate calibrate preview preflight backfill new-country remove-country erase-customer review bench lint docs format lock clean
+.PHONY: deploy-check image demo dev test test-fast test-slow evaluate calibrate preview preflight backfill new-country remove-country erase-customer review bench audit lint docs format lock clean

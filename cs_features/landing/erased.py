@@ -17,6 +17,7 @@ import polars as pl
 from pydantic_core import from_json
 
 from cs_features.erasure.subjects import Erased
+from cs_features.errors import AccessRefused
 from cs_features.landing.documents import BYTE_ORDER_MARK, ERASED_DETAIL, ERASED_FIELD, RAW_SCHEMA, find_id
 from cs_features.landing.files import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, Unread, read_chunks, refuse_unread
 from cs_features.landing.zone import LandedFile
@@ -182,10 +183,9 @@ def withhold_erased_rows(raw: pl.DataFrame, erased: Erased) -> pl.DataFrame:
 def screen_files(files: Iterable[LandedFile], bucket: Bucket, erased: Erased) -> Iterator[LandedFile]:
     """The files, those with erased documents as they are after their markers were put into the bucket.
 
-    Who was erased is delivered again by whoever has not heard of it: nothing of that is left in the bucket, either.
-
-    Raises:
-        AwsRefusal: a file could not be written: then nothing of it is read.
+    Who was erased is delivered again by whoever has not heard of it: nothing of that is left in the bucket, either,
+    where the run may write there. Where it may not, nothing of him is read all the same, and the next erasure by
+    somebody who may takes him out.
     """
     for source, content in files:
         found = None if isinstance(content, Unread) or not erased else erase_documents(source.key, content, erased)
@@ -193,4 +193,6 @@ def screen_files(files: Iterable[LandedFile], bucket: Bucket, erased: Erased) ->
             yield LandedFile(source, content)
             continue
         # Replaced by somebody meanwhile: the next run reads that one, and this one reads nothing of him all the same.
-        yield LandedFile(bucket.replace(source, found.body) or source, found.body)
+        with suppress(AccessRefused):
+            source = bucket.replace(source, found.body) or source
+        yield LandedFile(source, found.body)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.erasure.subjects import Subject
+from cs_features.errors import AccessRefused
 from cs_features.landing.earlier import recall_reading
 from cs_features.landing.erased import MARKER, erase_documents, is_erased, screen_files, withhold_erased_rows
 from cs_features.landing.zone import LandingZone
@@ -125,3 +126,17 @@ def test_rows_that_an_earlier_run_had_read_are_withheld_as_their_markers_would_b
     assert held.equals(of_markers)
     assert count_landed(file).documents == held.height
     assert recall_reading(held).first_seen == recall_reading(of_markers).first_seen
+
+
+def test_a_run_that_may_not_write_to_landing_reads_nothing_of_him_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On AWS the role of a run may read landing and no more: refused, it would stop at each delivery that holds him."""
+    bucket = Bucket(MemoryS3(), "landing", "X")
+    bucket.put("a.jsonl", jsonl([document(1), document(2)]))
+
+    def refuse(*_: Any) -> None:
+        raise AccessRefused("allow s3:PutObject")
+
+    monkeypatch.setattr(Bucket, "replace", refuse)
+    (screened,) = screen_files([landed_file("a.jsonl", jsonl([document(1), document(2)]))], bucket, ERASED)
+    assert outcomes(read_again(screened)) == ["erased", "accepted"]
+    assert screened.source.etag == "etag-0", "unchanged, so that the next run keeps the rows"
