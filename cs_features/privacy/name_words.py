@@ -13,7 +13,7 @@ INTRODUCTIONS = """
     imię to, moje nazwisko to, nazwisko to, ich heiße, ich heisse, mein name ist, mein name lautet, mein nachname
     ist, mein vorname ist, mi chiamo, il mio nome è, il mio cognome è, chamo-me, me chamo, meu nome é, o meu nome é,
     o meu apelido é, benim adım, adım soyadım, adım, ismim, benim ismim, мене звати, мене звуть, sóc en, soc en, sóc
-    la, soc la, моє ім'я, моє прізвище, меня     зовут, اسمي, اسمي هو, السيد, السيدة, الأستاذ, الأستاذة, الدكتور,
+    la, soc la, моє ім'я, моє прізвище, меня зовут, اسمي, اسمي هو, السيد, السيدة, الأستاذ, الأستاذة, الدكتور,
     الدكتورة, إسمي, الاسم
     """
 
@@ -43,10 +43,10 @@ TITLES = """
     mr., mrs, mrs., ms, ms., miss, mister, madam, dr, dr., dr ., doctor, prof, prof., professor, sir, lady, dhr,
     dhr., de heer, meneer, mevrouw, mevr, mevr., mw, mw., mej., fam., familie, dokter, m., mme, mme., mlle,
     monsieur, madame, mademoiselle, docteur, maître, maitre, me, sr, sr., sra, sra., srta., señor, señora, señorita,
-    don, doña, dña., doctora, senyor, senyora, pan, pani, panu, pana, panią, panem, państwo, państwu, państwa, doktor, doktora, mgr,
-    inż., lek., herr, herrn, frau, fräulein, signor, signora, signore, sig., sig.ra, dott., dott.ssa, dottor,
-    dottoressa, senhor, senhora, dona, bay, bayan, sayın, пан, пані, пана, господин, госпожа, лікар, السيد, السيدة,
-    الأستاذ, الأستاذة, الدكتور, الدكتورة
+    don, doña, dña., doctora, senyor, senyora, pan, pani, panu, pana, panią, panem, państwo, państwu, państwa,
+    doktor, doktora, mgr, inż., lek., herr, herrn, frau, fräulein, signor, signora, signore, sig., sig.ra, dott.,
+    dott.ssa, dottor, dottoressa, senhor, senhora, dona, bay, bayan, sayın, пан, пані, пана, господин, госпожа,
+    лікар, السيد, السيدة, الأستاذ, الأستاذة, الدكتور, الدكتورة
     """
 
 CLOSINGS = """
@@ -108,17 +108,17 @@ NO_NAMES = """
     señores, equipo, servicio, atención, usted, ustedes, yo, tú, él, ella, el, los, las, una, y, o, pero, sí, muy,
     más, mi, mis, su, sus, con, sin, para, por, quién, cuándo, cómo, dónde, hola, gracias, buenos, buenas, días,
     tardes, noches, lunes, martes, miércoles, jueves, viernes, sábado, domingo, todos, todas, amigos, pan, pani,
-    państwo, państwu, państwa, panu, pana, panie, klient, klienci, zespół, obsługa, ja, ty, ona, wy, oni, ale, nie, tak, bardzo, w, z,
-    na, od, po, za, przed, przy, że, jak, co, kto, gdy, kiedy, gdzie, dlaczego, dzień, dobry, dziękuję, proszę,
-    wszyscy, wszystkim, doktor, doktora, doktorze, profesor, profesora, profesorze, bóg, boże, jezus, kierownik,
-    kierowniczka, dyrektor, dyrektorka, prezes, ordynator, rehabilitant, recepcjonistka, pielęgniarka, pielęgniarki,
-    położna, ginekolog, stomatolog, dentysta, lekarz, lekarka, herr, frau, damen, herren, kunde, kunden, kundin,
-    kundenservice, alle, zusammen, ich, sie, es, wir, ihr, und, oder, aber, nicht, sehr, mehr, mein, meine, dein,
-    seine, mit, ohne, für, von, zu, bei, auf, im, am, um, wer, wann, wo, warum, nein, student, studentin, rentner,
-    rentnerin, mitarbeiter, mitarbeiterin, signore, signora, gentile, servizio, assistenza, senhor, senhora, equipa,
-    tutti, müşteri, hizmetleri, ekip, bey, hanım, efendim, пан, пані, клієнт, команда, служба, всі, я, ти, він,
-    вона, ми, ви, вони, і, й, та, але, не, дуже, у, в, на, до, від, за, що, як, хто, коли, де, це, عميل, فريق, خدمة,
-    العملاء, سيدي, سيدتي, الجميع, من, في, على, إلى, عن, مع, هذا, هذه, و, لا, نعم, أريد, لدي, عندي, ok, okay,
-    hi, hello, hey, dear, morning, afternoon, evening, night, please, god, jesus, christ, internet, wifi, amazon,
-    google, apple, samsung, android, windows, iphone
+    państwo, państwu, państwa, panu, pana, panie, klient, klienci, zespół, obsługa, ja, ty, ona, wy, oni, ale, nie,
+    tak, bardzo, w, z, na, od, po, za, przed, przy, że, jak, co, kto, gdy, kiedy, gdzie, dlaczego, dzień, dobry,
+    dziękuję, proszę, wszyscy, wszystkim, doktor, doktora, doktorze, profesor, profesora, profesorze, bóg, boże,
+    jezus, kierownik, kierowniczka, dyrektor, dyrektorka, prezes, ordynator, rehabilitant, recepcjonistka,
+    pielęgniarka, pielęgniarki, położna, ginekolog, stomatolog, dentysta, lekarz, lekarka, herr, frau, damen,
+    herren, kunde, kunden, kundin, kundenservice, alle, zusammen, ich, sie, es, wir, ihr, und, oder, aber, nicht,
+    sehr, mehr, mein, meine, dein, seine, mit, ohne, für, von, zu, bei, auf, im, am, um, wer, wann, wo, warum, nein,
+    student, studentin, rentner, rentnerin, mitarbeiter, mitarbeiterin, signore, signora, gentile, servizio,
+    assistenza, senhor, senhora, equipa, tutti, müşteri, hizmetleri, ekip, bey, hanım, efendim, пан, пані, клієнт,
+    команда, служба, всі, я, ти, він, вона, ми, ви, вони, і, й, та, але, не, дуже, у, в, на, до, від, за, що, як,
+    хто, коли, де, це, عميل, فريق, خدمة, العملاء, سيدي, سيدتي, الجميع, من, في, على, إلى, عن, مع, هذا, هذه, و, لا,
+    نعم, أريد, لدي, عندي, ok, okay, hi, hello, hey, dear, morning, afternoon, evening, night, please, god, jesus,
+    christ, internet, wifi, amazon, google, apple, samsung, android, windows, iphone
     """
