@@ -14,11 +14,11 @@ from cs_features.monitoring.heartbeat import read_health
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
-from cs_features_tests.deploy.test_policies import POLICIES
 from cs_features_tests.support.documents import DAY
 from cs_features_tests.support.iam import as_list
 from cs_features_tests.support.ledgers import FOLDER, answered
 from cs_features_tests.support.memory_s3 import MemoryS3
+from cs_features_tests.support.policies import POLICIES
 
 
 class WithoutListBucket(MemoryS3):

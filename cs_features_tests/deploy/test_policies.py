@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import boto3
 import dagster as dg
@@ -22,17 +21,17 @@ from cs_features.orchestration.sensors.alerts import publish_alert
 from cs_features.orchestration.task_launcher import TaskRunLauncher
 from cs_features.partitions import Partition
 from cs_features.services import build_services
-from cs_features_tests.support.cloudformation import Resolver, read_template
+from cs_features_tests.support.cloudformation import read_template
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.iam import Need, as_list, find_statement
 from cs_features_tests.support.lab import AwsAndModel, Lab
 from cs_features_tests.support.landing_sensor import tick
+from cs_features_tests.support.policies import POLICIES, TOPIC
 from cs_features_tests.support.recorded_calls import Recorder, arn
 
 pytestmark = pytest.mark.heavy
 
 RUN, CONTROL = "RunRole", "ControlRole"
-TOPIC = arn("sns", "cs-features-alerts")
 CLUSTER, FAMILY = "cs-features", "cs-features-run"
 # What is granted and not asked for by any recorded call, with who asks for it.
 UNRECORDED = {
@@ -53,41 +52,6 @@ WITHOUT_RESOURCE = {
     "servicequotas:ListServiceQuotas",
     *(f"ssmmessages:{verb}{channel}Channel" for verb in ("Create", "Open") for channel in ("Control", "Data")),
 }
-
-
-def resolve_policies() -> dict[str, list[dict[str, Any]]]:
-    """The statements of each role, as they stand in the account that the recorded calls are made in."""
-    template = read_template()
-    names = {"LandingBucket": "BucketName", "DataBucket": "BucketName", "FeatureGroup": "FeatureGroupName"}
-
-    def name_of(logical: str) -> str:
-        if logical == "AlertsTopic":
-            return TOPIC
-        properties = template["Resources"][logical]["Properties"]
-        return str(resolver.resolve(properties[names.get(logical, "ClusterName")]))
-
-    def attribute_of(logical: str, attribute: str) -> str:
-        kind = template["Resources"][logical]["Type"]
-        arns = {
-            "AWS::S3::Bucket": lambda: f"arn:aws:s3:::{name_of(logical)}",
-            "AWS::IAM::Role": lambda: f"arn:aws:iam::123456789012:role/{logical}",
-            "AWS::ECS::Cluster": lambda: arn("ecs", f"cluster/{name_of(logical)}"),
-        }
-        return arns[kind]() if attribute == "Arn" and kind in arns else f"{logical}.{attribute}"
-
-    resolver = Resolver(template, name_of, attribute_of)
-    roles = {name: each for name, each in template["Resources"].items() if each["Type"] == "AWS::IAM::Role"}
-    return {
-        name: [
-            statement
-            for policy in resolver.resolve(role["Properties"]["Policies"])
-            for statement in policy["PolicyDocument"]["Statement"]
-        ]
-        for name, role in roles.items()
-    }
-
-
-POLICIES = resolve_policies()
 
 
 class FullRun:
