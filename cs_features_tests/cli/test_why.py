@@ -19,7 +19,8 @@ def said(number: int, text: str) -> dict[str, object]:
 def processed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
     lab.stack.answerer.script = Script(poison=POISON)
     lab.land("NL", DAY, "a.jsonl", jsonl([said(1, SECRET), said(2, POISON), b"broken", said(4, SECRET)]))
-    assert lab.process().success
+    run = lab.process()
+    assert run.success, run.errors
     monkeypatch.setenv("CS_FEATURES_LANDING_BUCKET", lab.settings.landing_bucket)
     monkeypatch.setenv("CS_FEATURES_DATA_BUCKET", lab.settings.data_bucket)
     monkeypatch.setenv("CS_FEATURES_FEATURE_GROUP", lab.settings.feature_group)
