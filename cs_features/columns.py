@@ -237,6 +237,34 @@ RESISTANCE = {
     "obeyed": Column("Answers that give the attacker what he asked for"),
 }
 
+HUMAN_QUALITY = {
+    **{name: QUALITY[name] for name in ("country", "language", "field")},
+    "measure": Column("What is measured: accuracy, macro_f1, spearman, mean_error, cannot_tell, alpha, ..."),
+    "value": QUALITY["value"],
+    "low": QUALITY["low"],
+    "high": QUALITY["high"],
+    "items": Column("Labels that it is of; of an alpha, texts that were labelled more than once"),
+    "effective": Column("How many labels of equal weight would tell as much"),
+    "model_id": Column("The model that answered; null for an alpha, which is of people alone"),
+    "prompt_version": Column("The prompt that it was told; null for an alpha"),
+}
+
+COUNTRY_REPORT = {
+    "country": Column("The country"),
+    "month": Column("The month's first day"),
+    **_MADE_BY,
+    "parts": Column("How many models and prompts answered in the month; more than one are not the same figure"),
+    "interactions": Column("Interactions of this month, model and prompt"),
+    "labels": Column("Of these, labelled by people and drawn at random"),
+    "field": Column("The answer's field"),
+    "value": Column("The value whose share it is; null for the mean of a score"),
+    "naive": Column("The figure as answered", rule="from 0 to 1"),
+    "corrected": Column("The figure corrected by labels; null without labels", rule="from 0 to 1"),
+    "low": Column("Lower end of the 95 % interval of the corrected figure"),
+    "high": Column("Upper end of the 95 % interval of the corrected figure"),
+    "state": Column("Whether there was anything to correct it by"),
+}
+
 TABLES: Mapping[str, Mapping[str, Column]] = {
     "raw_interactions": RAW,
     "llm_extractions": EXTRACTIONS,
@@ -248,6 +276,8 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     "open_rejects": OPEN_REJECTS,
     "feature_drift": DRIFT,
     "extraction_quality": QUALITY,
+    "human_quality": HUMAN_QUALITY,
+    "country_report": COUNTRY_REPORT,
     "attack_resistance": RESISTANCE,
 }
 

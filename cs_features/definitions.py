@@ -14,6 +14,7 @@ from cs_features.orchestration.assets.extraction_quality import extraction_quali
 from cs_features.orchestration.assets.feature_drift import feature_drift
 from cs_features.orchestration.assets.feature_store import feature_store
 from cs_features.orchestration.assets.feed_freshness import feed_freshness
+from cs_features.orchestration.assets.human_quality import country_report, human_quality
 from cs_features.orchestration.assets.inventory import misfiled_objects, open_rejects, reconciliation
 from cs_features.orchestration.assets.landed_documents import landed_documents
 from cs_features.orchestration.assets.llm_extractions import llm_extractions
@@ -33,10 +34,12 @@ from cs_features.orchestration.jobs import (
     process_interactions,
     quote,
     redrive_rejected,
+    report_countries,
     report_operations,
     take_inventory,
     watch_drift,
     watch_feeds,
+    weekly_country_reports,
     weekly_drift,
 )
 from cs_features.orchestration.resources import build_resources
@@ -57,6 +60,8 @@ ASSETS = (
     feature_store,
     feature_drift,
     extraction_quality,
+    human_quality,
+    country_report,
     attack_resistance,
     reconciliation,
     misfiled_objects,
@@ -81,12 +86,20 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             take_inventory,
             check_access,
             report_operations,
+            report_countries,
             quote,
             preview_prompt,
             apply_retention,
             erase_customer,
         ],
-        schedules=[daily_inventory, daily_preflight, daily_report, weekly_drift, weekly_retention],
+        schedules=[
+            daily_inventory,
+            daily_preflight,
+            daily_report,
+            weekly_drift,
+            weekly_country_reports,
+            weekly_retention,
+        ],
         sensors=[
             landing_sensor,
             prompt_sensor,

@@ -132,5 +132,20 @@ class Locale:
         return f"{self.language}-{self.country}"
 
 
+@dataclass(frozen=True, order=True)
+class Country:
+    """One country, whatever the day."""
+
+    country: str
+
+    @property
+    def folder(self) -> str:
+        """The Hive-style path of this country below a table."""
+        return f"country={self.country}"
+
+    def __str__(self) -> str:
+        return self.country
+
+
 # Anything that a table may be kept by: its folder is below the table's.
-AnyPartition = Partition | Week | Locale
+AnyPartition = Partition | Week | Locale | Country

@@ -20,6 +20,8 @@ from cs_features.monitoring.open_rejects import OPEN_REJECTS_SCHEMA
 from cs_features.monitoring.reconciliation import RECONCILIATION_SCHEMA
 from cs_features.quality.attacks import RESISTANCE_SCHEMA
 from cs_features.quality.evaluation import QUALITY_SCHEMA
+from cs_features.review.corrected import COUNTRY_REPORT_SCHEMA
+from cs_features.review.human_quality import HUMAN_QUALITY_SCHEMA
 
 FLOW, WATCHING, TOOLS = "flow", "watching", "tools"
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +39,7 @@ class Entry:
 
 
 _DAY, _WEEK, _LOCALE, _NONE = "country=CC/date=YYYY-MM-DD", "country=CC/week=YYYY-MM-DD", "country=CC/language=xx", ""
+_COUNTRY = "country=CC"
 _ASSETS = "cs_features/orchestration/assets"
 ENTRIES: Mapping[str, Entry] = {
     "landed_documents": Entry(FLOW, "one document of a customer's interaction", _DAY, "landing.md", "landed_documents"),
@@ -55,6 +58,10 @@ ENTRIES: Mapping[str, Entry] = {
     "operations_report": Entry(WATCHING, "", _NONE, "operate.md", "operations_report"),
     "country_prompts": Entry(TOOLS, "", _NONE, "quality.md", "country_prompts"),
     "extraction_quality": Entry(TOOLS, "one measure of one field", _LOCALE, "quality.md", "extraction_quality"),
+    "human_quality": Entry(WATCHING, "one measure of one field", _COUNTRY, "quality.md", "human_quality"),
+    "country_report": Entry(
+        WATCHING, "a share or a mean of one month, model and prompt", _COUNTRY, "quality.md", "human_quality"
+    ),
     "attack_resistance": Entry(TOOLS, "a kind of attack in one language", _NONE, "privacy.md", "attack_resistance"),
 }
 
@@ -64,6 +71,8 @@ _SCHEMAS: Mapping[str, pl.Schema] = {
     "open_rejects": OPEN_REJECTS_SCHEMA,
     "feature_drift": VERDICTS,
     "attack_resistance": RESISTANCE_SCHEMA,
+    "human_quality": HUMAN_QUALITY_SCHEMA,
+    "country_report": COUNTRY_REPORT_SCHEMA,
     "extraction_quality": pl.Schema({**QUALITY_SCHEMA, "model_id": pl.String(), "prompt_version": pl.String()}),
 }
 

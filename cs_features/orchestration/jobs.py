@@ -84,6 +84,28 @@ report_operations = dg.define_asset_job(
     description="Writes the page of the day: what needs a person, and every country in one row.",
 )
 
+report_countries = dg.define_asset_job(
+    "report_countries",
+    selection=dg.AssetSelection.assets("human_quality", "country_report"),
+    partitions_def=country_partitions,
+    executor_def=dg.in_process_executor,
+    description="What colleagues' labels say of a country: its quality, and its figures corrected; asks no model.",
+)
+
+
+@dg.schedule(
+    job=report_countries,
+    cron_schedule="30 5 * * 1",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every Monday, for every country: its newest labels against its newest answers.",
+)
+def weekly_country_reports(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+    day = context.scheduled_execution_time.date()
+    countries = country_partitions.get_partition_keys()
+    return [dg.RunRequest(run_key=f"{country} {day}", partition_key=country) for country in countries]
+
+
 measure_quality = dg.define_asset_job(
     "measure_quality",
     selection=dg.AssetSelection.assets("extraction_quality"),

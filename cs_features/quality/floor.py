@@ -7,20 +7,21 @@ whether the corpus has items of it or not.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from cs_features.extraction.country_files import Floors
 from cs_features.languages import UNDETERMINED
-from cs_features.partitions import Locale, list_locales
+from cs_features.partitions import Country, Locale, list_locales
 from cs_features.quality.evaluation import wilson_interval
 from cs_features.schemas import CATEGORICAL
 from cs_features.services import Model
 from cs_features.storage import Tables
 
 ALL = "all"
-QUALITY = "extraction_quality"
+QUALITY, HUMAN_QUALITY = "extraction_quality", "human_quality"
+ENOUGH_LABELS = 30  # of people, in a language: from then on they decide, and not the golden corpus
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class KnownQuality:
     below: list[str]
     unmeasured: list[str]
     without_items: list[str]
+    by_people: list[str] = field(default_factory=list)
+    """Languages that people have labelled enough of to be judged by them; the others are by the golden corpus."""
 
     @property
     def is_sufficient(self) -> bool:
@@ -52,7 +55,8 @@ class KnownQuality:
                 f"cannot be known: {languages} has no golden items of this country; write some, as "
                 "prompts/golden/README.md says"
             )
-        return ". ".join(sentences) or "no language is known to be below its floor"
+        told = ". ".join(sentences) or "no language is known to be below its floor"
+        return f"{told}. Judged by people's labels: {', '.join(self.by_people)}" if self.by_people else told
 
 
 def judge_quality(
@@ -61,14 +65,20 @@ def judge_quality(
     languages: Collection[str],
     model_id: str,
     prompt_version: str,
+    human: pl.DataFrame | None = None,
 ) -> KnownQuality:
     """What is known of a country.
 
     `measured` are the latest tables of `extraction_quality` by language, for every language of the country
     that the golden corpus has; None was never measured. A cell counts where its language is one of
     `languages`, those that occur in what is about to be extracted; all of the country together always does.
+    `human` is the table `human_quality`: a language of which people have labelled enough is judged by them.
     """
-    current = _select_current(measured, model_id, prompt_version)
+    golden = _select_current(measured, model_id, prompt_version)
+    by_people = _select_current(split_human_quality(human), model_id, prompt_version)
+    current = {
+        language: _prefer_people(golden.get(language), by_people.get(language)) for language in {**golden, **by_people}
+    }
     below = []
     for name in CATEGORICAL:
         floor = float(getattr(floors, name))
@@ -82,7 +92,26 @@ def judge_quality(
     # A text in no language that can be told is in none that could have items.
     spoken = set(languages) - {UNDETERMINED}
     unmeasured = spoken & measured.keys() - current.keys()
-    return KnownQuality(below, sorted(unmeasured), sorted(spoken - measured.keys()))
+    without_items = spoken - measured.keys() - current.keys()
+    return KnownQuality(below, sorted(unmeasured), sorted(without_items), sorted(by_people.keys() & spoken))
+
+
+def split_human_quality(human: pl.DataFrame | None) -> dict[str, pl.DataFrame | None]:
+    """By language, the accuracies that people's labels are enough for; each stands for as many items as it tells of."""
+    if human is None:
+        return {}
+    told = human.filter(
+        pl.col("measure") == "accuracy", pl.col("items") >= ENOUGH_LABELS, pl.col("language") != ALL
+    ).with_columns(items=pl.col("effective").floor().cast(pl.Int64))
+    return {language: rows for (language,), rows in told.partition_by("language", as_dict=True).items()}
+
+
+def _prefer_people(golden: pl.DataFrame | None, people: pl.DataFrame | None) -> pl.DataFrame:
+    """A field's accuracy by people's labels where there is one, else by the golden corpus."""
+    if golden is None or people is None:
+        return people if golden is None else golden  # type: ignore[return-value]
+    shared = [name for name in golden.columns if name in people.columns]
+    return pl.concat([people.select(shared), golden.join(people, on="field", how="anti").select(shared)])
 
 
 def _select_current(
@@ -109,7 +138,8 @@ def read_known_quality(country: str, languages: Collection[str], model: Model, t
     locales = [Locale.from_key(key) for key in list_locales(model.find_prompts_folder())]
     measured = read_measured([locale for locale in locales if locale.country == country], tables)
     floors, version = prompts.countries[country].floors, prompts.version(country)
-    return judge_quality(measured, floors, languages, model.model_id, version)
+    human = read_human_quality(country, tables)
+    return judge_quality(measured, floors, languages, model.model_id, version, human)
 
 
 # By address and ETag: a run asks twice, and what was measured a week ago is the same.
@@ -126,20 +156,30 @@ def read_measured(locales: Collection[Locale], tables: Tables) -> dict[str, pl.D
         for locale in locales:
             key = tables.key(QUALITY, locale)
             if locale.country == country and key in etags:
-                measured[locale.language] = _read_once(locale, etags[key], tables)
+                measured[locale.language] = _read_once(QUALITY, locale, etags[key], tables)
     return measured
 
 
-def _read_once(locale: Locale, etag: str, tables: Tables) -> pl.DataFrame | None:
-    version = tables.uri(QUALITY, locale), etag
+def read_human_quality(country: str, tables: Tables) -> pl.DataFrame | None:
+    """The table of people's judgement; None where nobody has labelled anything."""
+    key = tables.key(HUMAN_QUALITY, Country(country))
+    found = next((item for item in tables.bucket.list_objects(key).objects if item.key == key), None)
+    return None if found is None else _read_once(HUMAN_QUALITY, Country(country), found.etag, tables)
+
+
+def _read_once(table: str, place: Locale | Country, etag: str, tables: Tables) -> pl.DataFrame | None:
+    version = tables.uri(table, place), etag
     if version not in _read_before:
         if len(_read_before) >= _KEPT:
             _read_before.clear()
-        _read_before[version] = tables.read(QUALITY, locale)
+        _read_before[version] = tables.read(table, place)
     return _read_before[version]
 
 
 def _count_right(frame: pl.DataFrame, name: str) -> tuple[int, int]:
     """(right answers, items) of one field."""
-    row = frame.row(by_predicate=pl.col("field") == name, named=True)
+    found = frame.filter(pl.col("field") == name)
+    if found.is_empty():  # people have said too little of it, and nobody has measured it
+        return 0, 0
+    row = found.row(0, named=True)
     return round(row["value"] * row["items"]), row["items"]

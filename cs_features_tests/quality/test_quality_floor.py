@@ -53,6 +53,31 @@ def test_quality_that_is_surely_below_its_floor_is_told_with_interval_and_floor(
     assert found.unmeasured == []
 
 
+def labelled_by_people(right: float, items: int, effective: float, prompt_version: str = "v") -> pl.DataFrame:
+    """A table of `human_quality`, Dutch alone."""
+    frame = measured(round(right * items), items, prompt_version=prompt_version)
+    return frame.with_columns(language=pl.lit("nl"), effective=pl.lit(effective))
+
+
+def test_people_decide_once_they_have_labelled_enough_of_a_language() -> None:
+    """The golden corpus was written by models: what a Dutch reader says of real texts outweighs it."""
+    golden = {"nl": measured(30, 30), "en": measured(30, 30)}
+    bad = judge_quality(golden, FLOORS, {"nl", "en"}, "m", "v", labelled_by_people(0.3, 40, 40.0))
+    assert any(line.startswith("nl sentiment 0.30") for line in bad.below)
+    assert bad.by_people == ["nl"]
+    assert "Judged by people's labels: nl" in str(bad)
+    for few in (labelled_by_people(0.3, 29, 29.0), labelled_by_people(0.3, 40, 40.0, prompt_version="older")):
+        found = judge_quality(golden, FLOORS, {"nl", "en"}, "m", "v", few)
+        assert (found.below, found.by_people) == ([], [])
+
+
+def test_labels_that_tell_of_fewer_items_have_the_wider_interval() -> None:
+    """Sixty labels of which some weigh ten times as much as others tell no more than twelve do."""
+    human = labelled_by_people(0.5, 60, 12.4)
+    assert judge_quality({}, FLOORS, {"nl"}, "m", "v", human).below == []
+    assert judge_quality({}, FLOORS, {"nl"}, "m", "v", human).without_items == []
+
+
 def test_quality_that_may_be_at_its_floor_blocks_nothing() -> None:
     """Nineteen of thirty is 0.63, but 0.46 to 0.78: a floor of 0.70 is not known to be missed."""
     assert judge_quality({"nl": measured(19, 30)}, FLOORS, {"nl"}, "m", "v").below == []

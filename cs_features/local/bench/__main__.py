@@ -35,6 +35,7 @@ from cs_features.local.bench.privacy import measure_privacy
 from cs_features.local.bench.quality import measure_quality
 from cs_features.local.bench.quota import measure_quota
 from cs_features.local.bench.report import measure_report
+from cs_features.local.bench.review import measure_review
 from cs_features.local.bench.rows import measure_rows
 from cs_features.local.bench.storm import measure_storm
 from cs_features.local.bench.trickle import measure_trickle
@@ -60,6 +61,7 @@ SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "preview": measure_preview,
     "report": measure_report,
     "privacy": measure_privacy,
+    "review": measure_review,
     "commands": measure_commands,
 }
 REPORT = ROOT / ".local" / "bench.json"

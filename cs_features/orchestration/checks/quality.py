@@ -51,6 +51,7 @@ def quality_floor(
         description=str(found),
         metadata={
             "below": found.below,
+            "judged_by_people": found.by_people,
             "unmeasured": [*found.unmeasured, *found.without_items],
             ADVICE: dg.MetadataValue.text(advise_on_quality(found)),
         },

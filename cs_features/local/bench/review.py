@@ -1,0 +1,131 @@
+"""Whether the intervals of the corrected figures cover, and how wide they are, over a grid of countries that might be.
+
+Each draw is a sample of labels from a population whose true figure is known. Everything goes through the functions
+that make `country_report`; beside the corrected figure stand what answers alone and labels alone would say.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+
+from cs_features.local.bench.figures import Figure, Say, as_percent, at_least, at_most
+from cs_features.review.estimates import (
+    Estimate,
+    estimate_corrected_mean,
+    estimate_corrected_share,
+    estimate_labelled_mean,
+    estimate_labelled_share,
+    estimate_naive_share,
+)
+
+DRAWS, QUICK_DRAWS = 2_000, 100
+POPULATION = 10_000
+PREVALENCES, ACCURACIES, LABELS = (0.02, 0.05, 0.3), (0.6, 0.7, 0.8, 0.9, 0.97), (50, 150, 300)
+CORRELATIONS = (0.0, 0.4, 0.7, 0.95)
+GOOD, USEFUL_LABELS = 0.7, 150  # where the model has to save labels
+MEAN, SPREAD = 0.45, 0.25  # of scores
+
+
+@dataclass
+class Cell:
+    """What was seen of one place of the grid."""
+
+    name: str
+    covered: list[bool] = field(default_factory=list)
+    naive: list[bool] = field(default_factory=list)
+    widths: list[float] = field(default_factory=list)
+    alone: list[float] = field(default_factory=list)
+
+    def add(self, truth: float, corrected: Estimate, naive: Estimate, alone: Estimate) -> None:
+        self.covered.append(corrected.low <= truth <= corrected.high)
+        self.naive.append(naive.low <= truth <= naive.high)
+        self.widths.append(corrected.width)
+        self.alone.append(alone.width)
+
+    @property
+    def coverage(self) -> float:
+        return float(np.mean(self.covered))
+
+    @property
+    def relative_width(self) -> float:
+        return float(np.mean(self.widths) / np.mean(self.alone))
+
+
+def measure_review(quick: bool, say: Say) -> list[Figure]:
+    draws = QUICK_DRAWS if quick else DRAWS
+    random = np.random.default_rng(20261127)
+    shares = [simulate_share(*place, draws, random) for place in product(PREVALENCES, ACCURACIES, LABELS)]
+    say(f"{len(shares)} places of shares, {draws} draws each")
+    means = [simulate_mean(*place, draws, random) for place in product(CORRELATIONS, LABELS)]
+    say(f"{len(means)} places of means")
+    good = simulate_share(0.3, find_accuracy(0.3, GOOD), USEFUL_LABELS, draws, random)
+    useless = simulate_share(0.3, 0.5, USEFUL_LABELS, draws, random)
+    return [
+        *_judge_coverage("shares", shares),
+        *_judge_coverage("means of scores", means),
+        at_most("width of shares to labels alone, correlation 0.7, 150 labels", good.relative_width, 0.8, as_percent),
+        at_most("the same, model useless", useless.relative_width, 1.05, as_percent),
+        at_most(
+            "width of means to labels alone, correlation 0.7, 150 labels", _find(means, "0.7, 150"), 0.8, as_percent
+        ),
+        at_most("the same, model useless", _find(means, "0.0, 150"), 1.05, as_percent),
+        at_least(
+            "narrowest interval of all draws", min(min(cell.widths) for cell in (*shares, *means)), 1e-6, as_percent
+        ),
+    ]
+
+
+def _find(cells: Sequence[Cell], name: str) -> float:
+    return next(cell.relative_width for cell in cells if cell.name == name)
+
+
+def _judge_coverage(what: str, cells: Sequence[Cell]) -> Iterator[Figure]:
+    covered = float(np.mean([cell.coverage for cell in cells]))
+    worst = min(cells, key=lambda cell: cell.coverage)
+    naive = float(np.mean([np.mean(cell.naive) for cell in cells]))
+    yield at_least(f"{what}: truth within the interval", covered, 0.93, as_percent, f"naive {as_percent(naive)}")
+    yield at_least(f"{what}: worst place", worst.coverage, 0.90, as_percent, worst.name)
+
+
+def simulate_share(prevalence: float, accuracy: float, labels: int, draws: int, random: np.random.Generator) -> Cell:
+    """A value that `prevalence` of a population have, answered right at `accuracy`, whichever way it is."""
+    cell = Cell(f"prevalence {prevalence}, accuracy {accuracy:.2f}, {labels} labels")
+    have = round(prevalence * POPULATION)
+    right, wrong = round(accuracy * have), round((1 - accuracy) * (POPULATION - have))
+    counts = [right, have - right, wrong, POPULATION - have - wrong]
+    share_said, weights = (right + wrong) / POPULATION, np.ones(labels)
+    kinds_said, kinds_meant = np.array([True, False, True, False]), np.array([True, True, False, False])
+    naive = estimate_naive_share(share_said, POPULATION)
+    for drawn in random.multivariate_hypergeometric(counts, labels, size=draws):
+        said, meant = np.repeat(kinds_said, drawn), np.repeat(kinds_meant, drawn)
+        corrected = estimate_corrected_share(said, meant, weights, share_said)
+        cell.add(have / POPULATION, corrected, naive, estimate_labelled_share(meant, weights))
+    return cell
+
+
+def find_accuracy(prevalence: float, correlation: float) -> float:
+    """The accuracy at which answers and labels correlate so."""
+    grid = np.linspace(0.5, 0.999, 5_000)
+    said = prevalence * grid + (1 - prevalence) * (1 - grid)
+    both = prevalence * grid - prevalence * said
+    found = both / np.sqrt(prevalence * (1 - prevalence) * said * (1 - said))
+    return float(grid[np.argmin(np.abs(found - correlation))])
+
+
+def simulate_mean(correlation: float, labels: int, draws: int, random: np.random.Generator) -> Cell:
+    """A score whose answers are too high by a tenth and correlate so with labels on a list of tenths."""
+    cell = Cell(f"{correlation}, {labels}")
+    latent, noise = random.standard_normal((2, POPULATION))
+    truth = np.clip(np.round(MEAN + SPREAD * latent, 1), 0, 1)
+    answers = np.clip(MEAN + 0.1 + SPREAD * (correlation * latent + np.sqrt(1 - correlation**2) * noise), 0, 1)
+    weights, mean_said = np.ones(labels), float(answers.mean())
+    half = 1.96 * float(answers.std()) / np.sqrt(POPULATION)
+    naive = Estimate(mean_said, mean_said - half, mean_said + half)
+    for _ in range(draws):
+        chosen = random.choice(POPULATION, labels, replace=False, shuffle=False)
+        said, meant = answers[chosen], truth[chosen]
+        corrected = estimate_corrected_mean(said, meant, weights, mean_said)
+        cell.add(float(truth.mean()), corrected, naive, estimate_labelled_mean(meant, weights))
+    return cell
