@@ -206,3 +206,12 @@ def test_nothing_else_in_the_product_reads_the_environment() -> None:
             if isinstance(node, ast.Attribute) and node.attr == "EnvVar":
                 readers.add(path.name)
     assert readers == {"environments.py"}
+
+
+def test_a_secret_is_shown_neither_where_it_is_wrong_nor_where_settings_are() -> None:
+    """The message of a wrong setting quotes it, and stands in the log of every start."""
+    with pytest.raises(SettingsError) as caught:
+        settings({"CS_FEATURES_TOMBSTONE_KEY": "too short"})
+    assert "CS_FEATURES_TOMBSTONE_KEY=(not shown)" in str(caught.value)
+    assert "too short" not in str(caught.value)
+    assert "k" * 32 not in repr(settings({"CS_FEATURES_TOMBSTONE_KEY": "k" * 32}))
