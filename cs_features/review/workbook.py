@@ -18,8 +18,9 @@ from cs_features.schemas import SCORES
 
 ABOUT_SHEET, LISTS_SHEET = "_about", "_lists"
 COLUMNS = ("token", "text", *ASKED, "comment")
-_WIDTHS = {"token": 15, "text": 90, "comment": 30}
-_WIDTH = 24
+_WIDTHS = {"token": 15, "text": 70, "urgency_score": 13, "csat_indicator": 13, "comment": 24}
+_WIDTH = 20
+_LINE_HEIGHT, _MOST_HEIGHT = 15, 405  # points; no program shows a higher row
 _PLAIN = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
 
 
@@ -40,14 +41,15 @@ def _write_instructions(book: Any, words: Words) -> None:
     sheet = book.add_worksheet(words.about)
     title = book.add_format({"bold": True, "font_size": 16, "valign": "vcenter"})
     line = book.add_format({"text_wrap": True, "valign": "top", "font_size": 11})
-    sheet.set_column(0, 0, 100)
+    sheet.set_column(0, 0, 110)
     sheet.hide_gridlines(2)
     sheet.write_string(0, 0, words.title, title)
     sheet.set_row(0, 30)
     for row, sentence in enumerate(words.instructions, start=1):
         sheet.write_string(row, 0, sentence, line)
-        sheet.set_row(row, 18 * (1 + len(sentence) // 105) + 6)
+        sheet.set_row(row, _LINE_HEIGHT * (1 + len(sentence) // 100) + 8)
     sheet.set_paper(9)
+    sheet.set_landscape()
     sheet.fit_to_pages(1, 1)
 
 
@@ -83,12 +85,20 @@ def _write_entries(book: Any, sheet: Any, words: Words, entries: Sequence[tuple[
     for row, (token, text) in enumerate(entries, start=1):
         sheet.write_string(row, 0, token, token_format)
         sheet.write_string(row, 1, text, text_format)
+        sheet.set_row(row, measure_height(text))
     sheet.set_row(0, 32)
     sheet.freeze_panes(1, 1)
     # Sorting by these buttons moves whole rows.
     sheet.autofilter(0, 0, len(entries), len(COLUMNS) - 1)
+    sheet.set_paper(9)
     sheet.set_landscape()
     sheet.fit_to_pages(1, 0)
+
+
+def measure_height(text: str) -> int:
+    """The points that a text takes in its column: programs that do not measure for themselves show its first line."""
+    lines = sum(1 + len(line) // (_WIDTHS["text"] - 4) for line in text.split("\n"))
+    return min(_MOST_HEIGHT, _LINE_HEIGHT * max(2, lines) + 3)  # a gloss of two lines fits beside the shortest
 
 
 def _offer_choices(sheet: Any, ranges: Mapping[str, str], entries: int, words: Words) -> None:
