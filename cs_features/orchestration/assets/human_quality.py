@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from cs_features.errors import AccessRefused, AwsRefusal
+from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.partitions import country_partitions
@@ -30,6 +31,7 @@ SHOWN_ROWS = 100
     kinds={"polars"},
     description="How good the answers are by colleagues' labels: accuracy, macro-F1, ranks, errors, and agreement.",
 )
+@guard_boundary
 def human_quality(context: dg.AssetExecutionContext, data: DataBucket) -> dg.MaterializeResult[None]:
     country, tables = context.partition_key, data.tables()
 
@@ -57,6 +59,7 @@ def human_quality(context: dg.AssetExecutionContext, data: DataBucket) -> dg.Mat
     kinds={"polars"},
     description="Shares and means by month, corrected by colleagues' labels, beside what the answers alone would say.",
 )
+@guard_boundary
 def country_report(context: dg.AssetExecutionContext, data: DataBucket) -> dg.MaterializeResult[None]:
     country, tables = context.partition_key, data.tables()
     first = find_first_month(datetime.now(timezone.utc).date())
