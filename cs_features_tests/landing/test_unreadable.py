@@ -25,6 +25,7 @@ def test_an_object_that_cannot_be_read_costs_no_record_and_stops_no_other(lab: L
     assert lab.process().success
     written = {number: lab.online(id_of(number)) for number in (1, 2, 10)}
 
+    lab.land("NL", DAY, "a.jsonl", jsonl([document(1), document(2), document(4)]))  # what was read is not asked for
     lab.land("NL", DAY, "c.jsonl", jsonl([document(3)]))
     with refused(key, code, status):
         run = lab.process()
@@ -38,6 +39,7 @@ def test_an_object_that_cannot_be_read_costs_no_record_and_stops_no_other(lab: L
     assert run.success, run.errors
     assert run.checks["conservation"].passed
     assert rejects(lab) == []
+    assert lab.online(id_of(4)) is not None
 
 
 def test_an_object_that_was_never_read_is_a_reject_until_it_can_be(lab: Lab) -> None:
