@@ -20,6 +20,7 @@ from cs_features.schemas import Reason
 from cs_features.storage import encode_table
 
 LEDGER = "ledger/"
+PACKED = (".gz", ".zip", ".xlsx")
 _MOMENTS = ("occurred_at", "event_time")
 
 
@@ -34,12 +35,14 @@ def strip_object(key: str, body: bytes, subject: Subject) -> Stripped | None:
     """What is left of an object; None where nothing changes.
 
     Raises:
-        ValueError: it is of no format that is known here, and names him.
+        ValueError: it is of no format that is known here, and names him, or may.
     """
     if key.endswith(".parquet"):
         return strip_table(body, subject)
     if key.endswith(".jsonl"):
         return strip_lines(body, subject, is_ledger=key.startswith(LEDGER))
+    if key.endswith(PACKED):
+        raise ValueError("it is packed, and nobody knows what is in it")
     if not subject.is_named_in(body):
         return None
     if key.endswith(".json"):

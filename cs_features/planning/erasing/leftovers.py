@@ -68,6 +68,7 @@ ALWAYS = (
         "Bedrock's invocation logs, where they are turned on",
         "the retention of their log group or their bucket's lifecycle; at once: delete the log streams of the days",
     ),
+    Leftover("review sheets on colleagues' machines", "delete the files; their masked texts may be his"),
     Leftover("backups and replicas of either bucket", "their own retention; restore none without erasing again"),
     Leftover("what was trained on the features", "train it again; read_features gives no row of his any more"),
 )

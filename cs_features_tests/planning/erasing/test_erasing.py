@@ -182,6 +182,8 @@ def test_json_and_lines_lose_what_is_his_and_keep_the_rest() -> None:
     assert strip_object("review/a.jsonl", labels, subject) == (labels.splitlines(keepends=True)[1], 1)
     assert strip_object("review/b.jsonl", b'{"customer": "c-10"}\n', subject) is None
     assert strip_object("review/c.txt", b"c-10, c-1x, xc-1", subject) is None
+    with pytest.raises(ValueError, match="packed"):
+        strip_object("review/a.xlsx", b"PK", subject)
     with pytest.raises(ValueError, match="names him"):
         strip_object("review/d.txt", b"ask c-1", subject)
 
