@@ -1,4 +1,5 @@
-"""The tables of README and docs that the code knows better: settings, commands, reasons for rejection, costs.
+"""The tables of README and docs that the code knows better: settings, commands, reasons for rejection, features
+of customers, costs.
 
 A table stands between `<!-- NAME: written by make docs -->` and `<!-- end of NAME -->`; `--check` writes nothing and
 names the files whose tables are not those of the code. What else stands in the docs is nobody's but the writer's.
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from cs_features.customers.definitions import FEATURES, PROMPT_VERSIONS
 from cs_features.environments import PREFIX, Settings
 from cs_features.schemas import Reason
 
@@ -38,6 +40,18 @@ def render_reasons() -> str:
     return render_table(("reason", "stage", "asking again can help", "meaning"), rows)
 
 
+def render_customer_features() -> str:
+    rows = [(_name_windows(each.stem, each.windows), each.meaning, str(each.dtype)) for each in FEATURES]
+    rows.append(
+        (f"`{PROMPT_VERSIONS}`", "contacts by prompt version, as `version:contacts` with spaces between", "String")
+    )
+    return render_table(("feature", "meaning", "type"), rows)
+
+
+def _name_windows(stem: str, windows: Sequence[int]) -> str:
+    return " ".join(f"`{stem}_{days}d`" for days in windows)
+
+
 def render_costs() -> str:
     from deploy.costs import Volumes, format_bill  # it is beside the package, for whoever deploys
 
@@ -57,6 +71,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": render_settings,
     "commands": render_commands,
     "reasons": render_reasons,
+    "customer features": render_customer_features,
     "costs": render_costs,
 }
 

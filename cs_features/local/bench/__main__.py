@@ -38,6 +38,7 @@ from cs_features.local.bench.report import measure_report
 from cs_features.local.bench.review import measure_review
 from cs_features.local.bench.rows import measure_rows
 from cs_features.local.bench.storm import measure_storm
+from cs_features.local.bench.training import measure_training
 from cs_features.local.bench.trickle import measure_trickle
 from cs_features.local.bench.year import measure_year
 from cs_features.local.processes import ROOT, LocalProblem, leave_on_sigterm
@@ -62,6 +63,7 @@ SCENARIOS: dict[str, Callable[[bool, Say], list[Figure]]] = {
     "report": measure_report,
     "privacy": measure_privacy,
     "review": measure_review,
+    "training": measure_training,
     "commands": measure_commands,
 }
 REPORT = ROOT / ".local" / "bench.json"

@@ -64,6 +64,7 @@ EXAMPLES = (
     Example(
         "cs_features.local", "timeout --preserve-status -s TERM 20 .venv/bin/python -m cs_features.local", (0, 143)
     ),
+    Example("cs_features.local.churn", ".venv/bin/python -m cs_features.local.churn --customers 2000"),
     Example("make clean", "make clean"),
 )
 SERVED = ("make dev",)

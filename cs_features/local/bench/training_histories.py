@@ -30,6 +30,7 @@ class Story:
 
     rows: list[Row]
     spine: list[tuple[str, datetime]]
+    went_live: datetime | None = None  # when its store was told anything for the first time, if not by its own rows
 
     def build_history(self) -> OfflineHistory:
         return OfflineHistory("group", AS_OF, build_rows(self.rows))
@@ -113,7 +114,8 @@ def _delete_row(row: Row, told: datetime) -> Row:
 
 def merge_stories(stories: Sequence[Story]) -> Story:
     """One store that holds the customers of all of them."""
-    rows, spine = [], []
+    rows: list[Row] = []
+    spine: list[tuple[str, datetime]] = []
     for number, story in enumerate(stories):
         rows += [_rename_ids(row, number) for row in story.rows]
         spine += [(f"{number}/{customer}", cut) for customer, cut in story.spine]

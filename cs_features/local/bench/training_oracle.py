@@ -12,9 +12,11 @@ _ORDER = (
 )
 
 
-def know_contacts(rows: Sequence[Row], cut: datetime, lag: timedelta | None) -> list[Row]:
+def know_contacts(
+    rows: Sequence[Row], cut: datetime, lag: timedelta | None, went_live: datetime | None = None
+) -> list[Row]:
     """The contacts as they were known at `cut`, each in its version of then."""
-    went_live = min(row["api_invocation_time"] for row in rows)
+    went_live = went_live or min(row["api_invocation_time"] for row in rows)
     known = []
     for key in sorted({row["interaction_id"] for row in rows}):
         versions = sorted((row for row in rows if row["interaction_id"] == key), key=_order_row)
@@ -40,7 +42,7 @@ def _order_row(row: Row) -> list[Any]:
 def judge_customer(story: Story, customer: str, cut: datetime, embargo: timedelta, lag: timedelta | None) -> Row:
     """Every feature of one customer at one cut, counted by hand."""
     end = cut - embargo
-    known = [each for each in know_contacts(story.rows, cut, lag) if each["customer_id"] == customer]
+    known = [each for each in know_contacts(story.rows, cut, lag, story.went_live) if each["customer_id"] == customer]
     year = [each for each in known if timedelta(0) < end - each["event_time"] <= timedelta(days=365)]
     judged: Row = {}
     for days in (7, 30, 90, 365):

@@ -23,7 +23,9 @@ WITH story AS (
     THEN least(api_invocation_time, event_time + to_seconds($lag)) ELSE api_invocation_time END AS told_at
   FROM story
 ), seen AS (
-  SELECT row, cut - to_seconds($embargo) AS final, told.* FROM windows, told WHERE told_at <= cut
+  SELECT row, cut - to_seconds($embargo) AS final, told.*
+  FROM windows JOIN (SELECT DISTINCT customer_id, interaction_id FROM told) USING (customer_id)
+  JOIN told USING (interaction_id) WHERE told_at <= cut
   QUALIFY version = max(version) OVER (PARTITION BY row, interaction_id)
 ), pairs AS (
   SELECT seen.*, final - event_time AS age,

@@ -1,0 +1,1 @@
+"""The example of docs/training.md: simulated customers who write and leave, and models that foresee it."""
