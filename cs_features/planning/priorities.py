@@ -11,7 +11,7 @@ from datetime import date, timedelta
 PRIORITY_TAG = "dagster/priority"
 BACKFILL_TAG = "dagster/backfill"  # Dagster's own, with the id, on each run of a backfill
 LANE_TAG = "cs_features/lane"
-OLDER_DAYS = "older-days"
+BACKGROUND = "background"  # late files of older days, and measurements after an edited prompt
 
 RECENT_PRIORITY = 10
 OLDER_PRIORITY = 5
@@ -23,7 +23,12 @@ def tag_landed_day(day: date, today: date) -> dict[str, str]:
     """Tags of a run that a landing asks for: today's and yesterday's documents go first, older days have a lane."""
     if day >= today - RECENT:
         return {PRIORITY_TAG: str(RECENT_PRIORITY)}
-    return {PRIORITY_TAG: str(OLDER_PRIORITY), LANE_TAG: OLDER_DAYS}
+    return {PRIORITY_TAG: str(OLDER_PRIORITY), LANE_TAG: BACKGROUND}
+
+
+def tag_measurement() -> dict[str, str]:
+    """Tags of a measurement of quality that nobody waits for: an edited prompt asks for one a locale."""
+    return {LANE_TAG: BACKGROUND}
 
 
 def tag_backfill() -> dict[str, str]:

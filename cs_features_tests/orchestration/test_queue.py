@@ -13,7 +13,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 
 from cs_features.orchestration.jobs import count_runs_at_once, process_interactions
 from cs_features.planning.backfill_launch import JOB
-from cs_features.planning.priorities import BACKFILL_TAG, tag_backfill, tag_landed_day
+from cs_features.planning.priorities import BACKFILL_TAG, tag_backfill, tag_landed_day, tag_measurement
 from cs_features.planning.quote import Queue
 from cs_features_tests.support.lab import REPOSITORY
 from cs_features_tests.support.landing_sensor import TODAY
@@ -77,6 +77,13 @@ def test_late_files_of_many_older_days_take_one_place(instance: dg.DagsterInstan
     late = add_runs(instance, dg.DagsterRunStatus.QUEUED, *[LANDED_LATE] * 5)
     landed = add_runs(instance, dg.DagsterRunStatus.QUEUED, *[LANDED] * 2)
     assert list_started(instance) == [*landed, late[0]]
+
+
+def test_an_edited_prompt_measures_behind_what_lands(instance: dg.DagsterInstance) -> None:
+    """Twenty-four measurements took all four places for minutes each, and today's documents waited for one to end."""
+    measured = add_runs(instance, dg.DagsterRunStatus.QUEUED, *[tag_measurement()] * 5)
+    landed = add_runs(instance, dg.DagsterRunStatus.QUEUED, *[LANDED] * 2)
+    assert list_started(instance) == [*landed, measured[0]]
 
 
 def test_two_runs_of_one_partition_never_overlap(instance: dg.DagsterInstance) -> None:
