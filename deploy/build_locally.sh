@@ -4,9 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d /var/tmp/cs-features-image.XXXXXX)
-trap 'rm -rf "$work"' EXIT
 export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
 store=(--root "$work/store" --runroot "$work/run")
+leave() { buildah "${store[@]}" umount -a > /dev/null || true; umount "$work/store/overlay" 2> /dev/null || true; rm -rf "$work"; }
+trap leave EXIT
 certificates=/etc/ssl/certs/ca-certificates.crt
 
 debootstrap --variant=minbase bookworm "$work/base" > "$work/log"
