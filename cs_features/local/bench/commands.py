@@ -55,6 +55,7 @@ EXAMPLES = (
     Example("cs_features.cli.prompts", f"{ON_STACK} cs_features.cli.prompts push prompts"),
     Example("make review", "make review COUNTRY=NL SIZE=5"),
     Example("make audit", "make audit", (0, 1, 3)),
+    Example("cs_features.cli.review", f"{ON_STACK} cs_features.cli.review draw --country NL --size 5 --reader 2"),
     Example("make docs", "make docs"),
     Example("make format", "make format"),
     Example("make lock", "make lock"),
