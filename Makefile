@@ -34,9 +34,9 @@ evaluate: $(READY) ## how good the answers are [LANGUAGES="nl fr"] [CONFUSION=in
 	  $(if $(CANDIDATE),--candidate "$(CANDIDATE)") $(if $(CANDIDATE_MODEL),--candidate-model $(CANDIDATE_MODEL)) \
 	  $(if $(GATE),--gate) $(if $(LABELS),--labelled "$(LABELS)") $(if $(LIMIT),--limit $(LIMIT))
 
-calibrate: $(READY) ## fit each country's corrections of the scores on the golden corpus [COUNTRIES="NL BE"] [DRY_RUN=1] [MODEL=GGUF or URL]
+calibrate: $(READY) ## fit each country's corrections of the scores on the golden corpus [COUNTRIES="NL BE"] [DRY_RUN=1] [PEOPLE=1: on colleagues' labels] [MODEL=GGUF or URL]
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.calibrate \
-	  $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(DRY_RUN),--dry-run)
+	  $(if $(COUNTRIES),--country $(COUNTRIES)) $(if $(DRY_RUN),--dry-run) $(if $(PEOPLE),--people)
 
 preview: $(READY) ## what CANDIDATE=DIR of prompts would change [COUNTRIES="NL BE"] [FIRST= LAST=] [SAMPLE=] [NOISE=1] [DRY_RUN=1]
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.preview \

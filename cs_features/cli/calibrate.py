@@ -1,5 +1,7 @@
 """`make calibrate`: fit each country's corrections of the two scores on the golden corpus, and write them.
 
+With `--people` they are fitted on colleagues' labels instead (`cli/review.py`), which asks no model.
+
 What was asked before is free, so after `make evaluate` this costs nothing. A correction is kept only if it ranks
 unseen items and brings them nearer to their labels, both beyond chance; the country file says what was kept.
 """
@@ -20,6 +22,9 @@ from cs_features.planning.requests import require_countries
 from cs_features.quality.calibration import Fit, fit_corrections, replace_calibration
 from cs_features.quality.golden import load_golden
 from cs_features.quality.golden_run import ask_golden_items
+from cs_features.review.fitting import select_for_fitting
+from cs_features.review.labelled import join_labels, read_returned
+from cs_features.review.records import Records
 from cs_features.services import Model, Services, build_services
 
 
@@ -28,28 +33,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make calibrate", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--country", nargs="*", default=[], help="default: every country")
     parser.add_argument("--dry-run", action="store_true", help="print the fits, write no file")
+    parser.add_argument("--people", action="store_true", help="fit on colleagues' labels, not on the golden corpus")
     options = parser.parse_args()
     try:
-        _calibrate_countries(options.country, build_services(settings()), options.dry_run)
+        _calibrate_countries(options, build_services(settings()))
     except CsFeaturesError as error:
         return report_failure(error)
     return 0
 
 
-def _calibrate_countries(asked: list[str], services: Services, dry_run: bool) -> None:
-    model = services.model
+def _calibrate_countries(options: argparse.Namespace, services: Services) -> None:
+    model, asked, dry_run = services.model, options.country, options.dry_run
     prompts = model.prompts()
     countries = require_countries(asked, prompts.list_countries()) if asked else sorted(prompts.countries)
     for country in countries:
         prompts.countries[country]  # raises: what is wrong with its file
-    items = [item for item in load_golden(model.find_prompts_folder(), prompts) if item.country in countries]
-    answers = ask_golden_items(items, model, services.data, _print_progress, as_said=True)
-    print(f"\n{answers.calls} calls, ${answers.cost_usd:.4f}", file=sys.stderr)
+    labelled = (_read_people if options.people else _ask_golden)(countries, services)
     folder = copy_published(model) if model.published and not dry_run else model.find_prompts_folder()
     for country in countries:
-        group = answers.frame.filter(pl.col("country") == country)
+        group = labelled[country]
         if group.is_empty():
-            print(f"{country} has no golden items: nothing to fit. See prompts/golden/README.md")
+            where = "no labels of colleagues" if options.people else "no golden items"
+            print(f"{country} has {where}: nothing to fit. See docs/quality.md")
             continue
         fits = fit_corrections(group)
         for fit in fits.values():
@@ -58,6 +63,27 @@ def _calibrate_countries(asked: list[str], services: Services, dry_run: bool) ->
     if folder != model.find_prompts_folder():
         version = services.data.prompt_versions().push_folder(folder)
         print(f'Pushed as {version}: python -m cs_features.cli.prompts use {version} --why "calibrated"')
+
+
+def _ask_golden(countries: list[str], services: Services) -> dict[str, pl.DataFrame]:
+    """The golden items' answers and labels, by country."""
+    model = services.model
+    golden = load_golden(model.find_prompts_folder(), model.prompts())
+    items = [item for item in golden if item.country in countries]
+    answers = ask_golden_items(items, model, services.data, _print_progress, as_said=True)
+    print(f"\n{answers.calls} calls, ${answers.cost_usd:.4f}", file=sys.stderr)
+    return {country: answers.frame.filter(pl.col("country") == country) for country in countries}
+
+
+def _read_people(countries: list[str], services: Services) -> dict[str, pl.DataFrame]:
+    """What colleagues said of texts that the model and the prompt in use have answered, by country."""
+    records, model = Records(services.data.bucket()), services.model
+    found = {}
+    for country in countries:
+        labelled = join_labels(read_returned(records, country))
+        asked = model.prompts().asked_version(country)
+        found[country] = select_for_fitting(labelled, model.model_id, asked)
+    return found
 
 
 def copy_published(model: Model) -> Path:

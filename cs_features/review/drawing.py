@@ -15,7 +15,6 @@ from cs_features.errors import RequestError
 from cs_features.hashing import content_hash
 from cs_features.partitions import Partition
 from cs_features.review.frame import (
-    FRAME_SCHEMA,
     Version,
     add_difficulty,
     choose_month,
@@ -162,7 +161,7 @@ def choose_items(
     earlier = known.rows.drop("token", "kind", "probability").unique("interaction_id", keep="last", maintain_order=True)
     columns = [name for name in DRAWN_SCHEMA.names() if name != "token"]
     parts = [
-        new.join(frame.select(FRAME_SCHEMA.names()), on="interaction_id").select(columns),
+        new.join(frame, on="interaction_id").select(columns),
         pl.concat([doubled, repeated]).join(earlier, on="interaction_id").select(columns),
     ]
     return pl.concat(parts).unique("interaction_id", keep="first", maintain_order=True), strata

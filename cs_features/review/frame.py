@@ -28,6 +28,7 @@ FRAME_SCHEMA = pl.Schema(
         "suspected_injection": pl.Boolean(),
     }
 )
+SAID_COLUMNS = (*(f"{name}_said" for name in SCORES), "asked_version")  # of `llm_extractions`
 TEXT_LIMIT = 32_000  # characters: a cell holds 32,767
 CUT = "\n[…]\n"
 
@@ -76,13 +77,17 @@ def select_version(frame: pl.DataFrame, version: Version) -> pl.DataFrame:
 
 
 def add_difficulty(frame: pl.DataFrame, tables: Tables, days: Sequence[Partition]) -> pl.DataFrame:
-    """With `moved`, how far the calibration took a score from what the model said, and `evidence`, 0 or less."""
-    parts = [pl.DataFrame(schema={"interaction_id": pl.String, **{f"{name}_said": pl.Float64 for name in SCORES}})]
+    """With what the model itself said and what is hard about each row.
+
+    `moved` is how far the calibration took a score, `evidence` is 0, or less where there is little to go by.
+    """
+    names = ("interaction_id", *SAID_COLUMNS)
+    parts = [pl.DataFrame(schema={name: DRAWN_SCHEMA[name] for name in names})]
     for day in days:
         found = tables.read("llm_extractions", day)
         if found is not None:
             said = {f"{name}_said": pl.col(name).cast(pl.Float64) for name in SCORES}
-            parts.append(found.select(pl.col("interaction_id"), **said))
+            parts.append(found.select("interaction_id", **said, asked_version=pl.col("prompt_version")))
     distances = [(pl.col(name) - pl.col(f"{name}_said")).abs().fill_null(0.0) for name in SCORES]
     lacks = [
         pl.col("truncated").fill_null(False),

@@ -31,6 +31,9 @@ DRAWN_SCHEMA = pl.Schema(
         "model_id": pl.String(),
         "prompt_version": pl.String(),
         **_ANSWER,
+        # What the model itself said, of which corrections of the scores are fitted, and of which prompt that is.
+        **{f"{name}_said": pl.Float64() for name in SCORES},
+        "asked_version": pl.String(),
     }
 )
 LABELS_SCHEMA = pl.Schema({"token": pl.String(), **_ANSWER, "cannot_tell": pl.List(pl.String())})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cs_features.cli import review
+from cs_features.cli import calibrate, review
 from cs_features.review.records import Records
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.lab import Lab
@@ -22,25 +22,30 @@ def processed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 
 def test_a_sheet_goes_out_and_its_labels_come_back(
-    processed: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    processed: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "sheet.xlsx"
     assert review.main(["draw", "--country", "NL", "--size", "10", "--out", str(path)]) == 0
     assert "10 texts of 2025-03 (2 hard, 8 random), in nl" in capsys.readouterr().out
     colleague = Colleague(path.read_bytes())
     first, second, *_ = colleague.tokens
-    colleague.fill({first: {"C": "negatief", "G": 0.7}, second: {"C": "boos"}})
+    colleague.fill({token: {"G": 0.7} for token in colleague.tokens})
+    colleague.fill({first: {"C": "negatief"}, second: {"C": "boos"}})
     path.write_bytes(colleague.save())
     assert review.main(["read", str(path)]) == review.BAD_CELLS
     told = capsys.readouterr()
-    assert "2 labels of 1 texts kept, 1 cells to mend" in told.out
+    assert "11 labels of 10 texts kept, 1 cells to mend" in told.out
     assert f"Teksten, row {colleague.tokens.index(second) + 2}, column C: not a value of the list" in told.err
     records = Records(processed.resources["data"].bucket())
     (sheet,) = records.list_sheets("NL")
     labels = records.read_labels(sheet)
     assert labels is not None
-    assert labels.select("token", "sentiment", "urgency_score").rows() == [(first, "negative", 0.7)]
+    told_of_first = labels.filter(token=first).select("sentiment", "urgency_score")
+    assert told_of_first.rows() == [("negative", 0.7)]
     assert "interaction_id" not in labels.columns
+    monkeypatch.setattr("sys.argv", ["calibrate", "--country", "NL", "--people", "--dry-run"])
+    assert calibrate.main() == 0
+    assert "NL urgency_score: 8 items" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,8 @@ def label_some(frame: pl.DataFrame, count: int, kind: str = "random") -> pl.Data
     names = (*CATEGORICAL, *SCORES)
     labelled = rows.with_columns(
         **{f"{name}_label": pl.col(name) for name in names},
+        **{f"{name}_said": pl.col(name) for name in SCORES},
+        asked_version=pl.col("prompt_version"),
         token=pl.col("interaction_id"),
         kind=pl.lit(kind),
         probability=pl.lit(count / frame.height),

@@ -11,7 +11,9 @@ import pytest
 from cs_features.orchestration.assets import human_quality as assets
 from cs_features.orchestration.resources import DataBucket
 from cs_features.partitions import Country
+from cs_features.quality.calibration import fit_corrections
 from cs_features.review.drawing import DrawnSheet, DrawRequest, draw_sheet
+from cs_features.review.fitting import select_for_fitting
 from cs_features.review.labelled import join_labels, read_returned, select_random
 from cs_features.review.records import SHEETS, Records
 from cs_features.review.returned import merge_labels
@@ -73,6 +75,18 @@ def test_labels_of_an_interaction_that_was_erased_are_of_nobody(tables: Tables) 
     assert tables.bucket.get(key) is not None
     Records(tables.bucket).save_sheet(drawn.sheet, drawn.drawn.slice(1))
     assert read_labelled(tables).height == drawn.drawn.height - 1
+
+
+def test_corrections_are_fitted_on_what_the_model_itself_said(tables: Tables) -> None:
+    """The features are corrected already: who fits on them corrects a second time what is right."""
+    draw_and_return(tables)
+    labelled = read_labelled(tables).with_columns(urgency_score_said=pl.col("urgency_score") / 2)
+    chosen = select_for_fitting(labelled, "model", "asked")
+    assert chosen.height == 40
+    fit = fit_corrections(chosen)["urgency_score"]
+    assert fit.kept
+    assert fit.distance_after < fit.distance_before / 2
+    assert select_for_fitting(labelled, "model", "another prompt").is_empty()
 
 
 @pytest.fixture

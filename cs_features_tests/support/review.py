@@ -62,7 +62,7 @@ def fill_month(
         partition = Partition(country, day)
         tables.write("validated_features", partition, part.drop("date", "number"))
         tables.write("raw_interactions", partition, _make_raw(part, country, text))
-        said = part.select("interaction_id", "urgency_score", "csat_indicator")
+        said = part.select("interaction_id", "urgency_score", "csat_indicator", prompt_version=pl.lit("asked"))
         tables.write(
             "llm_extractions", partition, pl.concat([EXTRACTIONS_SCHEMA.to_frame(), said], how="diagonal_relaxed")
         )
