@@ -97,7 +97,7 @@ def build_training_set(spine: pl.DataFrame, history: OfflineHistory, options: Op
     """`training_set` of a history that was read; calls nothing."""
     check_spine(spine, history.as_of)
     names = choose_features(options.features)
-    backfill = _assume_backfill(history, options)
+    backfill = assume_backfill(history, options)
     versions = date_versions(history.rows, history.as_of.replace(tzinfo=None), backfill)
     check_knowledge(spine, versions, options.allow_unknown)
     windows = measure_windows(spine, options.embargo)
@@ -167,18 +167,19 @@ def remake_training_set(recipe: Recipe, spine: pl.DataFrame, history: OfflineHis
     return TrainingSet(made.frame, replace(made.recipe, warnings=(*made.recipe.warnings, warning)))
 
 
+def assume_backfill(history: OfflineHistory, options: Options) -> Backfill | None:
+    """What `options` assume of history that was filled in: all that is older than the group's first row."""
+    first = find_first_told(history.rows)
+    if options.assumed_lag is None or first is None:
+        return None
+    return Backfill(options.assumed_lag, before=first)
+
+
 def hash_frame(frame: pl.DataFrame) -> str:
     """SHA-256 of names, types and values in their order."""
     body = io.BytesIO()
     frame.rechunk().write_ipc(body, compression="uncompressed")
     return sha256(body.getbuffer()).hexdigest()
-
-
-def _assume_backfill(history: OfflineHistory, options: Options) -> Backfill | None:
-    first = find_first_told(history.rows)
-    if options.assumed_lag is None or first is None:
-        return None
-    return Backfill(options.assumed_lag, before=first)
 
 
 def _span_windows(windows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
