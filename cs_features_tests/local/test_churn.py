@@ -1,13 +1,16 @@
 """The example of docs/training.md: that it does what the page says, and that a leak is found."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cs_features.local.churn.__main__ import describe_comparison
 from cs_features.local.churn.comparison import Comparison, compare_models
 from cs_features.local.churn.models import measure_auc, predict_held_out
+from cs_features.local.churn.picture import draw_comparison
 from cs_features_tests.support.lab import REPOSITORY
 
 
@@ -45,6 +48,19 @@ def test_the_figures_of_the_docs_are_those_of_the_example(found: Comparison) -> 
 
 def test_the_example_says_that_its_data_is_simulated(found: Comparison) -> None:
     assert describe_comparison(found)[0].startswith("Simulated customers")
+
+
+def test_the_likeliest_tenth_holds_more_of_those_who_left_than_a_tenth(found: Comparison) -> None:
+    """Whoever asks the likeliest first reaches more; by the leaky model, fewer than by asking at random."""
+    assert found.gains["honest"][1] > 0.2 > 0.1 > found.gains["leaky, when served"][1]
+    assert all(reached[-1] == 1 for reached in found.gains.values())
+
+
+def test_the_picture_is_drawn(found: Comparison, tmp_path: Path) -> None:
+    draw_comparison(found, tmp_path / "picture.png")
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.size == (900, 400)
+        assert len(set(picture.convert("L").tobytes())) > 10
 
 
 def test_the_regression_finds_weights_that_are_known() -> None:

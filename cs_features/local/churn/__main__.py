@@ -5,8 +5,10 @@ Arguments and printing alone; what is compared stands in `comparison.py`.
 
 import argparse
 import sys
+from pathlib import Path
 
 from cs_features.local.churn.comparison import Comparison, compare_models
+from cs_features.local.churn.picture import draw_comparison
 
 
 def describe_comparison(found: Comparison) -> list[str]:
@@ -35,8 +37,12 @@ def main() -> int:
         prog="python -m cs_features.local.churn", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--picture", type=Path, help="draw calibration and uplift into this PNG")
     options = parser.parse_args()
-    print("\n".join(describe_comparison(compare_models(options.customers))))
+    found = compare_models(options.customers)
+    print("\n".join(describe_comparison(found)))
+    if options.picture:
+        draw_comparison(found, options.picture)
     return 0
 
 

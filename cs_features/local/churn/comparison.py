@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cs_features.customers.leaks import find_leaks
 from cs_features.customers.training import Options, build_training_set
-from cs_features.local.churn.models import Floats, compare_tenths, measure_auc, predict_held_out
+from cs_features.local.churn.models import Floats, accumulate_gains, compare_tenths, measure_auc, predict_held_out
 from cs_features.local.churn.simulation import World, misread_counts, simulate_world
 from cs_features.publishing.reading import OfflineHistory
 
@@ -34,6 +34,7 @@ class Comparison:
     honest_leaks: dict[str, float]
     leaky_leaks: dict[str, float]
     tenths: list[tuple[float, float]]  # of the honest model: foretold, and left
+    gains: dict[str, list[float]]  # the share of those who left, by tenths of the customers
 
 
 def compare_models(customers: int, seed: int = 1) -> Comparison:
@@ -45,15 +46,22 @@ def compare_models(customers: int, seed: int = 1) -> Comparison:
     honest = build_honest(world.spine, world.history.rows, world.history)
     leaky = build_leaky(world.spine, world.history.rows, world.history)
     likely = trial.predict(tabulate_features(honest))
+    foretold = {
+        "honest": likely,
+        "the plan alone": trial.predict(np.zeros((customers, 1))),
+        "leaky, when served": trial.deploy(tabulate_features(leaky), tabulate_features(honest)),
+    }
+    held_out = label[~is_training]
     return Comparison(
-        without=trial.score(np.zeros((customers, 1))),
-        honest=measure_auc(likely, label[~is_training]),
+        without=measure_auc(foretold["the plan alone"], held_out),
+        honest=measure_auc(likely, held_out),
         expected=trial.score(_degrade_truth(world, honest, seed)),
         leaky=trial.score(tabulate_features(leaky)),
-        deployed=trial.deploy(tabulate_features(leaky), tabulate_features(honest)),
+        deployed=measure_auc(foretold["leaky, when served"], held_out),
         honest_leaks=_find_leaks(build_honest, world),
         leaky_leaks=_find_leaks(build_leaky, world),
-        tenths=compare_tenths(likely, label[~is_training]),
+        tenths=compare_tenths(likely, held_out),
+        gains={name: accumulate_gains(each, held_out) for name, each in foretold.items()},
     )
 
 
@@ -69,9 +77,9 @@ class _Trial:
     def score(self, features: Floats) -> float:
         return measure_auc(self.predict(features), self.label[~self.is_training])
 
-    def deploy(self, trained_on: Floats, served: Floats) -> float:
-        """The score where the held-out customers have `served` in place of what the model was trained on."""
-        return self.score(np.where(self.is_training[:, None], trained_on, served))
+    def deploy(self, trained_on: Floats, served: Floats) -> Floats:
+        """What is foretold where held-out customers have `served` in place of what the model was trained on."""
+        return self.predict(np.where(self.is_training[:, None], trained_on, served))
 
 
 def build_honest(spine: pl.DataFrame, rows: pl.DataFrame, history: OfflineHistory) -> pl.DataFrame:

@@ -47,6 +47,13 @@ def measure_auc(likely: Floats, label: NDArray[np.bool_]) -> float:
     return float((ranks[label].sum() - left * (left + 1) / 2) / (left * stayed))
 
 
+def accumulate_gains(likely: Floats, label: NDArray[np.bool_]) -> list[float]:
+    """The share of those who left among no, one, ... ten tenths of the customers, the likeliest first."""
+    order = np.argsort(-likely, kind="stable")
+    reached = [int(label[part].sum()) for part in np.array_split(order, 10)]
+    return [0.0, *(float(each) for each in np.cumsum(reached) / label.sum())]
+
+
 def compare_tenths(likely: Floats, label: NDArray[np.bool_]) -> list[tuple[float, float]]:
     """By tenths of the customers, from the least likely on: what was foretold, and the share that left."""
     order = np.argsort(likely, kind="stable")
