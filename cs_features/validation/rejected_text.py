@@ -17,6 +17,8 @@ from cs_features.privacy.masking import mask_personal_data, mask_turns
 
 SHOWN_CHARACTERS = 8_000  # of a document: what is wrong with it is seen at its beginning
 LARGE_NUMBER = 100_000  # a JSON number from here on may be somebody's
+# The folder of another document: its day beside a file's number looks like a telephone.
+_FOLDER = re.compile(r"(s3://[a-z0-9.-]+/interactions/country=[A-Z]{2}/date=\d{4}-\d\d-\d\d/)")
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
@@ -26,12 +28,15 @@ def mask_rejects(rejected: pl.DataFrame, country: str) -> pl.DataFrame:
     def mask(value: str) -> str:
         return mask_personal_data(value, country).text
 
+    def mask_detail(value: str) -> str:
+        return "".join(part if _FOLDER.fullmatch(part) else mask(part) for part in _FOLDER.split(value))
+
     def mask_document(payload: str) -> str:
         return mask_payload(payload, country)
 
     return rejected.with_columns(
         pl.col("interaction_id").map_elements(mask_id(mask), return_dtype=pl.String),
-        pl.col("detail").map_elements(mask, return_dtype=pl.String),
+        pl.col("detail").map_elements(mask_detail, return_dtype=pl.String),
         pl.col("payload").map_elements(mask_document, return_dtype=pl.String),
     )
 
