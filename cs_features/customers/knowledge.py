@@ -34,7 +34,7 @@ def date_versions(rows: pl.DataFrame, as_of: datetime, backfill: Backfill | None
     `rows` are `publishing.reading.HISTORY_SCHEMA`'s. What the offline store did not hold at `as_of` is left out: it
     only appends, so that the same `as_of` gives the same versions for ever.
     """
-    told = rows.lazy().filter(pl.max_horizontal("api_invocation_time", "write_time") <= as_of)
+    told = rows.lazy().filter(_is_held(as_of))
     moment = pl.col("event_time").str.to_datetime(EVENT_TIME_FORMAT, time_unit="us")
     versions = (
         told.select("interaction_id", *_TOLD, *_TIES)
@@ -56,10 +56,14 @@ def date_versions(rows: pl.DataFrame, as_of: datetime, backfill: Backfill | None
     ).collect()
 
 
-def find_first_told(rows: pl.DataFrame) -> datetime | None:
-    """When the store was told anything for the first time."""
-    first = rows["api_invocation_time"].min()
+def find_first_told(rows: pl.DataFrame, as_of: datetime) -> datetime | None:
+    """When the store was told the first of what its offline store held at `as_of`."""
+    first = rows.filter(_is_held(as_of))["api_invocation_time"].min()
     return first if isinstance(first, datetime) else None
+
+
+def _is_held(as_of: datetime) -> pl.Expr:
+    return pl.max_horizontal("api_invocation_time", "write_time") <= as_of
 
 
 def _date_knowledge(backfill: Backfill | None) -> pl.Expr:

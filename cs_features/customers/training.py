@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -66,6 +67,7 @@ class Options:
 
     embargo: timedelta = ONE_DAY
     assumed_lag: timedelta | None = None
+    assumed_before: datetime | None = None  # when the group went live: by default, its first row
     allow_unknown: bool = False
     features: tuple[str, ...] | None = None
 
@@ -74,6 +76,10 @@ class Options:
             raise RequestError("the embargo is negative: it would let contacts in that took place after the cut")
         if self.assumed_lag is not None and self.assumed_lag < timedelta(0):
             raise RequestError("assumed_lag is negative: nothing is known before it takes place")
+        if self.assumed_before is not None and self.assumed_lag is None:
+            raise RequestError("assumed_before says nothing without assumed_lag: give both, or neither")
+        if self.assumed_before is not None and self.assumed_before.tzinfo is None:
+            raise RequestError("assumed_before needs a time zone, for example datetime.now(timezone.utc)")
 
 
 def training_set(
@@ -105,26 +111,23 @@ def build_training_set(spine: pl.DataFrame, history: OfflineHistory, options: Op
     frame = pl.concat([spine, counted.features], how="horizontal")
     seen = _span_windows(windows, versions)
     prompts = _sum_origins(counted.origins, "prompt_version")
-    return TrainingSet(
-        frame,
-        Recipe(
-            group=history.group,
-            as_of=history.as_of.isoformat(),
-            embargo_seconds=options.embargo.total_seconds(),
-            assumed_lag_seconds=None if options.assumed_lag is None else options.assumed_lag.total_seconds(),
-            assumed_before=None if backfill is None else backfill.before.isoformat(),
-            allow_unknown=options.allow_unknown,
-            features=names,
-            definitions=identify_definitions(),
-            spine=hash_frame(spine),
-            prompt_versions=prompts,
-            model_ids=_sum_origins(counted.origins, "model_id"),
-            contacts=seen.height,
-            contacts_without_customer=seen[CUSTOMER].null_count(),
-            warnings=tuple(_warn_of_mixtures(prompts)),
-            result=hash_frame(frame),
-        ),
+    recipe = Recipe(
+        group=history.group,
+        as_of=history.as_of.isoformat(),
+        embargo_seconds=options.embargo.total_seconds(),
+        **_describe_assumption(backfill),
+        allow_unknown=options.allow_unknown,
+        features=names,
+        definitions=identify_definitions(),
+        spine=hash_frame(spine),
+        prompt_versions=prompts,
+        model_ids=_sum_origins(counted.origins, "model_id"),
+        contacts=seen.height,
+        contacts_without_customer=seen[CUSTOMER].null_count(),
+        warnings=tuple(_warn_of_mixtures(prompts)),
+        result=hash_frame(frame),
     )
+    return TrainingSet(frame, recipe)
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -152,10 +155,11 @@ def remake_training_set(recipe: Recipe, spine: pl.DataFrame, history: OfflineHis
     for what, value in found.items():
         if getattr(recipe, what) != value:
             raise RequestError(f"the {what} of the recipe is another one: take what the recipe names, or make it anew")
-    lag = recipe.assumed_lag_seconds
+    lag, before = recipe.assumed_lag_seconds, recipe.assumed_before
     options = Options(
         embargo=timedelta(seconds=recipe.embargo_seconds),
         assumed_lag=None if lag is None else timedelta(seconds=lag),
+        assumed_before=None if before is None else datetime.fromisoformat(before),
         allow_unknown=recipe.allow_unknown,
         features=recipe.features,
     )
@@ -168,11 +172,13 @@ def remake_training_set(recipe: Recipe, spine: pl.DataFrame, history: OfflineHis
 
 
 def assume_backfill(history: OfflineHistory, options: Options) -> Backfill | None:
-    """What `options` assume of history that was filled in: all that is older than the group's first row."""
-    first = find_first_told(history.rows)
-    if options.assumed_lag is None or first is None:
+    """What `options` assume of history that was filled in: by default, of all that is older than the first row."""
+    if options.assumed_lag is None:
         return None
-    return Backfill(options.assumed_lag, before=first)
+    if options.assumed_before is not None:
+        return Backfill(options.assumed_lag, options.assumed_before.astimezone(timezone.utc).replace(tzinfo=None))
+    first = find_first_told(history.rows, history.as_of.replace(tzinfo=None))
+    return None if first is None else Backfill(options.assumed_lag, first)
 
 
 def hash_frame(frame: pl.DataFrame) -> str:
@@ -180,6 +186,13 @@ def hash_frame(frame: pl.DataFrame) -> str:
     body = io.BytesIO()
     frame.rechunk().write_ipc(body, compression="uncompressed")
     return sha256(body.getbuffer()).hexdigest()
+
+
+def _describe_assumption(backfill: Backfill | None) -> dict[str, Any]:
+    if backfill is None:
+        return {"assumed_lag_seconds": None, "assumed_before": None}
+    before = backfill.before.replace(tzinfo=timezone.utc).isoformat()
+    return {"assumed_lag_seconds": backfill.lag.total_seconds(), "assumed_before": before}
 
 
 def _span_windows(windows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:

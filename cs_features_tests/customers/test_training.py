@@ -99,7 +99,24 @@ def test_history_that_was_filled_in_counts_by_assumption_alone() -> None:
         build_training_set(cuts, told, Options())
     made = build_training_set(cuts, told, Options(assumed_lag=DAY))
     assert counts(made) == [1, 2]
-    assert (made.recipe.assumed_lag_seconds, made.recipe.assumed_before) == (86_400, "2026-07-01T12:00:00")
+    assert (made.recipe.assumed_lag_seconds, made.recipe.assumed_before) == (86_400, "2026-07-01T12:00:00+00:00")
+
+
+def test_a_country_that_was_filled_in_later_names_its_own_moment() -> None:
+    """The group was live when a fifth country's year was filled in: by its first row that year was no history."""
+    rows = [contact(1, NOON), contact(2, NOON + 2 * DAY, told=NOON + 60 * DAY)]
+    options = [Options(assumed_lag=DAY), Options(assumed_lag=DAY, assumed_before=NOON + 60 * DAY)]
+    made = [build_training_set(spine(NOON + 9 * DAY), history(*rows), each) for each in options]
+    assert [counts(each) for each in made] == [[1], [2]]
+
+
+def test_an_erasure_of_the_first_row_moves_no_assumption() -> None:
+    """What is history was judged by the first row that is left: one erased customer, and a year was known late."""
+    rows = [contact(0, NOON + 30 * DAY, customer_id="c0"), contact(1, NOON, told=NOON + 31 * DAY)]
+    asked = spine(NOON + 10 * DAY)
+    recipe = build_training_set(asked, history(*rows), Options(assumed_lag=DAY)).recipe
+    again = remake_training_set(recipe, asked, history(rows[1])).recipe
+    assert (again.assumed_before, again.result) == (recipe.assumed_before, recipe.result)
 
 
 def test_the_callers_columns_and_order_stay() -> None:
@@ -201,6 +218,10 @@ def test_options_that_cannot_be_meant_are_told_in_one_sentence() -> None:
         Options(embargo=-DAY)
     with pytest.raises(RequestError, match="assumed_lag is negative"):
         Options(assumed_lag=-DAY)
+    with pytest.raises(RequestError, match="assumed_before says nothing without assumed_lag"):
+        Options(assumed_before=NOON)
+    with pytest.raises(RequestError, match="assumed_before needs a time zone"):
+        Options(assumed_lag=DAY, assumed_before=NOON.replace(tzinfo=None))
     with pytest.raises(RequestError, match="no row yet"):
         build_training_set(GOOD, history(), Options())
 

@@ -70,5 +70,8 @@ ALWAYS = (
     ),
     Leftover("review sheets on colleagues' machines", "delete the files; their masked texts may be his"),
     Leftover("backups and replicas of either bucket", "their own retention; restore none without erasing again"),
-    Leftover("what was trained on the features", "train it again; read_features gives no row of his any more"),
+    Leftover(
+        "training sets that were written, and what was trained on them",
+        "make and train them again: neither read_features nor training_set gives a row of his any more",
+    ),
 )
