@@ -12,6 +12,7 @@ import polars as pl
 from cs_features.errors import RequestError
 from cs_features.extraction.envelope import render_interaction
 from cs_features.partitions import Partition
+from cs_features.privacy.policy import MASK_EVERYTHING
 from cs_features.review.records import DRAWN_SCHEMA
 from cs_features.schemas import CATEGORICAL, SCORES, Interaction
 from cs_features.services import Model
@@ -116,8 +117,11 @@ def read_texts(tables: Tables, chosen: pl.DataFrame, model: Model, country: str)
 
 
 def render_for_reader(interaction: Interaction, language: str, model: Model) -> str:
-    """What stands between the envelope's tags, masked as it is for the model, as long as a cell may be."""
-    told, _ = render_interaction(interaction, language, model.capabilities().input_characters, model.masking)
+    """What stands between the envelope's tags, as long as a cell may be.
+
+    Masked even where the settings let the model see everything: a sheet leaves the account by mail.
+    """
+    told, _ = render_interaction(interaction, language, model.capabilities().input_characters, MASK_EVERYTHING)
     inside = "\n".join(told.splitlines()[1:-1])
     if len(inside) > TEXT_LIMIT:
         half = (TEXT_LIMIT - len(CUT)) // 2

@@ -8,9 +8,11 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from cs_features.erasure.subjects import Subject
 from cs_features.orchestration.assets import human_quality as assets
 from cs_features.orchestration.resources import DataBucket
 from cs_features.partitions import Country
+from cs_features.planning.erasing.contents import strip_object
 from cs_features.quality.calibration import fit_corrections
 from cs_features.review.drawing import DrawnSheet, DrawRequest, draw_sheet
 from cs_features.review.fitting import select_for_fitting
@@ -72,9 +74,18 @@ def test_labels_of_an_interaction_that_was_erased_are_of_nobody(tables: Tables) 
     """An erasure takes the row with his id out of every table; the labels name nobody, and nothing finds them again."""
     drawn = draw_and_return(tables)
     key = f"{SHEETS}/{drawn.sheet.folder}/drawn.parquet"
-    assert tables.bucket.get(key) is not None
-    Records(tables.bucket).save_sheet(drawn.sheet, drawn.drawn.slice(1))
+    body = tables.bucket.get(key)
+    assert body is not None
+    erased = Subject(until=NOW, interaction_ids=frozenset({drawn.drawn["interaction_id"][0]}))
+    left = strip_object(key, body, erased)
+    assert left is not None
+    assert left.body is not None
+    tables.bucket.put(key, left.body)
     assert read_labelled(tables).height == drawn.drawn.height - 1
+    for item in tables.bucket.list_objects("review_").objects:
+        stored = tables.bucket.get(item.key)
+        assert stored is not None
+        assert strip_object(item.key, stored, erased) is None
 
 
 def test_corrections_are_fitted_on_what_the_model_itself_said(tables: Tables) -> None:

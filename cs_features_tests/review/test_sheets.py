@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.errors import RequestError
+from cs_features.privacy.policy import MaskingPolicy
 from cs_features.review.drawing import DrawnSheet, DrawRequest, draw_sheet
 from cs_features.review.receiving import find_sheet
 from cs_features.review.records import Records
@@ -78,6 +79,15 @@ def test_a_sheet_holds_no_id_no_answer_and_no_personal_data() -> None:
     assert drawn.sheet.model_id not in read_everything(body).replace("dataModel", "")
     headings = set(load_words("nl").headings.values())
     assert values - headings == {"None"}
+
+
+def test_a_sheet_is_masked_though_the_model_sees_everything() -> None:
+    """A setting may let the model read a country unmasked; a file that goes by mail is another matter."""
+    tables = make_tables()
+    fill_month(tables, rows=6, text=lambda number: f"IBAN NL91ABNA0417164300, zaak {number}")
+    unmasked = replace(MODEL, masking=MaskingPolicy(frozenset({"NL"})))
+    drawn = draw_sheet(DrawRequest("NL", 4), unmasked, tables, NOW)
+    assert all("NL91" not in text and "_1]" in text for _, text in drawn.entries)
 
 
 @pytest.mark.parametrize(

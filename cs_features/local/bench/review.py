@@ -19,6 +19,7 @@ from cs_features.review.estimates import (
     estimate_labelled_share,
     estimate_naive_share,
 )
+from cs_features.review.sampling import allocate_random
 
 DRAWS, QUICK_DRAWS = 2_000, 100
 POPULATION = 10_000
@@ -60,11 +61,14 @@ def measure_review(quick: bool, say: Say) -> list[Figure]:
     say(f"{len(shares)} places of shares, {draws} draws each")
     means = [simulate_mean(*place, draws, random) for place in product(CORRELATIONS, LABELS)]
     say(f"{len(means)} places of means")
+    languages = [simulate_languages(labels, draws, random) for labels in LABELS]
+    say(f"{len(languages)} places of two languages")
     good = simulate_share(0.3, find_accuracy(0.3, GOOD), USEFUL_LABELS, draws, random)
     useless = simulate_share(0.3, 0.5, USEFUL_LABELS, draws, random)
     return [
         *_judge_coverage("shares", shares),
         *_judge_coverage("means of scores", means),
+        *_judge_coverage("shares of two languages drawn at different rates", languages),
         at_most("width of shares to labels alone, correlation 0.7, 150 labels", good.relative_width, 0.8, as_percent),
         at_most("the same, model useless", useless.relative_width, 1.05, as_percent),
         at_most(
@@ -102,6 +106,28 @@ def simulate_share(prevalence: float, accuracy: float, labels: int, draws: int, 
         said, meant = np.repeat(kinds_said, drawn), np.repeat(kinds_meant, drawn)
         corrected = estimate_corrected_share(said, meant, weights, share_said)
         cell.add(have / POPULATION, corrected, naive, estimate_labelled_share(meant, weights))
+    return cell
+
+
+def simulate_languages(labels: int, draws: int, random: np.random.Generator) -> Cell:
+    """A country of two languages, the small one drawn at a higher rate and answered worse: weights must see to it."""
+    cell = Cell(f"two languages, {labels} labels")
+    heights = {"nl": POPULATION * 9 // 10, "en": POPULATION // 10}
+    counts = allocate_random(heights, labels)
+    meant = {language: random.random(height) < 0.3 + 0.3 * (language == "en") for language, height in heights.items()}
+    wrong = {language: random.random(height) < 0.1 + 0.3 * (language == "en") for language, height in heights.items()}
+    said = {language: meant[language] ^ wrong[language] for language in heights}
+    truth, share_said = (float(np.concatenate(list(each.values())).mean()) for each in (meant, said))
+    weights = np.concatenate([np.full(count, heights[language] / count) for language, count in counts.items()])
+    naive = estimate_naive_share(share_said, POPULATION)
+    for _ in range(draws):
+        chosen = {
+            language: random.choice(heights[language], count, replace=False) for language, count in counts.items()
+        }
+        drawn_said = np.concatenate([said[language][rows] for language, rows in chosen.items()])
+        drawn_meant = np.concatenate([meant[language][rows] for language, rows in chosen.items()])
+        corrected = estimate_corrected_share(drawn_said, drawn_meant, weights, share_said)
+        cell.add(truth, corrected, naive, estimate_labelled_share(drawn_meant, weights))
     return cell
 
 
