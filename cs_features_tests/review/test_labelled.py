@@ -1,15 +1,17 @@
 """From sheets that came back to the tables: chances over several sheets, assets, and an interaction that was erased."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
 
+from cs_features.definitions import defs
 from cs_features.erasure.subjects import Subject
 from cs_features.orchestration.assets import human_quality as assets
+from cs_features.orchestration.jobs import weekly_country_reports
 from cs_features.orchestration.resources import DataBucket
 from cs_features.partitions import Country
 from cs_features.planning.erasing.contents import strip_object
@@ -134,3 +136,13 @@ def test_older_months_of_the_report_stay_as_they_were(
     assert before is not None
     assert after is not None
     assert after.equals(before)
+
+
+def test_every_country_is_reported_every_monday() -> None:
+    monday = dg.build_schedule_context(
+        scheduled_execution_time=datetime(2026, 11, 30, 5, 30, tzinfo=timezone.utc),
+        repository_def=defs.get_repository_def(),
+    )
+    requests = weekly_country_reports.evaluate_tick(monday).run_requests or []
+    assert {request.partition_key for request in requests} == {"BE", "ES", "FR", "NL", "PL"}
+    assert weekly_country_reports.default_status == dg.DefaultScheduleStatus.RUNNING
