@@ -105,7 +105,7 @@ def price_month(volumes: Volumes) -> list[Line]:
         Line("S3 storage", volumes.stored_gb * rate("storage")),
         Line("feature store", volumes.interactions * (2 * rate("record written") + rate("record read"))),
         Line("logs, alarms, metrics", volumes.logged_gb * rate("logs") + 6 * rate("alarm") + 2 * rate("metric")),
-        Line("secret and images", rate("secret") + volumes.images_gb * rate("image")),
+        Line("secrets and images", 2 * rate("secret") + volumes.images_gb * rate("image")),
     ]
     return sorted(lines, key=lambda line: -line.dollars)
 

@@ -7,36 +7,45 @@ import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import boto3
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.launcher import LaunchRunContext
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from pydantic import SecretStr
 
+from cs_features.erasure.subjects import make_subject
 from cs_features.monitoring.alerts import Alert, Severity
 from cs_features.orchestration.sensors.alerts import publish_alert
 from cs_features.orchestration.task_launcher import TaskRunLauncher
 from cs_features.partitions import Partition
+from cs_features.planning.erasing.eraser import erase_subject
+from cs_features.planning.erasing.stores import open_stores
 from cs_features.services import build_services
+from cs_features.storage import encode_table
 from cs_features_tests.support.cloudformation import read_template
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.iam import Need, as_list, find_statement
 from cs_features_tests.support.lab import AwsAndModel, Lab
 from cs_features_tests.support.landing_sensor import tick
-from cs_features_tests.support.policies import POLICIES, TOPIC
+from cs_features_tests.support.policies import POLICIES, TOMBSTONE_KEY, TOPIC
 from cs_features_tests.support.recorded_calls import Recorder, arn
 
 pytestmark = pytest.mark.heavy
 
-RUN, CONTROL = "RunRole", "ControlRole"
+RUN, CONTROL, ERASER, EXECUTION = "RunRole", "ControlRole", "EraserRole", "ExecutionRole"
+RECORDED = (RUN, CONTROL, ERASER)
 CLUSTER, FAMILY = "cs-features", "cs-features-run"
 # What is granted and not asked for by any recorded call, with who asks for it.
 UNRECORDED = {
     (CONTROL, "rds-db:connect"): "Dagster's history, by psycopg2 and not by boto3",
     (RUN, "rds-db:connect"): "the same",
+    (ERASER, "secretsmanager:GetSecretValue"): "the AWS CLI, as deploy/README.md says",
     **{
         (CONTROL, f"ssmmessages:{verb}{channel}Channel"): "the SSM agent in the task, for the user interface"
         for verb in ("Create", "Open")
@@ -44,7 +53,7 @@ UNRECORDED = {
     },
 }
 # What AWS does by itself under these roles, as its documentation lists it; nothing of ours could be recorded.
-OF_AWS = {"ExecutionRole", "FeatureStoreRole"}
+OF_AWS = {EXECUTION, "FeatureStoreRole"}
 # Actions that know no resource but all, in IAM's reference of each service.
 WITHOUT_RESOURCE = {
     "ecr:GetAuthorizationToken",
@@ -58,7 +67,7 @@ class FullRun:
     """All that the product does in a month, once, in one laboratory."""
 
     def __init__(self, stack: AwsAndModel) -> None:
-        self.lab = Lab(stack, alerts_topic_arn=TOPIC)
+        self.lab = Lab(stack, alerts_topic_arn=TOPIC, tombstone_key=SecretStr("k" * 64))
         boto3.client("sns").create_topic(Name="cs-features-alerts")
         boto3.client("ecs").create_cluster(clusterName=CLUSTER)
         container = {"name": "run", "image": "x", "memory": 128}
@@ -82,6 +91,10 @@ class FullRun:
             tick(self.lab)
             self.tell_people()
             self.start_and_stop_a_task()
+        with self.recorder.recording(ERASER):
+            self.erase_a_customer()
+        with self.recorder.recording(RUN):
+            assert self.lab.process().success  # with tombstones to read
         return self
 
     def process_a_day(self) -> None:
@@ -107,6 +120,18 @@ class FullRun:
     def take_stock(self) -> None:
         for job in ("take_inventory", "check_access"):
             self.lab.definitions.resolve_job_def(job).execute_in_process(instance=self.lab.instance)
+
+    def erase_a_customer(self) -> None:
+        """He is in landing, tables, ledger, both stores; what a run still wrote is in a file of the history alone."""
+        services = build_services(self.lab.settings)
+        stores = open_stores(services.landing, services.data, services.feature_group)
+        subject = make_subject(None, [id_of(1)], datetime.now(timezone.utc))
+        history = f"{stores.offline.prefix}year=2026/month=11/day=24/hour=10/x.parquet"
+        stores.offline.bucket.put(history, encode_table(pl.DataFrame({"interaction_id": [id_of(1)]})))
+        assert self.lab.online(id_of(1))
+        receipt = erase_subject(subject, stores, services.data.reveal_tombstone_key(), dry_run=False)
+        assert {each.place for each in receipt.taken} >= {"landing bucket", "online store", "offline store"}
+        assert self.lab.online(id_of(1)) is None
 
     def tell_people(self) -> None:
         alert = Alert(
@@ -159,13 +184,13 @@ def needs(stack: AwsAndModel) -> Iterator[dict[str, list[Need]]]:
         run.lab.instance.dispose()
 
 
-@pytest.mark.parametrize("role", [RUN, CONTROL])
+@pytest.mark.parametrize("role", RECORDED)
 def test_whatever_a_full_run_asks_of_aws_is_allowed(needs: dict[str, list[Need]], role: str) -> None:
     refused = sorted(str(need) for need in needs[role] if find_statement(POLICIES[role], need) is None)
     assert refused == []
 
 
-@pytest.mark.parametrize("role", [RUN, CONTROL])
+@pytest.mark.parametrize("role", RECORDED)
 def test_whatever_is_allowed_is_asked_for_or_listed_with_its_reason(needs: dict[str, list[Need]], role: str) -> None:
     """A permission that nobody uses is one that somebody else may."""
     used = {need.action for need in needs[role]}
@@ -175,7 +200,7 @@ def test_whatever_is_allowed_is_asked_for_or_listed_with_its_reason(needs: dict[
 
 
 def test_every_role_is_held_against_calls_or_named_as_awss_own() -> None:
-    assert set(POLICIES) == {RUN, CONTROL} | OF_AWS
+    assert set(POLICIES) == {*RECORDED} | OF_AWS
 
 
 @pytest.mark.parametrize("role", POLICIES)
@@ -189,11 +214,20 @@ def test_no_action_is_a_wildcard_and_every_resource_is_named(role: str) -> None:
 
 
 DATA = "arn:aws:s3:::cs-features-data-123456789012-eu-central-1"
+LANDING = "arn:aws:s3:::cs-features-landing-123456789012-eu-central-1"
 FORBIDDEN = [
     (RUN, Need("s3:PutObject", f"{DATA}/feature-store/x.parquet")),
     (RUN, Need("s3:PutObject", f"{DATA}/prompts/current.json")),
     (RUN, Need("s3:DeleteObject", f"{DATA}/prompts/history/2026.json")),
-    (RUN, Need("s3:PutObject", "arn:aws:s3:::cs-features-landing-123456789012-eu-central-1/interactions/a")),
+    (RUN, Need("s3:PutObject", f"{LANDING}/interactions/a")),
+    (RUN, Need("secretsmanager:GetSecretValue", TOMBSTONE_KEY)),
+    (CONTROL, Need("secretsmanager:GetSecretValue", TOMBSTONE_KEY)),
+    (EXECUTION, Need("secretsmanager:GetSecretValue", arn("secretsmanager", "secret:another-AbCdEf"))),
+    (ERASER, Need("secretsmanager:GetSecretValue", arn("secretsmanager", "secret:another-AbCdEf"))),
+    (ERASER, Need("s3:DeleteObject", f"{LANDING}/interactions/a")),
+    (ERASER, Need("bedrock:InvokeModel", arn("bedrock", "inference-profile/eu.anthropic.claude-haiku-5-5"))),
+    (ERASER, Need("sagemaker:BatchWriteRecord", arn("sagemaker", "feature-group/cs-interaction-features"))),
+    (ERASER, Need("sns:Publish", TOPIC)),
     (RUN, Need("sns:Publish", TOPIC)),
     (RUN, Need("bedrock:InvokeModel", "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-haiku-5-5")),
     (CONTROL, Need("bedrock:InvokeModel", arn("bedrock", "inference-profile/eu.anthropic.claude-haiku-5-5"))),
@@ -216,12 +250,33 @@ def test_what_no_task_may_do_is_refused(role: str, need: Need) -> None:
     assert find_statement(POLICIES[role], need) is None
 
 
-def test_a_role_is_taken_by_its_service_in_this_account_alone() -> None:
-    roles = [each for each in read_template()["Resources"].values() if each["Type"] == "AWS::IAM::Role"]
-    for role in roles:
-        (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
-        assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
-        assert list(trust["Principal"]) == ["Service"]
+def read_trust() -> dict[str, dict[str, Any]]:
+    """Who may take each role: its one statement."""
+    resources = read_template()["Resources"].items()
+    roles = {name: each["Properties"] for name, each in resources if each["Type"] == "AWS::IAM::Role"}
+    trust = {name: each["AssumeRolePolicyDocument"]["Statement"] for name, each in roles.items()}
+    assert all(len(statements) == 1 for statements in trust.values())
+    return {name: statement for name, (statement,) in trust.items()}
+
+
+@pytest.mark.parametrize("role", sorted(set(POLICIES) - {ERASER}))
+def test_a_role_is_taken_by_its_service_in_this_account_alone(role: str) -> None:
+    trust = read_trust()[role]
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert list(trust["Principal"]) == ["Service"]
+
+
+def test_the_erasers_role_is_taken_by_people_of_this_account_alone() -> None:
+    """The account as principal: IAM asks besides for sts:AssumeRole on this role, which an administrator gives."""
+    trust = read_trust()[ERASER]
+    assert trust["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
+    assert trust["Action"] == "sts:AssumeRole"
+
+
+def test_ecs_may_read_the_two_secrets_that_tasks_are_given_and_no_other() -> None:
+    reading = [each for each in POLICIES[EXECUTION] if each["Action"] == "secretsmanager:GetSecretValue"]
+    assert {each["Resource"] for each in reading} == {"Database.MasterUserSecret.SecretArn", TOMBSTONE_KEY}
+    assert find_statement(POLICIES[EXECUTION], Need("secretsmanager:GetSecretValue", TOMBSTONE_KEY))
 
 
 def test_the_evaluation_itself_refuses_what_is_not_allowed() -> None:

@@ -20,7 +20,8 @@ from cs_features_tests.support.template_stack import TemplateStack, UnknownResou
 pytestmark = [pytest.mark.own_aws, pytest.mark.heavy]
 
 BUCKETS = ("LandingBucket", "DataBucket")
-RETAINED = {"LandingBucket", "DataBucket", "FeatureGroup", "Repository"}
+RETAINED = {"LandingBucket", "DataBucket", "FeatureGroup", "Repository", "TombstoneKey"}
+TOMBSTONE_KEY = "CS_FEATURES_TOMBSTONE_KEY"
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +30,21 @@ def made() -> Iterator[TemplateStack]:
         yield TemplateStack(aws.client, ImageTag="v1", AlertsEmail="engineer@example.org").make_everything()
 
 
-def environment_of(made: TemplateStack, task: str, container: str) -> dict[str, str]:
+def describe_containers(made: TemplateStack, task: str) -> dict[str, dict[str, Any]]:
     ecs = made.make_client("ecs")
     definition = ecs.describe_task_definition(taskDefinition=made.names[task])["taskDefinition"]
-    (found,) = [each for each in definition["containerDefinitions"] if each["name"] == container]
+    return {each["name"]: each for each in definition["containerDefinitions"]}
+
+
+def environment_of(made: TemplateStack, task: str, container: str) -> dict[str, str]:
+    found = describe_containers(made, task)[container]
     return {pair["name"]: pair["value"] for pair in found["environment"]}
+
+
+def secrets_of(made: TemplateStack, task: str) -> dict[str, dict[str, str]]:
+    """By container, where each of its secrets comes from."""
+    found = describe_containers(made, task).items()
+    return {name: {pair["name"]: pair["valueFrom"] for pair in each.get("secrets", [])} for name, each in found}
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
@@ -182,8 +193,32 @@ def test_runs_and_control_work_under_the_same_settings(made: TemplateStack) -> N
 
 def test_only_the_first_container_sees_the_admins_password(made: TemplateStack) -> None:
     containers = made.properties_of("ControlTaskDefinition")["ContainerDefinitions"]
-    assert [each["Name"] for each in containers if "Secrets" in each] == ["prepare-database"]
+    admins = made.attributes["Database"]["MasterUserSecret.SecretArn"]
+    of_control = secrets_of(made, "ControlTaskDefinition").items()
+    seen = {name for name, found in of_control if any(place.startswith(admins) for place in found.values())}
+    assert seen == {"prepare-database"}
     assert [each["Name"] for each in containers if not each["Essential"]] == ["prepare-database"]
+
+
+def test_the_key_of_the_tombstones_is_a_secret_of_runs_and_code_and_in_nobodys_settings(made: TemplateStack) -> None:
+    """Without it nobody could be erased on AWS, and after an erasure no run would read a partition."""
+    key = made.names["TombstoneKey"]
+    assert secrets_of(made, "RunTaskDefinition") == {"run": {TOMBSTONE_KEY: key}}
+    holders = {name for name, found in secrets_of(made, "ControlTaskDefinition").items() if TOMBSTONE_KEY in found}
+    assert holders == {"code"}
+    assert secrets_of(made, "ControlTaskDefinition")["code"] == {TOMBSTONE_KEY: key}
+    value = made.make_client("secretsmanager").get_secret_value(SecretId="cs-features/tombstone-key")["SecretString"]
+    assert len(value) == 64
+    assert settings({TOMBSTONE_KEY: value}).tombstone_key is not None
+    for task in ("RunTaskDefinition", "ControlTaskDefinition"):
+        for container in describe_containers(made, task).values():
+            assert TOMBSTONE_KEY not in {pair["name"] for pair in container["environment"]}
+
+
+def test_no_task_has_the_role_of_whoever_erases(made: TemplateStack) -> None:
+    definitions = [made.properties_of(task) for task in ("RunTaskDefinition", "ControlTaskDefinition")]
+    roles = {each[kind] for each in definitions for kind in ("TaskRoleArn", "ExecutionRoleArn")}
+    assert made.attributes["EraserRole"]["Arn"] not in roles
 
 
 def test_alarms_tell_the_topic_and_silence_counts_where_a_heart_should_beat(made: TemplateStack) -> None:

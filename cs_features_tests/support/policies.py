@@ -6,16 +6,18 @@ from cs_features_tests.support.cloudformation import Resolver, read_template
 from cs_features_tests.support.recorded_calls import arn
 
 TOPIC = arn("sns", "cs-features-alerts")
+TOMBSTONE_KEY = arn("secretsmanager", "secret:cs-features/tombstone-key-AbCdEf")
 
 
 def resolve_policies() -> dict[str, list[dict[str, Any]]]:
     """The statements of each role, by its name in the template."""
     template = read_template()
+    references = {"AlertsTopic": TOPIC, "TombstoneKey": TOMBSTONE_KEY}
     names = {"LandingBucket": "BucketName", "DataBucket": "BucketName", "FeatureGroup": "FeatureGroupName"}
 
     def name_of(logical: str) -> str:
-        if logical == "AlertsTopic":
-            return TOPIC
+        if logical in references:
+            return references[logical]
         properties = template["Resources"][logical]["Properties"]
         return str(resolver.resolve(properties[names.get(logical, "ClusterName")]))
 

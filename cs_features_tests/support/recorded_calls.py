@@ -76,6 +76,7 @@ TRANSLATIONS: dict[str, Translate] = {
     "S3.ListObjectsV2": on_bucket("s3:ListBucket"),
     "S3.ListObjects": on_bucket("s3:ListBucket"),
     "S3.HeadBucket": on_bucket("s3:ListBucket"),
+    "S3.GetBucketVersioning": on_bucket("s3:GetBucketVersioning"),
     "S3.GetBucketLifecycleConfiguration": on_bucket("s3:GetLifecycleConfiguration"),
     "Bedrock Runtime.Converse": on_model,
     "SageMaker.DescribeFeatureGroup": on_group("sagemaker:DescribeFeatureGroup"),

@@ -172,6 +172,11 @@ def make_database(rds: Any, wanted: dict[str, Any]) -> Made:
     }
 
 
+def make_secret(secrets: Any, wanted: dict[str, Any]) -> Made:
+    value = secrets.get_random_password(**wanted.pop("GenerateSecretString"))["RandomPassword"]
+    return str(secrets.create_secret(SecretString=value, **wanted)["ARN"]), {}
+
+
 def make_repository(ecr: Any, wanted: dict[str, Any]) -> Made:
     lifecycle = wanted.pop("LifecyclePolicy")["LifecyclePolicyText"]
     wanted = lower_keys(wanted)
@@ -267,6 +272,7 @@ MAKERS: dict[str, tuple[str, Callable[[Any, dict[str, Any]], Made]]] = {
     "AWS::SageMaker::FeatureGroup": ("sagemaker", make_feature_group),
     "AWS::RDS::DBSubnetGroup": ("rds", make_subnet_group),
     "AWS::RDS::DBInstance": ("rds", make_database),
+    "AWS::SecretsManager::Secret": ("secretsmanager", make_secret),
     "AWS::ECR::Repository": ("ecr", make_repository),
     "AWS::Logs::LogGroup": ("logs", make_log_group),
     "AWS::Logs::MetricFilter": ("logs", make_metric_filter),
