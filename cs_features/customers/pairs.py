@@ -31,7 +31,7 @@ def count_features(windows: pl.DataFrame, versions: pl.DataFrame, names: Sequenc
     for spine, contacts in split_parts(windows, versions):
         pairs = pair_contacts(spine, contacts)
         features.append(_count_part(pairs, names))
-        origins.append(pairs.group_by("prompt_version", "model_id").len("contacts"))
+        origins.append(_count_origins(pairs))
     counted = pl.concat(features)
     filled = windows.select("row").join(counted, on="row", how="left", maintain_order="left")
     empty = [pl.col(name).fill_null(0) for name in names if SCHEMA[name] == pl.UInt32]
@@ -53,6 +53,11 @@ def split_parts(windows: pl.DataFrame, versions: pl.DataFrame) -> Iterator[tuple
     contacts = _split_by_part(versions, parts)
     for part, rows_of_part in spine.items():
         yield rows_of_part, contacts.get(part, versions.clear())
+
+
+def _count_origins(pairs: pl.DataFrame) -> pl.DataFrame:
+    counted = pairs.group_by("prompt_version", "model_id").len("contacts")
+    return counted.with_columns(pl.col("prompt_version", "model_id").cast(pl.String))
 
 
 def _split_by_part(frame: pl.DataFrame, parts: pl.DataFrame) -> dict[int, pl.DataFrame]:
@@ -93,6 +98,7 @@ def _count_part(pairs: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 
 
 def _list_prompt_versions(pairs: pl.DataFrame) -> pl.DataFrame:
-    by_version = pairs.group_by("row", "prompt_version").len("contacts").sort("row", "prompt_version")
+    counted = pairs.group_by("row", "prompt_version").len("contacts")
+    by_version = counted.with_columns(pl.col("prompt_version").cast(pl.String)).sort("row", "prompt_version")
     told = pl.concat_str(pl.col("prompt_version").fill_null("unknown"), pl.lit(":"), "contacts")
     return by_version.group_by("row").agg(told.str.join(" ").alias(PROMPT_VERSIONS))

@@ -4,19 +4,18 @@ Here: what a caller asks for, and what is written down so that it can be made ag
 store's history is read (`publishing/reading.py`), what was known (`knowledge.py`), what is counted (`definitions.py`).
 """
 
-import io
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from cs_features.customers.definitions import LONGEST, choose_features, identify_definitions
+from cs_features.customers.fingerprints import hash_frame
 from cs_features.customers.knowledge import Backfill, date_versions, find_first_told
 from cs_features.customers.pairs import count_features
 from cs_features.customers.spine import CUSTOMER, CUT, check_knowledge, check_spine, measure_windows
@@ -179,13 +178,6 @@ def assume_backfill(history: OfflineHistory, options: Options) -> Backfill | Non
         return Backfill(options.assumed_lag, options.assumed_before.astimezone(timezone.utc).replace(tzinfo=None))
     first = find_first_told(history.rows, history.as_of.replace(tzinfo=None))
     return None if first is None else Backfill(options.assumed_lag, first)
-
-
-def hash_frame(frame: pl.DataFrame) -> str:
-    """SHA-256 of names, types and values in their order."""
-    body = io.BytesIO()
-    frame.rechunk().write_ipc(body, compression="uncompressed")
-    return sha256(body.getbuffer()).hexdigest()
 
 
 def _describe_assumption(backfill: Backfill | None) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from cs_features.customers.definitions import NAMES, SCHEMA
+from cs_features.customers.fingerprints import hash_frame
 from cs_features.customers.training import (
     Options,
     TrainingSet,
     build_training_set,
-    hash_frame,
     read_recipe,
     remake_training_set,
     training_set,
