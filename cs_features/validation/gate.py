@@ -69,7 +69,9 @@ def judge(frame: pl.DataFrame, schema: pa.DataFrameSchema) -> Verdict:
 
 def judge_features(validated: pl.DataFrame, answers: type[Extraction], country: str) -> Verdict:
     """What the rules say of a stored `validated_features`, which an older version may have written."""
-    return judge(fill_missing_columns(validated, ADDED_COLUMNS), features_schema(answers, country))
+    complete = fill_missing_columns(validated, ADDED_COLUMNS)
+    in_order = complete.select(pl.exclude(ADDED_COLUMNS.names()), *ADDED_COLUMNS.names())
+    return judge(in_order, features_schema(answers, country))
 
 
 def _hide_private_values(cases: pl.DataFrame) -> pl.DataFrame:

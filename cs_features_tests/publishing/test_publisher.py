@@ -153,7 +153,7 @@ def test_a_refused_record_is_told_while_all_others_are_written_and_the_manifest_
     """One record that was too large, and a day was missing."""
     rows = [features(n) for n in range(30)]
     rows[7] = features(7, "x" * 360_000)
-    with pytest.raises(PublishingFailed, match=rf"^1 of 30 records .*ValidationError.*{id_of(7)}"):
+    with pytest.raises(PublishingFailed, match=rf"^1 of 30 records .*ValidationError.*{id_of(7)[:8]}"):
         store.publish(*rows)
     good = {id_of(n) for n in range(30) if n != 7}
     assert set(store.online()) == good
@@ -269,12 +269,16 @@ def test_a_publisher_killed_before_its_first_change_has_changed_nothing(store: L
     """The mark in the manifest comes before the first change, or nobody knows that there is one to redo."""
     first = [features(n) for n in range(4)]
     store.publish(*first)
-    for dies_after in range(5):
+    served = {each["interaction_id"]: as_dict(build_record(each)) for each in first}
+    marked = False
+    for dies_after in itertools.count():
         with pytest.raises(Killed):
             store.publish(features(0), features(1, "corrected"), features(4), dies_after=dies_after)
         store.calls_left = None
-        assert store.online() == {each["interaction_id"]: as_dict(build_record(each)) for each in first}
-    assert store.manifest.filter(content_hash=UNFINISHED).height == 4
+        if store.online() != served:
+            break
+        marked = store.manifest.filter(content_hash=UNFINISHED).height == 4
+    assert marked, "one call before the first change"
 
 
 SOME_ROWS = st.dictionaries(
