@@ -396,7 +396,7 @@ def test_the_names_that_others_rely_on_have_not_changed() -> None:
         for key in map(dg.AssetKey, TABLES)
     }
     assert parents == {
-        "raw_interactions": set(),
+        "raw_interactions": {"landed_documents"},
         "llm_extractions": {"country_prompts", "raw_interactions"},
         "validated_features": {"raw_interactions", "llm_extractions"},
         "rejected_records": {"raw_interactions", "llm_extractions"},

@@ -60,7 +60,7 @@ def refusing(operation: str, code: str, message: str = "no", status: int = 400) 
         error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
         body = error if operation.startswith("s3") else f"<ErrorResponse>{error}</ErrorResponse>"
         return answering(operation, body, status)
-    return answering(operation, json.dumps({"message": message}), status, {"x-amzn-errortype": code})
+    return answering(operation, json.dumps({"__type": code, "message": message}), status, {"x-amzn-errortype": code})
 
 
 def quotas(name: str, value: float) -> Any:

@@ -10,8 +10,10 @@ import pytest
 from cs_features.cli import lint_prompts
 from cs_features.cli.remove_country import main
 from cs_features.errors import AwsRefusal
+from cs_features.extraction.prompts import load_prompts
 from cs_features.publishing import reading
 from cs_features.publishing.records import RecordStore
+from cs_features.quality.golden import load_golden
 from cs_features.s3 import Bucket
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.lab import PROMPTS, Lab
@@ -67,7 +69,8 @@ def test_without_yes_everything_is_counted_and_nothing_changed(
     assert main(["PL"]) == 0
     printed = capsys.readouterr().out
     assert "records in the feature store: 3 of 1 partitions" in printed
-    assert "golden items: 50 in 3 files" in printed
+    polish = [item for item in load_golden(PROMPTS, load_prompts(PROMPTS)) if item.country == "PL"]
+    assert f"golden items: {len(polish)} in {len({item.language for item in polish})} files" in printed
     assert f"tables, ledger, listings): {len(served.data_keys('PL'))}" in printed
     assert "Nothing was changed" in printed
     assert (served.prompt_files(), served.data_keys()) == (files, keys)

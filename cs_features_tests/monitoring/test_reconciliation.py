@@ -15,6 +15,7 @@ from cs_features.monitoring.settling import SETTLING_TIME
 from cs_features.orchestration.failures import passing_failure
 from cs_features.orchestration.jobs import daily_inventory
 from cs_features.orchestration.sensors.landing_decision import RETRY_AFTER
+from cs_features.orchestration.sensors.landing_survey import WHOLE_WINDOW_EVERY
 from cs_features.partitions import Partition
 from cs_features_tests.support.documents import document, gz, id_of, jsonl
 from cs_features_tests.support.failed_runs import fail_run
@@ -402,7 +403,7 @@ def test_a_correction_of_a_day_that_has_left_the_window_is_found_and_made_good(m
     assert lab.process(day=first).success
     asked = tick(lab)
     lab.land("NL", second, "a.jsonl", jsonl([landed_on(second, 1)]))
-    asked = tick(lab, asked.cursor)
+    asked = tick(lab, asked.cursor, later=WHOLE_WINDOW_EVERY)
     assert partitions(asked) == [key("NL", second)]
     process_asked(lab, asked)
 

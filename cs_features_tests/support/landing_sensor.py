@@ -26,10 +26,10 @@ def key(country: str, day: date) -> str:
     return Partition(country, day).key
 
 
-def tick(lab: Lab, cursor: str | None = None) -> SensorExecutionData:
-    """What the daemon gets: partition keys validated, as in production."""
+def tick(lab: Lab, cursor: str | None = None, later: timedelta = timedelta(0)) -> SensorExecutionData:
+    """What the daemon gets: partition keys validated, as in production; `later` than it is."""
     with (
-        patch("cs_features.orchestration.sensors.landing.utc_now", tell_time),
+        patch("cs_features.orchestration.sensors.landing.utc_now", lambda: min(tell_time() + later, END_OF_TODAY)),
         dg.build_sensor_context(
             instance=lab.instance, cursor=cursor, definitions=lab.definitions, resources=lab.resources
         ) as context,

@@ -80,6 +80,7 @@ def served(reconciliation: pl.DataFrame, feature_group: FeatureGroup) -> dg.Asse
 @register_check(
     "reconciliation",
     partitions_def=None,
+    alone=True,
     rule="Account, region, quotas and settings let the product work: what `make preflight` asks, asked again each day.",
     advice="The check's table says of each thing that is wrong what to do. Access that was there can vanish.",
 )

@@ -27,6 +27,7 @@ class Check:
     spec: dg.AssetCheckSpec
     function: CheckFunction
     reads: tuple[str, ...]
+    step: str
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
@@ -56,11 +57,13 @@ def register_check(
     name: str | None = None,
     reads: Sequence[str] = (),
     blocking: bool = False,
+    alone: bool = False,
     partitions_def: dg.PartitionsDefinition[str] | None = interaction_partitions,
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Make the function an asset check, with one evaluation a partition; it stays a function that can be called.
 
-    `reads` names the tables that the function takes beside the asset's own.
+    `reads` names the tables that the function takes beside the asset's own. What another job than the asset's runs is a
+    step `alone`: a step reads the tables of all its checks, and those may not be there.
     """
 
     def register(function: CheckFunction) -> CheckFunction:
@@ -74,21 +77,22 @@ def register_check(
             partitions_def=partitions_def,
         )
         _remember_spec(spec)
-        _CHECKS.append(Check(spec, guard_boundary(function), tuple(reads)))
+        step = f"{asset}_{spec.name}" if alone else f"{asset}_checks"
+        _CHECKS.append(Check(spec, guard_boundary(function), tuple(reads), step))
         return function
 
     return register
 
 
 def build_check_steps() -> list[dg.AssetChecksDefinition]:
-    """All that is registered, a step an asset."""
-    by_asset: dict[str, list[Check]] = {}
+    """All that is registered, a step an asset and one for each that stands alone."""
+    by_step: dict[str, list[Check]] = {}
     for check in _CHECKS:
-        by_asset.setdefault(check.spec.asset_key.to_python_identifier(), []).append(check)
-    return [_build_step(asset, checks) for asset, checks in by_asset.items()]
+        by_step.setdefault(check.step, []).append(check)
+    return [_build_step(name, checks) for name, checks in by_step.items()]
 
 
-def _build_step(asset: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
+def _build_step(name: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
     """A step that takes what any of the checks takes. One that crashes does not keep the others from their verdict."""
 
     def evaluate_checks(context: dg.AssetCheckExecutionContext, **inputs: Any) -> Iterator[dg.AssetCheckResult]:
@@ -114,9 +118,10 @@ def _build_step(asset: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition
     # Dagster reads from the signature which tables and resources a step takes.
     evaluate_checks.__signature__ = inspect.Signature(list(taken.values()))  # type: ignore[attr-defined]
     evaluate_checks.__annotations__ = {name: parameter.annotation for name, parameter in taken.items()}
+    asset = checks[0].spec.asset_key.to_python_identifier()
     tables = {asset, *(table for check in checks for table in check.reads)}
     return dg.multi_asset_check(
-        name=f"{asset}_checks",
+        name=name,
         specs=[check.spec for check in checks],
         ins={table: dg.AssetIn(table) for table in tables & taken.keys()},
         can_subset=True,
