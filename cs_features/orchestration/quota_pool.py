@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import dagster as dg
-from sqlalchemy.exc import SQLAlchemyError
 
 from cs_features.extraction.host import name_host
 from cs_features.planning.priorities import weigh_share
@@ -44,6 +43,8 @@ class HostShare:
     _is_asking: bool = field(default=False, init=False)
 
     def find_share(self) -> float:
+        from sqlalchemy.exc import SQLAlchemyError  # here: the code location has no database
+
         # Not before the first call for the model: a run that finds everything in the ledger takes no share.
         try:
             self._tell_whether_asking(True)
@@ -53,6 +54,8 @@ class HostShare:
         return self._known
 
     def leave_quota(self) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
         with suppress(SQLAlchemyError):  # the end of its step tells the same
             self._tell_whether_asking(False)
 

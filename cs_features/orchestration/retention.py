@@ -11,7 +11,6 @@ from pydantic import Field
 
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import passing_failure
-from cs_features.orchestration.history import list_history_sweepers
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.resources import DataBucket, Retention
 from cs_features.retention.data_bucket import list_bucket_sweepers
@@ -29,6 +28,9 @@ class RetentionConfig(dg.Config):
 
 def list_sweepers(instance: dg.DagsterInstance, data: DataBucketService, retention: RetentionService) -> list[Sweeper]:
     """All that is swept, in order."""
+    # Here: it loads Dagster's storages and the migrations of their databases, for a job that runs once a week.
+    from cs_features.orchestration.history import list_history_sweepers
+
     ages = retention.ages()
     of_tables = list_table_sweepers(data.tables(), retention.table_ages())
     return [*list_history_sweepers(instance, ages), *list_bucket_sweepers(data.tables(), ages), *of_tables]

@@ -4,13 +4,15 @@ Here: which figure stands in which column, and how. Not here: what needs a perso
 (`facts.py`), the look (`page.html`).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 from markupsafe import Markup, escape
 
 from cs_features.figures import (
@@ -38,6 +40,9 @@ from cs_features.reporting.facts import (
     sum_up_law,
 )
 from cs_features.reporting.sparkline import draw_sparkline
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 MAX_BYTES = 150 * 1024
 SHOWN_CHANGES = 6
@@ -73,6 +78,8 @@ def render_page(facts: Operations, concerns: Sequence[Concern], ui_url: str) -> 
 
 @lru_cache(maxsize=1)
 def _load_template() -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # once a day
+
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(default=True),
