@@ -30,13 +30,10 @@ def count_features(windows: pl.DataFrame, versions: pl.DataFrame, names: Sequenc
     features, origins = [], []
     for spine, contacts in split_parts(windows, versions):
         pairs = pair_contacts(spine, contacts)
-        features.append(_count_part(pairs, names))
+        features.append(_count_part(spine, pairs, names))
         origins.append(_count_origins(pairs))
-    counted = pl.concat(features)
-    filled = windows.select("row").join(counted, on="row", how="left", maintain_order="left")
-    empty = [pl.col(name).fill_null(0) for name in names if SCHEMA[name] == pl.UInt32]
     summed = pl.concat(origins).group_by("prompt_version", "model_id").agg(pl.col("contacts").sum())
-    return Counted(filled.select(names).with_columns(empty), summed.sort("prompt_version", "model_id", nulls_last=True))
+    return Counted(_order_rows(features, names), summed.sort("prompt_version", "model_id", nulls_last=True))
 
 
 def split_parts(windows: pl.DataFrame, versions: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
@@ -90,11 +87,24 @@ def _compare_neighbours() -> dict[str, pl.Expr]:
     return {"is_repeat": is_repeat.fill_null(False), "is_last_of_topic": ~after.fill_null(False)}
 
 
-def _count_part(pairs: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+def _count_part(spine: pl.DataFrame, pairs: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     counted = pairs.lazy().group_by("row").agg(list_aggregates(names)).collect()
     if PROMPT_VERSIONS in names:
         counted = counted.join(_list_prompt_versions(pairs), on="row", how="left")
-    return counted.select("row", *names)
+    nothing = [pl.col(name).fill_null(0) for name in names if SCHEMA[name] == pl.UInt32]
+    return spine.select("row").join(counted, on="row", how="left").select("row", *names).with_columns(nothing)
+
+
+def _order_rows(parts: list[pl.DataFrame], names: Sequence[str]) -> pl.DataFrame:
+    """The parts, which are emptied, in the order of their rows; a column at a time, so that few are held twice."""
+    counted = pl.concat(parts, rechunk=False)
+    parts.clear()
+    order = counted["row"].arg_sort()
+    columns = []
+    for name in names:
+        columns.append(counted[name].gather(order))
+        counted = counted.drop(name)
+    return pl.DataFrame(columns)
 
 
 def _list_prompt_versions(pairs: pl.DataFrame) -> pl.DataFrame:
