@@ -79,7 +79,7 @@ def processed(stack: AwsAndModel, tmp_path_factory: pytest.TempPathFactory) -> t
         for country in COUNTRIES:
             for day in DAYS:
                 changes = {"country": country, "occurred_at": f"{day}T08:00:00Z"}
-                lab.land(country, day, "a.jsonl", jsonl(document(f"{country}{day}{n}", **changes) for n in range(3)))
+                lab.land(country, day, "a.jsonl", jsonl(document(f"{country}{day.day}{n}", **changes) for n in range(3)))
                 assert lab.process(country, day).success
     return lab, folder
 
@@ -103,7 +103,7 @@ def keys_of(*countries: str) -> set[str]:
 
 def test_editing_the_fixed_instructions_makes_every_country_stale(watched: Watched) -> None:
     """Half of the training set made under another definition of urgency, and nothing that shows it."""
-    watched.edit("instructions.md", "Read one customer-service", "Read a customer-service")
+    watched.edit("instructions.md", "the seven features of one", "the seven features of a single")
     watched.tick()
     assert watched.stale() == keys_of(*COUNTRIES)
 
