@@ -79,7 +79,8 @@ def processed(stack: AwsAndModel, tmp_path_factory: pytest.TempPathFactory) -> t
         for country in COUNTRIES:
             for day in DAYS:
                 changes = {"country": country, "occurred_at": f"{day}T08:00:00Z"}
-                lab.land(country, day, "a.jsonl", jsonl(document(f"{country}{day.day}{n}", **changes) for n in range(3)))
+                documents = [document(f"{country}{day.day}{number}", **changes) for number in range(3)]
+                lab.land(country, day, "a.jsonl", jsonl(documents))
                 assert lab.process(country, day).success
     return lab, folder
 
