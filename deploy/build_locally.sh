@@ -4,9 +4,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d /var/tmp/cs-features-image.XXXXXX)
-export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
+export BUILDAH_ISOLATION=chroot
 store=(--root "$work/store" --runroot "$work/run")
-leave() { buildah "${store[@]}" umount -a > /dev/null || true; umount "$work/store/overlay" 2> /dev/null || true; rm -rf "$work"; }
+# `buildah umount -a` leaves what `run` has mounted once more; the innermost goes first.
+leave() {
+  buildah "${store[@]}" umount -a > /dev/null || true
+  awk -v inside="$work/" 'index($2, inside) == 1 {print $2}' /proc/mounts | sort -r | xargs -r -n 1 umount
+  rm -rf "$work"
+}
 trap leave EXIT
 certificates=/etc/ssl/certs/ca-certificates.crt
 
