@@ -28,7 +28,7 @@ class SummaryRule:
 def is_readable(summary: str) -> bool:
     """At least one letter, and nothing that a reader cannot see: control, bidi, tag and zero-width characters."""
     hidden = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-    return any(map(str.isalpha, summary)) and all(unicodedata.category(each) not in hidden for each in summary)
+    return any(map(str.isalpha, summary)) and all(unicodedata.category(each) not in hidden for each in set(summary))
 
 
 # Tags and what is left of them, entities, braces and escapes of JSON, fences, links and emphasis of Markdown, the

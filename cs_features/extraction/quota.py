@@ -19,7 +19,7 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -263,7 +263,7 @@ def _parse_state(content: bytes, now: float) -> _State:
 
 
 def _format_state(state: _State) -> bytes:
-    numbers = _FORMAT.pack(*astuple(state), 0)[:-_CHECKSUM_BYTES]
+    numbers = _FORMAT.pack(*vars(state).values(), 0)[:-_CHECKSUM_BYTES]
     return numbers + zlib.crc32(numbers).to_bytes(_CHECKSUM_BYTES, "little")
 
 

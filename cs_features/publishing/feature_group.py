@@ -6,6 +6,7 @@ judged here.
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any
 
 from cs_features.aws import explained
@@ -28,9 +29,9 @@ class FeatureRecord:
     features: Record
     document_hash: str | None
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
-        return content_hash(self.features)
+        return content_hash(self.features)  # asked for thrice: by the plan, and before and after the writing
 
     @property
     def event_time(self) -> str:

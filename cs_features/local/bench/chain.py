@@ -4,6 +4,7 @@ Both sides read the same landed files, ask for the same interactions at an endpo
 imports, each in a fresh process, interleaved. The plain loop keeps nothing: no table, no ledger, no check, no store.
 """
 
+import compileall
 import json
 import resource
 import statistics
@@ -14,7 +15,7 @@ from cs_features.local.bench.children import Job, run_alone
 from cs_features.local.bench.client import DAY, make_document, work_on
 from cs_features.local.bench.endpoint import Endpoint, start_endpoint
 from cs_features.local.bench.figures import Figure, Say, at_most
-from cs_features.local.processes import LocalProblem, run_child
+from cs_features.local.processes import ROOT, LocalProblem, run_child
 from cs_features.partitions import Partition
 
 COUNTRIES = ("NL", "FR", "ES")
@@ -31,6 +32,7 @@ def measure_chain(quick: bool, say: Say) -> list[Figure]:
     count = 300 if quick else 3_000
     ours: list[float] = []
     theirs: list[float] = []
+    compileall.compile_dir(ROOT / "cs_features", quiet=1)  # as the image does when it is built
     with start_endpoint() as service:
         for number, country in enumerate(COUNTRIES, start=1):
             _land_documents(service.s3_client(), country, count)

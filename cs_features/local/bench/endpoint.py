@@ -87,7 +87,9 @@ def start_endpoint(requests_per_minute: float | None = None, **script: Any) -> I
 def start_stack(command_in: Callable[[Path], Sequence[str]]) -> Iterator[Endpoint]:
     """A stack in a folder of its own, started by `python -m {command_in(folder)}` with `folder/state` for its state."""
     # The bench measures the product as shipped: what this shell has set for AWS or the product stays out.
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("CS_FEATURES_", "AWS_"))}
+    # Bytecode is kept as everywhere else: the image has it, and without it each process compiles the product again.
+    unwanted = ("CS_FEATURES_", "AWS_", "PYTHONDONTWRITEBYTECODE")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
     clean["PYTHONWARNINGS"] = "ignore"
     clean["CS_FEATURES_FIRST_DATE"] = "2026-01-01"  # the days that scenarios land on are partitions
     with tempfile.TemporaryDirectory(prefix="cs-features-bench-") as name:
