@@ -77,7 +77,7 @@ def register_check(
             partitions_def=partitions_def,
         )
         _remember_spec(spec)
-        step = f"{asset}_{spec.name}" if alone else f"{asset}_checks"
+        step = f"{asset}_check_{spec.name}" if alone else f"{asset}_checks"
         _CHECKS.append(Check(spec, guard_boundary(function), tuple(reads), step))
         return function
 
