@@ -47,7 +47,11 @@ Entry = tuple[str, str]  # a token and its text
 
 @dataclass(frozen=True)
 class DrawRequest:
-    """What somebody asks for. `texts` are the languages that the colleague reads; none means all."""
+    """What somebody asks for. `texts` are the languages that the colleague reads; none means all.
+
+    Raises:
+        RequestError: for a size that cannot be meant.
+    """
 
     country: str
     size: int
@@ -55,6 +59,10 @@ class DrawRequest:
     reader: int = 1
     language: str | None = None
     texts: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= MAX_SIZE:
+            raise RequestError(f"A sheet has 1 to {MAX_SIZE} items, not {self.size}")
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,6 @@ def draw_sheet(request: DrawRequest, model: Model, tables: Tables, now: datetime
     Raises:
         RequestError: there is nothing to draw, or the request cannot be meant.
     """
-    if not 1 <= request.size <= MAX_SIZE:
-        raise RequestError(f"A sheet has 1 to {MAX_SIZE} items, not {request.size}")
     language = choose_language(request.country, request.language)
     records, random = Records(tables.bucket), Random(secrets.randbits(128))  # noqa: S311
     days = choose_month(tables, request.country, request.month)
