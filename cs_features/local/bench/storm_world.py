@@ -106,10 +106,14 @@ class World:
         self.astray.add((partition, place))
 
     def damage_file(self, partition: Partition, place: int) -> None:
-        """As an upload that broke off, a wrong key of encryption, or a log that was written in its place."""
+        """As an upload that broke off, a wrong key of encryption, or a log that was written in its place.
+
+        What breaks off exactly between two lines is a shorter file to everybody, and what it lacks is deleted.
+        """
         lines = [document.write_json(partition) for document in self.files[partition][place].values()]
         whole = b"\n".join(lines)
-        damaged = (whole[: len(whole) // 2], self.rng.randbytes(1000), b"\n" * 200_001, b"[]\n" * 10)
+        within_a_line = len(b"\n".join(lines[: len(lines) // 2])) + 10
+        damaged = (whole[:within_a_line], self.rng.randbytes(1000), b"\n" * 200_001, b"[]\n" * 10)
         self._put(partition, place, self.rng.choice(damaged))
         self.astray.add((partition, place))
 
