@@ -23,7 +23,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n auto --maxproce
 test: $(READY) ## every test but the slow ones
 	@$(PYTEST) -m "not slow"
 
-test-fast: $(READY) ## the light tests that need no local AWS, in less than a minute
+test-fast: $(READY) ## the light tests that need no local AWS, in a minute and a half
 	@$(PYTEST) -m "not slow and not heavy and not local_aws and not own_aws"
 
 test-slow: $(READY) ## proofs that take minutes: the tests' claims at full size

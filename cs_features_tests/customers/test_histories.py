@@ -15,6 +15,8 @@ from cs_features.local.bench.training_histories import BEGIN, Row, Story, merge_
 from cs_features.local.bench.training_oracle import differ, judge_customer, know_contacts
 from cs_features.local.bench.training_sql import count_in_duckdb
 
+pytestmark = pytest.mark.heavy
+
 LAGS = (None, timedelta(0), timedelta(days=2))
 EMBARGOES = (timedelta(0), timedelta(days=1), timedelta(days=9))
 

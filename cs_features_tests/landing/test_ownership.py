@@ -159,6 +159,7 @@ claims_drawn = st.builds(
 )
 
 
+@pytest.mark.heavy
 @settings(max_examples=50)
 @given(st.lists(st.lists(claims_drawn, max_size=3, unique_by=lambda claim: claim.partition), min_size=1, max_size=3))
 def test_whatever_lands_and_in_whatever_order_each_partition_judges_by_the_documents_alone(

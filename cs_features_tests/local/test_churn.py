@@ -13,6 +13,8 @@ from cs_features.local.churn.models import measure_auc, predict_held_out
 from cs_features.local.churn.picture import draw_comparison
 from cs_features_tests.support.lab import REPOSITORY
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def found() -> Comparison:

@@ -15,6 +15,8 @@ from cs_features.retention.rules import Ages
 from cs_features.retention.sweeps import SweepResult, apply_sweepers
 from cs_features_tests.support.lab import Lab
 
+pytestmark = pytest.mark.heavy
+
 MONTH = timedelta(days=30)
 AGES = Ages(runs=MONTH, logs=MONTH / 2, notices=MONTH, ledgers=MONTH)
 LATER = datetime.now(timezone.utc) + timedelta(days=60)
@@ -114,7 +116,6 @@ def test_of_a_run_that_stays_only_what_tells_its_state_stays(instance: dg.Dagste
     assert run.is_success
 
 
-@pytest.mark.heavy
 def test_what_is_swept_on_sqlite_is_swept_on_postgresql(on_postgres: dg.DagsterInstance) -> None:
     """SQLite takes statements that PostgreSQL refuses, and the first sweep in production would have been the test."""
     first, latest = run_chain(on_postgres, "NL"), run_chain(on_postgres, "NL")
