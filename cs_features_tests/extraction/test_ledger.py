@@ -44,9 +44,14 @@ def fast_lab(make_lab: Callable[..., Lab]) -> Lab:
     return make_lab(**FAST)
 
 
-def stats() -> dict[str, int]:
-    found: dict[str, int] = httpx.get(f"{os.environ['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']}/_local/stats").json()
+def stats() -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{os.environ['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']}/_local/stats").json()
     return found
+
+
+def _count_ended(counted: dict[str, Any]) -> int:
+    failures = sum(counted["refused"].values()) + sum(counted["faults"].values())
+    return int(counted["answered"] + counted["throttled"] + failures)
 
 
 class Billed:
@@ -57,11 +62,12 @@ class Billed:
 
     @property
     def calls(self) -> int:
-        return stats()["answered"] - self._before["answered"]
+        return int(stats()["answered"] - self._before["answered"])
 
     @property
     def in_flight(self) -> bool:
-        return stats()["requests"] - self._before["requests"] != self.calls
+        """A client that is killed while it sends leaves a request that ends as a fault: it is over, not in flight."""
+        return _count_ended(now := stats()) - _count_ended(self._before) != now["requests"] - self._before["requests"]
 
 
 def ask_all(bucket: str, folder: Path, *numbers: int | str, **changes: Any) -> dict[str, Outcome]:
