@@ -13,7 +13,7 @@ from cs_features.aws import explained
 from cs_features.errors import RequestError
 from cs_features.partitions import Partition
 from cs_features.publishing.manifest import MANIFEST, list_entries, read_manifest, select_group
-from cs_features.publishing.records import WRITTEN_AT_ONCE, RecordStore, split_batches
+from cs_features.publishing.records import WRITTEN_AT_ONCE, RecordStore, is_of_partition, split_batches
 from cs_features.s3 import Bucket
 from cs_features.services import Services
 from cs_features.storage import Tables
@@ -138,5 +138,5 @@ def _withdraw_records(found: Belongings, services: Services) -> int:
     with explained(f"Feature group {group.name}", "CS_FEATURES_FEATURE_GROUP"):
         for partition, records in found.records.items():
             for ids in split_batches(records, WRITTEN_AT_ONCE):
-                left += len(store.withdraw_records({key: records[key] for key in ids}, partition))
+                left += len(store.withdraw_records({key: records[key] for key in ids}, is_of_partition(partition)))
     return left

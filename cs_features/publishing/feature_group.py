@@ -1,9 +1,11 @@
-"""The SageMaker feature group: what its features are, how a row becomes a record, and whether the group can take it.
+"""A SageMaker feature group: what its features are, how a row becomes a record, and whether the group can take it.
 
-Not here: which records are written and withdrawn (`plan.py`), and the calls that do it (`records.py`). No row is
-judged here.
+There are two, which differ in their layout: a record an interaction, which is described here, and a record a customer
+(`customers/serving.py`). Not here: which records are written and withdrawn (`plan.py`), and the calls that do it
+(`records.py`). No row is judged here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -17,6 +19,24 @@ from cs_features.schemas import FEATURE_COLUMNS, SCORES
 IDENTIFIER, EVENT_TIME = "interaction_id", "event_time"
 FRACTIONAL = SCORES
 SETTING = "CS_FEATURES_FEATURE_GROUP"
+
+
+@dataclass(frozen=True)
+class GroupLayout:
+    """What the records of a group are made of; what of it differs between groups, and nothing else does."""
+
+    identifier: str
+    types: Mapping[str, str]  # the features in their order, `EVENT_TIME` among them
+    setting: str  # the variable that names the group
+    asset: str  # what is run again when something was not published
+
+
+INTERACTIONS = GroupLayout(
+    identifier=IDENTIFIER,
+    types={name: "Fractional" if name in FRACTIONAL else "String" for name in FEATURE_COLUMNS},
+    setting=SETTING,
+    asset="feature_store",
+)
 
 Record = list[dict[str, str]]
 """As the Feature Store takes and gives it: a `FeatureName` and a `ValueAsString` for each feature."""
@@ -38,27 +58,24 @@ class FeatureRecord:
         return get_feature(self.features, EVENT_TIME)
 
 
-def define_features() -> list[dict[str, str]]:
-    """CreateFeatureGroup's `FeatureDefinitions`, in the order of the table's columns."""
-    return [
-        {"FeatureName": name, "FeatureType": "Fractional" if name in FRACTIONAL else "String"}
-        for name in FEATURE_COLUMNS
-    ]
+def define_features(layout: GroupLayout = INTERACTIONS) -> list[dict[str, str]]:
+    """CreateFeatureGroup's `FeatureDefinitions`, in the order of the layout."""
+    return [{"FeatureName": name, "FeatureType": kind} for name, kind in layout.types.items()]
 
 
-def build_record(row: dict[str, Any]) -> Record:
-    """One validated row as a feature store record; a null feature is left out."""
+def build_record(row: Mapping[str, Any], layout: GroupLayout = INTERACTIONS) -> Record:
+    """One row as a feature store record; a null feature, or one that the row lacks, is left out."""
     return [
         {"FeatureName": name, "ValueAsString": format_value(row[name])}
-        for name in FEATURE_COLUMNS
-        if row[name] is not None
+        for name in layout.types
+        if row.get(name) is not None
     ]
 
 
-def order_features(record: Record) -> Record:
+def order_features(record: Record, layout: GroupLayout = INTERACTIONS) -> Record:
     """A record as it was read, in the order of ours and without features that others added to the group."""
     values = {pair["FeatureName"]: pair["ValueAsString"] for pair in record}
-    return [{"FeatureName": name, "ValueAsString": values[name]} for name in FEATURE_COLUMNS if name in values]
+    return [{"FeatureName": name, "ValueAsString": values[name]} for name in layout.types if name in values]
 
 
 def format_value(value: Any) -> str:
@@ -72,7 +89,7 @@ def get_feature(record: Record, feature: str) -> str:
     return next(pair["ValueAsString"] for pair in record if pair["FeatureName"] == feature)
 
 
-def require_group(sagemaker: Any, group: str) -> str:
+def require_group(sagemaker: Any, group: str, layout: GroupLayout = INTERACTIONS) -> str:
     """Make sure that the group takes our records, all of them and in both stores; returns which group it is.
 
     Raises:
@@ -80,10 +97,10 @@ def require_group(sagemaker: Any, group: str) -> str:
         ConfigurationError: when it lacks or types a feature differently, or one of its stores takes no records;
             the message says what to do.
     """
-    with explained(f"Feature group {group}", SETTING):
+    with explained(f"Feature group {group}", layout.setting):
         described = sagemaker.describe_feature_group(FeatureGroupName=group)
-    _require_features(described)
-    _require_stores(described)
+    _require_features(described, layout)
+    _require_stores(described, layout.setting)
     return identify_group(described)
 
 
@@ -92,10 +109,10 @@ def identify_group(described: dict[str, Any]) -> str:
     return f"{described['FeatureGroupArn']} {format_value(described['CreationTime'])}"
 
 
-def _require_features(described: dict[str, Any]) -> None:
+def _require_features(described: dict[str, Any], layout: GroupLayout) -> None:
     group = described["FeatureGroupName"]
     types = {item["FeatureName"]: item["FeatureType"] for item in described["FeatureDefinitions"]}
-    ours = {item["FeatureName"]: item["FeatureType"] for item in define_features()}
+    ours = layout.types
     missing = [name for name in ours if name not in types]
     differing = [f"{name} is {types[name]}, not {kind}" for name, kind in ours.items() if types.get(name, kind) != kind]
     if missing:
@@ -103,24 +120,24 @@ def _require_features(described: dict[str, Any]) -> None:
     if differing:
         raise ConfigurationError(
             f"Feature group {group} differs: {'; '.join(differing)}. A feature's type cannot be changed: "
-            f"create a new group and set {SETTING}"
+            f"create a new group and set {layout.setting}"
         )
 
 
-def _require_stores(described: dict[str, Any]) -> None:
+def _require_stores(described: dict[str, Any], setting: str) -> None:
     group = described["FeatureGroupName"]
     if described["FeatureGroupStatus"] != "Created":
         raise ConfigurationError(
-            f"Feature group {group} is {described['FeatureGroupStatus']}, not Created: wait for it, or set {SETTING}"
+            f"Feature group {group} is {described['FeatureGroupStatus']}, not Created: wait for it, or set {setting}"
         )
     if not described.get("OnlineStoreConfig", {}).get("EnableOnlineStore"):
-        raise ConfigurationError(f"Feature group {group} has no online store: create one that has, and set {SETTING}")
+        raise ConfigurationError(f"Feature group {group} has no online store: create one that has, and set {setting}")
     if "OfflineStoreConfig" not in described:
-        raise ConfigurationError(f"Feature group {group} has no offline store: create one that has, and set {SETTING}")
+        raise ConfigurationError(f"Feature group {group} has no offline store: create one that has, and set {setting}")
     offline = described.get("OfflineStoreStatus", {"Status": "Active"})
     if offline["Status"] != "Active":
         reason = offline.get("BlockedReason") or "AWS gives no reason"
         raise ConfigurationError(
             f"The offline store of feature group {group} is {offline['Status']} ({reason}): what is written now would "
-            f"be served and never trained on. Mend it (often the group's role or its bucket), or set {SETTING}"
+            f"be served and never trained on. Mend it (often the group's role or its bucket), or set {setting}"
         )

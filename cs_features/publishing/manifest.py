@@ -3,12 +3,13 @@
 It says what every record was made of and which group it was written to, and marks what a publisher is about to change
 before its first call. It holds the records themselves, so that one can be written again without the model. Tables of
 older versions lack columns: they are read as null. What is to be changed is decided in `plan.py`; the calls are
-`publisher.py`'s.
+`changes.py`'s.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, Protocol, TypeVar
 
 import polars as pl
 
@@ -49,6 +50,10 @@ class Entry:
     group: str | None
     record: str | None = None
     source_uri: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self.interaction_id
 
     @property
     def is_finished(self) -> bool:
@@ -107,25 +112,40 @@ def _read_other_groups(tables: Tables, partition: Partition) -> pl.DataFrame:
     return fill_missing_columns(stored, MANIFEST_SCHEMA).select(MANIFEST_SCHEMA.names())
 
 
-class OpenManifest:
+class KeyedEntry(Protocol):
+    """What a manifest says of one record, whatever the group."""
+
+    @property
+    def key(self) -> str: ...
+
+
+AnyEntry = TypeVar("AnyEntry", bound=KeyedEntry)
+
+
+class OpenManifest(Generic[AnyEntry]):
     """A manifest while a publication changes it: what is saved says of each record what is known to be true."""
 
-    def __init__(self, tables: Tables, partition: Partition, entries: Iterable[Entry]) -> None:
-        self._tables = tables
-        self._partition = partition
-        self._entries = {entry.interaction_id: entry for entry in entries}
+    def __init__(self, entries: Iterable[AnyEntry], write: Callable[[Iterable[AnyEntry]], object]) -> None:
+        self._write = write
+        self._entries = {entry.key: entry for entry in entries}
 
-    def put_entries(self, entries: Iterable[Entry]) -> None:
-        self._entries |= {entry.interaction_id: entry for entry in entries}
+    @property
+    def entries(self) -> Collection[AnyEntry]:
+        return self._entries.values()
+
+    def put_entries(self, entries: Iterable[AnyEntry]) -> None:
+        self._entries |= {entry.key: entry for entry in entries}
 
     def drop_entries(self, ids: Iterable[str]) -> None:
-        for interaction_id in ids:
-            del self._entries[interaction_id]
-
-    def build_frame(self) -> pl.DataFrame:
-        entries = list(self._entries.values())
-        columns = {name: [getattr(entry, name) for entry in entries] for name in MANIFEST_SCHEMA}
-        return pl.DataFrame(columns, schema=MANIFEST_SCHEMA).sort("interaction_id")
+        for key in ids:
+            del self._entries[key]
 
     def save(self) -> None:
-        self._tables.write(MANIFEST, self._partition, self.build_frame())
+        self._write(self._entries.values())
+
+
+def build_manifest(entries: Iterable[Entry]) -> pl.DataFrame:
+    """The table of a partition's entries."""
+    listed = list(entries)
+    columns = {name: [getattr(entry, name) for entry in listed] for name in MANIFEST_SCHEMA}
+    return pl.DataFrame(columns, schema=MANIFEST_SCHEMA).sort("interaction_id")

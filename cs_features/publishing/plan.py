@@ -2,11 +2,10 @@
 
 What a run does not see is not gone. A record is withdrawn on evidence about its document: gone, superseded, invalid
 or corrected. One whose document stands unchanged is kept, whatever became of its extraction. The calls are made in
-`publisher.py`.
+`changes.py`.
 """
 
 import json
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +14,7 @@ from enum import Enum
 import polars as pl
 
 from cs_features.erasure.subjects import Erased
-from cs_features.errors import RequestError, WithdrawalStopped
+from cs_features.errors import RequestError
 from cs_features.hashing import content_hash
 from cs_features.landing.damage import Damage, find_damage
 from cs_features.partitions import Partition
@@ -24,8 +23,6 @@ from cs_features.publishing.manifest import Entry
 from cs_features.publishing.records import identify_partition
 from cs_features.schemas import Reason
 from cs_features.short_names import shorten_id
-
-MIN_WITHDRAWN = 5  # fewer never stop a publication: one deleted file of a small day is everyday work
 
 
 class Evidence(str, Enum):
@@ -258,39 +255,3 @@ def may_replace(record: Record, features: Record, partition: Partition, window_d
 
 def _read_customer(record: Record) -> str | None:
     return next((pair["ValueAsString"] for pair in record if pair["FeatureName"] == "customer_id"), None) or None
-
-
-# --- the brake --------------------------------------------------------------------------------
-
-
-def check_withdrawals(plan: Plan, documents: Documents, entries: Mapping[str, Entry], max_share: float) -> None:
-    """Stop a publication that would withdraw too much at once.
-
-    An interaction that another partition has by now stays in the store under its name, what a publisher had begun to
-    withdraw was let through before, and an erasure is an order with evidence of its own: none of them counts.
-
-    Raises:
-        WithdrawalStopped: more than `max_share` of the records served, and at least `MIN_WITHDRAWN`; or any, when
-            no document is left in the landing folder.
-    """
-    leaving = {
-        key: evidence
-        for key, evidence in plan.withdraw.items()
-        if evidence not in (Evidence.SUPERSEDED, Evidence.ERASED) and not entries[key].is_being_withdrawn
-    }
-    if not leaving:
-        return
-    served = sum(not entry.is_being_withdrawn for entry in entries.values())
-    counts = Counter(evidence.value for evidence in leaving.values())
-    numbers = f"{len(leaving)} of {served} records ({', '.join(f'{n} {why}' for why, n in sorted(counts.items()))})"
-    advice = "If they are to leave, materialize feature_store with allow_deletions: true"
-    if documents.landed == 0:
-        raise WithdrawalStopped(
-            f"The landing folder holds no document, and {numbers} would be withdrawn. Nothing was changed. Is "
-            f"CS_FEATURES_LANDING_BUCKET right, and were the objects deleted on purpose? {advice}"
-        )
-    if len(leaving) >= MIN_WITHDRAWN and len(leaving) > max_share * served:
-        raise WithdrawalStopped(
-            f"{numbers} would be withdrawn, more than {max_share:.0%} of what is served "
-            f"(CS_FEATURES_MAX_WITHDRAWN_SHARE). Nothing was changed. {advice}"
-        )

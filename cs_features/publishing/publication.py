@@ -1,10 +1,10 @@
 """A plan on its way into the group: what the manifest says of each record before it changes, and after.
 
-Pure: the calls are made in `publisher.py`, and what changes is decided in `plan.py`.
+The calls are made in `changes.py`, and what changes is decided in `plan.py`.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,7 +12,8 @@ from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import FeatureRecord, Record, get_feature
 from cs_features.publishing.manifest import UNFINISHED, Entry
 from cs_features.publishing.plan import Documents, Plan, may_replace
-from cs_features.publishing.records import RecordStore
+from cs_features.publishing.records import RecordStore, is_of_partition
+from cs_features.short_names import shorten_id
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,21 @@ class Publication:
     destination: Destination
     began: datetime
     window_days: int
+
+    @property
+    def store(self) -> RecordStore:
+        return self.destination.records
+
+    @property
+    def to_write(self) -> Collection[str]:
+        return self.plan.write
+
+    @property
+    def to_withdraw(self) -> Collection[str]:
+        return self.plan.withdraw
+
+    def get_features(self, key: str) -> Record:
+        return self.plan.write[key].features
 
     def confirm_entries(self) -> list[Entry]:
         """The entries of records that stay as they are, with what older versions had not written down."""
@@ -58,6 +74,19 @@ class Publication:
     def latest_event_times(self, ids: Iterable[str]) -> dict[str, str]:
         """The latest that this partition ever gave each record; empty when it gave none."""
         return {key: self.entries[key].event_time if key in self.entries else "" for key in ids}
+
+    def make_room(self, ids: list[str]) -> frozenset[str]:
+        """The online store keeps the older of two records with one event time: what is there is cleared before."""
+        return self.store.clear_online(self.latest_event_times(ids), self.may_replace)
+
+    def is_own(self, record: Record) -> bool:
+        return is_of_partition(self.partition)(record)
+
+    def advise(self, refused: Collection[str]) -> str:
+        return (
+            f", the first {shorten_id(min(refused))}; the others were. Run {self.store.layout.asset} again for this "
+            "partition"
+        )
 
     def may_replace(self, key: str, record: Record) -> bool:
         """Whether the record that is served under `key` may make room: one that this partition has written may."""

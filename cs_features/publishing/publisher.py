@@ -1,33 +1,31 @@
-"""Publishing a partition: what is read for the plan, and the calls that carry it out, in an order that survives death.
+"""Publishing a partition: what is read for the plan, and what was done in the end.
 
-What is about to change is marked in the manifest before the first call, with the records that are to be written: a
-publisher killed between any two calls is followed by one that finishes what it had begun. What is to change is
-decided in `plan.py`, single calls are `records.py`'s. No row is judged here.
+What is to change is decided in `plan.py`, and carried out in `changes.py`. No row is judged here.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from cs_features.aws import explained
 from cs_features.erasure.tombstones import NO_TOMBSTONES, Tombstones
-from cs_features.errors import PublishingFailed
 from cs_features.landing.corrections import find_ids_held_elsewhere
 from cs_features.landing.notices import notify_of_withdrawal, read_notices
 from cs_features.partitions import Partition
+from cs_features.publishing.brake import check_withdrawals
+from cs_features.publishing.changes import carry_out
 from cs_features.publishing.feature_group import SETTING
 from cs_features.publishing.manifest import (
     MANIFEST,
     OpenManifest,
+    build_manifest,
     put_other_groups_aside,
     read_manifest,
     recall_entries,
 )
 from cs_features.publishing.plan import (
     build_records,
-    check_withdrawals,
     choose_records_to_read,
     collect_documents,
     complete_entries,
@@ -37,17 +35,8 @@ from cs_features.publishing.plan import (
     require_current_records,
 )
 from cs_features.publishing.publication import Destination, Publication
-from cs_features.publishing.records import (
-    WORKERS,
-    WRITTEN_AT_ONCE,
-    WriteResult,
-    read_online_records,
-    split_batches,
-)
-from cs_features.short_names import shorten_id
+from cs_features.publishing.records import read_online_records
 from cs_features.storage import Tables
-
-SAVE_EVERY = 40  # batches between two saves of the manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +126,14 @@ def _publish_once(
 
     put_other_groups_aside(stored, destination.identity, tables, partition)
     publication = Publication(partition, plan, entries, documents, destination, notices.listed_at, rules.window_days)
-    manifest = OpenManifest(tables, partition, publication.confirm_entries())
+    manifest = OpenManifest(
+        publication.confirm_entries(), lambda entries: tables.write(MANIFEST, partition, build_manifest(entries))
+    )
     with explained(f"Feature group {destination.records.group}", SETTING):
         done = carry_out(
             publication, manifest, lambda ids: notify_of_withdrawal(ids, partition, tables, rules.window_days)
         )
-    frame = manifest.build_frame()
+    frame = build_manifest(manifest.entries)
     return Published(
         manifest=frame,
         written=len(plan.write) - len(done.others),
@@ -153,80 +144,3 @@ def _publish_once(
         hidden=len(plan.keep.keys() - documents.accepted.keys()),
         unchanged=len(plan.unchanged),
     )
-
-
-@dataclass(frozen=True)
-class CarriedOut:
-    """What a publication found on its way: withdrawn ids that another partition serves by now, and ids that were not
-    written because they are another interaction's."""
-
-    handed_over: list[str]
-    others: frozenset[str]
-
-
-def carry_out(publication: Publication, manifest: OpenManifest, notify: Callable[[list[str]], object]) -> CarriedOut:
-    """Make the calls.
-
-    `notify` is given the ids that were withdrawn, while the manifest still holds them.
-
-    Raises:
-        PublishingFailed: when records were refused, or left unprocessed or unread after all tries; the others were
-            written, and the manifest knows which.
-    """
-    plan = publication.plan
-    if not plan.write and not plan.withdraw:
-        return CarriedOut([], frozenset())
-    manifest.put_entries(publication.mark_changes())
-    manifest.save()
-    try:
-        handed_over = _withdraw_records(publication)
-        if plan.withdraw:
-            notify(list(plan.withdraw))
-            manifest.drop_entries(plan.withdraw)
-        refused, others = _write_records(publication, manifest)
-    except BaseException:
-        manifest.save()
-        raise
-    if refused:
-        manifest.save()
-        codes = ", ".join(sorted(set(refused.values())))
-        raise PublishingFailed(
-            f"{len(refused)} of {len(plan.write)} records were not written to {publication.destination.records.group} "
-            f"({codes}), the first {shorten_id(min(refused))}; the others were. Run feature_store again for this "
-            "partition"
-        )
-    return CarriedOut(handed_over, others)
-
-
-def _withdraw_records(publication: Publication) -> list[str]:
-    store = publication.destination.records
-
-    def withdraw(ids: list[str]) -> list[str]:
-        return store.withdraw_records(publication.latest_event_times(ids), publication.partition)
-
-    handed_over: list[str] = []
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
-        for ids in pool.map(withdraw, split_batches(publication.plan.withdraw, WRITTEN_AT_ONCE)):
-            handed_over += ids
-    return handed_over
-
-
-def _write_records(publication: Publication, manifest: OpenManifest) -> tuple[dict[str, str], frozenset[str]]:
-    """Returns the error codes of records that were not written, by id, and the ids of others' records."""
-    store, records = publication.destination.records, publication.plan.write
-
-    def write(ids: list[str]) -> tuple[WriteResult, frozenset[str]]:
-        others = store.clear_online(publication.latest_event_times(ids), publication.may_replace)
-        return store.write_records({key: records[key].features for key in ids if key not in others}), others
-
-    refused: dict[str, str] = {}
-    of_others: frozenset[str] = frozenset()
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
-        for number, (result, others) in enumerate(pool.map(write, split_batches(records, WRITTEN_AT_ONCE)), start=1):
-            manifest.put_entries(publication.finish_entries(result.written))
-            manifest.drop_entries(others)
-            refused |= result.refused
-            of_others |= others
-            if number % SAVE_EVERY == 0:
-                manifest.save()
-    return refused, of_others

@@ -18,7 +18,8 @@ from cs_features.errors import PublishingFailed
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import (
     EVENT_TIME,
-    IDENTIFIER,
+    INTERACTIONS,
+    GroupLayout,
     Record,
     format_value,
     get_feature,
@@ -45,9 +46,10 @@ class WriteResult:
 class RecordStore:
     """The records of one feature group; `runtime` is a client of sagemaker-featurestore-runtime."""
 
-    def __init__(self, runtime: Any, group: str) -> None:
+    def __init__(self, runtime: Any, group: str, layout: GroupLayout = INTERACTIONS) -> None:
         self.runtime = runtime
         self.group = group
+        self.layout = layout
 
     def read_records(self, ids: list[str]) -> dict[str, Record]:
         """Up to 100 records that are online, by id; an id without one is left out.
@@ -63,14 +65,16 @@ class RecordStore:
             wanted = {"FeatureGroupName": self.group, "RecordIdentifiersValueAsString": remaining}
             response = self.runtime.batch_get_record(Identifiers=[wanted])
             for item in response["Records"]:
-                found[item["RecordIdentifierValueAsString"]] = order_features(item["Record"])
+                found[item["RecordIdentifierValueAsString"]] = order_features(item["Record"], self.layout)
             _raise_lasting_error(response["Errors"])
             remaining = [item["RecordIdentifierValueAsString"] for item in response["Errors"]]
             for item in response["UnprocessedIdentifiers"]:
                 remaining += item["RecordIdentifiersValueAsString"]
             if not remaining:
                 return found
-        raise PublishingFailed(f"{len(remaining)} records of {self.group} could not be read. Run feature_store again")
+        raise PublishingFailed(
+            f"{len(remaining)} records of {self.group} could not be read. Run {self.layout.asset} again"
+        )
 
     def write_records(self, records: Mapping[str, Record]) -> WriteResult:
         """Write up to 25 records, by id, to both stores.
@@ -86,7 +90,7 @@ class RecordStore:
             _wait(attempt)
             entries = [{"FeatureGroupName": self.group, "Record": record} for record in remaining.values()]
             response = self.runtime.batch_write_record(Entries=entries)
-            codes = _read_codes(response)
+            codes = _read_codes(response, self.layout.identifier)
             refused |= {key: code for key, code in codes.items() if code not in _PASSING}
             written += [key for key in remaining if key not in codes]
             remaining = {key: record for key, record in remaining.items() if key in codes and key not in refused}
@@ -112,16 +116,18 @@ class RecordStore:
                 self._delete_online(key, latest)
         return others
 
-    def withdraw_records(self, event_times: Mapping[str, str], partition: Partition) -> list[str]:
-        """Take up to 25 records out of both stores; `event_times` are the latest that `partition` gave each.
+    def withdraw_records(
+        self, event_times: Mapping[str, str], is_own: Callable[[Record], bool] = lambda record: True
+    ) -> list[str]:
+        """Take up to 25 records out of both stores; `event_times` are the latest that whoever withdraws gave each.
 
-        Returns the ids of which another partition's record is online by now: those are left alone for good.
+        Returns the ids of which a record is online that is not his by now: those are left alone for good.
         """
         served = self.read_records(list(event_times))
         handed_over = []
         for key, event_time in event_times.items():
             record = served.get(key)
-            if record is not None and identify_partition(record) != partition:
+            if record is not None and not is_own(record):
                 handed_over.append(key)
                 continue
             latest = max(event_time, _get_event_time(record))
@@ -165,6 +171,11 @@ def identify_partition(record: Record) -> Partition | None:
         return None
 
 
+def is_of_partition(partition: Partition) -> Callable[[Record], bool]:
+    """What tells a partition's own records from others'."""
+    return lambda record: identify_partition(record) == partition
+
+
 def split_batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
     remaining = iter(ids)
     while batch := list(islice(remaining, size)):
@@ -175,10 +186,10 @@ def _get_event_time(record: Record | None) -> str:
     return "" if record is None else get_feature(record, EVENT_TIME)
 
 
-def _read_codes(response: dict[str, Any]) -> dict[str, str]:
+def _read_codes(response: dict[str, Any], identifier: str) -> dict[str, str]:
     """The error code of each record that BatchWriteRecord did not write, by id."""
-    unprocessed = {get_feature(item["Record"], IDENTIFIER): UNPROCESSED for item in response["UnprocessedEntries"]}
-    errors = {get_feature(item["Entry"]["Record"], IDENTIFIER): item["ErrorCode"] for item in response["Errors"]}
+    unprocessed = {get_feature(item["Record"], identifier): UNPROCESSED for item in response["UnprocessedEntries"]}
+    errors = {get_feature(item["Entry"]["Record"], identifier): item["ErrorCode"] for item in response["Errors"]}
     return unprocessed | errors
 
 

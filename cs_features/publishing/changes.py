@@ -1,0 +1,139 @@
+"""The calls that carry out a publication, in an order that survives death; the same for every feature group.
+
+What is about to change is marked in the manifest before the first call: a publisher killed between any two calls is
+followed by one that finishes what it had begun. What is to change, and what an entry says, is the publication's.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from cs_features.errors import PublishingFailed
+from cs_features.publishing.feature_group import Record
+from cs_features.publishing.manifest import AnyEntry, OpenManifest
+from cs_features.publishing.records import (
+    WORKERS,
+    WRITTEN_AT_ONCE,
+    RecordStore,
+    WriteResult,
+    split_batches,
+)
+
+SAVE_EVERY = 40  # batches between two saves of the manifest
+
+OwnEntry = TypeVar("OwnEntry", covariant=True)
+
+
+class Changes(Protocol[OwnEntry]):
+    """A publication as the calls see it: ids of records to write and to withdraw, and what is known of each."""
+
+    @property
+    def store(self) -> RecordStore: ...
+
+    @property
+    def to_write(self) -> Collection[str]: ...
+
+    @property
+    def to_withdraw(self) -> Collection[str]: ...
+
+    def get_features(self, key: str) -> Record:
+        """The record that is to be written."""
+
+    def mark_changes(self) -> Iterable[OwnEntry]:
+        """Unfinished entries of all that is about to change."""
+
+    def finish_entries(self, ids: Iterable[str]) -> Iterable[OwnEntry]:
+        """Entries of records that were written."""
+
+    def latest_event_times(self, ids: Iterable[str]) -> dict[str, str]:
+        """The latest that this publication's manifest knows of each record; empty when it knows none."""
+
+    def make_room(self, ids: list[str]) -> frozenset[str]:
+        """What has to leave the online store before up to 25 records are written; returns ids that may not be."""
+
+    def is_own(self, record: Record) -> bool:
+        """Whether a record that is served may be withdrawn."""
+
+    def advise(self, refused: Collection[str]) -> str:
+        """What the error says of records that were not written."""
+
+
+@dataclass(frozen=True)
+class CarriedOut:
+    """What a publication found on its way: withdrawn ids that somebody else serves by now, and ids that were not
+    written because they are somebody else's."""
+
+    handed_over: list[str]
+    others: frozenset[str]
+
+
+def carry_out(
+    changes: Changes[AnyEntry], manifest: OpenManifest[AnyEntry], notify: Callable[[list[str]], object]
+) -> CarriedOut:
+    """Make the calls.
+
+    `notify` is given the ids that were withdrawn, while the manifest still holds them.
+
+    Raises:
+        PublishingFailed: when records were refused, or left unprocessed or unread after all tries; the others were
+            written, and the manifest knows which.
+    """
+    if not changes.to_write and not changes.to_withdraw:
+        return CarriedOut([], frozenset())
+    manifest.put_entries(changes.mark_changes())
+    manifest.save()
+    try:
+        handed_over = _withdraw_records(changes)
+        if changes.to_withdraw:
+            notify(list(changes.to_withdraw))
+            manifest.drop_entries(changes.to_withdraw)
+        refused, others = _write_records(changes, manifest)
+    except BaseException:
+        manifest.save()
+        raise
+    if refused:
+        manifest.save()
+        raise PublishingFailed(_describe_refused(changes, refused))
+    return CarriedOut(handed_over, others)
+
+
+def _describe_refused(changes: Changes[AnyEntry], refused: Mapping[str, str]) -> str:
+    codes = ", ".join(sorted(set(refused.values())))
+    numbers = f"{len(refused)} of {len(changes.to_write)} records were not written to {changes.store.group} ({codes})"
+    return f"{numbers}{changes.advise(refused.keys())}"
+
+
+def _withdraw_records(changes: Changes[AnyEntry]) -> list[str]:
+    def withdraw(ids: list[str]) -> list[str]:
+        return changes.store.withdraw_records(changes.latest_event_times(ids), changes.is_own)
+
+    handed_over: list[str] = []
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
+        for ids in pool.map(withdraw, split_batches(changes.to_withdraw, WRITTEN_AT_ONCE)):
+            handed_over += ids
+    return handed_over
+
+
+def _write_records(
+    changes: Changes[AnyEntry], manifest: OpenManifest[AnyEntry]
+) -> tuple[dict[str, str], frozenset[str]]:
+    """Returns the error codes of records that were not written, by id, and the ids of others' records."""
+
+    def write(ids: list[str]) -> tuple[WriteResult, frozenset[str]]:
+        others = changes.make_room(ids)
+        records = {key: changes.get_features(key) for key in ids if key not in others}
+        return changes.store.write_records(records), others
+
+    refused: dict[str, str] = {}
+    of_others: frozenset[str] = frozenset()
+    batches = split_batches(changes.to_write, WRITTEN_AT_ONCE)
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
+        for number, (result, others) in enumerate(pool.map(write, batches), start=1):
+            manifest.put_entries(changes.finish_entries(result.written))
+            manifest.drop_entries(others)
+            refused |= result.refused
+            of_others |= others
+            if number % SAVE_EVERY == 0:
+                manifest.save()
+    return refused, of_others
