@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import chain
 
 import pytest
 from parliament import analyze_policy_string
@@ -22,11 +23,8 @@ _UNRESOLVED = re.compile(r"^[A-Za-z.]+\.(Arn|SecretArn)$")  # what CloudFormatio
 
 def list_findings(statements: list[dict[str, object]]) -> list[str]:
     """The linter's findings of a policy, but those of `TOO_OLD`. An action at a time: at one it does not know, it stops."""
-    found = []
-    for statement in statements:
-        for action in as_list(statement["Action"]):
-            found += _lint_statement({**statement, "Action": action})
-    return found
+    single = [{**statement, "Action": action} for statement in statements for action in as_list(statement["Action"])]
+    return list(chain.from_iterable(map(_lint_statement, single)))
 
 
 def _lint_statement(statement: dict[str, object]) -> list[str]:
