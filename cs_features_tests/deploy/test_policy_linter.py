@@ -22,7 +22,7 @@ _UNRESOLVED = re.compile(r"^[A-Za-z.]+\.(Arn|SecretArn)$")  # what CloudFormatio
 
 
 def list_findings(statements: list[dict[str, object]]) -> list[str]:
-    """The linter's findings of a policy, but those of `TOO_OLD`. One action at a time: it stops at one unknown to it."""
+    """The findings that `TOO_OLD` does not explain. One action at a time: the linter stops at one unknown to it."""
     single = [{**statement, "Action": action} for statement in statements for action in as_list(statement["Action"])]
     return list(chain.from_iterable(map(_lint_statement, single)))
 
