@@ -4,7 +4,7 @@ A column that several tables share is spelled once. The rules of an answer are t
 code those of its type. Not here: the tables' types, which stand with the code that writes them; a test compares.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -27,7 +27,16 @@ class Column:
     def sentence(self) -> str:
         unit = f" In {self.unit}." if self.unit else ""
         rule = f" {self.rule[:1].upper()}{self.rule[1:]}." if self.rule else ""
-        return f"{self.meaning}.{unit}{rule}"
+        return f"{self.meaning}.{unit}{rule}{_spell_sources(self.sources)}"
+
+
+def _spell_sources(sources: Sequence[str]) -> str:
+    """Which columns it is made of: the open-source UI draws no lineage of columns, and shows these words."""
+    by_table: dict[str, list[str]] = {}
+    for source in sources:
+        table, column = source.split(".")
+        by_table.setdefault(table, []).append(column)
+    return "".join(f" From {table}: {', '.join(columns)}." for table, columns in by_table.items())
 
 
 def _spell_rule(schema: Mapping[str, Any]) -> str:

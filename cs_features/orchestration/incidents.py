@@ -216,7 +216,7 @@ def describe_evaluation(check: dg.AssetCheckEvaluation, place: Place) -> list[Al
 def tell_check(check: dg.AssetCheckEvaluation) -> str:
     """What it says, with its numbers. Texts and tables of its metadata are not told: they may quote a customer."""
     rule = check.description or find_rule(check.check_name)
-    values = {name: entry.value for name, entry in check.metadata.items()}
+    values = {_NUMBER_OF_COUNTRY.sub("", name): entry.value for name, entry in check.metadata.items()}
     numbers = ", ".join(f"{name} {value:g}" for name, value in values.items() if isinstance(value, (int, float)))
     return f"{check.check_name} of {check.asset_key.to_user_string()}: {rule}{f' ({numbers})' if numbers else ''}"
 
@@ -238,6 +238,7 @@ def list_partitions_in(check: dg.AssetCheckEvaluation) -> list[str]:
 _PARTITION_KEY = re.compile(r"([A-Z]{2})\|\d{4}-\d{2}-\d{2}")
 _LOCALE_KEY = re.compile(r"[a-z]{2}-([A-Z]{2})")
 _COUNTRY_KEY = re.compile(r"([A-Z]{2})")
+_NUMBER_OF_COUNTRY = re.compile(r"_[A-Z]{2}$")  # the alert says which country anyway
 
 
 def country_of(partition_key: str) -> str:

@@ -3,13 +3,15 @@
 Not here: where a table lies and how it is written (`storage.py`).
 """
 
+from typing import Any
+
 import dagster as dg
 import polars as pl
 
 from cs_features.columns import SHOWN
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure
-from cs_features.orchestration.metadata import as_table
+from cs_features.orchestration.metadata import as_table, plot_apart
 from cs_features.orchestration.partitions import stored_partition_of
 from cs_features.services import DataBucket
 
@@ -39,16 +41,12 @@ class ParquetTables(dg.IOManager):
         tables = self.data.tables()
         size = tables.write(table, partition, obj)
         self._written_by(context.run_id)[tables.key(table, partition)] = obj
-        context.add_output_metadata(
-            {
-                "dagster/row_count": obj.height,
-                "dagster/uri": tables.uri(table, partition),
-                "size_bytes": size,
-                "preview": preview_rows(obj),
-                # A key a country: one figure's plot must not jump between countries.
-                **({f"rows_{partition.country}": obj.height} if partition else {}),
-            }
-        )
+        uri, preview = tables.uri(table, partition), preview_rows(obj)
+        shown: dict[str, Any] = {"dagster/uri": uri, "preview": preview, "size_bytes": size}
+        if partition is None:
+            context.add_output_metadata({**shown, "dagster/row_count": obj.height})
+        else:
+            context.add_output_metadata(plot_apart(partition.country, {**shown, "rows": obj.height}))
 
     @guard_boundary
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:

@@ -16,6 +16,19 @@ def as_table(frame: pl.DataFrame) -> dg.TableMetadataValue:
     )
 
 
+def plot_apart(place: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers under a key a country (or locale), as `accepted_NL`.
+
+    Dagster draws one line a key through all partitions; a key of them all would jump from country to country.
+    """
+    return {f"{name}_{place}" if _is_plotted(value) else name: value for name, value in metadata.items()}
+
+
+def _is_plotted(value: object) -> bool:
+    numbers = (int, float, dg.IntMetadataValue, dg.FloatMetadataValue)
+    return isinstance(value, numbers) and not isinstance(value, bool)
+
+
 def describe_columns(columns: Mapping[str, Any]) -> dict[str, dg.TableSchema]:
     """The columns of an asset's table, once with its definition: beside each materialization they would be stored three
     times a run."""

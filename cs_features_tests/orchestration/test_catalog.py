@@ -94,6 +94,12 @@ def test_a_feature_is_traced_back_to_the_document() -> None:
     assert ("raw_interactions", "payload") in sources("llm_extractions", "sentiment")
 
 
+def test_a_column_says_in_words_what_it_is_made_of() -> None:
+    """The open-source UI keeps lineage of columns and draws none of it."""
+    assert TABLES["validated_features"]["sentiment"].sentence.endswith(" From llm_extractions: sentiment.")
+    assert TABLES["llm_extractions"]["sentiment"].sentence.endswith(" From raw_interactions: payload, language.")
+
+
 def test_lineage_names_columns_that_exist() -> None:
     for columns in TABLES.values():
         for source in (source for column in columns.values() for source in column.sources):

@@ -48,7 +48,7 @@ class Ui:
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     """The webserver over a year of 1,825 partitions, and a browser. No AWS: the UI asks Dagster's storage alone."""
     home, profile = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("profile")
-    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
     with dg.DagsterInstance.from_config(str(home)) as instance:
         assert write_year(instance, COUNTRIES, TODAY, DAYS) == len(COUNTRIES) * DAYS
     with socket.socket() as free:

@@ -144,7 +144,8 @@ def measure(lab: Lab, key: str) -> dict[str, Any]:
         partition_key=key, instance=lab.instance
     )
     (event,) = result.get_asset_materialization_events()
-    return {name: entry.value for name, entry in event.step_materialization_data.materialization.metadata.items()}
+    metadata = event.step_materialization_data.materialization.metadata
+    return {name.removesuffix(f"_{key}"): entry.value for name, entry in metadata.items()}
 
 
 def test_a_country_below_its_floor_is_blocked_before_anything_is_paid_and_the_store_alone_too(lab: Lab) -> None:

@@ -120,7 +120,7 @@ def test_the_assets_write_both_tables_of_a_country(tables: Tables, data: DataBuc
     assert report is not None
     assert report["corrected"].is_between(report["low"], report["high"]).all()
     shown = result.asset_materializations_for_node("human_quality")[0].metadata
-    assert shown["labelled_texts"].value == 50
+    assert shown["labelled_texts_NL"].value == 50
 
 
 def test_older_months_of_the_report_stay_as_they_were(

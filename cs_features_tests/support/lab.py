@@ -5,7 +5,7 @@ Everything goes through real boto3. The stack is one for the session, because mo
 
 import io
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,7 @@ import boto3
 import dagster as dg
 import polars as pl
 import pytest
+from dagster_shared.record import copy
 
 from cs_features.definitions import build_defs
 from cs_features.environments import Settings
@@ -58,13 +59,20 @@ class Run:
 
     @property
     def checks(self) -> dict[str, dg.AssetCheckEvaluation]:
-        return {event.check_name: event for event in self.result.get_asset_check_evaluations()}
+        found = self.result.get_asset_check_evaluations()
+        return {each.check_name: copy(each, metadata=self._strip_country(each.metadata)) for each in found}
 
     def metadata(self, asset: str) -> dict[str, Any]:
         (event,) = [
             event for event in self.result.get_asset_materialization_events() if event.asset_key.path[-1] == asset
         ]
-        return {name: entry.value for name, entry in event.step_materialization_data.materialization.metadata.items()}
+        metadata = self._strip_country(event.step_materialization_data.materialization.metadata)
+        return {name: entry.value for name, entry in metadata.items()}
+
+    def _strip_country(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Numbers under their own names, without the run's country."""
+        country = self.result.dagster_run.tags.get("dagster/partition", "")[:2]
+        return {name.removesuffix(f"_{country}"): entry for name, entry in metadata.items()}
 
     @property
     def errors(self) -> str:

@@ -1,8 +1,8 @@
 """A year of Dagster's storage as runs of five countries would have left it: materializations and checks, no run's log.
 
-For benches and tests that need the size and not the runs: 1,825 partitions of every asset of the flow. One partition
-is reported as Dagster does it; the others are copies of its rows, because a transaction an event takes half an hour.
-SQLite alone, in a folder.
+For benches and tests that need the size and not the runs: 1,825 partitions of every asset of the flow. One partition a
+country is reported as Dagster does it; the others are copies of its rows, because a transaction an event takes half an
+hour. SQLite alone, in a folder.
 """
 
 import sqlite3
@@ -13,12 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from cs_features.orchestration.checks import CHECKS
+from cs_features.orchestration.metadata import as_table, plot_apart
 from cs_features.partitions import Partition
 
 FLOW = ("raw_interactions", "llm_extractions", "validated_features", "rejected_records", "feature_store")
-METADATA = {"documents": 60, "cost_usd": 0.009, "cache_share": 0.92}
+# As many numbers as the assets have, and a table as large as a preview.
+NUMBERS = {
+    "documents": 60,
+    "cost_usd": 0.009,
+    "cache_share": 0.92,
+    **{f"figure_{number}": number for number in range(9)},
+}
+PREVIEW = pl.DataFrame({f"column_{number}": ["a value as long as most"] * 5 for number in range(10)})
 
 
 def write_year(instance: dg.DagsterInstance, countries: Sequence[str], today: date, days: int = 365) -> int:
@@ -26,19 +35,22 @@ def write_year(instance: dg.DagsterInstance, countries: Sequence[str], today: da
     partitions = [
         Partition(country, today - timedelta(days=back)) for back in range(days, 0, -1) for country in countries
     ]
-    for event in list_events(partitions[0]):
-        instance.report_runless_asset_event(event)
+    models = {each.country: each for each in partitions[: len(countries)]}
+    for model in models.values():
+        for event in list_events(model):
+            instance.report_runless_asset_event(event)
     database = Path(instance.root_directory) / "history" / "runs" / "index.db"
     with closing(sqlite3.connect(database)) as connection, connection:
-        for partition in partitions[1:]:
-            copy_rows(connection, partitions[0], partition)
+        for partition in partitions[len(models) :]:
+            copy_rows(connection, models[partition.country], partition)
     return len(partitions)
 
 
 def list_events(partition: Partition) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """What one run of the chain leaves, all of it well."""
+    metadata = plot_apart(partition.country, {**NUMBERS, "preview": as_table(PREVIEW)})
     for table in FLOW:
-        yield dg.AssetMaterialization(table, partition=partition.key, metadata=dict(METADATA))
+        yield dg.AssetMaterialization(table, partition=partition.key, metadata=metadata)
     for check in CHECKS:
         for spec in check.check_specs:
             if spec.asset_key.path[-1] in FLOW:
@@ -47,7 +59,7 @@ def list_events(partition: Partition) -> Iterator[dg.AssetMaterialization | dg.A
                     check_name=spec.name,
                     passed=True,
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"share": 0.01},
+                    metadata=plot_apart(partition.country, {"share": 0.01, "rejected": 1, "limit": 0.1}),
                     partition=partition.key,
                 )
 

@@ -8,7 +8,7 @@ from cs_features.extraction.session import Session
 from cs_features.orchestration.assets.country_prompts import of_the_locale
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import make_failure
-from cs_features.orchestration.metadata import as_table
+from cs_features.orchestration.metadata import as_table, plot_apart
 from cs_features.orchestration.partitions import locale_partitions
 from cs_features.orchestration.plots import draw_confusion
 from cs_features.orchestration.quota_pool import MODEL_POOL, share_quota
@@ -48,6 +48,13 @@ def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: Da
     tables.write("extraction_quality", locale, measured)
     items = answers.frame.height
     shares = measured.filter(pl.col("measure").is_in(["accuracy", "all_facts", "supported"]))
+    figures = {
+        "items": items,
+        "unanswered": answers.unanswered,
+        "calls": answers.calls,
+        "cost_usd": answers.cost_usd,
+        **{f"{row['field']}_{row['measure']}": float(row["value"]) for row in shares.iter_rows(named=True)},
+    }
     pictures = {
         f"confusion_{name}": dg.MetadataValue.md(
             draw_confusion(count_confusions(answers.frame, name), f"{name}, {locale}, {items} items")
@@ -57,14 +64,10 @@ def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: Da
     return dg.MaterializeResult(
         metadata={
             "dagster/uri": tables.uri("extraction_quality", locale),
-            "items": items,
-            "unanswered": answers.unanswered,
-            "calls": answers.calls,
-            "cost_usd": answers.cost_usd,
             "prompt_version": version,
             "quality": as_table(measured),
             "misses": as_table(list_misses(answers.frame)),
-            **{f"{row['field']}_{row['measure']}": float(row["value"]) for row in shares.iter_rows(named=True)},
+            **plot_apart(str(locale), figures),
             **pictures,
         }
     )

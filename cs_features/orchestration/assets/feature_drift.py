@@ -9,7 +9,7 @@ from cs_features.monitoring import drift
 from cs_features.monitoring.distributions import COLUMNS, FEATURES, count_distributions
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.checks.quality import DRIFT
-from cs_features.orchestration.metadata import as_table
+from cs_features.orchestration.metadata import as_table, plot_apart
 from cs_features.orchestration.partitions import week_partitions
 from cs_features.orchestration.resources import DataBucket
 from cs_features.partitions import Partition, Week
@@ -61,7 +61,7 @@ def feature_drift(context: dg.AssetExecutionContext, data: DataBucket) -> Iterat
         passed=drifted.isdisjoint(FEATURES),
         severity=dg.AssetCheckSeverity.WARN,
         description=summary,
-        metadata={"distributions": picture, "drifted": len(drifted)},
+        metadata={"distributions": picture, **plot_apart(country_week.country, {"drifted": len(drifted)})},
     )
     # Yielded: Dagster 1.13 drops a check that is returned in a tuple, and refuses to return it in any other way.
     yield dg.MaterializeResult(
@@ -69,8 +69,7 @@ def feature_drift(context: dg.AssetExecutionContext, data: DataBucket) -> Iterat
         metadata={
             "distributions": picture,
             "verdicts": as_table(verdicts.with_columns(pl.col(pl.Float64).round(4))),
-            "week_rows": week.height,
-            "baseline_rows": baseline.height,
+            **plot_apart(country_week.country, {"week_rows": week.height, "baseline_rows": baseline.height}),
         },
         check_results=[check],
     )

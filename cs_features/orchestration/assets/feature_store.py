@@ -10,7 +10,7 @@ from pydantic import Field
 from cs_features.errors import CsFeaturesError, SchemaMismatch
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, make_failure
-from cs_features.orchestration.metadata import describe_columns
+from cs_features.orchestration.metadata import describe_columns, plot_apart
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.publishing.feature_group import require_group
@@ -83,8 +83,9 @@ def feature_store(
         raise make_failure(f"{partition}: {error}", error) from error
     counts = count_records(published)
     context.log.info(f"{partition}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    figures = plot_apart(partition.country, counts)
     return dg.MaterializeResult(
-        value=published.manifest, metadata={"feature_group": feature_group.name, "group": identity, **counts}
+        value=published.manifest, metadata={"feature_group": feature_group.name, "group": identity, **figures}
     )
 
 

@@ -19,6 +19,7 @@ from cs_features.orchestration.assets.landed_documents import landed_documents
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.checks.freshness import FEED_IS_FRESH
 from cs_features.orchestration.failures import lasting_failure, passing_failure
+from cs_features.orchestration.metadata import plot_apart
 from cs_features.orchestration.partitions import country_partitions
 from cs_features.orchestration.resources import DataBucket, Landing
 
@@ -43,7 +44,7 @@ def feed_freshness(
     except AwsRefusal as error:
         raise passing_failure(f"{country}: {error}") from None
     found = judge_freshness(arrivals, country, now)
-    figures, words = describe_figures(found), describe_freshness(country, found, now)
+    figures, words = plot_apart(country, describe_figures(found)), describe_freshness(country, found, now)
     context.log.info(words)
     check = dg.AssetCheckResult(
         check_name=FEED_IS_FRESH.name,
@@ -57,7 +58,7 @@ def feed_freshness(
 
 
 def describe_figures(found: Freshness) -> dict[str, dg.MetadataValue]:
-    """Numbers that plot a country at a time; what is unknown is left out."""
+    """Numbers that plot; what is unknown is left out."""
     figures: dict[str, dg.MetadataValue] = {"days_compared": dg.MetadataValue.int(found.days_compared)}
     if found.newest is not None:
         figures["newest_document"] = dg.MetadataValue.timestamp(found.newest)

@@ -10,7 +10,7 @@ import polars as pl
 from cs_features.errors import AccessRefused, AwsRefusal
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, passing_failure
-from cs_features.orchestration.metadata import as_table
+from cs_features.orchestration.metadata import as_table, plot_apart
 from cs_features.orchestration.partitions import country_partitions
 from cs_features.orchestration.resources import DataBucket
 from cs_features.partitions import Country
@@ -43,12 +43,12 @@ def human_quality(context: dg.AssetExecutionContext, data: DataBucket) -> dg.Mat
 
     measured, labels = _explain_refusals(country, measure_labels)
     shares = measured.filter(pl.col("measure") == "accuracy", pl.col("language") == "all")
+    figures = {f"{row['field']}_accuracy": float(row["value"]) for row in shares.iter_rows(named=True)}
     return dg.MaterializeResult(
         metadata={
             "dagster/uri": tables.uri("human_quality", Country(country)),
-            "labelled_texts": labels,
             "quality": as_table(measured.head(SHOWN_ROWS)),
-            **{f"{row['field']}_accuracy": float(row["value"]) for row in shares.iter_rows(named=True)},
+            **plot_apart(country, {"labelled_texts": labels, **figures}),
         }
     )
 
@@ -65,14 +65,14 @@ def country_report(context: dg.AssetExecutionContext, data: DataBucket) -> dg.Ma
     first = find_first_month(datetime.now(timezone.utc).date())
     report = _explain_refusals(country, lambda: _write_report(country, tables, first))
     kept = report.filter(pl.col("month") >= first)
+    corrected = int(kept["corrected"].is_not_null().sum())
     mixed = kept.filter(pl.col("parts") > 1)["month"].unique().sort()
     for month in mixed:
         context.log.info(f"{country} {month:%Y-%m}: the prompt or the model changed; each has rows of its own")
     return dg.MaterializeResult(
         metadata={
             "dagster/uri": tables.uri("country_report", Country(country)),
-            "rows": report.height,
-            "corrected_rows": int(kept["corrected"].is_not_null().sum()),
+            **plot_apart(country, {"rows": report.height, "corrected_rows": corrected}),
             "months_of_several_prompts": [f"{month:%Y-%m}" for month in mixed],
             "figures": as_table(kept.tail(SHOWN_ROWS)),
         }

@@ -22,7 +22,7 @@ from cs_features.extraction.table import (
 from cs_features.orchestration.assets.country_prompts import of_the_partition
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, make_failure
-from cs_features.orchestration.metadata import describe_columns
+from cs_features.orchestration.metadata import describe_columns, plot_apart
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.quota_pool import MODEL_POOL, share_quota
 from cs_features.orchestration.resources import DataBucket, Model
@@ -108,7 +108,8 @@ def llm_extractions(
     made = build_extractions(needed, session.outcomes, session.asked, model.model_id, asked_version, billed)
     frame = sort_as(raw_interactions, pl.concat([kept, made]))
     counts = {"kept": kept.height, "failed_before": failed_before, "failed_after": session.failed}
-    return dg.MaterializeResult(value=frame, metadata={**_describe_bill(session), **_describe_rows(frame), **counts})
+    figures = {**_describe_bill(session), **_describe_rows(frame), **counts}
+    return dg.MaterializeResult(value=frame, metadata=plot_apart(partition.country, figures))
 
 
 def _warn_of_useless_cache(

@@ -13,7 +13,7 @@ from cs_features.landing.reading import read_partition
 from cs_features.orchestration.assets.landed_documents import of_the_feed
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.checks.ownership import CONFLICTS, judge_conflicts
-from cs_features.orchestration.metadata import as_table, describe_columns
+from cs_features.orchestration.metadata import as_table, describe_columns, plot_apart
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.schemas import Reason
@@ -48,20 +48,23 @@ def raw_interactions(
     # Yielded: Dagster 1.13 drops a check that is returned.
     yield dg.MaterializeResult(
         value=frame,
-        check_results=[judge_conflicts(frame)],
-        metadata={
-            "objects": objects,
-            "documents": frame.height,
-            "listed_at": dg.MetadataValue.timestamp(listing.listed_at),
-            **{status: counts.get(status, 0) for status in ("accepted", "rejected", "duplicate")},
-            "superseded": frame.filter(pl.col("reason") == Reason.SUPERSEDED.value).height,
-            "unreadable_objects": frame.filter(pl.col("reason") == Reason.UNREADABLE_OBJECT.value).height,
-            "languages_detected": int((~frame["language_stated"].fill_null(True)).sum()),
-            "language_disagreements": disagreeing.height,
-            "languages_stated_and_detected": as_table(
-                disagreeing.group_by("language", "language_detected")
-                .len("documents")
-                .sort("documents", descending=True)
-            ),
-        },
+        check_results=[judge_conflicts(frame, partition.country)],
+        metadata=plot_apart(
+            partition.country,
+            {
+                "objects": objects,
+                "documents": frame.height,
+                "listed_at": dg.MetadataValue.timestamp(listing.listed_at),
+                **{status: counts.get(status, 0) for status in ("accepted", "rejected", "duplicate")},
+                "superseded": frame.filter(pl.col("reason") == Reason.SUPERSEDED.value).height,
+                "unreadable_objects": frame.filter(pl.col("reason") == Reason.UNREADABLE_OBJECT.value).height,
+                "languages_detected": int((~frame["language_stated"].fill_null(True)).sum()),
+                "language_disagreements": disagreeing.height,
+                "languages_stated_and_detected": as_table(
+                    disagreeing.group_by("language", "language_detected")
+                    .len("documents")
+                    .sort("documents", descending=True)
+                ),
+            },
+        ),
     )

@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from cs_features.orchestration.checks.registry import register_spec
+from cs_features.orchestration.metadata import plot_apart
 from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.schemas import Reason
 
@@ -23,12 +24,12 @@ CONFLICTS = register_spec(
 )
 
 
-def judge_conflicts(raw: pl.DataFrame) -> dg.AssetCheckResult:
+def judge_conflicts(raw: pl.DataFrame, country: str) -> dg.AssetCheckResult:
     """A warning where there is one: nothing wrong is served, and a country at a stand is what an attacker wants."""
     conflicts = raw.filter(pl.col("reason") == Reason.ID_CONFLICT.value)
     return dg.AssetCheckResult(
         check_name=CONFLICTS.name,
         passed=conflicts.is_empty(),
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"documents": conflicts.height},
+        metadata=plot_apart(country, {"documents": conflicts.height}),
     )

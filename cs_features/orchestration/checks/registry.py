@@ -12,7 +12,8 @@ from typing import Any
 import dagster as dg
 
 from cs_features.orchestration.boundary import guard_boundary
-from cs_features.orchestration.partitions import interaction_partitions
+from cs_features.orchestration.metadata import plot_apart
+from cs_features.orchestration.partitions import interaction_partitions, partition_of
 
 RULE = "rule"
 ADVICE = "advice"  # the metadata entry of a check; an evaluation may have one that fits its case
@@ -35,11 +36,14 @@ class Check:
 
     def evaluate(self, inputs: dict[str, Any]) -> dg.AssetCheckResult:
         result = self.function(**{name: inputs[name] for name in self.parameters})
+        metadata = dict(result.metadata or {})
+        if self.spec.partitions_def == interaction_partitions:
+            metadata = plot_apart(partition_of(inputs["context"]).country, metadata)
         return dg.AssetCheckResult(
             passed=result.passed,
             asset_key=self.spec.asset_key,
             check_name=self.spec.name,
-            metadata=result.metadata,
+            metadata=metadata,
             severity=result.severity,
             description=result.description,
         )
