@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from cs_features.erasure.subjects import Subject, normalize_id
+from cs_features.erasure.subjects import Subject, normalize_customer, normalize_id
 from cs_features.errors import ConfigurationError
 from cs_features.s3 import Bucket
 
@@ -45,7 +45,10 @@ class Tombstones:
     def covers_customer(self, customer_id: str | None, occurred_at: datetime | None = None) -> bool:
         if customer_id is None or not self.customers:
             return False
-        until = self.customers.get(hash_name(self.key, "customer", customer_id))
+        # As it is spelled, too: versions before this one hashed that.
+        spellings = (normalize_customer(customer_id), customer_id)
+        known = [self.customers.get(hash_name(self.key, "customer", each)) for each in spellings]
+        until = max(filter(None, known), default=None)
         return until is not None and (occurred_at is None or occurred_at <= until)
 
     def covers_request(self, request_hash: str) -> bool:
@@ -81,7 +84,7 @@ def require_key(key: str | None) -> bytes:
 
 def make_entry(subject: Subject, key: bytes) -> dict[str, Any]:
     """What a tombstone object says of one request."""
-    customers = [subject.customer_id] if subject.customer_id else []
+    customers = [normalize_customer(subject.customer_id)] if subject.customer_id else []
     return {
         "key": identify_key(key),
         "until": subject.until.isoformat(),

@@ -26,6 +26,16 @@ from cs_features.schemas import Reason
 from cs_features.timestamps import spell_out_timestamp
 
 MARKER = f'{{"{ERASED_FIELD}":true}}'.encode()
+# Of a row whose document is erased: where it lies is kept, what it said is not.
+_KEPT = ("source_uri", "source_line", "source_etag", "landed_at", "listed_at", "reader")
+_MARKED = {
+    "status": "rejected",
+    "reason": Reason.ERASED.value,
+    "detail": ERASED_DETAIL,
+    "document_reason": Reason.ERASED.value,
+    "document_detail": ERASED_DETAIL,
+    "payload": "",
+}
 # Where a document cannot be parsed: what stands behind the names of the two ids. Bounded, and so linear.
 _NAMED = re.compile(rb'"(interaction_id|customer_id)"[ \t]{0,8}:[ \t]{0,8}"([^"\\]{1,256})"')
 
@@ -48,7 +58,7 @@ class Names(NamedTuple):
 
 def find_names(data: bytes) -> list[Names]:
     """Whose a document is; of one that cannot be parsed, every id that stands in it."""
-    document = _parse_object(data)
+    document = parse_object(data)
     if document is not None:
         customer = document.get("customer_id")
         told = str(customer) if isinstance(customer, (str, int)) else None
@@ -61,7 +71,7 @@ def is_erased(data: bytes, erased: Erased) -> bool:
     return any(names.are_covered(erased) for names in find_names(data))
 
 
-def _parse_object(data: bytes) -> dict[str, Any] | None:
+def parse_object(data: bytes) -> dict[str, Any] | None:
     if len(data) > MAX_DOCUMENT_BYTES:
         return None
     with suppress(ValueError):
@@ -149,32 +159,24 @@ def _is_cut_off(body: bytes) -> bool:
 # --- rows, pure -------------------------------------------------------------------------------
 
 
+def withhold_erased_row(row: dict[str, Any], erased: Erased) -> dict[str, Any]:
+    """A row of `raw_interactions`, or what its marker's would be if its document is erased, from whatever reading."""
+    if not erased or not _is_erased_row(row, erased):
+        return row
+    return {**dict.fromkeys(row), **{name: row[name] for name in _KEPT if name in row}, **_MARKED}
+
+
+def _is_erased_row(row: dict[str, Any], erased: Erased) -> bool:
+    names = Names(row["interaction_id"], row["customer_id"], row["occurred_at"])
+    if names.are_covered(erased):
+        return True
+    return row["status"] != "accepted" and is_erased((row["payload"] or "").encode("utf-8", "replace"), erased)
+
+
 def withhold_erased_rows(raw: pl.DataFrame, erased: Erased) -> pl.DataFrame:
-    """`raw_interactions` whose rows of erased documents, from whatever reading, are as their markers would be."""
-    if not erased or raw.is_empty():
-        return raw
-    rows = raw.select("interaction_id", "customer_id", "occurred_at", "status", "payload").iter_rows()
-    covered = [
-        Names(*names).are_covered(erased)
-        or (status != "accepted" and is_erased((payload or "").encode("utf-8", "replace"), erased))
-        for *names, status, payload in rows
-    ]
-    if not any(covered):
-        return raw
-    keep = ("source_uri", "source_line", "source_etag", "landed_at", "listed_at", "reader")
-    blank = {name: pl.lit(None, dtype) for name, dtype in RAW_SCHEMA.items() if name not in keep}
-    reason, detail = pl.lit(Reason.ERASED.value), pl.lit(ERASED_DETAIL)
-    told = {
-        "status": pl.lit("rejected"),
-        "reason": reason,
-        "document_reason": reason,
-        "detail": detail,
-        "document_detail": detail,
-        "payload": pl.lit(""),
-    }
-    is_covered = pl.Series(covered)
-    changed = [pl.when(is_covered).then(value).otherwise(name).alias(name) for name, value in (blank | told).items()]
-    return raw.with_columns(changed)
+    """A stored `raw_interactions` without what its rows say of who is erased."""
+    rows = [withhold_erased_row(row, erased) for row in raw.iter_rows(named=True)]
+    return pl.DataFrame(rows, schema=RAW_SCHEMA)
 
 
 # --- on S3 ------------------------------------------------------------------------------------

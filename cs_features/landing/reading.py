@@ -14,7 +14,7 @@ from cs_features.erasure.subjects import Erased
 from cs_features.erasure.tombstones import NO_TOMBSTONES
 from cs_features.landing.documents import RAW_SCHEMA, DocumentReader, read_document
 from cs_features.landing.earlier import EarlierReading, Rows, take_over_rows
-from cs_features.landing.erased import screen_files, withhold_erased_rows
+from cs_features.landing.erased import screen_files, withhold_erased_row
 from cs_features.landing.files import Unread, split_file
 from cs_features.landing.zone import LandedFile, LandingZone
 from cs_features.s3 import Listing, StoredObject
@@ -33,7 +33,8 @@ def read_partition(
     kept, unread = keep_rows(listing, reader.version, earlier)
     files = screen_files(zone.read_files(unread), zone.bucket, erased)
     rows = kept + read_rows(files, listing.bucket, reader, earlier)
-    return withhold_erased_rows(make_raw_table(rows, listing.listed_at), erased)
+    # Before ids are resolved: a document that is erased takes an id from nobody.
+    return make_raw_table([withhold_erased_row(row, erased) for row in rows], listing.listed_at)
 
 
 def keep_rows(listing: Listing, version: str, earlier: EarlierReading) -> tuple[Rows, list[StoredObject]]:

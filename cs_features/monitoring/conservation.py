@@ -81,6 +81,17 @@ class RunRecord:
         """The newest version of each object that the run can have seen."""
         return {**self.listed, **self.read}
 
+    @cached_property
+    def withheld_lines(self) -> Mapping[str, frozenset[int]]:
+        """The lines of each object that are of who is erased. Where the run may not write to landing they lie there
+        still, and copies of one document would count as duplicates, of which the run knows nothing any more."""
+        erased = self.rows.filter(pl.col("reason") == Reason.ERASED.value)
+        lines = erased.group_by("source_uri").agg("source_line").iter_rows()
+        return {uri: frozenset(numbers) for uri, numbers in lines}
+
+    def find_withheld(self, uri: str) -> frozenset[int]:
+        return self.withheld_lines.get(uri, frozenset())
+
 
 @dataclass(frozen=True)
 class CountPlan:
@@ -145,12 +156,14 @@ def count_plan(plan: CountPlan, run: RunRecord, zone: LandingZone, memory: Count
     counts = [FileCount(documents=1) for _ in plan.lost]
     changed = [uri for uri in plan.as_read if uri not in run.unreadable]
     unreadable = [uri for uri in plan.as_read if uri in run.unreadable]
-    recalled = {item.key: memory.recall(item) for item in plan.from_s3}
+    withheld = {item.key: run.find_withheld(zone.uri(item.key)) for item in plan.from_s3}
+    recalled = {item.key: memory.recall(item, withheld[item.key]) for item in plan.from_s3}
     counts += [count for count in recalled.values() if count is not None]
-    for item, found in _read_counts([item for item in plan.from_s3 if recalled[item.key] is None], zone):
+    uncounted = [item for item in plan.from_s3 if recalled[item.key] is None]
+    for item, found in _read_counts(uncounted, withheld, zone):
         if isinstance(found, FileCount):
             counts.append(found)
-            memory.keep(item, found)
+            memory.keep(item, found, withheld[item.key])
         elif found is NotCounted.CHANGED:
             changed.append(zone.uri(item.key))
         else:
@@ -194,10 +207,10 @@ class NotCounted(Enum):
 
 
 def _read_counts(
-    objects: Sequence[StoredObject], zone: LandingZone
+    objects: Sequence[StoredObject], withheld: Mapping[str, frozenset[int]], zone: LandingZone
 ) -> Iterator[tuple[StoredObject, FileCount | NotCounted]]:
     small = [item for item in objects if item.size <= LARGE_BYTES]
-    read_count = partial(_read_count, zone=zone)
+    read_count = partial(_read_count, withheld=withheld, zone=zone)
     with ThreadPoolExecutor(READERS, thread_name_prefix="count") as pool:
         yield from zip(small, pool.map(read_count, small), strict=True)
     for item in objects:
@@ -205,7 +218,9 @@ def _read_counts(
             yield item, read_count(item)
 
 
-def _read_count(item: StoredObject, zone: LandingZone) -> FileCount | NotCounted:
+def _read_count(
+    item: StoredObject, withheld: Mapping[str, frozenset[int]], zone: LandingZone
+) -> FileCount | NotCounted:
     if is_one_document(item.key, item.size):
         return FileCount(documents=1)
     try:
@@ -214,7 +229,7 @@ def _read_count(item: StoredObject, zone: LandingZone) -> FileCount | NotCounted
         return NotCounted.UNREADABLE
     if found is None or found[0].etag != item.etag:
         return NotCounted.CHANGED
-    return count_documents(item.key, found[1])
+    return count_documents(item.key, found[1], withheld[item.key])
 
 
 def _count_rows(rows: pl.DataFrame, uri: str) -> FileCount:

@@ -9,7 +9,7 @@ members and lines, and of an archive only a chunk is inflated at a time. Not her
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from cs_features.landing.documents import identity_of
@@ -30,14 +30,17 @@ class CutShortError(ValueError):
 
 @dataclass
 class FileCount:
-    """The documents of one file, and the identities of those that have one; equal ones are delivered twice."""
+    """The documents of one file, and the identities of those that have one; equal ones are delivered twice.
+
+    One that is withheld has landed, and is no copy of another: each leaves by a door of its own, as its marker would.
+    """
 
     documents: int = 0
     identities: list[str] = field(default_factory=list)
 
-    def add_document(self, data: bytes) -> None:
+    def add_document(self, data: bytes, is_withheld: bool = False) -> None:
         self.documents += 1
-        identity = identity_of(data)
+        identity = None if is_withheld else identity_of(data)
         if identity is not None:
             self.identities.append(digest_identity(*identity))
 
@@ -54,22 +57,22 @@ def is_one_document(key: str, size: int) -> bool:
     return size > MAX_FILE_BYTES or not key.endswith((".jsonl", ".jsonl.gz"))
 
 
-def count_documents(key: str, body: bytes) -> FileCount:
-    """The documents of the file `key` with the content `body`."""
+def count_documents(key: str, body: bytes, withheld: Collection[int] = ()) -> FileCount:
+    """The documents of the file `key` with the content `body`; those of the lines `withheld` are of who is erased."""
     if is_one_document(key, len(body)):
         return FileCount(documents=1)
     if key.endswith(".json"):
         count = FileCount()
-        count.add_document(body)
+        count.add_document(body, 1 in withheld)
         return count
     chunks = _inflate_members(body) if key.endswith(".gz") else _slice_body(body)
     try:
-        return _count_lines(chunks)
+        return _count_lines(chunks, withheld)
     except UncountableError:
         return FileCount(documents=1)
 
 
-def _count_lines(chunks: Iterable[bytes]) -> FileCount:
+def _count_lines(chunks: Iterable[bytes], withheld: Collection[int]) -> FileCount:
     """Raises UncountableError when there are more lines than the contract allows, or for what `chunks` raises."""
     count = FileCount()
     newlines = 0
@@ -78,22 +81,22 @@ def _count_lines(chunks: Iterable[bytes]) -> FileCount:
         for chunk in chunks:
             first, *others = chunk.split(b"\n")
             begun.append(first)
-            newlines += len(others)
-            if newlines > MAX_FILE_LINES:
+            if newlines + len(others) > MAX_FILE_LINES:
                 raise UncountableError("more lines than a file may have")
             for line in others:
-                _add_line(count, b"".join(begun))
+                newlines += 1
+                _add_line(count, b"".join(begun), newlines in withheld)
                 begun = [line]
     except CutShortError:
         count.documents += 1
     else:
-        _add_line(count, b"".join(begun))
+        _add_line(count, b"".join(begun), newlines + 1 in withheld)
     return count
 
 
-def _add_line(count: FileCount, line: bytes) -> None:
+def _add_line(count: FileCount, line: bytes, is_withheld: bool) -> None:
     if line.strip():
-        count.add_document(line)
+        count.add_document(line, is_withheld)
 
 
 def _slice_body(body: bytes) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """What was counted of each landing object, kept beside the tables: an object is counted once, and again after a week.
 
 The count stays independent: it is made from an object's bytes by `document_count.py`, and nothing that a run says of
-itself is kept here. It counts for as long as key, ETag, size and the counting code are the same. The conservation
+itself is kept here. It counts for as long as key, ETag, size, the lines of who is erased and the counting code are the
+same. The conservation
 check believes it whatever its age, the nightly reconciliation for `RECOUNT_AFTER`, so that each object is recounted
 once a week. A writer that dies or is overtaken leaves less to believe, and never anything wrong.
 """
@@ -35,6 +36,7 @@ COUNTS_SCHEMA = pl.Schema(
         "size": pl.Int64(),
         "documents": pl.Int64(),
         "identities": pl.List(pl.String()),
+        "withheld": pl.List(pl.Int64()),  # lines of who is erased, which are nobody's copies
         "counted_at": pl.Datetime("us", "UTC"),  # S3's clock
         "counter": pl.String(),  # the version of the counting code
     }
@@ -49,6 +51,7 @@ class KeptCount:
     size: int
     count: FileCount
     counted_at: datetime
+    withheld: frozenset[int] = frozenset()
 
 
 class CountMemory:
@@ -62,16 +65,17 @@ class CountMemory:
         self._max_age = max_age
         self._current: dict[str, KeptCount] = {}
 
-    def recall(self, item: StoredObject) -> FileCount | None:
-        """The count of the object as it is listed; None when it is to be counted."""
+    def recall(self, item: StoredObject, withheld: frozenset[int] = frozenset()) -> FileCount | None:
+        """The count of the object as it is listed, but for lines that are `withheld`; None when it is to be counted."""
         kept = self._stored.get(item.key)
-        if kept is None or (kept.etag, kept.size) != (item.etag, item.size) or self._is_due(kept):
+        known = None if kept is None else (kept.etag, kept.size, kept.withheld)
+        if kept is None or known != (item.etag, item.size, withheld) or self._is_due(kept):
             return None
         self._current[item.key] = kept
         return kept.count
 
-    def keep(self, item: StoredObject, count: FileCount) -> None:
-        self._current[item.key] = KeptCount(item.etag, item.size, count, self._now)
+    def keep(self, item: StoredObject, count: FileCount, withheld: frozenset[int] = frozenset()) -> None:
+        self._current[item.key] = KeptCount(item.etag, item.size, count, self._now, withheld)
 
     @property
     def oldest(self) -> datetime | None:
@@ -103,8 +107,8 @@ def load_counts(tables: Tables, partition: Partition, now: datetime, max_age: ti
         return CountMemory(now, max_age=max_age)
     rows = stored.filter(pl.col("counter") == read_counter_version()).select(COUNTS_SCHEMA.names())
     kept = {
-        key: KeptCount(etag, size, FileCount(documents, identities), counted_at)
-        for key, etag, size, documents, identities, counted_at, _ in rows.iter_rows()
+        key: KeptCount(etag, size, FileCount(documents, identities), counted_at, frozenset(withheld))
+        for key, etag, size, documents, identities, withheld, counted_at, _ in rows.iter_rows()
     }
     return CountMemory(now, kept, max_age)
 
@@ -116,7 +120,11 @@ def read_counter_version() -> str:
 def _build_frame(counts: Mapping[str, KeptCount]) -> pl.DataFrame:
     counter = read_counter_version()
     rows: Collection[tuple[object, ...]] = [
-        (key, kept.etag, kept.size, kept.count.documents, kept.count.identities, kept.counted_at, counter)
+        (key, kept.etag, kept.size, *_list_counted(kept), kept.counted_at, counter)
         for key, kept in sorted(counts.items())
     ]
     return pl.DataFrame(rows, schema=COUNTS_SCHEMA, orient="row")
+
+
+def _list_counted(kept: KeptCount) -> tuple[int, list[str], list[int]]:
+    return kept.count.documents, kept.count.identities, sorted(kept.withheld)

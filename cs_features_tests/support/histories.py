@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from cs_features.erasure.tombstones import read_tombstones
 from cs_features.errors import AwsRefusal
 from cs_features.landing.documents import RAW_SCHEMA, DocumentReader, read_document
 from cs_features.landing.earlier import read_earlier, remember_departed
@@ -74,13 +75,14 @@ class Histories:
     def interrupt(self, after_calls: int, by: Callable[[], None]) -> None:
         self.called.calls_left, self.called.happens = after_calls, by
 
-    def run(self, *, is_nightly: bool = False) -> LandedCount | None:
+    def run(self, *, is_nightly: bool = False, tombstone_key: str | None = None) -> LandedCount | None:
         """The raw step and the count, as the asset and the check make them; None when the run ended before its end."""
         try:
             listing = self.zone.list_documents(NL)
             save_listing(self.tables.bucket, NL, listing)
             earlier = read_earlier(self.tables, NL)
-            raw = read_partition(self.zone, listing, self.reader, earlier)
+            erased = read_tombstones(self.tables.bucket, tombstone_key)
+            raw = read_partition(self.zone, listing, self.reader, earlier, erased)
             remember_departed(self.tables, NL, earlier, raw)
             self.tables.write("raw_interactions", NL, raw)
             self._remember(raw)

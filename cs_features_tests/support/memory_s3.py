@@ -47,6 +47,9 @@ class MemoryS3:
         metadata = self.metadata.get(request["Key"], {})
         return {"Body": io.BytesIO(body), "ETag": _etag(body), "LastModified": moment, "Metadata": metadata}
 
+    def get_bucket_versioning(self, **_: Any) -> dict[str, Any]:
+        return {}
+
     def delete_objects(self, **request: Any) -> dict[str, Any]:
         self.before_call()
         for item in request["Delete"]["Objects"]:

@@ -83,6 +83,7 @@ class Folder:
     def raw(self) -> pl.DataFrame:
         schema = {
             "source_uri": pl.String(),
+            "source_line": pl.Int64(),
             "source_etag": pl.String(),
             "listed_at": pl.Datetime("us", "UTC"),
             "payload": pl.String(),

@@ -5,14 +5,14 @@ Landing files are `landing/erased.py`'s, lines of the ledger `extraction/attribu
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from cs_features.erasure.subjects import Erased, Subject
+from cs_features.erasure.subjects import Erased, Subject, is_same_customer
 from cs_features.extraction.attribution import strip_all
 from cs_features.landing.earlier import align_columns
 from cs_features.landing.erased import withhold_erased_rows
@@ -78,13 +78,13 @@ def _list_customers(frame: pl.DataFrame) -> Iterable[str | None]:
     if "customer_id" in frame.columns:
         return frame["customer_id"].cast(pl.String)
     if "record" in frame.columns:  # a manifest's row holds the record that was written
-        return [_find_customer(record) for record in frame["record"]]
+        return [find_customer(json.loads(record)) if record else None for record in frame["record"]]
     return [None] * frame.height
 
 
-def _find_customer(record: str | None) -> str | None:
-    pairs = json.loads(record) if record else []
-    return next((pair["ValueAsString"] for pair in pairs if pair["FeatureName"] == "customer_id"), None)
+def find_customer(record: Iterable[Mapping[str, Any]]) -> str | None:
+    """Whose a record of the feature store says that it is."""
+    return next((pair["ValueAsString"] for pair in record if pair["FeatureName"] == "customer_id"), None)
 
 
 def _list_moments(frame: pl.DataFrame) -> Iterable[datetime | None]:
@@ -136,10 +136,25 @@ def strip_doors(doors: Doors, erased: Erased, now: datetime) -> tuple[Doors, int
     return Doors(raw, rejected), gone.height
 
 
-def follow_new_versions(raw: pl.DataFrame, etags: dict[str, str]) -> pl.DataFrame:
-    """The table with the ETags of landing files that were put anew, by uri: they are what was read, but for him."""
-    new = pl.col("source_uri").replace_strict(etags, default=None, return_dtype=pl.String)
-    return raw.with_columns(source_etag=pl.coalesce(new, "source_etag")) if etags else raw
+class Replaced(NamedTuple):
+    """The ETag of a landing file before a marker was put into it, and after."""
+
+    before: str
+    after: str
+
+
+def follow_new_versions(raw: pl.DataFrame, replaced: Mapping[str, Replaced]) -> pl.DataFrame:
+    """The table with the ETags of landing files that were put anew, by uri: they are what was read, but for him.
+
+    A row that was read from another version than the one that was replaced keeps its own: that one is still to be read.
+    """
+    if not replaced:
+        return raw
+    rows = [(uri, *etags) for uri, etags in replaced.items()]
+    schema = ("source_uri", "source_etag", "new_etag")
+    versions = pl.DataFrame(rows, schema=dict.fromkeys(schema, pl.String()), orient="row")
+    joined = raw.join(versions, on=schema[:2], how="left", maintain_order="left")
+    return joined.with_columns(source_etag=pl.coalesce("new_etag", "source_etag")).select(raw.columns)
 
 
 # --- lines and JSON ---------------------------------------------------------------------------
@@ -211,4 +226,6 @@ def _is_about(item: Any, subject: Subject) -> bool:
 
 
 def _is_name(value: Any, subject: Subject) -> bool:
-    return isinstance(value, str) and (subject.covers_interaction(value) or value == subject.customer_id)
+    return isinstance(value, str) and (
+        subject.covers_interaction(value) or is_same_customer(value, subject.customer_id)
+    )

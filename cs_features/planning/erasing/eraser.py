@@ -5,24 +5,24 @@ the feature store; the tables that the law counts go last, because a second try 
 object stands in `contents.py`.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from functools import partial
 
 import polars as pl
 
 from cs_features.aws import explained
 from cs_features.erasure.receipts import Receipt, Taken, keep_receipt
 from cs_features.erasure.subjects import Subject
-from cs_features.erasure.tombstones import PREFIX as TOMBSTONES
-from cs_features.erasure.tombstones import make_entry, merge_tombstones, require_key, write_tombstone
+from cs_features.erasure.tombstones import make_entry, merge_tombstones, read_tombstones, require_key, write_tombstone
 from cs_features.extraction.journal import strip_journals
 from cs_features.landing.earlier import FIRST_SEEN
-from cs_features.landing.erased import erase_documents, find_names, split_for_erasure
+from cs_features.landing.erased import erase_documents, split_for_erasure
 from cs_features.partitions import Partition
 from cs_features.planning.erasing.contents import (
     Doors,
+    Replaced,
     Stripped,
     find_covered_rows,
+    find_customer,
     follow_new_versions,
     strip_doors,
     strip_object,
@@ -30,66 +30,16 @@ from cs_features.planning.erasing.contents import (
 )
 from cs_features.planning.erasing.leftovers import list_leftovers
 from cs_features.planning.erasing.places import Tally, Walk, count_named_keys, name_folder
-from cs_features.planning.erasing.stores import Stores
-from cs_features.publishing.feature_group import SETTING
+from cs_features.planning.erasing.stores import Stores, list_data, list_history
+from cs_features.planning.erasing.whose import complete_subject
+from cs_features.publishing.feature_group import SETTING, Record
 from cs_features.publishing.manifest import MANIFEST, OTHER_GROUPS
 from cs_features.publishing.records import READ_AT_ONCE, WRITTEN_AT_ONCE, split_batches
-from cs_features.s3 import StoredObject
 from cs_features.storage import Tables, encode_table
 
 MAX_PASSES = 3
 DOORS = ("raw_interactions/", "rejected_records/")  # they are changed together
-OWN = TOMBSTONES.split("/", 1)[0] + "/"
-
-
-# --- who that is ------------------------------------------------------------------------------
-
-
-def complete_subject(subject: Subject, stores: Stores) -> Subject:
-    """With the ids of all interactions of the customer that anything stored knows, and the requests that are his alone.
-
-    Raises:
-        AwsRefusal: a bucket cannot be listed.
-    """
-    if subject.customer_id is not None:
-        ids = {*_find_landed_ids(subject, stores), *_find_stored_ids(subject, stores)}
-        subject = replace(subject, interaction_ids=subject.interaction_ids | ids)
-    return replace(subject, requests=_find_own_requests(subject, stores))
-
-
-def _find_landed_ids(subject: Subject, stores: Stores) -> Iterator[str]:
-    walk = Walk(stores.landing, Tally(), dry_run=True)
-    for stored, body in walk.read_objects(stores.landing.list_objects("").objects):
-        for line in split_for_erasure(stored.key, body) or []:
-            names = find_names(line)
-            if any(each.are_covered(subject) for each in names):
-                yield from (each.interaction_id for each in names if each.interaction_id is not None)
-
-
-def _find_stored_ids(subject: Subject, stores: Stores) -> Iterator[str]:
-    for bucket, objects in ((stores.data, _list_data(stores)), (stores.offline.bucket, _list_history(stores))):
-        walk = Walk(bucket, Tally(), dry_run=True)
-        tables = [item for item in objects if item.key.endswith(".parquet")]
-        for _, body in walk.read_objects(tables):
-            frame = pl.read_parquet(body, hive_partitioning=False)
-            if "interaction_id" in frame.columns:
-                yield from frame.filter(find_covered_rows(frame, subject))["interaction_id"].drop_nulls()
-
-
-def _find_own_requests(subject: Subject, stores: Stores) -> frozenset[str]:
-    """Hashes of requests whose text no other interaction has."""
-    his: set[str] = set()
-    others: set[str] = set()
-    walk = Walk(stores.data, Tally(), dry_run=True)
-    for _, body in walk.read_objects(stores.data.list_objects("llm_extractions/").objects):
-        frame = pl.read_parquet(body, hive_partitioning=False)
-        covered = find_covered_rows(frame, subject)
-        his.update(frame.filter(covered)["request_hash"])
-        others.update(frame.filter(~covered)["request_hash"])
-    return frozenset(his - others)
-
-
-# --- everything of him ------------------------------------------------------------------------
+ANSWERS = ("ledger/", "llm_extractions/")
 
 
 def erase_subject(subject: Subject, stores: Stores, key: str | None, *, dry_run: bool) -> Receipt:
@@ -100,7 +50,7 @@ def erase_subject(subject: Subject, stores: Stores, key: str | None, *, dry_run:
         ConfigurationError: there is no key, and he could come back.
     """
     secret = require_key(key)
-    subject = complete_subject(subject, stores)
+    subject = complete_subject(subject, stores, read_tombstones(stores.data, key))
     other_groups = _find_other_groups(subject, stores)
     if not dry_run:
         write_tombstone(stores.data, subject, key)
@@ -139,22 +89,26 @@ def take_out(subject: Subject, stores: Stores, *, dry_run: bool) -> Tally:
     """One pass over all places."""
     tally = Tally()
     data = Walk(stores.data, tally, dry_run)
-    etags = _strip_landing(subject, stores, tally, dry_run)
+    replaced = _strip_landing(subject, stores, tally, dry_run)
     _clear_records(subject, stores, tally, dry_run)
     if not stores.offline.is_iceberg:
         _strip_history(subject, Walk(stores.offline.bucket, tally, dry_run), stores)
-    others = [item for item in _list_data(stores) if not item.key.startswith(DOORS)]
+    others = [item for item in list_data(stores) if not item.key.startswith(DOORS)]
     tally.named += count_named_keys(others, subject)
-    data.strip_objects(others, name_folder, lambda key, body: strip_object(key, body, subject))
+    data.strip_objects(others, name_folder, partial(_strip_stored, subject=subject, answers=subject.claim_answers()))
     for partition in Tables(stores.data).partitions("raw_interactions"):
-        _strip_partition(partition, subject, data, etags)
-    if not dry_run and (removed := strip_journals(stores.journals, subject)):
+        _strip_partition(partition, subject, data, replaced)
+    if not dry_run and (removed := strip_journals(stores.journals, subject.claim_answers())):
         tally.count("journals of this host", removed)
     return tally
 
 
-def _strip_landing(subject: Subject, stores: Stores, tally: Tally, dry_run: bool) -> dict[str, str]:
-    """Returns the new ETag of each landing file that was put anew, by uri."""
+def _strip_stored(key: str, body: bytes, subject: Subject, answers: Subject) -> Stripped | None:
+    return strip_object(key, body, answers if key.startswith(ANSWERS) else subject)
+
+
+def _strip_landing(subject: Subject, stores: Stores, tally: Tally, dry_run: bool) -> dict[str, Replaced]:
+    """Returns the ETags of each landing file that was put anew, by uri."""
     objects = stores.landing.list_objects("").objects
     tally.named += count_named_keys(objects, subject)
 
@@ -165,28 +119,32 @@ def _strip_landing(subject: Subject, stores: Stores, tally: Tally, dry_run: bool
         return None if found is None else Stripped(found.body, found.documents)
 
     found = Walk(stores.landing, tally, dry_run).strip_objects(objects, lambda _: "landing bucket", strip)
-    return {stores.landing.uri(each.key): each.stored.etag for each in found if each.stored is not None}
+    return {stores.landing.uri(each.key): Replaced(each.before, each.stored.etag) for each in found if each.stored}
 
 
 def _clear_records(subject: Subject, stores: Stores, tally: Tally, dry_run: bool) -> None:
     with explained(f"Feature group {stores.records.group}", SETTING):
         served: list[str] = []
-        for ids in split_batches(sorted(subject.interaction_ids), READ_AT_ONCE):
-            served += stores.records.read_records(ids)
+        for ids in split_batches(sorted(subject.interaction_ids | subject.contested_ids), READ_AT_ONCE):
+            served += [key for key, record in stores.records.read_records(ids).items() if _is_his(key, record, subject)]
         for ids in split_batches([] if dry_run else served, WRITTEN_AT_ONCE):
             stores.records.clear_online(dict.fromkeys(ids, ""))
     if served:
         tally.count("online store", len(served), objects=len(served))
 
 
+def _is_his(interaction_id: str, record: Record, subject: Subject) -> bool:
+    return subject.covers_interaction(interaction_id) or subject.covers_customer(find_customer(record))
+
+
 def _strip_history(subject: Subject, walk: Walk, stores: Stores) -> None:
-    files = [item for item in _list_history(stores) if item.key.endswith(".parquet")]
+    files = [item for item in list_history(stores) if item.key.endswith(".parquet")]
     walk.strip_objects(
         files, lambda _: "offline store", lambda _, body: strip_table(body, subject, drop_when_empty=True)
     )
 
 
-def _strip_partition(partition: Partition, subject: Subject, walk: Walk, etags: dict[str, str]) -> None:
+def _strip_partition(partition: Partition, subject: Subject, walk: Walk, replaced: dict[str, Replaced]) -> None:
     """The two tables that the law counts: the rejects first, because the other one is the evidence."""
     tables = Tables(walk.bucket)
     found = walk.bucket.read(tables.key("raw_interactions", partition))
@@ -197,7 +155,7 @@ def _strip_partition(partition: Partition, subject: Subject, walk: Walk, etags: 
     rejected = walk.bucket.read(tables.key("rejected_records", partition))
     doors = Doors(raw, None if rejected is None else pl.read_parquet(rejected[1], hive_partitioning=False))
     after, removed = strip_doors(doors, subject, subject.until)
-    followed = follow_new_versions(after.raw, etags)
+    followed = follow_new_versions(after.raw, replaced)
     if removed:
         walk.tally.count("raw_interactions", removed)
         if rejected is not None and after.rejected is not None:
@@ -221,18 +179,6 @@ def _forget_contents(key: str, before: pl.DataFrame, after: pl.DataFrame, walk: 
     if left.height < table.height:
         walk.tally.count(FIRST_SEEN, table.height - left.height)
         walk.put_back(stored, encode_table(left))
-
-
-def _list_data(stores: Stores) -> list[StoredObject]:
-    """The objects of the data bucket, without the tombstones and the history of features."""
-    objects = stores.data.list_objects("").objects
-    is_shared = stores.offline.bucket.name == stores.data.name
-    apart = (OWN, stores.offline.prefix) if is_shared else (OWN,)
-    return [item for item in objects if not item.key.startswith(apart)]
-
-
-def _list_history(stores: Stores) -> list[StoredObject]:
-    return stores.offline.bucket.list_objects(stores.offline.prefix).objects
 
 
 def _find_other_groups(subject: Subject, stores: Stores) -> set[str]:

@@ -21,10 +21,11 @@ Strip = Callable[[str, bytes], Stripped | None]
 
 
 class Found(NamedTuple):
-    """One object with his data: where, how much, and its new version where it was put."""
+    """One object with his data: where, as which version, how much, and its new version where it was put."""
 
     place: str
     key: str
+    before: str
     removed: int
     stored: StoredObject | None = None
 
@@ -81,7 +82,7 @@ class Walk:
             if left is not None:
                 put = self.put_back(stored, left.body)
                 self.tally.count(place(stored.key), left.removed)
-                found.append(Found(place(stored.key), stored.key, left.removed, put))
+                found.append(Found(place(stored.key), stored.key, stored.etag, left.removed, put))
         return found
 
     def put_back(self, stored: StoredObject, body: bytes | None) -> StoredObject | None:

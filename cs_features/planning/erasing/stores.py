@@ -1,4 +1,4 @@
-"""Everything that an erasure looks at, opened from the settings. No object is read here."""
+"""Everything that an erasure looks at, opened from the settings, and its objects. None is read here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +6,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cs_features.aws import explained
+from cs_features.erasure.tombstones import PREFIX as TOMBSTONES
 from cs_features.extraction.host import make_host_folder
 from cs_features.publishing.feature_group import SETTING, require_group
 from cs_features.publishing.records import RecordStore
-from cs_features.s3 import Bucket
+from cs_features.s3 import Bucket, StoredObject
 from cs_features.services import DataBucket, FeatureGroup, Landing
+
+OWN = TOMBSTONES.split("/", 1)[0] + "/"
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,15 @@ def find_offline_store(described: dict[str, Any], client: Any) -> OfflineStore:
     place = urlsplit(config["S3StorageConfig"]["ResolvedOutputS3Uri"])
     bucket = Bucket(client, place.netloc, SETTING)
     return OfflineStore(bucket, place.path.strip("/") + "/", config.get("TableFormat") == "Iceberg")
+
+
+def list_data(stores: Stores) -> list[StoredObject]:
+    """The objects of the data bucket, without the tombstones and the history of features."""
+    objects = stores.data.list_objects("").objects
+    is_shared = stores.offline.bucket.name == stores.data.name
+    apart = (OWN, stores.offline.prefix) if is_shared else (OWN,)
+    return [item for item in objects if not item.key.startswith(apart)]
+
+
+def list_history(stores: Stores) -> list[StoredObject]:
+    return stores.offline.bucket.list_objects(stores.offline.prefix).objects
