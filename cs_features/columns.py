@@ -171,6 +171,13 @@ MANIFEST = {
     ),
 }
 
+CUSTOMER_MANIFEST = {
+    **{name: MANIFEST[name] for name in ("content_hash", "written_at", "group")},
+    "customer_id": Column("The record's id in the second feature group", sources=("feature_store.record",)),
+    "event_time": Column("When the record was published, which is later than all that it was counted from"),
+    "leaving": Column("Why it is being withdrawn; null while it is served", rule="erased, expired, withdrawn or begun"),
+}
+
 RECONCILIATION = {
     "partition": Column("Country and day"),
     "state": Column("How far its numbers can be judged", rule="settled, changing, running, unknown or past"),
@@ -280,6 +287,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     "validated_features": VALIDATED,
     "rejected_records": REJECTED,
     "feature_store": MANIFEST,
+    "customer_features": CUSTOMER_MANIFEST,
     "reconciliation": RECONCILIATION,
     "misfiled_objects": MISFILED,
     "open_rejects": OPEN_REJECTS,

@@ -10,6 +10,7 @@ import dagster as dg
 from cs_features.environments import settings
 from cs_features.orchestration.assets.attack_resistance import attack_resistance
 from cs_features.orchestration.assets.country_prompts import country_prompts
+from cs_features.orchestration.assets.customer_features import customer_features
 from cs_features.orchestration.assets.extraction_quality import extraction_quality
 from cs_features.orchestration.assets.feature_drift import feature_drift
 from cs_features.orchestration.assets.feature_store import feature_store
@@ -23,6 +24,7 @@ from cs_features.orchestration.assets.raw_interactions import raw_interactions
 from cs_features.orchestration.assets.validated_features import validated_features
 from cs_features.orchestration.catalog import present_assets
 from cs_features.orchestration.checks import CHECKS
+from cs_features.orchestration.customers import daily_customers, update_customers
 from cs_features.orchestration.erasing import erase_customer
 from cs_features.orchestration.jobs import (
     check_access,
@@ -58,6 +60,7 @@ ASSETS = (
     llm_extractions,
     validated_features,
     feature_store,
+    customer_features,
     feature_drift,
     extraction_quality,
     human_quality,
@@ -80,6 +83,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
         jobs=[
             process_interactions,
             redrive_rejected,
+            update_customers,
             measure_quality,
             watch_drift,
             watch_feeds,
@@ -93,6 +97,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             erase_customer,
         ],
         schedules=[
+            daily_customers,
             daily_inventory,
             daily_preflight,
             daily_report,

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from cs_features.errors import SettingsError
 
 PREFIX = "CS_FEATURES_"
+MAY_BE_EMPTY = "CS_FEATURES_CUSTOMER_FEATURE_GROUP"
 PROMPTS_OF_THE_PROJECT = Path(__file__).resolve().parent.parent / "prompts"
 
 
@@ -51,6 +52,11 @@ class Settings(BaseModel):
         "cs-interaction-features",
         pattern=r"^[a-zA-Z0-9]([-_]*[a-zA-Z0-9]){0,63}$",
         description="SageMaker feature group",
+    )
+    customer_feature_group: str = Field(
+        "cs-customer-features",
+        pattern=r"^([a-zA-Z0-9]([-_]*[a-zA-Z0-9]){0,63})?$",
+        description="SageMaker feature group of customers' features; empty: there is none",
     )
     model_id: str = Field(
         "eu.anthropic.claude-haiku-5-5", min_length=1, description="a model of `cs_features/extraction/models.py`"
@@ -153,12 +159,14 @@ class Settings(BaseModel):
 
 
 def settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings; an empty variable counts as unset.
+    """Read the settings; an empty variable counts as unset, but for the second feature group, which may be none.
 
     Raises:
         SettingsError: one line a wrong variable, and the name of one that does not exist.
     """
-    given = {key: value for key, value in environ.items() if key.startswith(PREFIX) and value != ""}
+    given = {
+        key: value for key, value in environ.items() if key.startswith(PREFIX) and (value != "" or key == MAY_BE_EMPTY)
+    }
     try:
         return Settings.model_validate({key.removeprefix(PREFIX).lower(): value for key, value in given.items()})
     except ValidationError as error:

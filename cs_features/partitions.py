@@ -147,5 +147,20 @@ class Country:
         return self.country
 
 
+@dataclass(frozen=True, order=True)
+class Month:
+    """One month over all countries, written as 2026-11."""
+
+    month: str
+
+    @property
+    def folder(self) -> str:
+        """The Hive-style path of this month below a table."""
+        return f"month={self.month}"
+
+    def __str__(self) -> str:
+        return self.month
+
+
 # Anything that a table may be kept by: its folder is below the table's.
-AnyPartition = Partition | Week | Locale | Country
+AnyPartition = Partition | Week | Locale | Country | Month

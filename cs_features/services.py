@@ -162,7 +162,10 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureGroup:
-    """The SageMaker feature group, and which share of a partition's records a run may withdraw from it unasked."""
+    """A SageMaker feature group, and which share of its records a run may withdraw from it unasked.
+
+    Of the second one, customers' features, the name may be empty: there is none.
+    """
 
     name: str
     max_withdrawn_share: float
@@ -237,6 +240,7 @@ class Services:
     data: DataBucket
     model: Model
     feature_group: FeatureGroup
+    customer_feature_group: FeatureGroup
     alerts: Alerts
     history: History
     retention: Retention
@@ -273,6 +277,9 @@ def build_services(settings: Settings) -> Services:
             ),
         ),
         feature_group=FeatureGroup(name=settings.feature_group, max_withdrawn_share=settings.max_withdrawn_share),
+        customer_feature_group=FeatureGroup(
+            name=settings.customer_feature_group, max_withdrawn_share=settings.max_withdrawn_share
+        ),
         retention=Retention(
             run_days=settings.retention_run_days,
             log_days=settings.retention_log_days,

@@ -21,7 +21,8 @@ LONGEST = WINDOWS[-1]
 TREND_WINDOWS = (90, 365)  # in fewer days two contacts make any slope
 REPEAT_DAYS = 7
 DAY_MINUTES = 24 * 60
-VERSION = 1  # of the meaning of what is below; a change of a meaning raises it
+MILLION = 1_000_000
+VERSION = 2  # of the meaning of what is below; a change of a meaning raises it
 
 Count = Callable[[pl.Expr], pl.Expr]
 """From a mask of the pairs that lie in the window to the feature's value for a spine row."""
@@ -64,7 +65,7 @@ def find_greatest(column: str) -> Count:
 
 
 def average_satisfaction(mask: pl.Expr) -> pl.Expr:
-    return _divide((mask * pl.col("csat_millionths")).sum(), mask.sum()) / 1_000_000
+    return _divide((mask * pl.col("csat_millionths")).sum(), mask.sum() * MILLION)
 
 
 def fit_satisfaction(mask: pl.Expr) -> pl.Expr:
@@ -74,11 +75,20 @@ def fit_satisfaction(mask: pl.Expr) -> pl.Expr:
     satisfaction, products = (_sum_exactly(mask, each) for each in (csat, minutes * csat))
     # `minutes` count backwards from the end: a rise in time is a fall in them.
     rise = total * satisfaction - number * products
-    return _divide(rise, number * squares - total * total) * (30 * DAY_MINUTES) / 1_000_000
+    return _divide(rise * (30 * DAY_MINUTES), (number * squares - total * total) * MILLION)
 
 
 def count_days(mask: pl.Expr) -> pl.Expr:
-    return pl.when(mask).then(pl.col("age").dt.total_milliseconds()).min() / (DAY_MINUTES * 60_000)
+    return measure_days(pl.when(mask).then("age").min())
+
+
+def measure_days(duration: pl.Expr) -> pl.Expr:
+    milliseconds = duration.dt.total_milliseconds()
+    return _divide(milliseconds, milliseconds * 0 + DAY_MINUTES * 60_000)
+
+
+def find_latest(mask: pl.Expr) -> pl.Expr:
+    return pl.when(mask).then("event_time").max()
 
 
 def _sum_exactly(mask: pl.Expr, values: pl.Expr) -> pl.Expr:
@@ -86,19 +96,22 @@ def _sum_exactly(mask: pl.Expr, values: pl.Expr) -> pl.Expr:
 
 
 def _divide(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
+    """Whole numbers by whole numbers, in one division. Never by a constant: of many rows polars multiplies by its
+    inverse instead, of one it does not, and the last digit would depend on who else is asked for."""
     return pl.when(whole != 0).then(part.cast(pl.Float64) / whole.cast(pl.Float64))
 
 
 _NUMBER, _VALUE = pl.UInt32(), pl.Float64()
 _INTENTS = {"leave": "leave_company", "complain": "complain", "refund": "request_refund"}
 
+DAYS_SINCE_LAST = Feature("days_since_last", "days since the last contact", _VALUE, count_days, (LONGEST,))
 FEATURES: tuple[Feature, ...] = (
     Feature("contacts", "contacts", _NUMBER, count_where(pl.lit(True))),
     *(
         Feature(f"contacts_{channel}", f"contacts by {channel}", _NUMBER, count_where(pl.col("channel") == channel))
         for channel in get_args(Channel)
     ),
-    Feature("days_since_last", "days since the last contact", _VALUE, count_days, (LONGEST,)),
+    DAYS_SINCE_LAST,
     Feature("negative_share", "share of negative contacts", _VALUE, share_where(pl.col("sentiment") == "negative")),
     Feature("csat_least", "least satisfaction", _VALUE, find_least("csat_indicator")),
     Feature("csat_mean", "mean satisfaction", _VALUE, average_satisfaction),
@@ -114,6 +127,9 @@ FEATURES: tuple[Feature, ...] = (
     Feature("topics", "different topics", _NUMBER, count_where(pl.col("is_last_of_topic"))),
 )
 PROMPT_VERSIONS = f"prompt_versions_{LONGEST}d"  # `version:contacts`, a space between: text, which no sum makes
+
+# Served in the place of the days since then, which are other ones every day: a record that is right stays as it is.
+LAST_CONTACT = Feature("last_contact", "moment of the last contact", pl.Datetime("us"), find_latest, (LONGEST,))
 
 NAMES = (*(name for feature in FEATURES for name in feature.names), PROMPT_VERSIONS)
 SCHEMA = pl.Schema({**{n: f.dtype for f in FEATURES for n in f.names}, PROMPT_VERSIONS: pl.String()})
@@ -136,9 +152,19 @@ def choose_features(names: Iterable[str] | None) -> tuple[str, ...]:
     return tuple(name for name in NAMES if name in wanted)
 
 
+def list_served() -> tuple[str, ...]:
+    """The names of a record that is served: all that do not change by themselves from day to day."""
+    (days,), (moment,) = (each.names for each in (DAYS_SINCE_LAST, LAST_CONTACT))
+    return tuple(moment if name == days else name for name in NAMES)
+
+
 def list_aggregates(names: Iterable[str]) -> list[pl.Expr]:
     """The aggregates of those of `names` that are counted, each under its name."""
-    known = {name: expression for feature in FEATURES for name, expression in feature.list_aggregates().items()}
+    known = {
+        name: expression
+        for feature in (*FEATURES, LAST_CONTACT)
+        for name, expression in feature.list_aggregates().items()
+    }
     return [known[name].alias(name) for name in names if name in known]
 
 

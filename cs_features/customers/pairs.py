@@ -91,7 +91,7 @@ def _count_part(spine: pl.DataFrame, pairs: pl.DataFrame, names: Sequence[str]) 
     counted = pairs.lazy().group_by("row").agg(list_aggregates(names)).collect()
     if PROMPT_VERSIONS in names:
         counted = counted.join(_list_prompt_versions(pairs), on="row", how="left")
-    nothing = [pl.col(name).fill_null(0) for name in names if SCHEMA[name] == pl.UInt32]
+    nothing = [pl.col(name).fill_null(0) for name in names if SCHEMA.get(name) == pl.UInt32]
     return spine.select("row").join(counted, on="row", how="left").select("row", *names).with_columns(nothing)
 
 

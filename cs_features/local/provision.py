@@ -1,4 +1,4 @@
-"""What an administrator creates once in AWS, created here in the local stack: buckets, feature group, topic.
+"""What an administrator creates once in AWS, created here in the local stack: buckets, feature groups, topic.
 
 Idempotent. In AWS the stack makes them: see `deploy/template.yaml`.
 """
@@ -9,8 +9,9 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from cs_features.customers.serving import CUSTOMERS
 from cs_features.environments import settings
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, define_features
+from cs_features.publishing.feature_group import EVENT_TIME, INTERACTIONS, GroupLayout, define_features
 
 TOPIC = "cs-features-alerts"
 ROLE = "arn:aws:iam::123456789012:role/local-feature-store"
@@ -40,14 +41,22 @@ def provision_account(environment: Mapping[str, str]) -> None:
     topic = make_client("sns").create_topic(Name=TOPIC)["TopicArn"]
     # Somebody listens, as on AWS somebody must; moto sends no mail.
     make_client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="engineer@example.org")
+    sagemaker = make_client("sagemaker")
+    create_group(sagemaker, names.feature_group, INTERACTIONS, names.data_bucket)
+    if names.customer_feature_group:
+        create_group(sagemaker, names.customer_feature_group, CUSTOMERS, names.data_bucket)
+
+
+def create_group(sagemaker: Any, name: str, layout: GroupLayout, data_bucket: str) -> None:
+    """With both stores; nothing where it is there already."""
     try:
-        make_client("sagemaker").create_feature_group(
-            FeatureGroupName=names.feature_group,
-            RecordIdentifierFeatureName=IDENTIFIER,
+        sagemaker.create_feature_group(
+            FeatureGroupName=name,
+            RecordIdentifierFeatureName=layout.identifier,
             EventTimeFeatureName=EVENT_TIME,
-            FeatureDefinitions=define_features(),
+            FeatureDefinitions=define_features(layout),
             OnlineStoreConfig={"EnableOnlineStore": True},
-            OfflineStoreConfig={"S3StorageConfig": {"S3Uri": f"s3://{names.data_bucket}/feature-store"}},
+            OfflineStoreConfig={"S3StorageConfig": {"S3Uri": f"s3://{data_bucket}/feature-store"}},
             RoleArn=ROLE,
         )
     except ClientError as error:

@@ -50,6 +50,7 @@ ENTRIES: Mapping[str, Entry] = {
         FLOW, "one document that did not become features, and why", _DAY, "landing.md", "validated_features"
     ),
     "feature_store": Entry(FLOW, "one record that the feature group holds", _DAY, "operate.md", "feature_store"),
+    "customer_features": Entry(FLOW, "one customer that is served", _NONE, "training.md", "customer_features"),
     "feed_freshness": Entry(WATCHING, "", _NONE, "operate.md", "feed_freshness"),
     "reconciliation": Entry(WATCHING, "one country's day of the sensor's window", _NONE, "operate.md", "inventory"),
     "misfiled_objects": Entry(WATCHING, "one folder that no run reads", _NONE, "landing.md", "inventory"),

@@ -20,8 +20,6 @@ from cs_features.publishing.records import (
     split_batches,
 )
 
-SAVE_EVERY = 40  # batches between two saves of the manifest
-
 OwnEntry = TypeVar("OwnEntry", covariant=True)
 
 
@@ -30,6 +28,10 @@ class Changes(Protocol[OwnEntry]):
 
     @property
     def store(self) -> RecordStore: ...
+
+    @property
+    def save_every(self) -> int:
+        """Batches between two saves of the manifest."""
 
     @property
     def to_write(self) -> Collection[str]: ...
@@ -134,6 +136,6 @@ def _write_records(
             manifest.drop_entries(others)
             refused |= result.refused
             of_others |= others
-            if number % SAVE_EVERY == 0:
+            if number % changes.save_every == 0:
                 manifest.save()
     return refused, of_others

@@ -125,7 +125,7 @@ AnyEntry = TypeVar("AnyEntry", bound=KeyedEntry)
 class OpenManifest(Generic[AnyEntry]):
     """A manifest while a publication changes it: what is saved says of each record what is known to be true."""
 
-    def __init__(self, entries: Iterable[AnyEntry], write: Callable[[Iterable[AnyEntry]], object]) -> None:
+    def __init__(self, entries: Iterable[AnyEntry], write: Callable[[Collection[AnyEntry]], object]) -> None:
         self._write = write
         self._entries = {entry.key: entry for entry in entries}
 

@@ -15,6 +15,8 @@ from cs_features.publishing.plan import Documents, Plan, may_replace
 from cs_features.publishing.records import RecordStore, is_of_partition
 from cs_features.short_names import shorten_id
 
+SAVE_EVERY = 40
+
 
 @dataclass(frozen=True)
 class Destination:
@@ -39,6 +41,10 @@ class Publication:
     @property
     def store(self) -> RecordStore:
         return self.destination.records
+
+    @property
+    def save_every(self) -> int:
+        return SAVE_EVERY
 
     @property
     def to_write(self) -> Collection[str]:

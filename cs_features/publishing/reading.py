@@ -6,10 +6,10 @@ is counted by customer (`customers/`).
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any
 
 import polars as pl
@@ -33,6 +33,14 @@ class OfflineHistory:
     rows: pl.DataFrame  # of `HISTORY_SCHEMA`
 
 
+@dataclass(frozen=True)
+class Part:
+    """What of an offline store is read: objects of contacts of these days that were put since then."""
+
+    days: Collection[date]
+    since: datetime
+
+
 def read_features(as_of: datetime | None = None, *, group: str | None = None) -> pl.DataFrame:
     """One row an interaction, as the feature group knew it at `as_of` (default: now).
 
@@ -49,8 +57,12 @@ def read_features(as_of: datetime | None = None, *, group: str | None = None) ->
     return select_known(history.rows, history.as_of)
 
 
-def read_history(as_of: datetime | None = None, *, group: str | None = None) -> OfflineHistory:
+def read_history(
+    as_of: datetime | None = None, *, group: str | None = None, part: Part | None = None
+) -> OfflineHistory:
     """Every row that was told the group until `as_of` (default: now) and that its offline store holds by now.
+
+    Of `part` alone where it is given and the store lies in folders by day, which an Iceberg table does not.
 
     Raises:
         AwsRefusal: when the group or its offline store cannot be read; says what to set or allow.
@@ -66,8 +78,10 @@ def read_history(as_of: datetime | None = None, *, group: str | None = None) -> 
             raise AwsRefusal(
                 f"Feature group {group} has no offline store: create one that has, and set CS_FEATURES_FEATURE_GROUP"
             )
-        uri = described["OfflineStoreConfig"]["S3StorageConfig"]["ResolvedOutputS3Uri"]
-        rows = _read_rows(aws.client("s3", max_pool_connections=READERS), uri, as_of)
+        store = described["OfflineStoreConfig"]
+        uri = store["S3StorageConfig"]["ResolvedOutputS3Uri"]
+        asked = None if store.get("TableFormat") == "Iceberg" else part
+        rows = _read_rows(aws.client("s3", max_pool_connections=READERS), uri, as_of, asked)
     return OfflineHistory(identify_group(described), as_of.astimezone(timezone.utc), rows)
 
 
@@ -87,17 +101,16 @@ def select_known(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     )
 
 
-def _read_rows(s3: Any, uri: str, as_of: datetime) -> pl.DataFrame:
+def _read_rows(s3: Any, uri: str, as_of: datetime, part: Part | None) -> pl.DataFrame:
     bucket, prefix = uri.removeprefix("s3://").split("/", 1)
-    last_day = as_of.astimezone(timezone.utc).strftime("year=%Y/month=%m/day=%d")
 
-    def list_keys() -> Iterator[str]:
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for item in page.get("Contents", []):
-                # Folders go by event time. Clocks may be ahead of ours, but no partition lies after today.
-                day = item["Key"][item["Key"].find("year=") :].rsplit("/", 2)[0]
-                if item["Key"].endswith(".parquet") and day <= last_day:
-                    yield item["Key"]
+    def list_part(folder: str) -> list[str]:
+        return [
+            item["Key"]
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
+            for item in page.get("Contents", [])
+            if item["Key"].endswith(".parquet") and (part is None or item["LastModified"] >= part.since)
+        ]
 
     def read(key: str) -> pl.DataFrame:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -105,7 +118,24 @@ def _read_rows(s3: Any, uri: str, as_of: datetime) -> pl.DataFrame:
         return rows.cast(dict(HISTORY_SCHEMA))  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="offline-store") as pool:
-        return pl.concat([pl.DataFrame(schema=HISTORY_SCHEMA), *pool.map(read, list_keys())])
+        listed = pool.map(list_part, _list_folders(prefix, part))
+        keys = [key for found in listed for key in _drop_later_days(found, as_of)]
+        return pl.concat([pl.DataFrame(schema=HISTORY_SCHEMA), *pool.map(read, keys)])
+
+
+def _list_folders(prefix: str, part: Part | None) -> list[str]:
+    """Folders go by event time."""
+    if part is None:
+        return [prefix]
+    return [f"{prefix.rstrip('/')}/{day:year=%Y/month=%m/day=%d}/" for day in sorted(part.days)]
+
+
+def _drop_later_days(keys: list[str], as_of: datetime) -> Iterator[str]:
+    """Clocks may be ahead of ours, but no partition lies after today."""
+    last_day = as_of.astimezone(timezone.utc).strftime("year=%Y/month=%m/day=%d")
+    for key in keys:
+        if key[key.find("year=") :].rsplit("/", 2)[0] <= last_day:
+            yield key
 
 
 HISTORY_SCHEMA = pl.Schema(

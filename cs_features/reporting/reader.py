@@ -20,6 +20,7 @@ from cs_features.storage import Tables
 READERS = 16
 
 Result = TypeVar("Result")
+Asked = TypeVar("Asked", bound=AnyPartition)
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Reader:
 
         return self.try_reading(table, read)
 
-    def read_many(self, table: str, partitions: Sequence[AnyPartition]) -> dict[AnyPartition, pl.DataFrame]:
+    def read_many(self, table: str, partitions: Sequence[Asked]) -> dict[Asked, pl.DataFrame]:
         """The partitions that there are. One that cannot be read makes the table a source that is known in part."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="report") as pool:
             frames = list(pool.map(lambda each: self._read_one(table, each), partitions))

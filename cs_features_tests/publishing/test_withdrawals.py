@@ -16,7 +16,7 @@ from cs_features.errors import RequestError, WithdrawalStopped
 from cs_features.landing.claims import IDS, collect_document_ids
 from cs_features.landing.notices import list_notices, notify_of_withdrawal
 from cs_features.partitions import Partition
-from cs_features.publishing import changes
+from cs_features.publishing import changes, publication
 from cs_features.publishing.manifest import MANIFEST_SCHEMA, UNFINISHED
 from cs_features.publishing.publisher import Outcome, Published
 from cs_features_tests.support.documents import DAY, id_of
@@ -345,7 +345,7 @@ def test_a_withdrawal_that_was_let_through_is_finished_after_a_death_without_ask
 def test_a_death_late_in_a_large_publication_does_not_begin_it_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was killed each time after nine tenths of a large day wrote the same nine tenths for ever."""
     monkeypatch.setattr(changes, "WRITTEN_AT_ONCE", 2)
-    monkeypatch.setattr(changes, "SAVE_EVERY", 1)
+    monkeypatch.setattr(publication, "SAVE_EVERY", 1)
     monkeypatch.setattr(changes, "WORKERS", 1)
     store = memory_store()
     with pytest.raises(Killed):

@@ -17,13 +17,15 @@ import polars as pl
 import pytest
 from dagster_shared.record import copy
 
+from cs_features.customers.serving import CUSTOMERS
 from cs_features.definitions import build_defs
 from cs_features.environments import Settings
+from cs_features.local.provision import create_group
 from cs_features.local.scripted import ScriptedAnswerer
 from cs_features.local.stack import LocalStack
 from cs_features.orchestration.resources import build_resources
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, define_features
+from cs_features.publishing.feature_group import INTERACTIONS
 from cs_features.services import build_services, s3_client
 from cs_features_tests.support.documents import DAY
 
@@ -107,6 +109,7 @@ class Lab:
         self.sagemaker = boto3.client("sagemaker")
         self.runtime = boto3.client("sagemaker-featurestore-runtime")
         names = {"landing_bucket": f"landing-{number}", "data_bucket": f"data-{number}", "feature_group": f"g-{number}"}
+        names["customer_feature_group"] = ""  # a test that needs it calls `with_customers`
         self.settings = Settings(**{**names, "landing_quiet_seconds": 0, "max_concurrency": 8, **settings})
         for bucket in (names["landing_bucket"], names["data_bucket"]):
             self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
@@ -114,15 +117,13 @@ class Lab:
         self.instance = memory_instance()
 
     def _create_group(self, name: str, bucket: str) -> None:
-        self.sagemaker.create_feature_group(
-            FeatureGroupName=name,
-            RecordIdentifierFeatureName=IDENTIFIER,
-            EventTimeFeatureName=EVENT_TIME,
-            FeatureDefinitions=define_features(),
-            OnlineStoreConfig={"EnableOnlineStore": True},
-            OfflineStoreConfig={"S3StorageConfig": {"S3Uri": f"s3://{bucket}/feature-store"}},
-            RoleArn="arn:aws:iam::123456789012:role/tests",
-        )
+        create_group(self.sagemaker, name, INTERACTIONS, bucket)
+
+    def with_customers(self) -> "Lab":
+        """The same with a second feature group, of customers' features."""
+        name = f"{self.settings.feature_group}-customers"
+        create_group(self.sagemaker, name, CUSTOMERS, self.settings.data_bucket)
+        return self.with_settings(customer_feature_group=name)
 
     def with_settings(self, **changes: Any) -> "Lab":
         """The same buckets and instance, under other settings."""

@@ -12,8 +12,9 @@ from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, Record,
 class MemoryGroup:
     """A feature group's runtime: online the record with the latest event time, offline every write in order."""
 
-    def __init__(self, called: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, called: Callable[[], None] = lambda: None, identifier: str = IDENTIFIER) -> None:
         self.called = called
+        self.identifier = identifier
         self.online: dict[str, Record] = {}
         self.offline: dict[str, Record | None] = {}
 
@@ -27,7 +28,7 @@ class MemoryGroup:
     def batch_write_record(self, **request: Any) -> dict[str, Any]:
         self.called()
         for record in (entry["Record"] for entry in request["Entries"]):
-            key = get_feature(record, IDENTIFIER)
+            key = get_feature(record, self.identifier)
             self.offline[key] = record
             if key not in self.online or get_feature(record, EVENT_TIME) > get_feature(self.online[key], EVENT_TIME):
                 self.online[key] = record

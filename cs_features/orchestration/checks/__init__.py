@@ -8,6 +8,7 @@ check and must not look like bad data.
 from cs_features.orchestration.checks import (
     attacks,
     conservation,
+    customers,
     extraction,
     features,
     freshness,
@@ -32,6 +33,7 @@ __all__ = [
     "advice_of",
     "attacks",
     "conservation",
+    "customers",
     "extraction",
     "features",
     "find_rule",

@@ -133,7 +133,7 @@ def _build_step(name: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
 
 
 def register_spec(
-    name: str, asset: str, *, rule: str, advice: str, partitions_def: dg.PartitionsDefinition[str]
+    name: str, asset: str, *, rule: str, advice: str, partitions_def: dg.PartitionsDefinition[str] | None
 ) -> dg.AssetCheckSpec:
     """A check whose result the asset itself gives, because it has computed it anyway."""
     spec = dg.AssetCheckSpec(

@@ -1,0 +1,180 @@
+"""What the daily update remembers of the offline store: the rows that features are counted from, by month.
+
+The offline store only appends and grows into many small objects; read whole every day it would cost more than all
+else. It is personal data: an erasure takes its rows out of these tables as out of any other. A state says up to when
+and of which group it was read; without one, or with a month missing, everything is read anew. Not here: what is
+counted from the rows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import Literal
+
+import polars as pl
+from pydantic import BaseModel, ValidationError
+
+from cs_features.erasure.subjects import Erased
+from cs_features.partitions import Month, Partition
+from cs_features.publishing.reading import EVENT_TIME_FORMAT, HISTORY_SCHEMA, OfflineHistory, Part
+from cs_features.retention.data_bucket import list_publications
+from cs_features.s3 import Bucket
+from cs_features.storage import Tables
+
+CONTACTS = "customer_contacts"
+STATE_KEY = f"{CONTACTS}/state.json"
+_NOT_COUNTED = ("summary", "country", "language")
+CONTACT_SCHEMA = pl.Schema({name: kind for name, kind in HISTORY_SCHEMA.items() if name not in _NOT_COUNTED})
+# What was told before a manifest was saved is in the offline store long before a day is over, whoever was killed.
+MARGIN = timedelta(days=1)
+
+Months = Mapping[str, pl.DataFrame]
+ReadHistory = Callable[[datetime, Part | None], OfflineHistory]
+"""What the first group's offline store holds at a moment: all of it, or a part."""
+
+
+class State(BaseModel, frozen=True):
+    """How far the last update came."""
+
+    version: Literal[1] = 1
+    source: str  # the group whose offline store was read, see `require_group`
+    read_until: datetime
+    months: tuple[str, ...]
+    cut: datetime  # whose knowledge is served
+    layout: str  # of the records, see `identify_layout`
+
+
+def read_state(bucket: Bucket) -> State | None:
+    """None where there is none, or one that another version wrote.
+
+    Raises:
+        AwsRefusal: when the data bucket cannot be read.
+    """
+    try:
+        return State.model_validate_json(bucket.get(STATE_KEY) or b"")
+    except ValidationError:
+        return None
+
+
+def write_state(bucket: Bucket, state: State) -> None:
+    bucket.put(STATE_KEY, state.model_dump_json().encode())
+
+
+def read_months(tables: Tables, state: State) -> Months | None:
+    """What was read before; None when some of it is gone, and nothing of it can be trusted."""
+    found: dict[str, pl.DataFrame] = {}
+    for month in state.months:
+        rows = tables.read(CONTACTS, Month(month))
+        if rows is None or not set(CONTACT_SCHEMA) <= set(rows.columns):
+            return None
+        found[month] = rows.select(CONTACT_SCHEMA.names())
+    return found
+
+
+def choose_part(published: Mapping[str, datetime], state: State) -> Part:
+    """What of the offline store may hold rows that were not read: of days that were published since, in any country.
+
+    `published` has when the manifest of each partition was last saved, by folder.
+    """
+    since = state.read_until - MARGIN
+    days = {day for folder, saved in published.items() if saved >= since and (day := _read_day(folder))}
+    return Part(frozenset(days), since)
+
+
+def _read_day(folder: str) -> date | None:
+    try:
+        return Partition.from_folder(folder).date
+    except ValueError:
+        return None  # somebody else's
+
+
+def merge_rows(before: Months, fresh: pl.DataFrame, erased: Erased) -> Months:
+    """The months that change by rows that were read; reading a row again changes nothing.
+
+    Nobody comes back who was erased meanwhile: what is written holds none of his rows.
+    """
+    changed: dict[str, pl.DataFrame] = {}
+    for month, read in _split_months(fresh).items():
+        old = before.get(month, CONTACT_SCHEMA.to_frame())
+        both = pl.concat([old, read]).unique()
+        left = leave_out_erased(both, erased)
+        if both.height > old.height or left.height < both.height:
+            changed[month] = left
+    return changed
+
+
+def _split_months(rows: pl.DataFrame) -> Months:
+    dated = rows.select(*CONTACT_SCHEMA, month=pl.col("event_time").str.slice(0, len("2026-11")))
+    return {str(month): part for (month,), part in dated.partition_by("month", as_dict=True, include_key=False).items()}
+
+
+def leave_out_erased(rows: pl.DataFrame, erased: Erased) -> pl.DataFrame:
+    """Rows of nobody who is erased."""
+    if not erased or rows.is_empty():
+        return rows
+    happened = pl.col("event_time").str.to_datetime(EVENT_TIME_FORMAT).dt.replace_time_zone("UTC")
+    named = rows.select("interaction_id", "customer_id", happened).iter_rows()
+    covered = [erased.covers_interaction(key) or erased.covers_customer(customer, at) for key, customer, at in named]
+    return rows.filter(~pl.Series(covered, dtype=pl.Boolean))
+
+
+# --- what is remembered, and what is new ------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """All that is known of contacts after the new rows were read."""
+
+    source: str
+    months: Months
+    changed: Months  # of these, what the tables do not hold yet
+    fresh: pl.Series  # ids of the contacts that new rows were read of
+    read_rows: int
+    state: State | None  # of the last update; None when this one begins anew
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        return pl.concat([CONTACT_SCHEMA.to_frame(), *self.months.values()])
+
+
+def recall_contacts(tables: Tables, read: ReadHistory, began: datetime, erased: Erased, *, anew: bool) -> Memory:
+    """What was remembered with what the offline store was told since; `anew` believes nothing that was remembered.
+
+    Raises:
+        AwsRefusal: a bucket or the group cannot be read.
+    """
+    state = None if anew else read_state(tables.bucket)
+    months = read_months(tables, state) if state else None
+    if state is not None and months is not None:
+        history = read(began, choose_part(list_publications(tables.bucket), state))
+        if history.group == state.source:
+            return _remember(months, history, erased, state)
+    return _remember({}, read(began, None), erased, None)
+
+
+def _remember(before: Months, history: OfflineHistory, erased: Erased, state: State | None) -> Memory:
+    changed = merge_rows(before, history.rows, erased)
+    return Memory(
+        source=history.group,
+        months={**before, **changed},
+        changed=changed,
+        fresh=history.rows["interaction_id"].unique(),
+        read_rows=history.rows.height,
+        state=state,
+    )
+
+
+def save_memory(tables: Tables, memory: Memory) -> None:
+    for month, rows in memory.changed.items():
+        tables.write(CONTACTS, Month(month), rows)
+
+
+def forget_old_months(tables: Tables, memory: Memory, first: date) -> list[str]:
+    """Delete months that ended before `first`, or that nothing is known of; returns those that are left."""
+    left = [month for month in memory.months if month >= f"{first:%Y-%m}"]
+    kept = {tables.key(CONTACTS, Month(month)) for month in left} | {STATE_KEY}
+    tables.bucket.delete(
+        item.key for item in tables.bucket.list_objects(f"{CONTACTS}/").objects if item.key not in kept
+    )
+    return sorted(left)

@@ -1,0 +1,125 @@
+"""The second feature group: a record a customer, in a training set's features; how it is written, and read back.
+
+A record is written when it changes, and a value that changes by itself would be written every day: the moment of the
+last contact is served, and the days since then are counted for whoever reads. Not here: how features are counted
+(`pairs.py`), which records are written (`plan.py`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from cs_features.customers.definitions import (
+    DAYS_SINCE_LAST,
+    LAST_CONTACT,
+    NAMES,
+    SCHEMA,
+    identify_definitions,
+    list_served,
+    measure_days,
+)
+from cs_features.customers.knowledge import date_versions
+from cs_features.customers.pairs import count_features
+from cs_features.customers.scoring import SETTLING
+from cs_features.customers.spine import CUSTOMER, CUT, measure_windows
+from cs_features.hashing import content_hash
+from cs_features.publishing.feature_group import EVENT_TIME, GroupLayout, Record, build_record, format_value
+from cs_features.publishing.reading import EVENT_TIME_FORMAT
+
+SETTING = "CS_FEATURES_CUSTOMER_FEATURE_GROUP"
+CUT_HOUR = 2  # UTC: the day's contacts are known, and nobody is awake yet who reads the features
+SERVED = list_served()
+(MOMENT,), (DAYS,) = LAST_CONTACT.names, DAYS_SINCE_LAST.names
+_SERVED_SCHEMA = pl.Schema({CUSTOMER: pl.String(), **{name: SCHEMA.get(name, LAST_CONTACT.dtype) for name in SERVED}})
+_KINDS: Mapping[pl.DataType, str] = {pl.UInt32(): "Integral", pl.Float64(): "Fractional"}
+
+CUSTOMERS = GroupLayout(
+    identifier=CUSTOMER,
+    types={name: _KINDS.get(SCHEMA.get(name, pl.String()), "String") for name in (CUSTOMER, EVENT_TIME, *SERVED)},
+    setting=SETTING,
+    asset="customer_features",
+)
+
+
+def find_cut(now: datetime) -> datetime:
+    """The moment whose knowledge is served: the latest of its hour of which the offline store has told everything."""
+    settled = now.astimezone(timezone.utc) - SETTLING
+    today = settled.replace(hour=CUT_HOUR, minute=0, second=0, microsecond=0)
+    return today if today <= settled else today - timedelta(days=1)
+
+
+def identify_layout() -> str:
+    """Tells apart versions of what is served; another one, and every record is made anew."""
+    return content_hash([identify_definitions(), *SERVED])[:16]
+
+
+def build_spine(customers: pl.Series, cut: datetime) -> pl.DataFrame:
+    """The spine of a training set that asks for what is served of `customers`."""
+    moment = pl.lit(cut.astimezone(timezone.utc), pl.Datetime("us", "UTC"))
+    return customers.alias(CUSTOMER).to_frame().with_columns(moment.alias(CUT))
+
+
+# --- records ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CustomerRecord:
+    """What is served of a customer; its event time is when it was published, so that the online store takes it."""
+
+    content: Record
+    event_time: str
+
+    @property
+    def features(self) -> Record:
+        identifier, *others = self.content
+        return [identifier, {"FeatureName": EVENT_TIME, "ValueAsString": self.event_time}, *others]
+
+    @cached_property
+    def content_hash(self) -> str:
+        return content_hash(self.content)
+
+
+def count_served(rows: pl.DataFrame, customers: pl.Series, cut: datetime, embargo: timedelta) -> pl.DataFrame:
+    """A row for each of `customers` that has a contact in the longest window, as `training_set` counts it at `cut`.
+
+    `rows` are all versions of their contacts, as the offline store told them.
+    """
+    if customers.is_empty():
+        return _SERVED_SCHEMA.to_frame()
+    spine = build_spine(customers, cut)
+    versions = date_versions(rows, datetime.max)
+    counted = count_features(measure_windows(spine, embargo), versions, SERVED)
+    served = pl.concat([spine.select(CUSTOMER), counted.features], how="horizontal")
+    return served.filter(pl.col(MOMENT).is_not_null())
+
+
+def build_records(served: pl.DataFrame, event_time: str) -> dict[str, CustomerRecord]:
+    """By customer."""
+    rows = served.with_columns(pl.col(MOMENT).dt.replace_time_zone("UTC")).iter_rows(named=True)
+    return {row[CUSTOMER]: CustomerRecord(build_record(row, CUSTOMERS), event_time) for row in rows}
+
+
+def format_event_time(moment: datetime) -> str:
+    return str(format_value(moment))
+
+
+# --- read back --------------------------------------------------------------------------------
+
+
+def parse_records(records: Mapping[str, Record], cut: datetime, embargo: timedelta) -> pl.DataFrame:
+    """Records that are served as the rows that a training set has of them at `cut`, sorted by customer."""
+    values = [_list_values(record) for _, record in sorted(records.items())]
+    columns = {name: [each.get(name) for each in values] for name in (CUSTOMER, *SERVED)}
+    text = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String()))
+    typed = text.with_columns(pl.col(name).cast(SCHEMA[name]) for name in SERVED if name in SCHEMA)
+    end = pl.lit(cut.astimezone(timezone.utc).replace(tzinfo=None) - embargo)
+    age = end - pl.col(MOMENT).str.to_datetime(EVENT_TIME_FORMAT, time_unit="us")
+    return typed.with_columns(measure_days(age).alias(DAYS)).select(CUSTOMER, *NAMES)
+
+
+def _list_values(record: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    return {pair["FeatureName"]: pair["ValueAsString"] for pair in record}
