@@ -12,6 +12,11 @@ def format_count(count: int | None) -> str:
     return UNKNOWN if count is None else f"{count:,}"
 
 
+def count_things(count: int, thing: str) -> str:
+    """As in "1 run", "2,000 runs"."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def format_dollars(usd: float | None) -> str:
     """Cents where there are dollars, more digits where there are only fractions of a cent."""
     if usd is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from cs_features.figures import count_things
 from cs_features.monitoring.alerts import SILENCE_OF_STATES, Alert, Severity
 from cs_features.orchestration.incidents import country_of, group_by_country, name_partition, tell_error
 from cs_features.orchestration.sensors.landing import REFUSED
@@ -30,15 +31,33 @@ def describe_blindness(sensor: str, ticks: Sequence[Any], link: str) -> Alert | 
         return None
     latest = blind[0]
     reason = tell_error(latest.error, sensor).reason if latest.error else latest.skip_reason.removeprefix(REFUSED)
+    since = datetime.fromtimestamp(blind[-1].timestamp, timezone.utc)
     return Alert(
         severity=Severity.ERROR,
         title=f"{sensor} cannot look",
-        reason=reason,
-        meaning="What it should have seen meanwhile waits; the first tick that can look again finds it.",
+        reason=f"{sensor} has not been able to look since {since:%H:%M} UTC or before: {reason}",
+        meaning=f"{tell_what_waits(sensor)}; the first tick that can look again finds it.",
         advice="Mend what it names; nothing is to be run by hand afterwards.",
         link=link,
         at=datetime.fromtimestamp(latest.timestamp, timezone.utc),
     )
+
+
+# What does not happen meanwhile, by sensor or schedule.
+_WAITING = {
+    "landing_sensor": "What lands becomes no features",
+    "prompt_sensor": "An edited prompt is not noticed and makes no partition stale",
+    "recheck_sensor": "What mended itself stays red",
+    "freshness_sensor": "A silent country is not noticed, and nothing shows that its features stop",
+    "alert_sensor": "Nobody is told of what fails",
+    "daily_inventory": "Documents that got lost on their way to features are not noticed",
+    "daily_report": "The page of the day is an old one",
+    "weekly_retention": "What is too old to be kept is kept",
+}
+
+
+def tell_what_waits(name: str) -> str:
+    return _WAITING.get(name, f"What {name} does for features is not done")
 
 
 def could_not_look(tick: Any) -> bool:
@@ -51,9 +70,9 @@ def describe_emptied(cursor: Cursor, link: str, now: datetime) -> list[Alert]:
         Alert(
             severity=Severity.ERROR,
             title="documents gone",
-            reason=f"{len(keys)} partitions of {country} have no documents in the landing bucket {cursor.bucket} "
-            "any more, and their features are served.",
-            meaning="Nothing was run and nothing withdrawn for that: the documents may only have moved or expired.",
+            reason=f"{count_things(len(keys), 'partition')} of {country} without documents in the landing bucket "
+            f"{cursor.bucket}, where there were some, and their features are served.",
+            meaning="The features are served as they were: the documents may only have moved or expired.",
             advice="If they were deleted on purpose, run these partitions with feature_store: {allow_deletions: true}. "
             "If not, restore them, or set CS_FEATURES_LANDING_BUCKET.",
             link=link,
@@ -74,9 +93,10 @@ def describe_queue(waiting_since: Sequence[datetime], link: str, now: datetime) 
     return Alert(
         severity=Severity.ERROR,
         title="runs wait in the queue",
-        reason=f"{len(stuck)} runs have waited since {min(stuck):%Y-%m-%d %H:%M} UTC or later and none was started.",
-        meaning="Their partitions are as old as before. Either more was asked for than runs at once can do, or runs "
-        "that are dead hold their places.",
+        reason=f"{count_things(len(stuck), 'run')} in the queue since {min(stuck):%Y-%m-%d %H:%M} UTC or later, and "
+        "none was started.",
+        meaning="The features of their partitions are as old as before. Either more was asked for than runs at once "
+        "can do, or runs that are dead hold their places.",
         advice="Look at the runs in progress: one without a sign of life is ended by run monitoring, or by you. A "
         "backfill that is not urgent can be cancelled.",
         link=link,
@@ -93,7 +113,8 @@ def describe_daemons(stopped: Sequence[str], link: str, now: datetime) -> Alert 
         severity=Severity.ERROR,
         title=f"daemon stopped: {', '.join(stopped)}",
         reason=f"No sign of life from {', '.join(stopped)}.",
-        meaning="Sensors still look; what these daemons do (start runs, end dead ones, keep schedules) is not done.",
+        meaning="Features are as old as before, or will be: sensors still look, but what these daemons do (start runs, "
+        "end dead ones, keep schedules) is not done.",
         advice="Restart dagster-daemon and read its log.",
         link=link,
         at=now,
@@ -107,7 +128,7 @@ def describe_switched_off(name: str, link: str, now: datetime) -> Alert:
         severity=Severity.ERROR,
         title=f"{name} is switched off",
         reason=f"Somebody has switched {name} off.",
-        meaning="What it does is not done until it is switched on again.",
+        meaning=f"{tell_what_waits(name)} until it is switched on again.",
         advice="Switch it on again, or leave a note why not.",
         link=link,
         at=now,
@@ -122,7 +143,7 @@ def describe_long_run(run: dg.DagsterRun, begun: datetime, ui_url: str, now: dat
         severity=Severity.ERROR,
         title="run goes on for hours",
         reason=f"A run of {run.job_name} has gone on since {begun:%Y-%m-%d %H:%M} UTC.",
-        meaning="Its partition waits for it: no other run of it starts meanwhile.",
+        meaning="Its partition's features are as old as before: no other run of it starts meanwhile.",
         advice="See its log. If nothing moves, terminate it; what it has paid for is kept, and it is asked for again.",
         link=f"{ui_url}/runs/{run.run_id}",
         at=now,

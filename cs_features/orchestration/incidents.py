@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from cs_features.monitoring.alerts import ALL_COUNTRIES, Alert, Severity, name_cause
-from cs_features.orchestration.checks import ADVICE, advice_of, find_rule, is_check_step
+from cs_features.orchestration.checks import ADVICE, advice_of, find_meaning, find_rule, is_check_step
 from cs_features.orchestration.failures import (
     CAUSE,
     RETRY,
@@ -27,11 +27,36 @@ from cs_features.orchestration.failures import (
     list_errors,
     read_cause,
 )
+from cs_features.orchestration.jobs import (
+    check_access,
+    preview_prompt,
+    quote,
+    report_countries,
+    report_operations,
+    take_inventory,
+    watch_drift,
+    watch_feeds,
+)
 from cs_features.orchestration.sensors.landing import landing_sensor
 from cs_features.orchestration.sensors.landing_decision import MAX_TRIES, RETRY_AFTER
 from cs_features.orchestration.sensors.landing_memory import read_tries
 
 PUBLISHED = "The run went through and what it made was published."
+# Jobs that change no feature, whatever becomes of them.
+LOOKING = frozenset(
+    job.name
+    for job in (
+        check_access,
+        preview_prompt,
+        quote,
+        report_countries,
+        report_operations,
+        take_inventory,
+        watch_drift,
+        watch_feeds,
+    )
+)
+CLEARING = frozenset(["erase_customer", "apply_retention"])
 NOT_PUBLISHED = "This run published nothing more; what was served before is still served."
 
 
@@ -93,7 +118,7 @@ def describe_failure(ended: EndedRun, cause: Cause) -> Alert:
         severity=Severity.ERROR,
         title=f"given up, {told.title}" if is_last else told.title,
         reason=told.reason,
-        meaning=NOT_PUBLISHED,
+        meaning=tell_outcome(ended.run),
         advice=advise_on_failure(ended.run, cause),
         link=ended.link,
         at=ended.at,
@@ -118,6 +143,15 @@ def advise_on_failure(run: dg.DagsterRun, cause: Cause) -> str:
         )
     minutes = int(RETRY_AFTER[tries - 1].total_seconds() // 60)
     return f"If it is an outage, nothing: landing_sensor tries again in {minutes} minutes. What was paid for is kept."
+
+
+def tell_outcome(run: dg.DagsterRun) -> str:
+    """What it means for the features that the run failed."""
+    if run.job_name in LOOKING:
+        return f"{run.job_name} changes no feature; what it looks at stays unknown until it goes through."
+    if run.job_name in CLEARING:
+        return f"{run.job_name} did a part of its work or none; the same again does the rest. No other feature changed."
+    return NOT_PUBLISHED
 
 
 def was_asked_by_landing(run: dg.DagsterRun) -> bool:
@@ -202,7 +236,7 @@ def describe_evaluation(check: dg.AssetCheckEvaluation, place: Place) -> list[Al
             severity=Severity(check.severity.value.replace("WARN", "WARNING")),
             title=check.check_name,
             reason=tell_check(check),
-            meaning=place.meaning,
+            meaning=tell_meaning(check, place.meaning),
             advice=advise_on_check(check),
             link=place.link,
             at=place.at,
@@ -215,10 +249,17 @@ def describe_evaluation(check: dg.AssetCheckEvaluation, place: Place) -> list[Al
 
 def tell_check(check: dg.AssetCheckEvaluation) -> str:
     """What it says, with its numbers. Texts and tables of its metadata are not told: they may quote a customer."""
-    rule = check.description or find_rule(check.check_name)
+    rule = find_rule(check.check_name)
+    sentence = check.description or (f"this does not hold: {rule}" if rule else "it failed.")
     values = {_NUMBER_OF_COUNTRY.sub("", name): entry.value for name, entry in check.metadata.items()}
     numbers = ", ".join(f"{name} {value:g}" for name, value in values.items() if isinstance(value, (int, float)))
-    return f"{check.check_name} of {check.asset_key.to_user_string()}: {rule}{f' ({numbers})' if numbers else ''}"
+    return f"{check.check_name} of {check.asset_key.to_user_string()}: {sentence}{f' ({numbers})' if numbers else ''}"
+
+
+def tell_meaning(check: dg.AssetCheckEvaluation, outcome: str) -> str:
+    """What the check's failure means for features, and for one that stops its run that it did."""
+    meaning = find_meaning(check.check_name)
+    return f"{outcome} {meaning}".strip() if is_blocking(check) or not meaning else meaning
 
 
 def advise_on_check(check: dg.AssetCheckEvaluation) -> str:

@@ -94,7 +94,7 @@ def list_stuck_runs(look: Instance) -> Iterator[Alert]:
     waiting_runs = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED], exclude_subruns=True)
     queued = look.instance.get_run_records(waiting_runs, limit=MOST_RUNS, ascending=True)
     since = [datetime.fromtimestamp(record.create_timestamp.timestamp(), timezone.utc) for record in queued]
-    if waiting := conditions.describe_queue(since, f"{look.ui_url}/runs/queued", look.now):
+    if waiting := conditions.describe_queue(since, f"{look.ui_url}/runs?q[0]=status:QUEUED", look.now):
         yield waiting
     started = look.instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]), limit=MOST_RUNS)
     for record in started:

@@ -311,7 +311,7 @@ def test_runs_that_wait_for_hours_are_told_from_the_queue(watch: Watch, clock: l
     queue_run({})
     clock.append(timedelta(hours=2))
     (body,) = watch.tick_until_rest()
-    assert body.startswith("1 runs have waited since")
+    assert body.startswith("1 run in the queue since")
 
 
 @pytest.mark.parametrize(("location", "told"), [(HERE, 1), (ELSEWHERE, 0)])

@@ -207,7 +207,7 @@ def test_a_warning_check_in_a_run_that_went_through_is_told_with_its_numbers(ins
     assert "(rejected 3)" in alert.reason
     assert alert.partitions == ("NL 2025-03-04",)
     assert alert.advice == advice_of("rejected_share")
-    assert "was published" in alert.meaning
+    assert "all others are published" in alert.meaning
 
 
 def test_two_checks_that_fail_in_one_run_are_two_incidents(instance: dg.DagsterInstance) -> None:

@@ -115,7 +115,7 @@ FAULTS: dict[str, tuple[Callable[[], Planted], str, str]] = {
     "a folder that was emptied": (
         lambda: in_instance(*conditions.describe_emptied(EMPTIED, UI, NOW)),
         "documents gone",
-        "no documents in the landing bucket",
+        "without documents in the landing bucket",
     ),
     "landed and never run": (lambda: in_check("reconciled", key=None, found=[KEY]), "reconciled", "what landed"),
     # the model
@@ -161,7 +161,7 @@ FAULTS: dict[str, tuple[Callable[[], Planted], str, str]] = {
     "runs that wait": (
         lambda: in_instance(conditions.describe_queue([NOW - timedelta(hours=3)], UI, NOW)),
         "runs wait in the queue",
-        "1 runs have waited",
+        "1 run in the queue since",
     ),
     "a run that never ends": (
         lambda: in_instance(conditions.describe_long_run(A_RUN, NOW - timedelta(hours=9), UI, NOW)),

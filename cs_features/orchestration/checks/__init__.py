@@ -1,6 +1,6 @@
 """The asset checks, one file a subject; those that block stand between the gate and the store.
 
-A new check is one function under `register_check` in the file of its subject, with its limit and its advice.
+A new check is one function under `register_check` in the file of its subject, with limit, meaning and advice.
 What is checked is decided in the modules that it calls. A check that crashes raises: that is an error of the
 check and must not look like bad data.
 """
@@ -20,6 +20,7 @@ from cs_features.orchestration.checks.registry import (
     ADVICE,
     advice_of,
     build_check_steps,
+    find_meaning,
     find_rule,
     is_check_step,
     list_check_keys,
@@ -36,6 +37,7 @@ __all__ = [
     "customers",
     "extraction",
     "features",
+    "find_meaning",
     "find_rule",
     "freshness",
     "inventory",

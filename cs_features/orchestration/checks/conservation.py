@@ -24,8 +24,9 @@ from cs_features.short_names import shorten_id
     reads=("raw_interactions", "rejected_records"),
     blocking=True,
     rule="Documents landed = validated + rejected + exact duplicates, those that the run listed counted from S3.",
+    meaning="Published, some document would be in no feature and no reject, or in both.",
     advice=(
-        "Nothing was published. If objects were deleted before they were read, the next run is right by itself; "
+        "If objects were deleted before they were read, the next run is right by itself; "
         "otherwise documents were lost or doubled: compare raw_interactions with the landing folder."
     ),
 )
@@ -90,7 +91,8 @@ def _find_listing_time(context: dg.AssetCheckExecutionContext, raw: pl.DataFrame
     reads=("rejected_records",),
     blocking=True,
     rule="No interaction is both validated and rejected.",
-    advice="Nothing was published. Materialize validated_features again; if it repeats, it is a defect.",
+    meaning="Published, an interaction would count as a feature and as a reject.",
+    advice="Materialize validated_features again; if it repeats, it is a defect.",
 )
 def one_door(validated_features: pl.DataFrame, rejected_records: pl.DataFrame) -> dg.AssetCheckResult:
     both = sorted(set(validated_features["interaction_id"]) & set(rejected_records["interaction_id"].drop_nulls()))

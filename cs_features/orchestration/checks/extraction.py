@@ -14,6 +14,7 @@ MAX_LATENCY_P95_MS = 5_000
 @register_check(
     "llm_extractions",
     rule=f"An interaction costs at most ${MAX_COST_PER_INTERACTION_USD} at list price.",
+    meaning="The features are as right as ever and published; they cost more than they should.",
     advice="Compare its tokens with the days before: longer texts, longer prompts, or another model.",
 )
 def cost_per_interaction(llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
@@ -28,6 +29,7 @@ def cost_per_interaction(llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
 @register_check(
     "llm_extractions",
     rule=f"At least {MIN_CACHE_SHARE:.0%} of the prompt is read from the model's cache, the warm-up call apart.",
+    meaning="The features are as right as ever and published; their prompts cost several times as much.",
     advice="Is the prompt shorter than the model caches, or did it change in the middle of the run?",
 )
 def prompt_cache_hits(model: Model, llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
@@ -52,6 +54,10 @@ def prompt_cache_hits(model: Model, llm_extractions: pl.DataFrame) -> dg.AssetCh
 @register_check(
     "llm_extractions",
     rule="No summary is that of one of the prompt's worked examples: weak models repeat them.",
+    meaning=(
+        "These features are published; such a summary says nothing of its customer, and the fields beside it may be "
+        "as wrong."
+    ),
     advice="Its answers are worth little: look at them, and at the model that gave them.",
 )
 def copied_summaries(model: Model, llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:
@@ -67,6 +73,7 @@ def copied_summaries(model: Model, llm_extractions: pl.DataFrame) -> dg.AssetChe
 @register_check(
     "llm_extractions",
     rule=f"95 of 100 calls take at most {MAX_LATENCY_P95_MS / 1000:g} s.",
+    meaning="The features are as right as ever and published; they came later.",
     advice="If it lasts, lower CS_FEATURES_MAX_CONCURRENCY, or ask AWS whether the model is slow.",
 )
 def latency_p95(llm_extractions: pl.DataFrame) -> dg.AssetCheckResult:

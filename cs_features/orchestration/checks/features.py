@@ -26,7 +26,8 @@ MIN_UNANSWERED = 5
     name="schema",
     blocking=True,
     rule="Every row keeps every rule of the pandera schema.",
-    advice="Nothing was published. The check lists the rules that its rows break; mend the prompt or the rule.",
+    meaning="Published, rows that break the rules would reach the models that train on them.",
+    advice="The check lists the rules that its rows break; mend the prompt or the rule.",
 )
 def features_keep_schema(
     context: dg.AssetCheckExecutionContext, model: Model, validated_features: pl.DataFrame
@@ -51,8 +52,9 @@ def features_keep_schema(
         f"The extraction left at most {MAX_UNANSWERED_SHARE:.0%} of the accepted documents without an answer, "
         f"or fewer than {MIN_UNANSWERED}."
     ),
+    meaning="These documents have no new features; records that some had before are kept and served.",
     advice=(
-        "Nothing was published, and what is served stays. The counts by reason say where to look: request_refused and "
+        "The counts by reason say where to look: request_refused and "
         "model_refused at the account and the model, invalid_answer and answer_cut_off at the prompt, service_failed "
         "at an outage; for not_extracted, materialize llm_extractions. Mend that, then run redrive_rejected."
     ),
@@ -78,6 +80,7 @@ def extraction_failures(validated_features: pl.DataFrame, rejected_records: pl.D
     "rejected_records",
     reads=("validated_features",),
     rule=f"At most {MAX_REJECTED_SHARE:.0%} of the documents are rejected.",
+    meaning="The rejected documents are no features until somebody mends the cause; all others are published.",
     advice=(
         "Look at reason and detail in rejected_records. If the feed is broken, tell its owner; if the model is, "
         "mend the prompt and run redrive_rejected."

@@ -18,5 +18,6 @@ FEED_IS_FRESH = register_spec(
         f"The country's newest document is at most {HOURS_OF_SLACK} hours older than it ever was, on the last "
         f"{COMPARED_DAYS} days of that kind (weekday or weekend), at this hour or in the {HOURS_OF_SLACK} hours before."
     ),
+    meaning="What is served is complete up to then; nothing newer becomes features.",
     advice="Ask the owner of the feed whether it delivers, and where to; misfiled_objects shows what lies elsewhere.",
 )

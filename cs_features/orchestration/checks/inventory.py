@@ -25,6 +25,7 @@ SHOWN_PARTITIONS = 100
         "Every partition of the window holds exactly what landed, and no interaction that a later document of another "
         "partition superseded; the sensor asks for those that do not."
     ),
+    meaning="Until these partitions are run again, features of their days are missing, doubled or of an older text.",
     advice=(
         "landing_sensor runs these partitions again; those that differ tomorrow too are a defect. What is unknown "
         "could not be read: the column error says why, mostly a permission."
@@ -52,6 +53,7 @@ def reconciled(reconciliation: pl.DataFrame) -> dg.AssetCheckResult:
         "The feature store serves what is validated and what is kept, and nothing else: every partition's manifest of "
         "the group in use, a sample of the online store, and the state of the offline store."
     ),
+    meaning="Until they are published again, the store lacks features of these days, or serves some that should go.",
     advice=(
         "landing_sensor publishes these partitions again. If the offline store is not Active, mend it first: the "
         "group's page in SageMaker says why, often its role or its bucket."
@@ -82,6 +84,7 @@ def served(reconciliation: pl.DataFrame, feature_group: FeatureGroup) -> dg.Asse
     partitions_def=None,
     alone=True,
     rule="Account, region, quotas and settings let the product work: what `make preflight` asks, asked again each day.",
+    meaning="What is wrong will stop a run or make it dearer; what is served stays served.",
     advice="The check's table says of each thing that is wrong what to do. Access that was there can vanish.",
 )
 def preflight(
@@ -120,6 +123,7 @@ def preflight(
     "misfiled_objects",
     partitions_def=None,
     rule=f"At most {MAX_MISFILED} objects under the landing prefix lie where no run will ever read them.",
+    meaning="Their documents never become features, and no other count misses them.",
     advice=(
         "The check lists the folders and why. Move the objects to interactions/country=CC/date=YYYY-MM-DD/ and tell "
         "the feed's owner; run the partitions of days before the window by hand; delete what is no document."

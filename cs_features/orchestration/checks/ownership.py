@@ -16,10 +16,11 @@ CONFLICTS = register_spec(
         "No document has an id that a document of another partition has, unless one plausibly corrects the other: the "
         "same customer, or the same words and no other customer."
     ),
+    meaning="Neither of the two becomes a feature; what the store served before is served.",
     advice=(
-        "Both documents stand aside as id_conflict, and what the store served before is served. Compare the two that "
-        "the details in rejected_records name: a feed that numbers anew, or somebody who writes under others' ids. "
-        "Delete or mend the wrong one; the other is accepted in the next run by itself."
+        "Both documents stand aside as id_conflict. Compare the two that the details in rejected_records name: a feed "
+        "that numbers anew, or somebody who writes under others' ids. Delete or mend the wrong one; the other is "
+        "accepted in the next run by itself."
     ),
 )
 

@@ -20,6 +20,7 @@ DRIFT = register_spec(
         f"No feature is {drift.RELEVANT:.0%} or more away from the {drift.BASELINE_WEEKS} weeks before, beyond what "
         f"days and weeks differ by anyway ({drift.ALPHA:.0%} false alarms, all features together)."
     ),
+    meaning="These features are published. If no customer has changed, models trained before read them wrongly.",
     advice=(
         "The check's picture shows what moved. If a prompt or model is new, compare it with make evaluate; "
         "if the mix of languages and channels explains it, no prompt is to blame."
@@ -34,6 +35,7 @@ DRIFT = register_spec(
         "The country is not known to answer the golden corpus worse than the floors in its file; "
         "a warning where it is not known. It stands before the extraction, so that nothing is paid for."
     ),
+    meaning="Features of this country are not to be trained on, or nobody knows whether they are.",
     advice=(
         "Below its floor: mend the country's prompt or put the old one back, and materialize extraction_quality. "
         "Unknown: materialize extraction_quality. Without golden items: write some (prompts/golden/README.md)."

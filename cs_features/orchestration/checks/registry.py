@@ -16,6 +16,7 @@ from cs_features.orchestration.metadata import plot_apart
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 
 RULE = "rule"
+MEANING = "meaning"  # what it means for the features that it failed
 ADVICE = "advice"  # the metadata entry of a check; an evaluation may have one that fits its case
 
 CheckFunction = Callable[..., dg.AssetCheckResult]
@@ -57,6 +58,7 @@ def register_check(
     asset: str,
     *,
     rule: str,
+    meaning: str,
     advice: str,
     name: str | None = None,
     reads: Sequence[str] = (),
@@ -74,8 +76,8 @@ def register_check(
         spec = dg.AssetCheckSpec(
             name or function.__name__,
             asset=asset,
-            description=describe_check(rule, advice),
-            metadata={ADVICE: advice, RULE: rule},
+            description=describe_check(rule, meaning, advice, blocking=blocking),
+            metadata={ADVICE: advice, MEANING: meaning, RULE: rule},
             additional_deps=list(reads),
             blocking=blocking,
             partitions_def=partitions_def,
@@ -133,23 +135,30 @@ def _build_step(name: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
 
 
 def register_spec(
-    name: str, asset: str, *, rule: str, advice: str, partitions_def: dg.PartitionsDefinition[str] | None
+    name: str,
+    asset: str,
+    *,
+    rule: str,
+    meaning: str,
+    advice: str,
+    partitions_def: dg.PartitionsDefinition[str] | None,
 ) -> dg.AssetCheckSpec:
     """A check whose result the asset itself gives, because it has computed it anyway."""
     spec = dg.AssetCheckSpec(
         name,
         asset=asset,
-        description=describe_check(rule, advice),
-        metadata={ADVICE: advice, RULE: rule},
+        description=describe_check(rule, meaning, advice, blocking=False),
+        metadata={ADVICE: advice, MEANING: meaning, RULE: rule},
         partitions_def=partitions_def,
     )
     _remember_spec(spec)
     return spec
 
 
-def describe_check(rule: str, advice: str) -> str:
-    """What the UI shows of a check: what it holds to, and what somebody does when it does not."""
-    return f"{rule}\n\n**If it fails:** {advice}"
+def describe_check(rule: str, meaning: str, advice: str, *, blocking: bool) -> str:
+    """What the UI shows of a check: what it holds to, and when it does not, what that means and what somebody does."""
+    stopped = "Nothing is published, what was served stays. " if blocking else ""
+    return f"{rule}\n\n**If it fails:** {stopped}{meaning} {advice}"
 
 
 def _remember_spec(spec: dg.AssetCheckSpec) -> None:
@@ -166,6 +175,11 @@ def list_check_keys() -> list[dg.AssetCheckKey]:
 def find_rule(name: str) -> str:
     """What the check holds to; empty for a check that is not ours."""
     return str(_SPECS[name].metadata[RULE]) if name in _SPECS else ""
+
+
+def find_meaning(name: str) -> str:
+    """What follows for the features; empty for a check that is not ours."""
+    return str(_SPECS[name].metadata[MEANING]) if name in _SPECS else ""
 
 
 def advice_of(name: str) -> str:

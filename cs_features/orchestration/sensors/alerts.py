@@ -109,7 +109,7 @@ def list_stuck(look: Look) -> Iterator[Alert]:
     since = [datetime.fromtimestamp(record.create_timestamp.timestamp(), timezone.utc) for record in waiting]
     stopped = name_stopped_daemons(look.instance)
     found = (
-        conditions.describe_queue(since, f"{look.ui_url}/runs/queued", look.now),
+        conditions.describe_queue(since, f"{look.ui_url}/runs?q[0]=status:QUEUED", look.now),
         conditions.describe_daemons(stopped, f"{look.ui_url}/deployment/daemons", look.now),
     )
     yield from (alert for alert in found if alert)
@@ -165,7 +165,7 @@ def describe_defect(reason: str, link: str, at: datetime) -> Alert:
         severity=Severity.ERROR,
         title="alert_sensor failed",
         reason=reason,
-        meaning="Something that should have been told in full is told in this message only.",
+        meaning="Features are as they were; something about them that should have been told in full is told here only.",
         advice="Open it, and report the defect.",
         link=link,
         at=at,
