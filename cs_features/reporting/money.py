@@ -76,7 +76,7 @@ def sum_spending(spent: Sequence[Spent] | None, model: Model, today: date) -> Sp
         days[each.day] = days.get(each.day, 0.0) + each.usd
     first = today - timedelta(days=DAYS)
     before = [days.get(first + timedelta(days=number), 0.0) for number in range(DAYS)]
-    month = sum(usd for day, usd in days.items() if (day.year, day.month) == (today.year, today.month))
+    month = sum(usd for day, usd in days.items() if today.replace(day=1) <= day <= today)
     return Spending(
         today=days.get(today, 0.0),
         month=month,

@@ -180,8 +180,9 @@ def test_every_check_says_what_it_holds_to_and_what_to_do() -> None:
 def test_two_checks_of_one_name_are_refused_when_they_are_written() -> None:
     """Advice is found by name: the mail about the one would have told what to do about the other."""
     before = [key for step in checks.registry.build_check_steps() for key in step.check_keys]
+    register = checks.registry.register_check("a", name="drift", rule="r", meaning="m", advice="a")
     with pytest.raises(ValueError, match="two checks are named drift"):
-        checks.registry.register_check("a", name="drift", rule="r", advice="a")(lambda a: dg.AssetCheckResult(True))
+        register(lambda a: dg.AssetCheckResult(True))
     assert before == [key for step in checks.registry.build_check_steps() for key in step.check_keys]
 
 

@@ -1,4 +1,4 @@
-"""What the daily page costs from a year of five countries: seconds, memory, bytes. Each part in a process of its own.
+"""What the daily page costs from a year of five countries, and whether its figures are right. Each part is a process.
 
 The tables and Dagster's storage are as 1,825 runs would have left them; the job is the one that runs every morning.
 """
@@ -16,6 +16,7 @@ from cs_features.local.bench.figures import Figure, Say, at_most, equal_to
 
 COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
 MIB = 1024 * 1024
+MORNINGS = 28
 FIRST_YEAR = {"CS_FEATURES_FIRST_DATE": str(datetime.now(timezone.utc).date() - timedelta(days=366))}
 
 
@@ -28,11 +29,21 @@ def measure_report(quick: bool, say: Say) -> list[Figure]:
         written = run_alone(service, Job(write_history, arguments, FIRST_YEAR), 3_600)
         say(f"{written['partitions']} partitions written")
         made = run_alone(service, Job(make_page, {"home": str(home)}, FIRST_YEAR), 600)
+        compared = run_alone(service, Job(compare_page, {}, FIRST_YEAR), 600)
+    differences = [*written["differences"], *compared["differences"]]
+    for difference in differences[:10]:
+        say(difference)
     return [
         equal_to("partitions of Dagster's storage and of the tables", written["partitions"], days * len(COUNTRIES)),
         at_most("the job report_operations, in its process", made["seconds"], 5.0, lambda value: f"{value:.1f} s"),
         at_most("of it, CPU", made["cpu_seconds"], 5.0, lambda value: f"{value:.1f} s"),
         at_most("peak memory", made["peak_mib"], 300, lambda value: f"{value:.0f} MiB"),
+        equal_to(
+            f"figures of {MORNINGS + 1} pages that other code computes otherwise, "
+            f"of {written['figures'] + compared['figures']:,}",
+            len(differences),
+            0,
+        ),
         at_most("the page", made["page_bytes"], 150 * 1024, lambda value: f"{value / 1024:.0f} KiB"),
     ]
 
@@ -42,16 +53,19 @@ def write_history(home: str, days: int) -> dict[str, Any]:
     import dagster as dg
 
     from cs_features.environments import settings
+    from cs_features.local.bench.report_mornings import compare_mornings
     from cs_features.local.bench.year_of_events import write_year
     from cs_features.local.bench.year_of_tables import Year
     from cs_features.services import build_services
 
     services, today = build_services(settings()), datetime.now(timezone.utc).date()
-    year = Year(services.data.tables(), services.model, COUNTRIES, today, days=days)
+    year = Year(services.data.tables(), services.model, COUNTRIES, today, days=days, troubled=True)
     year.write()
+    compared = compare_mornings(year, MORNINGS)
+    year.write_morning(today)
     with dg.DagsterInstance.from_config(_configure(home)) as instance:
         partitions = write_year(instance, COUNTRIES, today, days)
-    return {"partitions": partitions, "tables": len(year.written)}
+    return {"partitions": partitions, "figures": compared.figures, "differences": compared.differences}
 
 
 def make_page(home: str) -> dict[str, Any]:
@@ -78,6 +92,17 @@ def make_page(home: str) -> dict[str, Any]:
         "peak_mib": peak / (MIB if sys.platform == "darwin" else 1024),
         "page_bytes": len(page),
     }
+
+
+def compare_page() -> dict[str, Any]:
+    """In a client process: the page of the job against other code."""
+    from cs_features.environments import settings
+    from cs_features.local.bench.report_mornings import compare_latest_page
+    from cs_features.services import build_services
+
+    services = build_services(settings())
+    compared = compare_latest_page(services.data.bucket(), services.model, COUNTRIES)
+    return {"figures": compared.figures, "differences": compared.differences}
 
 
 def _configure(home: str) -> str:

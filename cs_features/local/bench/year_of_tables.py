@@ -68,6 +68,7 @@ class Year:
     days: int = 365
     documents: int = 60  # of a country's ordinary day
     seed: int = 0
+    troubled: bool = False  # whether some days were not counted, differ, are missing or have kept records
     written: dict[Partition, Day] = field(default_factory=dict)
 
     def write(self) -> None:
@@ -79,6 +80,13 @@ class Year:
         self._write_quality(chance)
         self._write_drift()
         write_arrivals(self.tables.bucket, self._make_arrivals(chance))
+
+    def write_morning(self, today: date) -> None:
+        """The inventories, the drift and the arrivals as they are on another morning; the days stay as they are."""
+        self.today = today
+        self._write_inventories()
+        self._write_drift()
+        write_arrivals(self.tables.bucket, self._make_arrivals(random.Random(today.toordinal())))
 
     def _write_day(self, partition: Partition, chance: random.Random) -> None:
         share = 0.4 if partition.date.weekday() >= 5 else 1.0
@@ -127,7 +135,8 @@ class Year:
 
     def _write_inventories(self) -> None:
         first = self.today - timedelta(days=WINDOW_DAYS)
-        rows = [self._reconcile(partition) for partition in sorted(self.written) if partition.date >= first]
+        counted = [each for each in sorted(self.written) if first <= each.date < self.today]
+        rows = [row for each in counted if (row := self._spoil_row(each, self._reconcile(each)))]
         self.tables.write("reconciliation", None, pl.DataFrame(rows, schema=RECONCILIATION_SCHEMA))
         self.tables.write("misfiled_objects", None, MISFILED_SCHEMA.to_frame())
         read = (
@@ -135,8 +144,8 @@ class Year:
             for partition, day in self.written.items()
             if day.rejected
         )
-        counted = count_open_rejects((country, day, frame) for country, day, frame in read if frame is not None)
-        self.tables.write("open_rejects", None, counted)
+        rejects = count_open_rejects((country, day, frame) for country, day, frame in read if frame is not None)
+        self.tables.write("open_rejects", None, rejects)
 
     def _reconcile(self, partition: Partition) -> dict[str, Any]:
         day = self.written[partition]
@@ -145,6 +154,21 @@ class Year:
         counts = {"landed": day.landed, "validated": day.validated, "rejected": day.rejected}
         row = {"partition": partition.key, "state": "settled", "duplicates": day.duplicates, "served": day.validated}
         return {**row, **counts, **zeros, **store}
+
+    def _spoil_row(self, partition: Partition, row: dict[str, Any]) -> dict[str, Any] | None:
+        """As it is, or on a day of trouble with something wrong; None where nothing landed."""
+        if not self.troubled:
+            return row
+        chance = random.Random(partition.key)
+        row["kept"] = chance.choice((0, 0, 1, 2))
+        trouble = chance.choice((None,) * 20 + ("missing", "differs", "unknown", "changing"))
+        if trouble == "missing":
+            return None
+        if trouble == "differs":
+            return {**row, "landed": row["landed"] + 2, "missing": 2}
+        if trouble == "unknown":
+            return {**row, "state": "unknown", "landed": None, "missing": None, "error": "AccessDenied"}
+        return {**row, "state": trouble or row["state"]}
 
     def _write_quality(self, chance: random.Random) -> None:
         prompts = self.model.prompts()
@@ -165,7 +189,12 @@ class Year:
     def _write_drift(self) -> None:
         monday = monday_of(self.today) - timedelta(weeks=1)
         for country in self.countries:
-            rows = [{"feature": name, "verdict": "steady", "effect": 0.01} for name in CATEGORICAL]
+            drifted = random.Random(f"{country} {monday}").sample(CATEGORICAL, 2) if self.troubled else []
+            verdicts = {name: "drifted" if name in drifted else "steady" for name in CATEGORICAL}
+            rows = [
+                {"feature": name, "verdict": verdict, "effect": 0.01 * (place + 1)}
+                for place, (name, verdict) in enumerate(verdicts.items())
+            ]
             self.tables.write("feature_drift", Week(country, monday), pl.DataFrame(rows, schema=VERDICTS))
 
     def _make_arrivals(self, chance: random.Random) -> Arrivals:
