@@ -10,6 +10,7 @@ CUSTOMERS_SERVED = register_spec(
     "customer_features",
     partitions_def=None,
     rule="Records served = customers with a contact in the last year, counted from all contacts, + records kept.",
+    meaning="Until then customers are served features of before, or are not served at all.",
     advice=(
         "Run update_customers again: it writes what is missing and withdraws what is too much. If it repeats, it is a "
         "defect."
@@ -20,8 +21,9 @@ SERVED_AS_TRAINED = register_spec(
     "customer_features",
     partitions_def=None,
     rule="Of 100 customers, others every day, the online store serves what training_set says of the day's cut.",
+    meaning="Models are served what they have not learnt from.",
     advice=(
-        "Models are served what they have not learnt from. If somebody wrote to the second group, or to the first but "
+        "If somebody wrote to the second group, or to the first but "
         "for this product, materialize customer_features with read_everything: true; the check names the features."
     ),
 )
@@ -30,6 +32,7 @@ NOBODY_VANISHED = register_spec(
     "customer_features",
     partitions_def=None,
     rule="Every customer who was served has contacts in the history, or left for a reason that it tells.",
+    meaning="These customers are served features that no contact in the history speaks for any more.",
     advice=(
         "The offline store no longer has a row of theirs, and nobody said why: look whether its objects were deleted "
         "or its group was made anew. Their records are kept. If they are to leave, erase them, or create a new group."
