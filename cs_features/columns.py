@@ -268,9 +268,10 @@ HUMAN_QUALITY = {
 COUNTRY_REPORT = {
     "country": Column("The country"),
     "month": Column("The month's first day"),
+    "language": Column("The language, or all"),
     **_MADE_BY,
     "parts": Column("How many models and prompts answered in the month; more than one are not the same figure"),
-    "interactions": Column("Interactions of this month, model and prompt"),
+    "interactions": Column("Interactions of this month, language, model and prompt"),
     "labels": Column("Of these, labelled by people and drawn at random"),
     "field": Column("The answer's field"),
     "value": Column("The value whose share it is; null for the mean of a score"),
@@ -278,7 +279,7 @@ COUNTRY_REPORT = {
     "corrected": Column("The figure corrected by labels; null without labels", rule="from 0 to 1"),
     "low": Column("Lower end of the 95 % interval of the corrected figure"),
     "high": Column("Upper end of the 95 % interval of the corrected figure"),
-    "state": Column("Whether there was anything to correct it by"),
+    "state": Column("Whether there were labels enough to correct it by"),
 }
 
 TABLES: Mapping[str, Mapping[str, Column]] = {

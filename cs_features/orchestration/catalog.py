@@ -61,7 +61,7 @@ ENTRIES: Mapping[str, Entry] = {
     "extraction_quality": Entry(TOOLS, "one measure of one field", _LOCALE, "quality.md", "extraction_quality"),
     "human_quality": Entry(WATCHING, "one measure of one field", _COUNTRY, "quality.md", "human_quality"),
     "country_report": Entry(
-        WATCHING, "a share or a mean of one month, model and prompt", _COUNTRY, "quality.md", "human_quality"
+        WATCHING, "a share or a mean of one month, language, model and prompt", _COUNTRY, "quality.md", "human_quality"
     ),
     "attack_resistance": Entry(TOOLS, "a kind of attack in one language", _NONE, "privacy.md", "attack_resistance"),
 }

@@ -6,7 +6,12 @@ among themselves.
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
+
+import numpy as np
+
+RESAMPLES, SEED = 2_000, 20261127  # the same interval for the same labels, whoever computes it
 
 Label = TypeVar("Label", bound=Hashable)
 
@@ -34,6 +39,42 @@ def measure_alpha(units: Iterable[Sequence[Label]], distance: Callable[[Label, L
         return None
     observed = sum(_sum_distances(Counter(labels), distance) / (len(labels) - 1) for labels in pairable)
     return 1 - (count - 1) * observed / expected
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Krippendorff's alpha with the ends of its 95 % interval; None where no item disagrees, which tells no spread."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def estimate_alpha(units: Sequence[Sequence[Label]], distance: Callable[[Label, Label], float]) -> Agreement | None:
+    """Alpha and its interval by drawing the items anew: percentiles over `RESAMPLES` draws, with a fixed seed."""
+    pairable = [labels for labels in units if len(labels) > 1]
+    value = measure_alpha(pairable, distance)
+    if value is None:
+        return None
+    if value == 1:
+        return Agreement(value, None, None)
+    drawn = _redraw_alphas(pairable, distance)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Agreement(value, min(value, float(low)), max(value, float(high)))
+
+
+def _redraw_alphas(units: Sequence[Sequence[Label]], distance: Callable[[Label, Label], float]) -> "np.ndarray":
+    """Alpha of each draw of as many items with replacement; draws in which all labels are the same tell none."""
+    values = list(dict.fromkeys(label for labels in units for label in labels))
+    apart = np.array([[distance(one, other) for other in values] for one in values])
+    counts = np.array([[labels.count(value) for value in values] for labels in units])
+    observed = np.array([_sum_distances(Counter(labels), distance) / (len(labels) - 1) for labels in units])
+    chances = np.full(len(units), 1 / len(units))
+    draws = np.random.default_rng(SEED).multinomial(len(units), chances, size=RESAMPLES)
+    totals = draws @ counts
+    expected = ((totals @ apart) * totals).sum(axis=1)
+    known = expected > 0
+    return np.asarray(1 - (totals.sum(axis=1)[known] - 1) * (draws @ observed)[known] / expected[known])
 
 
 def _sum_distances(counts: Counter[Label], distance: Callable[[Label, Label], float]) -> float:

@@ -125,16 +125,29 @@ def _score_value(value: object, said: Array, meant: Array, weights: Array) -> tu
     return f1, count_effective(weights[is_meant])
 
 
-def correlate_ranks(said: Array, labels: Array) -> Estimate | None:
-    """Spearman's correlation with Fisher's interval after Bonett and Wright (2000); None where either does not vary.
+def correlate_ranks(said: Array, labels: Array, weights: Array) -> Estimate | None:
+    """Spearman's correlation, each item with its weight; None where either does not vary.
 
-    Weights are left out: within a language nearly all items have the same.
+    The interval is Fisher's after Bonett and Wright (2000), for as many items as the weights are worth.
     """
-    from scipy.stats import spearmanr
-
-    if labels.size < 4 or len(set(said)) < 2 or len(set(labels)) < 2:
+    effective = count_effective(weights)
+    if effective < 4 or len(set(said)) < 2 or len(set(labels)) < 2:
         return None
-    value = float(spearmanr(said, labels).statistic)
+    value = _correlate(_rank_by_weight(said, weights), _rank_by_weight(labels, weights), weights)
     bounded = min(0.999, max(-0.999, value))
-    z, spread = math.atanh(bounded), Z * math.sqrt((1 + bounded**2 / 2) / (labels.size - 3))
-    return Estimate(value, math.tanh(z - spread), max(value, math.tanh(z + spread)))
+    z, spread = math.atanh(bounded), Z * math.sqrt((1 + bounded**2 / 2) / max(effective - 3, 1.0))
+    return Estimate(value, min(value, math.tanh(z - spread)), max(value, math.tanh(z + spread)))
+
+
+def _rank_by_weight(values: Array, weights: Array) -> Array:
+    """Each value's rank among items that count as often as they weigh; equal values share the middle of theirs."""
+    _, places = np.unique(values, return_inverse=True)
+    heights = np.bincount(places, weights=weights)
+    return np.asarray((np.cumsum(heights) - heights / 2)[places])
+
+
+def _correlate(one: Array, other: Array, weights: Array) -> float:
+    """Pearson's correlation of weighted items."""
+    apart, beside = one - np.average(one, weights=weights), other - np.average(other, weights=weights)
+    spread = np.average(apart**2, weights=weights) * np.average(beside**2, weights=weights)
+    return float(np.average(apart * beside, weights=weights) / math.sqrt(spread))

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from cs_features.quality.evaluation import ALL, QUALITY_SCHEMA
-from cs_features.review.agreement import differ, measure_alpha, square_distance
+from cs_features.review.agreement import differ, estimate_alpha, square_distance
 from cs_features.review.estimates import (
     Estimate,
     correlate_ranks,
@@ -73,7 +73,7 @@ def _list_measures(
         return
     yield "mean_absolute_error", estimate_error(said, label, weights)
     yield "mean_error", _estimate_bias(said, label, weights)
-    ranks = correlate_ranks(said, label)
+    ranks = correlate_ranks(said, label, weights)
     if ranks is not None:
         yield "spearman", ranks
 
@@ -96,6 +96,6 @@ def _measure_units(name: str, measure: str, labelled: pl.DataFrame, unit: list[s
     told = labelled.filter(pl.col(f"{name}_label").is_not_null())
     grouped = told.group_by(unit, maintain_order=True).agg(pl.col(f"{name}_label"))
     units = [labels for labels in grouped[f"{name}_label"].to_list() if len(labels) > 1]
-    alpha = measure_alpha(units, square_distance) if name in SCORES else measure_alpha(units, differ)
+    alpha = estimate_alpha(units, square_distance) if name in SCORES else estimate_alpha(units, differ)
     if alpha is not None:
-        yield name, measure, alpha, None, None, len(units), None
+        yield name, measure, alpha.value, alpha.low, alpha.high, len(units), None

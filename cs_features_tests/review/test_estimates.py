@@ -8,10 +8,11 @@ from random import Random
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import spearmanr
 
 from cs_features.local.bench.review import simulate_mean, simulate_share
-from cs_features.review.agreement import differ, measure_alpha, square_distance
-from cs_features.review.corrected import CORRECTED, UNCORRECTED, correct_figures
+from cs_features.review.agreement import differ, estimate_alpha, measure_alpha, square_distance
+from cs_features.review.corrected import CORRECTED, TOO_FEW, UNCORRECTED, correct_figures, read_older_report
 from cs_features.review.estimates import (
     correlate_ranks,
     count_effective,
@@ -52,6 +53,31 @@ def test_alpha_is_that_of_the_published_example() -> None:
     interval = measure_alpha(PUBLISHED, square_distance)
     assert alpha == pytest.approx(0.743, abs=5e-4)
     assert interval == pytest.approx(0.849, abs=5e-4)
+
+
+def test_alpha_has_an_interval_that_is_the_same_each_time() -> None:
+    """Of twelve units nobody knows an agreement to three digits. Resampled one by one, it is the same interval."""
+    found = estimate_alpha(PUBLISHED, differ)
+    assert found is not None
+    assert found == estimate_alpha(PUBLISHED, differ)
+    assert found.value == pytest.approx(0.743, abs=5e-4)
+    assert found.low is not None
+    assert found.high is not None
+    chance = Random(1)
+    pairable = [unit for unit in PUBLISHED if len(unit) > 1]
+    drawn = sorted(measure_alpha(chance.choices(pairable, k=len(pairable)), differ) or 0.0 for _ in range(4_000))
+    assert found.low == pytest.approx(drawn[100], abs=0.03)
+    assert found.high == pytest.approx(drawn[3_900], abs=0.03)
+    many = estimate_alpha([*PUBLISHED] * 5, differ)
+    assert many is not None
+    assert (many.high or 0) - (many.low or 0) < (found.high - found.low) / 2
+
+
+def test_agreement_without_a_dissent_has_no_interval() -> None:
+    found = estimate_alpha([["a", "a"], ["b", "b"]], differ)
+    assert found is not None
+    assert (found.value, found.low, found.high) == (1.0, None, None)
+    assert estimate_alpha([["a"], ["b"]], differ) is None
 
 
 def test_alpha_knows_what_it_cannot_know() -> None:
@@ -101,10 +127,28 @@ def test_no_interval_has_no_width_and_none_leaves_zero_to_one() -> None:
 def test_macro_f1_and_ranks_are_those_of_their_definitions() -> None:
     said, meant = np.array(list("aabbc")), np.array(list("aabcc"))
     assert estimate_macro_f1(said, meant, np.ones(5)).value == pytest.approx((1 + 2 / 3 + 2 / 3) / 3)
-    ranks = correlate_ranks(np.arange(10.0), np.arange(10.0) ** 2)
+    ranks = correlate_ranks(np.arange(10.0), np.arange(10.0) ** 2, np.ones(10))
     assert ranks is not None
     assert ranks.value == pytest.approx(1)
-    assert correlate_ranks(np.zeros(10), np.arange(10.0)) is None
+    assert correlate_ranks(np.zeros(10), np.arange(10.0), np.ones(10)) is None
+
+
+def test_ranks_are_those_of_a_textbook_and_of_items_written_as_often_as_they_weigh() -> None:
+    """Ten people's IQ and hours of television, -29/165; unweighted, a language drawn at a high rate ruled it."""
+    iq = np.array([106.0, 100, 86, 101, 99, 103, 97, 113, 112, 110])
+    hours = np.array([7.0, 27, 2, 50, 28, 29, 20, 12, 6, 17])
+    plain = correlate_ranks(iq, hours, np.ones(10))
+    assert plain is not None
+    assert plain.value == pytest.approx(-29 / 165)
+    said, labels = RANDOM.integers(0, 11, (2, 60)) / 10
+    weights = RANDOM.integers(1, 6, 60)
+    weighted = correlate_ranks(said, labels, weights.astype(float))
+    written_out = spearmanr(np.repeat(said, weights), np.repeat(labels, weights)).statistic
+    assert weighted is not None
+    assert weighted.value == pytest.approx(written_out)
+    equal = correlate_ranks(said, labels, np.full(60, 7.0))
+    assert equal is not None
+    assert equal.high - equal.low < weighted.high - weighted.low, "unequal weights tell less"
 
 
 # --- the sample -------------------------------------------------------------------------------
@@ -182,7 +226,7 @@ def test_a_prompt_that_changed_in_the_month_has_rows_of_its_own_in_every_window(
             prompt_version=pl.when(pl.col("number") < change).then(pl.lit("v1")).otherwise(pl.lit("v2"))
         )
         labelled = label_some(changed.filter(pl.col("prompt_version") == "v2"), min(20, 200 - change))
-        report = correct_figures(changed, labelled, "NL").filter(field="urgency_score")
+        report = correct_figures(changed, labelled, "NL").filter(field="urgency_score", language="all")
         assert report["prompt_version"].to_list() == ["v1", "v2"]
         assert report["parts"].to_list() == [2, 2]
         assert report["interactions"].to_list() == [change, 200 - change]
@@ -193,9 +237,38 @@ def test_a_prompt_that_changed_in_the_month_has_rows_of_its_own_in_every_window(
 def test_a_corrected_figure_stands_beside_the_naive_one() -> None:
     frame = fill_month(make_tables(), rows=200)
     wrong = label_some(frame, 80).with_columns(sentiment_label=pl.lit("negative"))
-    report = correct_figures(frame, wrong, "NL").filter(field="sentiment", value="negative").row(0, named=True)
+    report = (
+        correct_figures(frame, wrong, "NL")
+        .filter(field="sentiment", value="negative", language="all")
+        .row(0, named=True)
+    )
     assert report["state"] == CORRECTED
     assert report["naive"] == pytest.approx(frame.filter(sentiment="negative").height / 200)
     assert report["corrected"] == pytest.approx(1.0)
     assert report["low"] > report["naive"]
     assert not math.isclose(report["low"], report["high"])
+
+
+def test_shares_are_told_by_language_and_one_with_too_few_labels_says_so() -> None:
+    """Belgium's figure was that of its Flemish; of its French nobody could say anything, and nothing said that."""
+    frame = fill_month(make_tables(), rows=200)
+    agreed = label_some(frame, 80)
+    few = pl.concat([agreed.filter(language="nl"), agreed.filter(language="en").head(4)])
+    report = correct_figures(frame, few, "NL").filter(field="sentiment", value="negative")
+    assert report["language"].to_list() == ["all", "en", "nl"]
+    assert report["state"].to_list() == [CORRECTED, TOO_FEW, CORRECTED]
+    assert report["interactions"].to_list() == [200, 50, 150]
+    assert report["labels"].to_list() == [few.height, 4, few.height - 4]
+    assert report["corrected"][1] is None
+    for language in ("en", "nl"):
+        share = frame.filter(language=language, sentiment="negative").height / frame.filter(language=language).height
+        assert report.filter(language=language)["naive"][0] == pytest.approx(share)
+    alone = correct_figures(frame.filter(language="nl"), agreed, "NL")
+    assert alone["language"].unique().to_list() == ["all"], "one language is all of it"
+
+
+def test_a_report_that_knew_no_languages_is_of_all_of_them() -> None:
+    frame = fill_month(make_tables(), rows=40)
+    report = correct_figures(frame, label_some(frame, 20), "NL").filter(language="all")
+    older = read_older_report(report.drop("language"), date(2026, 12, 1))
+    assert older.equals(report)

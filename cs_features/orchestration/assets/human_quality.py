@@ -14,7 +14,8 @@ from cs_features.orchestration.metadata import as_table, plot_apart
 from cs_features.orchestration.partitions import country_partitions
 from cs_features.orchestration.resources import DataBucket
 from cs_features.partitions import Country
-from cs_features.review.corrected import COUNTRY_REPORT_SCHEMA, correct_figures
+from cs_features.quality.evaluation import ALL
+from cs_features.review.corrected import COUNTRY_REPORT_SCHEMA, correct_figures, read_older_report
 from cs_features.review.frame import read_frame
 from cs_features.review.human_quality import measure_human_quality
 from cs_features.review.labelled import join_labels, read_returned
@@ -74,7 +75,7 @@ def country_report(context: dg.AssetExecutionContext, data: DataBucket) -> dg.Ma
             "dagster/uri": tables.uri("country_report", Country(country)),
             **plot_apart(country, {"rows": report.height, "corrected_rows": corrected}),
             "months_of_several_prompts": [f"{month:%Y-%m}" for month in mixed],
-            "figures": as_table(kept.tail(SHOWN_ROWS)),
+            "figures": as_table(kept.filter(pl.col("language") == ALL).tail(SHOWN_ROWS)),
         }
     )
 
@@ -92,7 +93,7 @@ def _write_report(country: str, tables: Tables, first: date) -> pl.DataFrame:
     labelled = join_labels(read_returned(Records(tables.bucket), country))
     made = correct_figures(read_frame(tables, sorted(held)), labelled, country)
     before = tables.read("country_report", Country(country))
-    older = COUNTRY_REPORT_SCHEMA.to_frame() if before is None else before.filter(pl.col("month") < first)
+    older = COUNTRY_REPORT_SCHEMA.to_frame() if before is None else read_older_report(before, first)
     report = pl.concat([older, made]).sort("month", "model_id", "prompt_version", maintain_order=True)
     tables.write("country_report", Country(country), report)
     return report
