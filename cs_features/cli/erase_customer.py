@@ -36,7 +36,7 @@ def _erase_customer(customer: str | None, interactions: list[str], confirmed: bo
     subject = make_subject(customer, interactions, datetime.now(timezone.utc))
     services = build_services(settings())
     key = services.data.reveal_tombstone_key()
-    stores = open_stores(services.landing, services.data, services.feature_group)
+    stores = open_stores(services.landing, services.data, services.feature_group, services.customer_feature_group)
     receipt = erase_subject(subject, stores, key, dry_run=not confirmed)
     for line in receipt.describe():
         print(line)

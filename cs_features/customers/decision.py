@@ -11,7 +11,7 @@ import polars as pl
 
 from cs_features.customers.contacts import Memory, leave_out_erased
 from cs_features.customers.plan import Entry, Plan, Reason, find_reason, list_entries, plan_update
-from cs_features.customers.serving import build_records, count_served, format_event_time, identify_layout
+from cs_features.customers.serving import CustomerRecords, count_served, format_event_time, identify_layout
 from cs_features.customers.spine import CUSTOMER
 from cs_features.customers.touched import find_expected, find_touched, select_contacts, select_known_versions
 from cs_features.erasure.subjects import Erased
@@ -33,6 +33,7 @@ class Decision:
     """The plan, the entries of all whom it names, and everybody who is to be served."""
 
     plan: Plan
+    records: CustomerRecords
     entries: Mapping[str, Entry]
     expected: pl.Series
 
@@ -46,11 +47,11 @@ def decide_update(memory: Memory, manifest: pl.DataFrame, moment: Moment, erased
     # Whose rows an eraser has not yet taken out is not expected either.
     gone = chosen.filter(~chosen.is_in(served[CUSTOMER].implode()))
     expected = expected.filter(~expected.is_in(gone.implode()))
-    records = build_records(served, choose_event_time(manifest, moment.began))
+    records = CustomerRecords(served, choose_event_time(manifest, moment.began))
     leaving = list_entries(manifest.filter(~pl.col(CUSTOMER).is_in(expected.implode())))
-    known = list_entries(manifest.filter(pl.col(CUSTOMER).is_in(list(records))))
+    known = list_entries(manifest.filter(pl.col(CUSTOMER).is_in(served[CUSTOMER].implode())))
     reasons = find_reasons(leaving, memory.rows, moment.cut, erased)
-    return Decision(plan_update(records, known, reasons), known | leaving, expected)
+    return Decision(plan_update(records.hashes, known, reasons), records, known | leaving, expected)
 
 
 def choose_customers(memory: Memory, manifest: pl.DataFrame, expected: pl.Series, moment: Moment) -> pl.Series:

@@ -15,9 +15,10 @@ from cs_features.customers.spine import CUSTOMER
 from cs_features.customers.touched import select_contacts
 from cs_features.customers.training import Options, build_training_set
 from cs_features.customers.update import Updated
+from cs_features.publishing.feature_group import Record
 from cs_features.publishing.manifest import UNFINISHED
 from cs_features.publishing.reading import OfflineHistory
-from cs_features.publishing.records import READ_AT_ONCE, RecordStore
+from cs_features.publishing.records import READ_AT_ONCE, RecordStore, split_batches
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def balance_customers(updated: Updated) -> CustomerBalance:
 
 
 def compare_with_training(updated: Updated, records: RecordStore, size: int = READ_AT_ONCE) -> Comparison:
-    """Others every day, `READ_AT_ONCE` at most.
+    """So many customers, others every day.
 
     Raises:
         AwsRefusal, PublishingFailed: when the records cannot be read.
@@ -67,7 +68,9 @@ def compare_with_training(updated: Updated, records: RecordStore, size: int = RE
     sample = expected.sample(min(size, len(expected)), seed=_seed(updated.moment.cut)).sort()
     if sample.is_empty():
         return Comparison(0, 0, 0, ())
-    served = records.read_records(sample.to_list())
+    served: dict[str, Record] = {}
+    for customers in split_batches(sample, READ_AT_ONCE):
+        served |= records.read_records(customers)
     trained = train_on(updated, sample).filter(pl.col(CUSTOMER).is_in(list(served)))
     parsed = parse_records(served, updated.moment.cut, updated.moment.embargo)
     differs = pl.DataFrame({name: parsed[name].ne_missing(trained[name]) for name in NAMES})

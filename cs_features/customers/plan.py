@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.customers.serving import CUSTOMERS, CustomerRecord
+from cs_features.customers.serving import CUSTOMERS
 from cs_features.customers.spine import CUSTOMER
 from cs_features.publishing.brake import Leave, stop_withdrawals
 from cs_features.publishing.manifest import UNFINISHED
@@ -63,27 +63,21 @@ class Entry:
 class Plan:
     """What an update does with each customer, by id."""
 
-    write: Mapping[str, CustomerRecord]
+    write: Mapping[str, str]  # the hash of what is served then
     withdraw: Mapping[str, Reason]
     kept: Collection[str]  # served, though the history has no contact of theirs and tells no reason
     unchanged: int
 
 
-def plan_update(
-    records: Mapping[str, CustomerRecord], entries: Mapping[str, Entry], reasons: Mapping[str, Reason | None]
-) -> Plan:
-    """Bring the group to `records`; `entries` are those of their customers and of all whom `reasons` name.
+def plan_update(hashes: Mapping[str, str], entries: Mapping[str, Entry], reasons: Mapping[str, Reason | None]) -> Plan:
+    """Bring the group to the records of `hashes`; `entries` are those of their customers.
 
     `reasons` has every customer that is served and should not be, with why; None where nobody knows.
     """
-    write: dict[str, CustomerRecord] = {}
-    for key, record in records.items():
-        entry = entries.get(key)
-        if entry is None or entry.content_hash != record.content_hash:
-            write[key] = record
+    write = {key: new for key, new in hashes.items() if key not in entries or entries[key].content_hash != new}
     withdraw = {key: reason for key, reason in reasons.items() if reason is not None}
     kept = frozenset(key for key, reason in reasons.items() if reason is None)
-    return Plan(write, withdraw, kept, len(records) - len(write))
+    return Plan(write, withdraw, kept, len(hashes) - len(write))
 
 
 def find_reason(entry: Entry, is_erased: bool, contacts: Mapping[str, bool]) -> Reason | None:

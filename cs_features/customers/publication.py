@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cs_features.customers.plan import Entry, Plan
+from cs_features.customers.serving import CustomerRecords
 from cs_features.publishing.feature_group import Record
 from cs_features.publishing.publication import Destination
 from cs_features.publishing.records import RecordStore
@@ -17,6 +18,7 @@ class CustomerPublication:
     """`entries` are those of all whom the plan names; `began` is S3's clock, from before anything was read for it."""
 
     plan: Plan
+    records: CustomerRecords
     entries: Mapping[str, Entry]
     destination: Destination
     began: datetime
@@ -37,8 +39,8 @@ class CustomerPublication:
     def to_withdraw(self) -> Collection[str]:
         return self.plan.withdraw
 
-    def get_features(self, key: str) -> Record:
-        return self.plan.write[key].features
+    def build_records(self, ids: Collection[str]) -> dict[str, Record]:
+        return self.records.build_records(ids)
 
     def mark_changes(self) -> Iterable[Entry]:
         leaving = [self.entries[key].mark_unfinished(reason) for key, reason in self.plan.withdraw.items()]
@@ -49,11 +51,10 @@ class CustomerPublication:
         return [self._build_entry(key) for key in ids]
 
     def _build_entry(self, key: str) -> Entry:
-        record = self.plan.write[key]
         return Entry(
             customer_id=key,
-            event_time=record.event_time,
-            content_hash=record.content_hash,
+            event_time=self.records.event_time,
+            content_hash=self.plan.write[key],
             written_at=self.began,
             group=self.destination.identity,
         )

@@ -31,6 +31,7 @@ from cs_features.publishing.feature_group import EVENT_TIME, GroupLayout, Record
 from cs_features.publishing.reading import EVENT_TIME_FORMAT
 
 SETTING = "CS_FEATURES_CUSTOMER_FEATURE_GROUP"
+ROWS_AT_ONCE = 20_000
 CUT_HOUR = 2  # UTC: the day's contacts are known, and nobody is awake yet who reads the features
 SERVED = list_served()
 (MOMENT,), (DAYS,) = LAST_CONTACT.names, DAYS_SINCE_LAST.names
@@ -67,20 +68,33 @@ def build_spine(customers: pl.Series, cut: datetime) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class CustomerRecord:
-    """What is served of a customer; its event time is when it was published, so that the online store takes it."""
+class CustomerRecords:
+    """What is served of customers, of `count_served`'s rows. A record is built when it is written: all customers'
+    together would take gigabytes. Its event time is when it was published, so that the online store takes it."""
 
-    content: Record
+    served: pl.DataFrame
     event_time: str
 
-    @property
-    def features(self) -> Record:
-        identifier, *others = self.content
-        return [identifier, {"FeatureName": EVENT_TIME, "ValueAsString": self.event_time}, *others]
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """By customer, of all that is served but the event time."""
+        layout = identify_layout()
+        parts = map(_spell_values, self.served.iter_slices(ROWS_AT_ONCE))
+        return {row[0]: content_hash([layout, *row]) for part in parts for row in part.iter_rows()}
 
     @cached_property
-    def content_hash(self) -> str:
-        return content_hash(self.content)
+    def _places(self) -> dict[str, int]:
+        return {customer: place for place, customer in enumerate(self.served[CUSTOMER])}
+
+    def build_records(self, customers: Iterable[str]) -> dict[str, Record]:
+        part = _spell_values(self.served[[self._places[each] for each in customers]])
+        rows = part.with_columns(pl.lit(self.event_time).alias(EVENT_TIME)).iter_rows(named=True)
+        return {row[CUSTOMER]: build_record(row, CUSTOMERS) for row in rows}
+
+
+def _spell_values(served: pl.DataFrame) -> pl.DataFrame:
+    """All values as text, each as it is read back: to the last digit."""
+    return served.with_columns(pl.col(MOMENT).dt.strftime(EVENT_TIME_FORMAT)).cast(pl.String())
 
 
 def count_served(rows: pl.DataFrame, customers: pl.Series, cut: datetime, embargo: timedelta) -> pl.DataFrame:
@@ -95,12 +109,6 @@ def count_served(rows: pl.DataFrame, customers: pl.Series, cut: datetime, embarg
     counted = count_features(measure_windows(spine, embargo), versions, SERVED)
     served = pl.concat([spine.select(CUSTOMER), counted.features], how="horizontal")
     return served.filter(pl.col(MOMENT).is_not_null())
-
-
-def build_records(served: pl.DataFrame, event_time: str) -> dict[str, CustomerRecord]:
-    """By customer."""
-    rows = served.with_columns(pl.col(MOMENT).dt.replace_time_zone("UTC")).iter_rows(named=True)
-    return {row[CUSTOMER]: CustomerRecord(build_record(row, CUSTOMERS), event_time) for row in rows}
 
 
 def format_event_time(moment: datetime) -> str:

@@ -112,7 +112,7 @@ def publish_decision(
     decision: Decision, destination: Destination, began: datetime, save: Callable[[Collection[Entry]], pl.DataFrame]
 ) -> pl.DataFrame:
     """Make the calls; returns the manifest of what is served then."""
-    publication = CustomerPublication(decision.plan, decision.entries, destination, began)
+    publication = CustomerPublication(decision.plan, decision.records, decision.entries, destination, began)
     manifest = OpenManifest(decision.entries.values(), save)
     with explained(f"Feature group {destination.records.group}", SETTING):
         carry_out(publication, manifest, lambda _: None)

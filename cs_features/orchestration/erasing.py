@@ -39,6 +39,7 @@ def erase_everywhere(
     landing: Landing,
     data: DataBucket,
     feature_group: FeatureGroup,
+    customer_feature_group: FeatureGroup,
 ) -> None:
     """Take one person out of every place, or count what that would take; the receipt is this step's metadata."""
     if mask_personal_data(config.customer_id, "NL").spans:
@@ -48,7 +49,7 @@ def erase_everywhere(
         )
     try:
         subject = make_subject(config.customer_id, config.interaction_ids, datetime.now(timezone.utc))
-        stores = open_stores(landing, data, feature_group)
+        stores = open_stores(landing, data, feature_group, customer_feature_group)
         receipt = erase_subject(subject, stores, data.reveal_tombstone_key(), dry_run=config.dry_run)
     except (AccessRefused, ConfigurationError, RequestError) as error:
         raise lasting_failure(str(error)) from None

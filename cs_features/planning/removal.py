@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cs_features.aws import explained
+from cs_features.customers.contacts import STATE_KEY as CUSTOMERS_READ
 from cs_features.errors import RequestError
 from cs_features.partitions import Partition
 from cs_features.publishing.manifest import MANIFEST, list_entries, read_manifest, select_group
@@ -128,6 +129,8 @@ def remove_belongings(found: Belongings, services: Services) -> int:
     bucket = services.data.tables().bucket
     bucket.delete(found.objects)
     bucket.delete(found.manifests)
+    # No manifest says any more that records were withdrawn: the next daily update reads the whole history.
+    bucket.delete([CUSTOMERS_READ])
     return left
 
 

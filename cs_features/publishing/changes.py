@@ -39,8 +39,8 @@ class Changes(Protocol[OwnEntry]):
     @property
     def to_withdraw(self) -> Collection[str]: ...
 
-    def get_features(self, key: str) -> Record:
-        """The record that is to be written."""
+    def build_records(self, ids: Collection[str]) -> dict[str, Record]:
+        """The records that are to be written, by id."""
 
     def mark_changes(self) -> Iterable[OwnEntry]:
         """Unfinished entries of all that is about to change."""
@@ -124,7 +124,7 @@ def _write_records(
 
     def write(ids: list[str]) -> tuple[WriteResult, frozenset[str]]:
         others = changes.make_room(ids)
-        records = {key: changes.get_features(key) for key in ids if key not in others}
+        records = changes.build_records([key for key in ids if key not in others])
         return changes.store.write_records(records), others
 
     refused: dict[str, str] = {}

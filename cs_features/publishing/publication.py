@@ -54,8 +54,8 @@ class Publication:
     def to_withdraw(self) -> Collection[str]:
         return self.plan.withdraw
 
-    def get_features(self, key: str) -> Record:
-        return self.plan.write[key].features
+    def build_records(self, ids: Collection[str]) -> dict[str, Record]:
+        return {key: self.plan.write[key].features for key in ids}
 
     def confirm_entries(self) -> list[Entry]:
         """The entries of records that stay as they are, with what older versions had not written down."""

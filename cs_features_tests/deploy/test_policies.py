@@ -124,7 +124,7 @@ class FullRun:
     def erase_a_customer(self) -> None:
         """He is in landing, tables, ledger, both stores; what a run still wrote is in a file of the history alone."""
         services = build_services(self.lab.settings)
-        stores = open_stores(services.landing, services.data, services.feature_group)
+        stores = open_stores(services.landing, services.data, services.feature_group, services.customer_feature_group)
         subject = make_subject(None, [id_of(1)], datetime.now(timezone.utc))
         history = f"{stores.offline.prefix}year=2026/month=11/day=24/hour=10/x.parquet"
         stores.offline.bucket.put(history, encode_table(pl.DataFrame({"interaction_id": [id_of(1)]})))

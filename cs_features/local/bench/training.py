@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,15 @@ import polars as pl
 
 from cs_features.customers.definitions import NAMES
 from cs_features.customers.training import Options, TrainingSet, build_training_set
+from cs_features.local.bench.customers import measure_customers
 from cs_features.local.bench.figures import Figure, Say, at_least, at_most, equal_to
 from cs_features.local.bench.training_histories import Story, merge_stories, tell_story
 from cs_features.local.bench.training_oracle import differ, judge_customer, know_contacts
 from cs_features.local.bench.training_sql import count_in_duckdb
-from cs_features.publishing.reading import HISTORY_SCHEMA, OfflineHistory
+from cs_features.local.bench.training_year import AS_OF, draw_history
 
 CONTACTS, ROWS, HISTORIES = 1_300_000, 1_000_000, 10_000
 AT_ONCE = 250  # histories of one query
-AS_OF = datetime(2026, 11, 1, tzinfo=timezone.utc)
 OPTIONS = [
     Options(embargo=embargo, assumed_lag=lag, allow_unknown=True)
     for embargo in (timedelta(0), timedelta(days=1), timedelta(days=9))
@@ -50,6 +50,7 @@ def measure_training(quick: bool, say: Say) -> list[Figure]:
         Figure("of these, seconds of CPU", f"{large['cpu']:.1f} s", large["cpu"]),
         at_most("peak memory, the history included", large["peak_mib"], 2048, lambda value: f"{value:.0f} MiB"),
         equal_to("rows that change when all that was not known is altered", large["changed"], 0),
+        *measure_customers(quick, say),
     ]
 
 
@@ -96,7 +97,7 @@ def _count_differences(frame: pl.DataFrame, expected: list[dict[str, Any]]) -> i
 def build_year(contacts: int, rows: int) -> dict[str, float]:
     """In a process of its own: the time and memory of one training set, and whether what is unknown changes it."""
     cut = AS_OF - timedelta(days=30)
-    history = _draw_history(contacts, rows * 2 // 5)
+    history = draw_history(contacts, rows * 2 // 5)
     spine = _draw_spine(rows, cut)
     options = Options(allow_unknown=True)
     started, cpu = time.monotonic(), time.process_time()
@@ -106,38 +107,6 @@ def build_year(contacts: int, rows: int) -> dict[str, float]:
     altered = replace(history, rows=_alter_unknown(history.rows, cut))
     changed = _count_changed(made, build_training_set(spine, altered, options))
     return {"seconds": seconds, "cpu": cpu, "peak_mib": peak, "changed": changed}
-
-
-def _draw_history(count: int, customers: int) -> OfflineHistory:
-    dice = np.random.default_rng(1)
-    begin = np.datetime64(AS_OF.replace(tzinfo=None) - timedelta(days=420), "ms")
-    happened = begin + dice.integers(0, 419 * 86_400_000, count).astype("timedelta64[ms]")
-    told = happened.astype("datetime64[us]") + dice.integers(0, 86_400 * 10**6, count).astype("timedelta64[us]")
-
-    def choose(*values: str) -> pl.Series:
-        return pl.Series(np.array(values)[dice.integers(0, len(values), count)])
-
-    rows = pl.DataFrame(
-        {
-            "interaction_id": pl.Series(np.arange(count)).cast(pl.String).str.zfill(36),
-            "customer_id": pl.Series(dice.integers(0, customers, count)).cast(pl.String),
-            "sentiment": choose("positive", "neutral", "negative"),
-            "primary_topic": choose(*(f"topic_{number}" for number in range(15))),
-            "intent": choose("leave_company", "complain", "request_refund", "praise", "other"),
-            "resolution_status": choose("resolved", "pending", "escalated"),
-            "urgency_score": dice.integers(0, 101, count) / 100,
-            "csat_indicator": dice.integers(0, 101, count) / 100,
-            "event_time": pl.Series(happened).dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"),
-            "channel": choose("chat", "email", "phone", "social", "review", "other"),
-            "prompt_version": choose("t2-a", "t2-b"),
-            "api_invocation_time": told,
-            "write_time": told,
-        }
-    )
-    constant = {"model_id": pl.lit("model"), "is_deleted": pl.lit(False)}
-    missing = {name: pl.lit(None, kind) for name, kind in HISTORY_SCHEMA.items() if name not in rows.columns}
-    filled = rows.with_columns(**{**missing, **constant}).select(HISTORY_SCHEMA.names())
-    return OfflineHistory("bench", AS_OF, filled)
 
 
 def _draw_spine(count: int, last: datetime) -> pl.DataFrame:

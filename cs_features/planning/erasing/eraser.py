@@ -10,7 +10,9 @@ from functools import partial
 import polars as pl
 
 from cs_features.aws import explained
-from cs_features.erasure.receipts import Receipt, Taken, keep_receipt
+from cs_features.customers.plan import TABLE as MANIFEST_OF_CUSTOMERS
+from cs_features.customers.serving import CUSTOMERS
+from cs_features.erasure.receipts import Leftover, Receipt, Taken, keep_receipt
 from cs_features.erasure.subjects import Subject
 from cs_features.erasure.tombstones import make_entry, merge_tombstones, read_tombstones, require_key, write_tombstone
 from cs_features.extraction.journal import strip_journals
@@ -28,7 +30,8 @@ from cs_features.planning.erasing.contents import (
     strip_object,
     strip_table,
 )
-from cs_features.planning.erasing.leftovers import list_leftovers
+from cs_features.planning.erasing.customers import clear_customers, find_concerned
+from cs_features.planning.erasing.leftovers import list_leftovers, name_groups
 from cs_features.planning.erasing.places import Tally, Walk, count_named_keys, name_folder
 from cs_features.planning.erasing.stores import Stores, list_data, list_history
 from cs_features.planning.erasing.whose import complete_subject
@@ -67,7 +70,7 @@ def erase_subject(subject: Subject, stores: Stores, key: str | None, *, dry_run:
         interactions=len(subject.interaction_ids),
         taken=[Taken(place, tally.objects[place], rows) for place, rows in sorted(tally.rows.items())],
         remaining=remaining,
-        leftovers=list_leftovers((stores.landing, stores.data), tally, stores.offline.is_iceberg, other_groups),
+        leftovers=list_leftovers((stores.landing, stores.data), tally, stores.list_iceberg_tables(), other_groups),
     )
     if not dry_run:
         keep_receipt(stores.data, receipt)
@@ -93,7 +96,8 @@ def take_out(subject: Subject, stores: Stores, *, dry_run: bool) -> Tally:
     _clear_records(subject, stores, tally, dry_run)
     if not stores.offline.is_iceberg:
         _strip_history(subject, Walk(stores.offline.bucket, tally, dry_run), stores)
-    others = [item for item in list_data(stores) if not item.key.startswith(DOORS)]
+    clear_customers(subject, stores, tally, dry_run)
+    others = [item for item in list_data(stores) if not item.key.startswith((*DOORS, MANIFEST_OF_CUSTOMERS))]
     tally.named += count_named_keys(others, subject)
     data.strip_objects(others, name_folder, partial(_strip_stored, subject=subject, answers=subject.claim_answers()))
     for partition in Tables(stores.data).partitions("raw_interactions"):
@@ -181,8 +185,8 @@ def _forget_contents(key: str, before: pl.DataFrame, after: pl.DataFrame, walk: 
         walk.put_back(stored, encode_table(left))
 
 
-def _find_other_groups(subject: Subject, stores: Stores) -> set[str]:
-    """Names of groups that his records were once written to and that are not the one in use."""
+def _find_other_groups(subject: Subject, stores: Stores) -> list[Leftover]:
+    """Groups that his records were once written to and that are not the ones in use."""
     tables = Tables(stores.data)
     groups: set[str] = set()
     for name in (MANIFEST, OTHER_GROUPS):
@@ -190,4 +194,6 @@ def _find_other_groups(subject: Subject, stores: Stores) -> set[str]:
             manifest = tables.read(name, partition)
             if manifest is not None and "group" in manifest.columns:
                 groups.update(manifest.filter(find_covered_rows(manifest, subject))["group"].drop_nulls())
-    return {name.split(" ")[0].rsplit("/", 1)[-1] for name in groups - {stores.identity}}
+    of_customers = find_concerned(subject, stores).groups
+    second = {stores.customers.identity} if stores.customers else set()
+    return name_groups(groups - {stores.identity}, SETTING) + name_groups(of_customers - second, CUSTOMERS.setting)

@@ -8,26 +8,34 @@ from cs_features.planning.erasing.places import Tally
 from cs_features.s3 import Bucket
 
 ICEBERG_SQL = (
-    "in Athena: DELETE FROM the group's table WHERE interaction_id IN (...); then VACUUM it, with "
+    "in Athena: DELETE FROM the group's table WHERE {} IN (...); then VACUUM it, with "
     "vacuum_max_snapshot_age_seconds set to 60"
 )
 
 
 def list_leftovers(
-    buckets: Collection[Bucket], tally: Tally, iceberg: bool, other_groups: Collection[str]
+    buckets: Collection[Bucket], tally: Tally, iceberg: Collection[str], other_groups: Collection[Leftover]
 ) -> list[Leftover]:
-    """What is left after a pass that came to `tally`, and what is always beyond reach."""
+    """What is left after a pass that came to `tally`, and what is always beyond reach.
+
+    `iceberg` are the identifiers of those offline stores that are Iceberg tables.
+    """
     found = list(_list_unread(tally))
-    if iceberg:
-        found.append(Leftover("rows of the offline store, which is an Iceberg table", ICEBERG_SQL))
     found += [
-        Leftover(
-            f"records in feature group {name}, which was set before", f"again with CS_FEATURES_FEATURE_GROUP={name}"
-        )
-        for name in sorted(other_groups)
+        Leftover("rows of the offline store, which is an Iceberg table", ICEBERG_SQL.format(name)) for name in iceberg
     ]
+    found += other_groups
     found += [each for bucket in buckets for each in _list_versions(bucket)]
     return found + list(ALWAYS)
+
+
+def name_groups(identities: Collection[str], setting: str) -> list[Leftover]:
+    """Groups that hold records of his and are not set any more; `identities` as `require_group` gives them."""
+    names = sorted({identity.split(" ")[0].rsplit("/", 1)[-1] for identity in identities})
+    return [
+        Leftover(f"records in feature group {name}, which was set before", f"again with {setting}={name}")
+        for name in names
+    ]
 
 
 def _list_unread(tally: Tally) -> Iterator[Leftover]:

@@ -6,9 +6,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cs_features.aws import explained
+from cs_features.customers.serving import CUSTOMERS
 from cs_features.erasure.tombstones import PREFIX as TOMBSTONES
 from cs_features.extraction.host import make_host_folder
-from cs_features.publishing.feature_group import SETTING, require_group
+from cs_features.publishing.feature_group import INTERACTIONS, SETTING, GroupLayout, require_group
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket, StoredObject
 from cs_features.services import DataBucket, FeatureGroup, Landing
@@ -25,6 +26,15 @@ class OfflineStore:
     is_iceberg: bool
 
 
+@dataclass(frozen=True)
+class CustomerStores:
+    """The second feature group: a record a customer."""
+
+    records: RecordStore
+    identity: str
+    offline: OfflineStore
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stores:
     """`identity` is the feature group's, see `require_group`; `journals` those of this host and data bucket."""
@@ -35,25 +45,42 @@ class Stores:
     identity: str
     offline: OfflineStore
     journals: Path
+    customers: CustomerStores | None = None  # where there is a second group
+
+    def list_iceberg_tables(self) -> list[str]:
+        """The identifiers of records by which those tables have to be queried that are Iceberg's."""
+        groups = [(INTERACTIONS, self.offline), *([(CUSTOMERS, self.customers.offline)] if self.customers else [])]
+        return [layout.identifier for layout, offline in groups if offline.is_iceberg]
 
 
-def open_stores(landing: Landing, data_bucket: DataBucket, group: FeatureGroup) -> Stores:
+def open_stores(landing: Landing, data_bucket: DataBucket, group: FeatureGroup, second: FeatureGroup) -> Stores:
     """Raises:
-    AwsRefusal, ConfigurationError: the feature group cannot be described, or is not one of ours.
+    AwsRefusal, ConfigurationError: a feature group cannot be described, or is not one of ours.
     """
     data = data_bucket.bucket()
-    control_plane = group.control_plane()
-    identity = require_group(control_plane, group.name)
-    with explained(f"Feature group {group.name}", SETTING):
-        described = control_plane.describe_feature_group(FeatureGroupName=group.name)
+    identity, offline = _open_group(group, INTERACTIONS, data)
     return Stores(
+        customers=_open_customers(second, data) if second.name else None,
         landing=landing.zone().bucket,
         data=data,
         records=RecordStore(group.runtime(), group.name),
         identity=identity,
-        offline=find_offline_store(described, data.client),
+        offline=offline,
         journals=make_host_folder() / "journals" / data.name,
     )
+
+
+def _open_customers(group: FeatureGroup, data: Bucket) -> CustomerStores:
+    identity, offline = _open_group(group, CUSTOMERS, data)
+    return CustomerStores(RecordStore(group.runtime(), group.name, CUSTOMERS), identity, offline)
+
+
+def _open_group(group: FeatureGroup, layout: GroupLayout, data: Bucket) -> tuple[str, OfflineStore]:
+    control_plane = group.control_plane()
+    identity = require_group(control_plane, group.name, layout)
+    with explained(f"Feature group {group.name}", layout.setting):
+        described = control_plane.describe_feature_group(FeatureGroupName=group.name)
+    return identity, find_offline_store(described, data.client)
 
 
 def find_offline_store(described: dict[str, Any], client: Any) -> OfflineStore:
@@ -67,8 +94,8 @@ def find_offline_store(described: dict[str, Any], client: Any) -> OfflineStore:
 def list_data(stores: Stores) -> list[StoredObject]:
     """The objects of the data bucket, without the tombstones and the history of features."""
     objects = stores.data.list_objects("").objects
-    is_shared = stores.offline.bucket.name == stores.data.name
-    apart = (OWN, stores.offline.prefix) if is_shared else (OWN,)
+    offline = [stores.offline, *([stores.customers.offline] if stores.customers else [])]
+    apart = (OWN, *(each.prefix for each in offline if each.bucket.name == stores.data.name))
     return [item for item in objects if not item.key.startswith(apart)]
 
 

@@ -207,7 +207,7 @@ def test_the_command_counts_first_and_erases_with_yes(
     erasing_of_nobody: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lab = erasing_of_nobody
-    for name in ("landing_bucket", "data_bucket", "feature_group"):
+    for name in ("landing_bucket", "data_bucket", "feature_group", "customer_feature_group"):
         monkeypatch.setenv(f"CS_FEATURES_{name.upper()}", getattr(lab.settings, name))
     monkeypatch.setenv("CS_FEATURES_TOMBSTONE_KEY", KEY)
     lab.land("NL", DAY, "a.jsonl", jsonl([his(1), document(2)]))
