@@ -215,3 +215,10 @@ def test_a_secret_is_shown_neither_where_it_is_wrong_nor_where_settings_are() ->
     assert "CS_FEATURES_TOMBSTONE_KEY=(not shown)" in str(caught.value)
     assert "too short" not in str(caught.value)
     assert "k" * 32 not in repr(settings({"CS_FEATURES_TOMBSTONE_KEY": "k" * 32}))
+
+
+def test_the_second_group_alone_may_be_empty() -> None:
+    """A project that serves no customers' features says so with an empty name; any other empty variable is unset."""
+    assert settings({}).customer_feature_group == "cs-customer-features"
+    assert settings({"CS_FEATURES_CUSTOMER_FEATURE_GROUP": ""}).customer_feature_group == ""
+    assert settings({"CS_FEATURES_FEATURE_GROUP": ""}).feature_group == "cs-interaction-features"

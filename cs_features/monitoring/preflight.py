@@ -12,6 +12,7 @@ from cs_features.errors import CsFeaturesError
 from cs_features.monitoring.preflight_probes import (
     probe_clock,
     probe_credentials,
+    probe_customer_group,
     probe_data_bucket,
     probe_database,
     probe_feature_group,
@@ -33,6 +34,7 @@ PROBES: dict[str, Probe] = {
     "model quotas": probe_model_quotas,
     "task quota": probe_task_quota,
     "feature group": probe_feature_group,
+    "customer group": probe_customer_group,
     "alerts topic": probe_topic,
     "database": probe_database,
 }

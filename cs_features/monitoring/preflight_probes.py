@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from cs_features import aws
+from cs_features.customers.serving import CUSTOMERS
 from cs_features.environments import aws_region
 from cs_features.errors import AccessRefused, CallFailed, ConfigurationError
 from cs_features.extraction.bedrock import converse, make_bedrock_client
@@ -128,6 +129,16 @@ def probe_feature_group(services: Services) -> str:
     with aws.explained(f"Records of feature group {group.name}", "CS_FEATURES_FEATURE_GROUP"):
         RecordStore(group.runtime(), group.name).read_records([str(uuid.uuid4())])
     return f"{group.name} has our features and both stores, and answers"
+
+
+def probe_customer_group(services: Services) -> str:
+    group = services.customer_feature_group
+    if not group.name:
+        return f"{CUSTOMERS.setting} is empty: no customer's features are served"
+    require_group(group.control_plane(), group.name, CUSTOMERS)
+    with aws.explained(f"Records of feature group {group.name}", CUSTOMERS.setting):
+        RecordStore(group.runtime(), group.name, CUSTOMERS).read_records([str(uuid.uuid4())])
+    return f"{group.name} has customers' features and both stores, and answers"
 
 
 def probe_topic(services: Services) -> str:

@@ -150,6 +150,11 @@ WRONG_SETTINGS: dict[str, tuple[str, Callable[[Lab], dict[str, Any]], str]] = {
     "one bucket for both": ("data bucket", lambda lab: {"landing_bucket": lab.settings.data_bucket}, "set two buckets"),
     "a bucket that is not there": ("landing bucket", lambda _: {"landing_bucket": "no-such-bucket"}, "does not exist"),
     "a group that is not there": ("feature group", lambda _: {"feature_group": "no-such-group"}, "create it, or set"),
+    "a second group that is not there": (
+        "customer group",
+        lambda _: {"customer_feature_group": "no-such-group"},
+        "create it, or set CS_FEATURES_CUSTOMER_FEATURE_GROUP",
+    ),
     "no topic": ("alerts topic", lambda _: {"alerts_topic_arn": None}, "nobody would be told"),
     "more than the quota": ("model quotas", lambda _: {"requests_per_minute": 9_999_999}, "lower the setting"),
     "a database that is not there": ("database", lambda _: {"database_host": "127.0.0.76"}, "allow rds-db:connect"),
@@ -268,3 +273,9 @@ def test_the_daily_check_tells_what_vanished(lab: Lab) -> None:
         result = job.execute_in_process(instance=lab.instance)
     (found,) = result.get_asset_check_evaluations()
     assert (found.check_name, found.passed, found.metadata["subjects"].value) == ("preflight", False, "model")
+
+
+def test_without_a_second_group_preflight_says_so_and_is_content(lab: Lab) -> None:
+    found = probe(services_of(lab), "customer group")
+    assert found.is_ok
+    assert found.sentence == "CS_FEATURES_CUSTOMER_FEATURE_GROUP is empty: no customer's features are served"

@@ -67,7 +67,7 @@ class FullRun:
     """All that the product does in a month, once, in one laboratory."""
 
     def __init__(self, stack: AwsAndModel) -> None:
-        self.lab = Lab(stack, alerts_topic_arn=TOPIC, tombstone_key=SecretStr("k" * 64))
+        self.lab = Lab(stack, alerts_topic_arn=TOPIC, tombstone_key=SecretStr("k" * 64)).with_customers()
         boto3.client("sns").create_topic(Name="cs-features-alerts")
         boto3.client("ecs").create_cluster(clusterName=CLUSTER)
         container = {"name": "run", "image": "x", "memory": 128}
@@ -79,6 +79,7 @@ class FullRun:
                 settings.landing_bucket: f"cs-features-landing-{suffix}",
                 settings.data_bucket: f"cs-features-data-{suffix}",
                 settings.feature_group: "cs-interaction-features",
+                settings.customer_feature_group: "cs-customer-features",
             }
         )
 
@@ -118,7 +119,7 @@ class FullRun:
         assert self.lab.online(id_of(3)) is None
 
     def take_stock(self) -> None:
-        for job in ("take_inventory", "check_access"):
+        for job in ("take_inventory", "check_access", "update_customers"):
             self.lab.definitions.resolve_job_def(job).execute_in_process(instance=self.lab.instance)
 
     def erase_a_customer(self) -> None:
@@ -227,6 +228,8 @@ FORBIDDEN = [
     (ERASER, Need("s3:DeleteObject", f"{LANDING}/interactions/a")),
     (ERASER, Need("bedrock:InvokeModel", arn("bedrock", "inference-profile/eu.anthropic.claude-haiku-5-5"))),
     (ERASER, Need("sagemaker:BatchWriteRecord", arn("sagemaker", "feature-group/cs-interaction-features"))),
+    (ERASER, Need("sagemaker:BatchWriteRecord", arn("sagemaker", "feature-group/cs-customer-features"))),
+    (RUN, Need("sagemaker:BatchWriteRecord", arn("sagemaker", "feature-group/somebody-elses"))),
     (ERASER, Need("sns:Publish", TOPIC)),
     (RUN, Need("sns:Publish", TOPIC)),
     (RUN, Need("bedrock:InvokeModel", "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-haiku-5-5")),

@@ -10,9 +10,16 @@ from typing import Any
 
 import pytest
 
+from cs_features.customers.serving import CUSTOMERS
 from cs_features.environments import PREFIX, Settings, settings
 from cs_features.monitoring.heartbeat import ALL_LIVE
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, define_features, require_group
+from cs_features.publishing.feature_group import (
+    EVENT_TIME,
+    INTERACTIONS,
+    GroupLayout,
+    define_features,
+    require_group,
+)
 from cs_features_tests.support.cloudformation import read_template
 from cs_features_tests.support.local_aws import account
 from cs_features_tests.support.template_stack import TemplateStack, UnknownResourceType
@@ -20,7 +27,7 @@ from cs_features_tests.support.template_stack import TemplateStack, UnknownResou
 pytestmark = [pytest.mark.own_aws, pytest.mark.heavy]
 
 BUCKETS = ("LandingBucket", "DataBucket")
-RETAINED = {"LandingBucket", "DataBucket", "FeatureGroup", "Repository", "TombstoneKey"}
+RETAINED = {"LandingBucket", "DataBucket", "FeatureGroup", "CustomerFeatureGroup", "Repository", "TombstoneKey"}
 TOMBSTONE_KEY = "CS_FEATURES_TOMBSTONE_KEY"
 
 
@@ -87,14 +94,15 @@ def test_data_outlives_the_stack() -> None:
     assert resources["Database"]["DeletionPolicy"] == resources["Database"]["UpdateReplacePolicy"] == "Snapshot"
 
 
-def test_the_feature_group_takes_our_records(made: TemplateStack) -> None:
+@pytest.mark.parametrize(("name", "layout"), [("FeatureGroup", INTERACTIONS), ("CustomerFeatureGroup", CUSTOMERS)])
+def test_a_feature_group_takes_our_records(made: TemplateStack, name: str, layout: GroupLayout) -> None:
     """Its features are listed in the template; a feature that is added to the code must be added there."""
-    wanted = made.properties_of("FeatureGroup")
-    assert wanted["FeatureDefinitions"] == define_features()
-    assert (wanted["RecordIdentifierFeatureName"], wanted["EventTimeFeatureName"]) == (IDENTIFIER, EVENT_TIME)
+    wanted = made.properties_of(name)
+    assert wanted["FeatureDefinitions"] == define_features(layout)
+    assert (wanted["RecordIdentifierFeatureName"], wanted["EventTimeFeatureName"]) == (layout.identifier, EVENT_TIME)
     sagemaker = made.make_client("sagemaker")
-    assert require_group(sagemaker, made.names["FeatureGroup"])
-    described = sagemaker.describe_feature_group(FeatureGroupName=made.names["FeatureGroup"])
+    assert require_group(sagemaker, made.names[name], layout)
+    described = sagemaker.describe_feature_group(FeatureGroupName=made.names[name])
     assert described["OfflineStoreConfig"]["TableFormat"] == "Glue"
     assert (
         described["OfflineStoreConfig"]["S3StorageConfig"]["S3Uri"] == f"s3://{made.names['DataBucket']}/feature-store"
@@ -180,6 +188,7 @@ def test_the_settings_of_the_tasks_are_settings_and_point_at_the_stack(
     assert chosen.landing_bucket == made.names["LandingBucket"]
     assert chosen.data_bucket == made.names["DataBucket"]
     assert chosen.feature_group == made.names["FeatureGroup"]
+    assert chosen.customer_feature_group == made.names["CustomerFeatureGroup"]
     assert chosen.alerts_topic_arn == made.names["AlertsTopic"]
     assert environment["AWS_DEFAULT_REGION"] == environment["AWS_REGION"] == "eu-central-1"
 

@@ -13,7 +13,12 @@ def resolve_policies() -> dict[str, list[dict[str, Any]]]:
     """The statements of each role, by its name in the template."""
     template = read_template()
     references = {"AlertsTopic": TOPIC, "TombstoneKey": TOMBSTONE_KEY}
-    names = {"LandingBucket": "BucketName", "DataBucket": "BucketName", "FeatureGroup": "FeatureGroupName"}
+    names = {
+        "LandingBucket": "BucketName",
+        "DataBucket": "BucketName",
+        "FeatureGroup": "FeatureGroupName",
+        "CustomerFeatureGroup": "FeatureGroupName",
+    }
 
     def name_of(logical: str) -> str:
         if logical in references:
