@@ -114,7 +114,12 @@ def find_misfiled(objects: Iterable[StoredObject], scope: Scope, memory: RunMemo
 def shorten_folder(key: str) -> str:
     """The first folders of a key, without the file's name; what names a customer may be cut out of each."""
     folders = key.split("/")[:-1][:SHOWN_FOLDERS]
-    return "/".join(_UNUSUAL.sub("?", mask_name(folder))[:SHOWN_CHARACTERS] for folder in folders)
+    return "/".join(map(show_folder, folders))
+
+
+def show_folder(name: str) -> str:
+    """One folder's name as it is told: masked, short, without signs that act."""
+    return _UNUSUAL.sub("?", mask_name(name))[:SHOWN_CHARACTERS]
 
 
 def mask_name(folder: str) -> str:

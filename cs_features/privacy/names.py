@@ -103,19 +103,16 @@ def _take_small_name(data: bytes, start: int) -> list[Span]:
 
 def _take_whole(data: bytes, start: int, ends: bytes) -> list[Span]:
     """The name that begins at `start` where nothing stands behind it: "Dear Ms Smith," and not "Thanks Amazon took"."""
-    return [
-        span
-        for span in _take_name(data, start)
-        if span.end == len(data) or data[span.end : span.end + 1] in _each(ends)
-    ]
-
-
-def _each(ends: bytes) -> list[bytes]:
-    return [ends[place : place + 1] for place in range(len(ends))]
+    # Nothing stands behind the end of a text, and nothing is in any bytes.
+    return [span for span in _take_name(data, start) if data[span.end : span.end + 1] in ends]
 
 
 def _trim(data: bytes, start: int, end: int) -> tuple[int, int]:
     """Without the words at either end that name nobody."""
+    if b" " not in data[start:end]:
+        word = data[start:end].rstrip(b".")
+        is_name = word.strip(b"'-").lower() not in _NO_NAMES
+        return start, start + len(word) * is_name
     while start < end:
         word = data[start:end].split(b" ", 1)[0]
         plain = word.strip(b".'-").lower()
@@ -141,8 +138,9 @@ def _find_again(data: bytes, found: list[Span]) -> Iterator[Span]:
         word for span in found for word in data[span.start : span.end].replace(b".", b" ").split() if len(word) > 2
     }
     known = sorted(word for word in words if word[:1].isupper() and word.lower() not in _NO_NAMES)[:_MAX_REPEATED]
+    taken = {span.start for span in found}
     for word in known:
-        yield from _find_word(data, word)
+        yield from (span for span in _find_word(data, word) if span.start not in taken)
 
 
 def _find_word(data: bytes, word: bytes) -> Iterator[Span]:

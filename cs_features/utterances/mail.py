@@ -9,6 +9,7 @@ where nothing below the closing reads like a sentence. Not here: HTML (`markup.p
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
 
 LANGUAGES = ("nl", "fr", "es", "pl", "de", "en", "it", "da", "sv", "cs")
 
@@ -24,6 +25,7 @@ _SEARCHED = 100_000
 _SEARCHED_LINES = 2_000
 _HEADER_LENGTH = 200
 _SIGNATURE_LINES = 12
+_BLANK_LINES = 8  # between a quote and who is quoted; without a bound each quote would look at all lines above it again
 
 _FROM = re.compile(r"[>* ]*(?:From|Von|Van|De|Da|Od|Fra|Från)\b", re.IGNORECASE)
 _FORWARDED = re.compile(r"forward|doorgestuurd|weitergeleitet|transf[ée]r|reenviad|przekaz|inoltrat", re.IGNORECASE)
@@ -73,30 +75,24 @@ def _drop_quoted_lines(lines: Sequence[str]) -> list[str]:
     One such line alone may be an arrow or a face that somebody typed.
     """
     kept: list[str] = []
-    start = 0
-    while start < len(lines):
-        end = _end_of_quote(lines, start)
-        attribution = _count_attribution_lines(kept) if end > start else 0
-        if end - start > 1 or attribution:
+    for is_quoted, block in groupby(lines, _is_quoted):
+        part = list(block)
+        attribution = _count_attribution_lines(kept) if is_quoted else 0
+        if is_quoted and (len(part) > 1 or attribution):
             del kept[len(kept) - attribution :]
-            start = end
         else:
-            kept.append(lines[start])
-            start += 1
+            kept += part
     return kept
 
 
-def _end_of_quote(lines: Sequence[str], start: int) -> int:
-    end = start
-    while end < len(lines) and lines[end].lstrip().startswith(">"):
-        end += 1
-    return end
+def _is_quoted(line: str) -> bool:
+    return line.lstrip().startswith(">")
 
 
 def _count_attribution_lines(kept: Sequence[str]) -> int:
     """How many lines at the end of `kept` say who wrote what follows, blank ones included; programs wrap them."""
     blank = 0
-    while blank < len(kept) and not kept[-1 - blank].strip():
+    while blank < min(len(kept), _BLANK_LINES) and not kept[-1 - blank].strip():
         blank += 1
     for count in (1, 2, 3):
         wrapped = kept[len(kept) - blank - count : len(kept) - blank]
@@ -115,7 +111,7 @@ def _is_attribution(line: str) -> bool:
 def _find_thread(lines: Sequence[str]) -> int:
     """The line at which a quoted mail begins; the number of lines where none does."""
     clipped = _clip(lines)
-    own = next((place for place, line in enumerate(clipped) if _says_anything([line])), len(clipped))
+    own = _find_words(clipped)
     fields, attribution = _find_fields(clipped, own), _find_attribution(clipped, own)
     if fields is None and attribution is None:
         return len(lines)
@@ -175,11 +171,11 @@ def _before_rule(lines: Sequence[str], start: int) -> int:
 
 def _find_signature(lines: Sequence[str]) -> int:
     """The line at which a signature begins; the number of lines where there is none."""
-    first = max(1, len(lines) - _SIGNATURE_LINES)
+    first = max(1, len(lines) - _SIGNATURE_LINES, _find_words(lines) + 1)
     for start in range(first, len(lines)):
         line = lines[start].strip()
         closes = line == "--" or (_closings().fullmatch(line) and not any(map(_is_sentence, lines[start + 1 :])))
-        if closes and _says_anything(lines[:start]):
+        if closes:
             return start
     return len(lines)
 
@@ -189,8 +185,9 @@ def _is_sentence(line: str) -> bool:
     return "?" in line or len(words) > 8 or (len(words) > 3 and line.rstrip().endswith((".", "!", ",")))
 
 
-def _says_anything(lines: Sequence[str]) -> bool:
-    return any(character.isalnum() for line in lines for character in line)
+def _find_words(lines: Sequence[str]) -> int:
+    """The first line that says anything; the number of lines where none does."""
+    return next((place for place, line in enumerate(lines) if any(map(str.isalnum, line))), len(lines))
 
 
 def _clip(lines: Sequence[str]) -> list[str]:

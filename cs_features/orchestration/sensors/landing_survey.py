@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 
 from cs_features.landing.zone import LandingZone, is_document_file
 from cs_features.monitoring.findings import Differences, FindingKind
+from cs_features.monitoring.misfiled import show_folder
 from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.orchestration.sensors.landing_decision import (
     Folder,
@@ -168,7 +169,7 @@ def survey_landing(
         for folder, objects in group_by_folder(zone, country, scope.since).items():
             partition = window.find_partition(country, folder)
             if partition is None:
-                strays.append(f"country={country}/{folder}")
+                strays.append(f"country={country}/{show_folder(folder)}")
             else:
                 found[partition.key] = objects
     for key in list_single_partitions(window, scope, found):
@@ -177,7 +178,8 @@ def survey_landing(
 
 
 def list_unknown_countries(zone: LandingZone, known: Collection[str]) -> list[str]:
-    return [f"country={country}" for country in zone.list_country_folders() if country not in known]
+    """As a tick may tell them, which is kept: producers name folders after customers."""
+    return [show_folder(f"country={country}") for country in zone.list_country_folders() if country not in known]
 
 
 def list_single_partitions(window: Window, scope: Scope, found: Collection[str]) -> list[str]:
