@@ -78,9 +78,12 @@ class DataBucket:
     def tables(self) -> Tables:
         return Tables(data_bucket(self.name))
 
-    def ledger(self, folder: str, owners: Owners | None = None) -> Ledger:
+    def ledger(
+        self, folder: str, owners: Owners | None = None, read_tombstones: Callable[[], Tombstones] | None = None
+    ) -> Ledger:
         """Of a partition, or of a corpus that is asked beside them; `owners` are whose each request is."""
-        return Ledger(data_bucket(self.name), folder, owners=owners, read_tombstones=self.tombstones)
+        read_tombstones = read_tombstones or self.tombstones
+        return Ledger(data_bucket(self.name), folder, owners=owners, read_tombstones=read_tombstones)
 
     def prompt_versions(self) -> PromptVersions:
         return PromptVersions(self.bucket(), make_host_folder() / "prompts")

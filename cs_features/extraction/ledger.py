@@ -11,7 +11,7 @@ import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +38,7 @@ from cs_features.schemas import Reason
 logger = logging.getLogger(__name__)
 
 SHIP_SECONDS = 1.0
+LEARN_EVERY = 5  # shipments: two runs of one partition at once are rare, and a listing costs as much as a shipment
 COMPACT_ABOVE = 50  # objects
 
 
@@ -71,7 +72,8 @@ class Ledger:
         self._replies = 0
         self._closing = threading.Event()
         self._shipping_error: BaseException | None = None
-        self._read: set[str] = set()
+        self._seen: set[str] = set()  # keys of objects
+        self._objects: dict[str, Sequence[bytes]] = {}  # the lines of those that are not deleted yet
 
     @property
     def known(self) -> dict[str, Outcome]:
@@ -83,7 +85,7 @@ class Ledger:
         recovered = self._recover_journals()
         try:
             self._askings = Askings([*self._read_all(), *recovered])
-            if len(self._read) > COMPACT_ABOVE:
+            if len(self._objects) > COMPACT_ABOVE:
                 self.compact_objects()  # what many killed runs have left; each restart would read it all
         except BaseException:
             self._journal.close()
@@ -147,39 +149,51 @@ class Ledger:
             self.unjudged.pop(outcome.request_hash, None)
 
     def compact_objects(self) -> None:
-        """Merge the objects of finished runs into one. What another run adds meanwhile is left alone.
+        """Leave one object in place of those that this run has read and written; what it has not read is left alone.
 
-        Objects are deleted only while another one that holds all their lines is there. Where S3 refuses to delete,
-        nothing more is written: each later run would add a copy of everything.
+        Nothing is asked for again: objects never change, so that what was read is what is there. Objects are deleted
+        only while another one that holds all their lines is there. Where S3 refuses to delete, nothing more is
+        written: each later run would add a copy of everything. Who was erased since the ledger was opened may come
+        back with its lines; the next opening takes them out, and an erasure says which runs went on meanwhile.
         """
+        with self._lock:
+            held, pending = dict(self._objects), self._pending
+            lines = strip_all(self._askings, self._erased)
+            self._pending = []
         try:
-            self._ship_pending()
-            bodies = {key: self._bucket.get(key) for key in self._list_keys()}
-            if None in bodies.values():
-                return  # another run is compacting
-            lines = {key: Askings(strip_all((body or b"").splitlines(), self._erased)) for key, body in bodies.items()}
-            changed = any(set(lines[key]) != set((body or b"").splitlines()) for key, body in bodies.items())
-            self._merge_objects(lines, rewrite=changed)
-        except AwsRefusal as error:
+            self._replace_objects(held, lines)
+        except BaseException as error:
+            with self._lock:
+                self._pending = pending + self._pending
+            if not isinstance(error, AwsRefusal):
+                raise
             logger.warning("Ledger not compacted, nothing is lost: %s", error)
 
-    def _merge_objects(self, lines: Mapping[str, Askings], *, rewrite: bool) -> None:
-        copied = _find_copied(lines)
-        self._bucket.delete(copied)
-        left = [key for key in lines if key not in copied]
-        if len(left) > 1 or rewrite:
-            merged = Askings(itertools.chain.from_iterable(lines[key] for key in left))
-            if len(merged):
-                self._put_lines("compact", [line + b"\n" for line in merged])
-            self._bucket.delete(left)
+    def _replace_objects(self, held: Mapping[str, Sequence[bytes]], lines: Sequence[bytes]) -> None:
+        copied = _find_copied(held)
+        self._delete_objects(copied)
+        left = {key: there for key, there in held.items() if key not in copied}
+        if len(left) > 1 or set(lines) != set(itertools.chain.from_iterable(left.values())):
+            if lines:
+                self._put_lines("compact", [line + b"\n" for line in lines])
+            self._delete_objects(left)
+
+    def _delete_objects(self, keys: Iterable[str]) -> None:
+        self._bucket.delete(keys)
+        with self._lock:
+            for key in keys:
+                self._objects.pop(key, None)
 
     def _exchange_until_closed(self) -> None:
         """Ship what was recorded and learn what other runs of the partition have shipped."""
         try:
-            while not self._closing.wait(SHIP_SECONDS):
+            for rounds in itertools.count(1):
+                if self._closing.wait(SHIP_SECONDS):
+                    return
                 try:
                     self._ship_pending()
-                    self._learn_lines(self._read_new())
+                    if rounds % LEARN_EVERY == 0:
+                        self._learn_lines(self._read_new())
                 except AwsRefusal as error:
                     # The journal has the lines; the next round, or the end of the run, ships them.
                     logger.warning("Ledger not shipped, trying again: %s", error)
@@ -233,7 +247,12 @@ class Ledger:
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
         key = f"{self._prefix}{kind}-{now}-{uuid.uuid4().hex[:8]}.jsonl"
         self._bucket.put(key, b"".join(lines))
-        self._read.add(key)
+        self._remember_object(key, [line.rstrip(b"\n") for line in lines])
+
+    def _remember_object(self, key: str, lines: Sequence[bytes]) -> None:
+        with self._lock:
+            self._seen.add(key)
+            self._objects[key] = lines
 
     def _list_keys(self) -> list[str]:
         return [item.key for item in self._bucket.list_objects(self._prefix).objects]
@@ -241,26 +260,29 @@ class Ledger:
     def _read_all(self) -> list[bytes]:
         """Every line. A compaction elsewhere may delete what was listed: then its successor is listed."""
         while True:
-            lines: list[bytes] = []
-            keys = self._list_keys()
-            bodies = [self._bucket.get(key) for key in keys]
-            if None not in bodies:
-                self._read.update(keys)
-                for body in bodies:
-                    lines += (body or b"").splitlines()
-                return strip_all(lines, self._erased)
+            bodies = {key: self._bucket.get(key) for key in self._list_keys()}
+            if None not in bodies.values():
+                return strip_all(self._remember_bodies(bodies), self._erased)
 
     def _read_new(self) -> list[bytes]:
-        keys = [key for key in self._list_keys() if key not in self._read]
-        bodies = [self._bucket.get(key) for key in keys]
-        self._read.update(keys)
-        return list(itertools.chain.from_iterable((body or b"").splitlines() for body in bodies))
+        keys = [key for key in self._list_keys() if key not in self._seen]
+        return self._remember_bodies({key: self._bucket.get(key) for key in keys})
+
+    def _remember_bodies(self, bodies: Mapping[str, bytes | None]) -> list[bytes]:
+        """Their lines; of what was deleted before it was read, none."""
+        lines: list[bytes] = []
+        for key, body in bodies.items():
+            if body is not None:
+                there = body.splitlines()
+                self._remember_object(key, there)
+                lines += there
+        return lines
 
 
-def _find_copied(lines: Mapping[str, Askings]) -> list[str]:
+def _find_copied(lines: Mapping[str, Sequence[bytes]]) -> list[str]:
     """Keys of objects whose every line the largest one holds, too. Of equal ones the last key is the largest."""
-    if not lines:
+    if len(lines) < 2:
         return []
-    sets = {key: set(askings) for key, askings in lines.items()}
+    sets = {key: set(there) for key, there in lines.items()}
     largest = max(sets, key=lambda key: (len(sets[key]), key))
     return [key for key in sets if key != largest and sets[key] <= sets[largest]]

@@ -93,17 +93,19 @@ def read_totals(bucket: Bucket, folder: str, now: datetime) -> Totals:
         AwsRefusal: the data bucket cannot be listed.
     """
     today = now.date()
-    closed_through, month = _read_closed_days(bucket, today)
-    # "~" comes after everything that a key of that day goes on with.
-    start_after = f"spending/date={closed_through}~" if closed_through else ""
-    listed = bucket.list_objects(f"spending/date={today:%Y-%m}-", start_after).objects
-    parsed = (parse_key(item.key) for item in listed)
-    spent = latest_of_each_run(each for each in parsed if each is not None)
     last_closed = (now - CLOSING_TIME).date() - timedelta(days=1)
-    newly_closed = [each.usd for each in spent if each.day <= last_closed]
-    if newly_closed and last_closed.month == today.month:
-        key = f"spending/month={today:%Y-%m}/{last_closed}-{month + sum(newly_closed):.9f}.json"
-        bucket.put(key, b"{}")
+    keys = _list_since(bucket, last_closed)
+    closed_through, month = _find_closed_days(keys, today)
+    first_open = closed_through + timedelta(days=1) if closed_through else today.replace(day=1)
+    if first_open < last_closed:  # nobody has asked for a day or more
+        keys = _list_since(bucket, first_open)
+    parsed = (parse_key(key) for key in keys)
+    of_month = (each for each in parsed if each is not None and _are_of_one_month(each.day, today))
+    spent = latest_of_each_run(each for each in of_month if each.day >= first_open)
+    if first_open <= last_closed and _are_of_one_month(last_closed, today):
+        # Also where nothing was spent: those days need not be listed again.
+        closed = month + sum(each.usd for each in spent if each.day <= last_closed)
+        bucket.put(f"spending/month={today:%Y-%m}/{last_closed}-{closed:.9f}.json", b"{}")
     of_today = [each for each in spent if each.day == today]
     return Totals(
         partition=sum(each.usd for each in of_today if each.folder == folder),
@@ -118,18 +120,26 @@ def read_spending(bucket: Bucket, since: date) -> list[Spent]:
     Raises:
         AwsRefusal: the data bucket cannot be listed.
     """
-    # "~" comes after everything that a key of that day goes on with.
-    start_after = f"spending/date={since - timedelta(days=1)}~"
-    parsed = (parse_key(item.key) for item in bucket.list_objects("spending/date=", start_after).objects)
+    parsed = (parse_key(key) for key in _list_since(bucket, since))
     return latest_of_each_run(each for each in parsed if each is not None)
 
 
-def _read_closed_days(bucket: Bucket, today: date) -> tuple[date | None, float]:
+def _list_since(bucket: Bucket, first: date) -> list[str]:
+    """Keys of what was spent from that day on; and those of all sums, because `month` comes after `date`."""
+    # "~" comes after everything that a key of the day before goes on with.
+    start_after = f"spending/date={first - timedelta(days=1)}~"
+    return [item.key for item in bucket.list_objects("spending/", start_after).objects]
+
+
+def _find_closed_days(keys: Iterable[str], today: date) -> tuple[date | None, float]:
     """Through which day of the month spending is summed up, and the sum."""
-    listed = bucket.list_objects(f"spending/month={today:%Y-%m}/").objects
-    found = [match for item in listed if (match := _OF_MONTH.fullmatch(item.key))]
+    found = [match for key in keys if (match := _OF_MONTH.fullmatch(key))]
     sums = [(date.fromisoformat(match["day"]), float(match["usd"])) for match in found]
-    return max(sums, default=(None, 0.0))
+    return max((each for each in sums if _are_of_one_month(each[0], today)), default=(None, 0.0))
+
+
+def _are_of_one_month(one: date, other: date) -> bool:
+    return one.replace(day=1) == other.replace(day=1)
 
 
 class SharedBudget(Budget):

@@ -1,4 +1,4 @@
-"""Whether a country's quality is known to have fallen below its floor. `judge_quality` is pure; `read_known_quality`
+"""Whether a country's quality is known to have fallen below its floor. `judge_quality` is pure; `read_measurements`
 reads for it.
 
 Known means measured with the model and the prompt in use, and below means that the whole 95 % interval is:
@@ -132,14 +132,28 @@ def _select_current(
     return current
 
 
-def read_known_quality(country: str, languages: Collection[str], model: Model, tables: Tables) -> KnownQuality:
-    """What is known of `country` now with the prompt and model in use, for interactions in `languages`."""
-    prompts = model.prompts()
+@dataclass(frozen=True)
+class Measurements:
+    """The latest tables of a country, of whatever prompt and model: `golden` as `read_measured` gives it, and people's."""
+
+    golden: Mapping[str, pl.DataFrame | None]
+    human: pl.DataFrame | None
+
+
+def read_measurements(country: str, model: Model, tables: Tables) -> Measurements:
+    """What was measured of `country` last."""
     locales = [Locale.from_key(key) for key in list_locales(model.find_prompts_folder())]
-    measured = read_measured([locale for locale in locales if locale.country == country], tables)
+    golden = read_measured([locale for locale in locales if locale.country == country], tables)
+    return Measurements(golden, read_human_quality(country, tables))
+
+
+def judge_measurements(
+    measurements: Measurements, country: str, languages: Collection[str], model: Model
+) -> KnownQuality:
+    """What they say with the prompt and model in use, for interactions in `languages`."""
+    prompts = model.prompts()
     floors, version = prompts.countries[country].floors, prompts.version(country)
-    human = read_human_quality(country, tables)
-    return judge_quality(measured, floors, languages, model.model_id, version, human)
+    return judge_quality(measurements.golden, floors, languages, model.model_id, version, measurements.human)
 
 
 # By address and ETag: a run asks twice, and what was measured a week ago is the same.

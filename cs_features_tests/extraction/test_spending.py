@@ -260,7 +260,8 @@ def test_a_run_has_one_object_a_day_whatever_it_spends_and_how_long() -> None:
         budget.spend(0.01)
         day.pass_seconds(EXCHANGE_SECONDS)
     budget.save_spending()
-    assert len(s3.objects) == 1
+    assert sum(key.startswith("spending/date=") for key in s3.objects) == 1
+    assert len(s3.objects) == 2, "the other one is the sum of the month's days before"
     assert totals_of(s3, day())[0] == pytest.approx(0.5)
 
 
@@ -275,7 +276,7 @@ def test_an_object_that_could_not_be_deleted_is_not_counted_twice(monkeypatch: p
         budget.spend(0.1)
         day.pass_seconds(EXCHANGE_SECONDS)
     budget.save_spending()
-    assert len(s3.objects) == 3
+    assert sum(key.startswith("spending/date=") for key in s3.objects) == 3
     assert totals_of(s3, day())[1] == pytest.approx(0.3)
 
 
@@ -372,3 +373,17 @@ def test_a_budget_in_threads_counts_every_dollar() -> None:
         thread.join()
     budget.save_spending()
     assert totals_of(s3, day())[1] == pytest.approx(2.0)
+
+
+def test_spending_is_told_by_one_listing_from_a_days_first_run_on() -> None:
+    """Each run listed the days and the sums apart, and where nothing had been spent the whole month (issue 11)."""
+    s3 = MemoryS3()
+    bucket, asked = Bucket(s3, "data", "X"), []
+    noon = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
+    for day in (20, 21, 24):
+        bucket.put(format_key(Spent(date(2026, 11, day), "NL", f"{day:032x}", 0.5)), b"{}")
+    first = read_totals(bucket, "NL", noon)
+    s3.before_call = lambda: asked.append(1)
+    assert read_totals(bucket, "NL", noon) == first
+    assert (first.day, first.month) == (0.5, 1.5)
+    assert len(asked) == 1

@@ -13,12 +13,13 @@ from cs_features.orchestration.failures import lasting_failure, make_failure
 from cs_features.orchestration.metadata import describe_columns, plot_apart
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
+from cs_features.orchestration.run_memory import RUN_MEMORY
 from cs_features.publishing.feature_group import require_group
 from cs_features.publishing.manifest import MANIFEST_SCHEMA
 from cs_features.publishing.publication import Destination
 from cs_features.publishing.publisher import Outcome, PublicationRules, Published, publish_partition
 from cs_features.publishing.records import RecordStore
-from cs_features.quality.floor import read_known_quality
+from cs_features.quality.floor import judge_measurements, read_measurements
 from cs_features.validation.gate import judge_features
 
 
@@ -64,7 +65,10 @@ def feature_store(
             {"failure_cases": dg.MetadataValue.json(verdict.failures.head(100).to_dicts())},
         )
     tables = data.tables()
-    quality = read_known_quality(partition.country, set(validated_features["language"]), model, tables)
+    measurements = RUN_MEMORY.recall(
+        context.run_id, "measurements", lambda: read_measurements(partition.country, model, tables)
+    )
+    quality = judge_measurements(measurements, partition.country, set(validated_features["language"]), model)
     if quality.below:
         raise lasting_failure(f"{partition}: nothing was published. {quality}", cause="quality below the floor")
     outcome = Outcome(raw=raw_interactions, validated=validated_features, rejected=rejected_records)

@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from cs_features.erasure.tombstones import Tombstones
 from cs_features.errors import AwsRefusal, RunStopper
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompting import prefix_tokens
@@ -26,6 +27,7 @@ from cs_features.orchestration.metadata import describe_columns, plot_apart
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.quota_pool import MODEL_POOL, share_quota
 from cs_features.orchestration.resources import DataBucket, Model
+from cs_features.orchestration.run_memory import RUN_MEMORY
 from cs_features.partitions import Partition
 from cs_features.schemas import Reason
 
@@ -85,6 +87,9 @@ def llm_extractions(
     needed, requests = plan_requests(to_ask, prompts, capabilities, model.masking)
     last_report = time.monotonic()
 
+    def recall_erased() -> Tombstones:
+        return RUN_MEMORY.recall(context.run_id, "tombstones", data.tombstones)
+
     def report_progress(session: Session) -> None:
         nonlocal last_report
         if time.monotonic() - last_report > PROGRESS_SECONDS:
@@ -92,7 +97,7 @@ def llm_extractions(
             context.log.info(_describe_progress(partition, session, len(requests)))
 
     try:
-        with data.ledger(partition.folder, group_by_request(needed)) as ledger:
+        with data.ledger(partition.folder, group_by_request(needed), recall_erased) as ledger:
             failed_before = sum(key in ledger.known and not ledger.known[key].answered for key in requests)
             extractor = model.extractor(prompts, data, partition.folder)
             session = extract_answers(

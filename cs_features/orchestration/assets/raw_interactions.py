@@ -16,6 +16,7 @@ from cs_features.orchestration.checks.ownership import CONFLICTS, judge_conflict
 from cs_features.orchestration.metadata import as_table, describe_columns, plot_apart
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
+from cs_features.orchestration.run_memory import RUN_MEMORY
 from cs_features.schemas import Reason
 
 
@@ -37,7 +38,8 @@ def raw_interactions(
     listing = zone.list_documents(partition)
     save_listing(tables.bucket, partition, listing)
     earlier = read_earlier(tables, partition)
-    frame = read_partition(zone, listing, reader, earlier, data.tombstones())
+    erased = RUN_MEMORY.recall(context.run_id, "tombstones", data.tombstones)
+    frame = read_partition(zone, listing, reader, earlier, erased)
     frame = resolve_owners(frame, partition, tables, landing.window_days)
     remember_departed(tables, partition, earlier, frame)
     objects = frame["source_uri"].n_unique()

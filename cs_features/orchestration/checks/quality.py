@@ -10,7 +10,8 @@ from cs_features.monitoring import drift
 from cs_features.orchestration.checks.registry import ADVICE, register_check, register_spec
 from cs_features.orchestration.partitions import partition_of, week_partitions
 from cs_features.orchestration.resources import DataBucket, Model
-from cs_features.quality.floor import KnownQuality, read_known_quality
+from cs_features.orchestration.run_memory import RUN_MEMORY
+from cs_features.quality.floor import KnownQuality, judge_measurements, read_measurements
 
 DRIFT = register_spec(
     "drift",
@@ -45,7 +46,11 @@ def quality_floor(
     context: dg.AssetCheckExecutionContext, model: Model, data: DataBucket, raw_interactions: pl.DataFrame
 ) -> dg.AssetCheckResult:
     languages = set(raw_interactions.filter(pl.col("status") == "accepted")["language"])
-    found = read_known_quality(partition_of(context).country, languages, model, data.tables())
+    country = partition_of(context).country
+    measurements = RUN_MEMORY.recall(
+        context.run.run_id, "measurements", lambda: read_measurements(country, model, data.tables())
+    )
+    found = judge_measurements(measurements, country, languages, model)
     return dg.AssetCheckResult(
         passed=found.is_sufficient,
         # Only what is known to be bad blocks.
