@@ -5,6 +5,7 @@ the pandera schema of `validated_features` is generated from it in `validation/t
 document is rejected are the `Reason` table. Not here: what a summary must be (`summary_rules.py`).
 """
 
+import re
 import unicodedata
 from datetime import datetime, timezone
 from enum import Enum
@@ -103,7 +104,12 @@ def _is_plausible(moment: datetime) -> datetime:
 _BLANK = "\u115f\u1160\u3164\uffa0\u2800\ufffc\ufffd"
 
 
+_LATIN = re.compile(r"[A-Za-z0-9]")
+
+
 def says_something(text: str) -> bool:
+    if _LATIN.search(text):  # nearly every text, and at its first character
+        return True
     # strip() alone would let zero-width characters, accents without a letter and the like pass as text. Each character
     # is asked once: two million blanks took seconds.
     return any(unicodedata.category(character)[0] in "LNPS" and character not in _BLANK for character in set(text))

@@ -1,8 +1,8 @@
 """What a run has asked S3 a moment ago, so that its next step need not ask again.
 
 A memory is one run's and lasts for FRESH_SECONDS: what changes meanwhile is taken for what changes while any run is on
-its way. A run that takes longer asks again, and so does another run, and a step that is run alone. Not here: what has to
-be known at the very moment, such as who is erased when a record is written (`publishing/publisher.py`).
+its way. A run that takes longer asks again, and so does another run, and a step that is run alone. Not here: what has
+to be known at the very moment, such as who is erased when a record is written (`publishing/publisher.py`).
 """
 
 import time

@@ -134,7 +134,7 @@ def _select_current(
 
 @dataclass(frozen=True)
 class Measurements:
-    """The latest tables of a country, of whatever prompt and model: `golden` as `read_measured` gives it, and people's."""
+    """A country's latest tables, of whatever prompt and model: `golden` as `read_measured` gives it, and people's."""
 
     golden: Mapping[str, pl.DataFrame | None]
     human: pl.DataFrame | None

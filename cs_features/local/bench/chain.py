@@ -6,8 +6,8 @@ imports, each in a fresh process, interleaved. The plain loop keeps nothing: no 
 
 import compileall
 import json
-import resource
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def measure_chain(quick: bool, say: Say) -> list[Figure]:
             say(f"round {number}: plain boto3")
             theirs.append(_ask_plainly(service, template, country))
             say(f"round {number}: the whole chain")
-            ours.append(run_alone(service, Job(process_partition, {"country": country}, SETTINGS), 600))
+            ours.append(_run_chain(service, country))
             rows = service.open_tables().height("feature_store", Partition(country, DAY))
             if rows != count:
                 return [Figure("did not run", f"{rows} of {count} rows are published", met=False)]
@@ -66,25 +66,23 @@ def _landing_key(country: str) -> str:
     return f"interactions/{Partition(country, DAY).folder}/chats.jsonl"
 
 
-def process_partition(country: str) -> float:
-    """In a client process: CPU seconds of `process_interactions` as the run launcher starts it, imports included."""
-    import dagster as dg
-
-    from cs_features.definitions import defs
-
-    with dg.DagsterInstance.ephemeral() as instance:
-        job = defs.resolve_job_def("process_interactions")
-        job.execute_in_process(partition_key=Partition(country, DAY).key, instance=instance)
-    return _cpu_seconds()
+def _run_chain(service: Endpoint, country: str) -> float:
+    """CPU seconds of `process_interactions`, imports included (`whole.py`)."""
+    return _measure_script(service, "whole", [Partition(country, DAY).key], SETTINGS)
 
 
 def _ask_plainly(service: Endpoint, template: Path, country: str) -> float:
     """CPU seconds of a script that reads the file and asks, imports included (`plain.py`)."""
-    result, log = service.folder / f"plain-{country}.json", service.folder / "plain.log"
-    command = ["cs_features.local.bench.plain", str(template), _landing_key(country), str(THREADS), str(result)]
-    with run_child(command, service.environment, log) as process:
+    return _measure_script(service, "plain", [str(template), _landing_key(country), str(THREADS)], {})
+
+
+def _measure_script(service: Endpoint, name: str, arguments: list[str], settings: Mapping[str, str]) -> float:
+    """What a script of ours writes down of itself: it imports nothing of the benchmarks."""
+    result, log = service.folder / f"{name}.json", service.folder / f"{name}.log"
+    command = [f"cs_features.local.bench.{name}", *arguments, str(result)]
+    with run_child(command, {**service.environment, **settings}, log) as process:
         if process.wait(600):
-            raise LocalProblem(f"The plain loop failed: {log.read_text(errors='replace')[-1500:]}")
+            raise LocalProblem(f"{name}.py failed: {log.read_text(errors='replace')[-1500:]}")
     return float(json.loads(result.read_text()))
 
 
@@ -93,8 +91,3 @@ def write_template(country: str, path: str) -> None:
     (request, *_) = work_on(country, [make_document(0, country)]).requests.values()
     del request["messages"]
     Path(path).write_text(json.dumps(request))
-
-
-def _cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
