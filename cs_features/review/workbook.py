@@ -18,8 +18,18 @@ from cs_features.schemas import SCORES
 
 ABOUT_SHEET, LISTS_SHEET = "_about", "_lists"
 COLUMNS = ("token", "text", *ASKED, "comment")
-_WIDTHS = {"token": 15, "text": 70, "urgency_score": 13, "csat_indicator": 13, "comment": 24}
-_WIDTH = 20
+# Together as wide as a laptop's screen, so that the last answer is given with the text in view.
+_WIDTHS = {
+    "token": 14,
+    "text": 60,
+    "sentiment": 14,
+    "primary_topic": 22,
+    "intent": 22,
+    "resolution_status": 14,
+    "urgency_score": 11,
+    "csat_indicator": 13,
+    "comment": 18,
+}
 _LINE_HEIGHT, _MOST_HEIGHT = 15, 405  # points; no program shows a higher row
 _PLAIN = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
 
@@ -77,7 +87,7 @@ def _write_entries(book: Any, sheet: Any, words: Words, entries: Sequence[tuple[
     answer_format = book.add_format({"text_wrap": True, "valign": "top", "bottom": 4, "bg_color": "#FFFDF2"})
     for column, name in enumerate(COLUMNS):
         style = {"token": token_format, "text": text_format}.get(name, answer_format)
-        sheet.set_column(column, column, _WIDTHS.get(name, _WIDTH))
+        sheet.set_column(column, column, _WIDTHS[name])
         sheet.write_string(0, column, words.headings[name], heading)
         for row in range(1, len(entries) + 1):
             if name not in ("token", "text"):
@@ -86,8 +96,8 @@ def _write_entries(book: Any, sheet: Any, words: Words, entries: Sequence[tuple[
         sheet.write_string(row, 0, token, token_format)
         sheet.write_string(row, 1, text, text_format)
         sheet.set_row(row, measure_height(text))
-    sheet.set_row(0, 32)
-    sheet.freeze_panes(1, 1)
+    sheet.set_row(0, 36)
+    sheet.freeze_panes(1, 2)  # and on a narrower screen the text stays while the answers scroll
     # Sorting by these buttons moves whole rows.
     sheet.autofilter(0, 0, len(entries), len(COLUMNS) - 1)
     sheet.set_paper(9)

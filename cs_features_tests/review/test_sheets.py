@@ -90,6 +90,15 @@ def test_a_sheet_is_masked_though_the_model_sees_everything() -> None:
     assert all("NL91" not in text and "_1]" in text for _, text in drawn.entries)
 
 
+def test_the_text_stays_in_view_while_the_last_answer_is_given() -> None:
+    """Seen in Warsaw's LibreOffice: the satisfaction was chosen beside an empty page, the text had scrolled away."""
+    tables = make_tables()
+    fill_month(tables, rows=6)
+    page = openpyxl.load_workbook(io.BytesIO(write_workbook(drawn_from(tables, size=3)))).worksheets[1]
+    assert page.freeze_panes == "C2"
+    assert sum(column.width for column in page.column_dimensions.values()) <= 190, "a laptop shows no more"
+
+
 @pytest.mark.parametrize(
     "start", ["=1+1", "+49 vraag", "-5 graden", "@iedereen", '=HYPERLINK("http://x")', "_x0041_ x"]
 )
