@@ -21,6 +21,11 @@ from cs_features.planning.erasing.stores import open_stores
 from cs_features.privacy.masking import mask_personal_data
 
 GOING_ON = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+# On AWS a run may not write what landed: its role is that of every run.
+BY_COMMAND = (
+    "Runs may not erase there: whoever may take EraserRole runs python -m cs_features.cli.erase_customer --customer - "
+    "--yes, as deploy/README.md says; the tombstone stands, and that does the rest"
+)
 
 
 class ErasureConfig(dg.Config):
@@ -51,7 +56,9 @@ def erase_everywhere(
         subject = make_subject(config.customer_id, config.interaction_ids, datetime.now(timezone.utc))
         stores = open_stores(landing, data, feature_group, customer_feature_group)
         receipt = erase_subject(subject, stores, data.reveal_tombstone_key(), dry_run=config.dry_run)
-    except (AccessRefused, ConfigurationError, RequestError) as error:
+    except AccessRefused as error:
+        raise lasting_failure(f"{error}. {BY_COMMAND}") from None
+    except (ConfigurationError, RequestError) as error:
         raise lasting_failure(str(error)) from None
     except (AwsRefusal, PublishingFailed) as error:
         raise passing_failure(f"{error}. Half of it may be erased: the same again does the rest") from None

@@ -140,6 +140,25 @@ def test_another_countrys_calls_teach_nothing(fast_lab: Lab) -> None:
     assert (quoted.calls, quoted.learned_from_calls) == (1, 0)
 
 
+def test_masking_that_is_switched_on_is_priced_and_may_start_from_a_day(make_lab: Callable[..., Lab]) -> None:
+    """Masked texts are other requests: switched on for a country, a year of answers would have been paid again, and
+    the first that anybody heard of it would have been the bill."""
+    lab = make_lab(requests_per_minute=60_000, unmasked_countries="NL")
+    turns = [[{"speaker": "customer", "text": f"Bel mij op 06-123456{n:02d}, zaak {n}."}] for n in range(12)]
+    with_number = [document(n, turns=turns[n]) for n in range(12)]
+    lab.land("NL", DAY, "a.jsonl", jsonl([*with_number, *(document(n) for n in range(20, 40))]))
+    run_on_another_day(lab, DAY)
+    (off,) = quote_in(lab, DAY)
+    (later,) = quote_in(lab.with_settings(unmasked_countries="", masked_from=NEXT), DAY)
+    assert (off.calls, later.calls, later.in_ledger) == (0, 0, 32)
+    masked = lab.with_settings(unmasked_countries="")
+    (quoted,) = quote_in(masked, DAY)
+    assert (quoted.calls, quoted.in_ledger) == (12, 20), "only those with something to hide are asked again"
+    assert quoted.cost_usd > 0
+    agrees(quoted, run_on_another_day(masked, DAY))
+    assert [each.calls for each in quote_in(masked, DAY)] == [0]
+
+
 def test_identical_interactions_are_quoted_once_and_rejects_not_at_all(fast_lab: Lab) -> None:
     """They are asked once and never."""
     same = document("same")["turns"]

@@ -7,22 +7,24 @@ from cs_features.errors import AwsRefusal
 from cs_features.planning.erasing.places import Tally
 from cs_features.s3 import Bucket
 
+# A DELETE only notes beside the files which rows are gone; a rewrite, and an end to older snapshots, removes them.
 ICEBERG_SQL = (
-    "in Athena: DELETE FROM the group's table WHERE {} IN (...); then VACUUM it, with "
-    "vacuum_max_snapshot_age_seconds set to 60"
+    "in Athena, one after the other: DELETE FROM {0} WHERE {1} IN (...); OPTIMIZE {0} REWRITE DATA USING BIN_PACK; "
+    "ALTER TABLE {0} SET TBLPROPERTIES ('vacuum_max_snapshot_age_seconds'='60'); VACUUM {0}"
 )
 
 
 def list_leftovers(
-    buckets: Collection[Bucket], tally: Tally, iceberg: Collection[str], other_groups: Collection[Leftover]
+    buckets: Collection[Bucket], tally: Tally, iceberg: Collection[tuple[str, str]], other_groups: Collection[Leftover]
 ) -> list[Leftover]:
     """What is left after a pass that came to `tally`, and what is always beyond reach.
 
-    `iceberg` are the identifiers of those offline stores that are Iceberg tables.
+    `iceberg` are those offline stores that are Iceberg tables, each with the identifier of its records.
     """
     found = list(_list_unread(tally))
     found += [
-        Leftover("rows of the offline store, which is an Iceberg table", ICEBERG_SQL.format(name)) for name in iceberg
+        Leftover("rows of the offline store, which is an Iceberg table", ICEBERG_SQL.format(*table))
+        for table in iceberg
     ]
     found += other_groups
     found += [each for bucket in buckets for each in _list_versions(bucket)]

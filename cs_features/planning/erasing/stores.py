@@ -24,6 +24,7 @@ class OfflineStore:
     bucket: Bucket
     prefix: str
     is_iceberg: bool
+    table: str = "the group's table"  # as Athena knows it
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ class Stores:
     journals: Path
     customers: CustomerStores | None = None  # where there is a second group
 
-    def list_iceberg_tables(self) -> list[str]:
-        """The identifiers of records by which those tables have to be queried that are Iceberg's."""
+    def list_iceberg_tables(self) -> list[tuple[str, str]]:
+        """The tables that are Iceberg's, each with the identifier of its records."""
         groups = [(INTERACTIONS, self.offline), *([(CUSTOMERS, self.customers.offline)] if self.customers else [])]
-        return [layout.identifier for layout, offline in groups if offline.is_iceberg]
+        return [(offline.table, layout.identifier) for layout, offline in groups if offline.is_iceberg]
 
 
 def open_stores(landing: Landing, data_bucket: DataBucket, group: FeatureGroup, second: FeatureGroup) -> Stores:
@@ -88,7 +89,10 @@ def find_offline_store(described: dict[str, Any], client: Any) -> OfflineStore:
     config = described["OfflineStoreConfig"]
     place = urlsplit(config["S3StorageConfig"]["ResolvedOutputS3Uri"])
     bucket = Bucket(client, place.netloc, SETTING)
-    return OfflineStore(bucket, place.path.strip("/") + "/", config.get("TableFormat") == "Iceberg")
+    is_iceberg = config.get("TableFormat") == "Iceberg"
+    catalog = config.get("DataCatalogConfig", {})
+    named = {"table": f"{catalog['Database']}.{catalog['TableName']}"} if catalog else {}
+    return OfflineStore(bucket, place.path.strip("/") + "/", is_iceberg, **named)
 
 
 def list_data(stores: Stores) -> list[StoredObject]:

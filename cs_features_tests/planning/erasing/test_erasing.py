@@ -17,12 +17,15 @@ from cs_features.erasure.tombstones import (
     read_tombstones,
     write_tombstone,
 )
-from cs_features.errors import ConfigurationError, RequestError
+from cs_features.errors import AccessRefused, ConfigurationError, RequestError
 from cs_features.extraction.host import make_host_folder
 from cs_features.extraction.journal import Journal
 from cs_features.extraction.ledger_lines import format_line
 from cs_features.partitions import Partition
 from cs_features.planning.erasing.contents import strip_object
+from cs_features.planning.erasing.leftovers import list_leftovers
+from cs_features.planning.erasing.places import Tally
+from cs_features.planning.erasing.stores import find_offline_store
 from cs_features.s3 import Bucket
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.inventory import take_inventory
@@ -195,6 +198,40 @@ def test_the_job_takes_no_customer_id_that_says_who_somebody_is(erasing_of_nobod
     run = Run(job.execute_in_process(instance=erasing_of_nobody.instance, run_config=ops, raise_on_error=False), None)
     assert not run.success
     assert "make erase-customer" in run.errors
+
+
+def test_a_run_that_may_not_write_landing_says_what_to_run(
+    erasing_of_nobody: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On AWS the job is for counting: it named a permission that nobody should give to runs, and not the command."""
+    erasing_of_nobody.land("NL", DAY, "a.jsonl", jsonl([his(1)]))
+
+    def refuse(bucket: Bucket, *_: Any) -> None:
+        raise AccessRefused(f"Bucket {bucket.name}: allow s3:PutObject on it")
+
+    monkeypatch.setattr(Bucket, "replace", refuse)
+    job = erasing_of_nobody.definitions.resolve_job_def("erase_customer")
+    ops = {"ops": {"erase_everywhere": {"config": {"customer_id": HIM, "dry_run": False}}}}
+    run = Run(job.execute_in_process(instance=erasing_of_nobody.instance, run_config=ops, raise_on_error=False), None)
+    assert not run.success
+    assert "cs_features.cli.erase_customer --customer - --yes" in run.errors
+    assert "deploy/README.md" in run.errors
+
+
+@pytest.mark.parametrize("is_iceberg", [True, False])
+def test_of_an_iceberg_table_the_receipt_says_what_to_run_word_by_word(is_iceberg: bool) -> None:
+    """DELETE alone only notes which rows are gone, and VACUUM spares files that the last snapshot still names."""
+    config = {
+        "S3StorageConfig": {"ResolvedOutputS3Uri": "s3://b/p"},
+        "TableFormat": "Iceberg" if is_iceberg else "Glue",
+    }
+    config["DataCatalogConfig"] = {"Database": "sagemaker_featurestore", "TableName": "cs_features_17"}
+    offline = find_offline_store({"OfflineStoreConfig": config}, MemoryS3())
+    tables = [(offline.table, "interaction_id")] if offline.is_iceberg else []
+    found = [each.ends_by for each in list_leftovers((), Tally(), tables, ()) if "Iceberg" in each.what]
+    assert len(found) == is_iceberg
+    for statement in ("DELETE FROM", "OPTIMIZE", "ALTER TABLE", "VACUUM") if is_iceberg else ():
+        assert f"{statement} sagemaker_featurestore.cs_features_17" in found[0]
 
 
 @pytest.fixture
