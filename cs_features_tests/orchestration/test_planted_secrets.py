@@ -97,7 +97,9 @@ def said(number: int, **changes: Any) -> dict[str, Any]:
 
 
 class Searched(Lab):
-    """A laboratory whose instance keeps everything on disk, as the real one does."""
+    """A laboratory whose instance keeps everything on disk, and prints it, as the real one does."""
+
+    console_level = "DEBUG"
 
     def use_disk(self, folder: Path) -> None:
         self.folder = folder
