@@ -1,9 +1,13 @@
-"""The fixtures that every test may ask for: the local AWS, and a laboratory on it."""
+"""The fixtures that every test may ask for: the local AWS, and a laboratory on it.
+
+What they are made of is imported when the first test asks for it: the process that only hands tests out reads this too.
+"""
 
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime, time, timezone
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
@@ -12,10 +16,8 @@ from hypothesis import settings as hypothesis_settings
 
 os.environ["CS_FEATURES_FIRST_DATE"] = "2025-01-01"  # before the partitions are made; DAY is one of them
 
-from cs_features.local.provision import provision_account
-from cs_features.local.scripted import Script, ScriptedAnswerer
-from cs_features.local.stack import LocalStack
-from cs_features_tests.support.lab import AwsAndModel, Lab
+if TYPE_CHECKING:
+    from cs_features_tests.support.lab import AwsAndModel, Lab
 
 # The clock of the whole process goes on from noon: what a test calls today is today when it ends, at any hour.
 time_machine.travel(datetime.combine(datetime.now(timezone.utc).date(), time(12), timezone.utc), tick=True).start()
@@ -33,7 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsAndModel]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator["AwsAndModel"]:
+    from cs_features.local.provision import provision_account
+    from cs_features.local.scripted import Script, ScriptedAnswerer
+    from cs_features.local.stack import LocalStack
+    from cs_features_tests.support.lab import AwsAndModel
+
     answerer = ScriptedAnswerer(Script())
     with LocalStack(None, answerer=answerer) as local, pytest.MonkeyPatch.context() as patch:
         # Runs on one host share journals and a limiter below the temporary folder: not with an earlier session.
@@ -49,15 +56,23 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsAndModel]:
 
 
 @pytest.fixture
-def lab(stack: AwsAndModel) -> Iterator[Lab]:
-    made = Lab(stack)
-    yield made
-    stack.answerer.script = Script()
-    made.instance.dispose()
+def lab(make_lab: Callable[..., "Lab"]) -> "Lab":
+    return make_lab()
 
 
 @pytest.fixture
-def make_lab(stack: AwsAndModel) -> Iterator[Callable[..., Lab]]:
+def make_lab(stack: "AwsAndModel") -> Iterator[Callable[..., "Lab"]]:
     """Laboratories with other settings."""
-    yield lambda **settings: Lab(stack, **settings)
+    from cs_features.local.scripted import Script
+    from cs_features_tests.support.lab import Lab
+
+    made: list[Lab] = []
+
+    def make(**settings: Any) -> Lab:
+        made.append(Lab(stack, **settings))
+        return made[-1]
+
+    yield make
     stack.answerer.script = Script()
+    for each in made:
+        each.instance.dispose()

@@ -13,7 +13,6 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
 from cs_features.local import processes
 from cs_features.local.postgres import ADMIN, find_programs, serve_postgres
-from cs_features.orchestration.task_launcher import TaskRunLauncher
 from cs_features_tests.support.cloudformation import read_template
 from cs_features_tests.support.lab import REPOSITORY
 from deploy import prepare_database
@@ -108,16 +107,17 @@ def test_an_admin_who_is_refused_is_an_error_and_no_half_made_user(host: str) ->
         prepare_database.connect(host, "somebody", "secret")
 
 
-class Launcher(TaskRunLauncher):
+@pytest.fixture
+def launcher() -> Any:
     """Without ECS: what monitoring would be told of a task that failed."""
+    from cs_features.orchestration.task_launcher import TaskRunLauncher
 
-    def __init__(self) -> None:
-        pass
+    return type("Launcher", (TaskRunLauncher,), {"__init__": lambda self: None})()
 
 
-def test_a_run_that_is_given_up_takes_its_task_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_given_up_takes_its_task_with_it(launcher: Any) -> None:
     """A task that was slow to start was failed, and then worked beside the run that had replaced it."""
-    launcher, stopped = Launcher(), []
+    stopped = []
     launcher.ecs = SimpleNamespace(stop_task=lambda **asked: stopped.append((asked["task"], asked["cluster"])))
     tags = {"ecs/task_arn": "arn:task", "ecs/cluster": "arn:cluster"}
     run = dg.DagsterRun(job_name="process_interactions", tags=tags)
@@ -128,9 +128,9 @@ def test_a_run_that_is_given_up_takes_its_task_with_it(monkeypatch: pytest.Monke
     assert stopped == [("arn:task", "arn:cluster")]
 
 
-def test_what_a_dead_task_wrote_is_not_in_dagsters_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_dead_task_wrote_is_not_in_dagsters_words(launcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault 38: the launcher puts a task's last lines into the message; a customer's name went out by SNS."""
     told = CheckRunHealthResult(WorkerStatus.FAILED, "Task failed.\n")
-    monkeypatch.setattr(TaskRunLauncher.__mro__[1], "check_run_worker_health", lambda *_: told)
+    monkeypatch.setattr(type(launcher).__mro__[2], "check_run_worker_health", lambda *_: told)
     run = dg.DagsterRun(job_name="process_interactions")
-    assert Launcher().check_run_worker_health(run).msg.startswith("Task failed.\nIts last lines are in CloudWatch")
+    assert launcher.check_run_worker_health(run).msg.startswith("Task failed.\nIts last lines are in CloudWatch")

@@ -10,7 +10,6 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-from dagster_graphql.test.utils import execute_dagster_graphql
 
 from cs_features.errors import PromptError
 from cs_features.orchestration.partitions import country_partitions, locale_partitions
@@ -56,6 +55,8 @@ class Watched:
 
     def stale(self) -> set[str]:
         """Partitions of `llm_extractions` that the UI shows as stale, asked through its GraphQL."""
+        from dagster_graphql.test.utils import execute_dagster_graphql
+
         keys = [str(Partition(country, day).key) for country in COUNTRIES for day in DAYS]
         origin = LoadableTargetOrigin(module_name="cs_features.definitions", attribute="defs")
         variables = {"asset": {"path": ["llm_extractions"]}, "partitions": keys}

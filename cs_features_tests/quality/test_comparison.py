@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
 
 from cs_features.quality.comparison import FALSE_BETTER, Comparison, compare_answers, sign_test
 from cs_features.schemas import CATEGORICAL, SCORES
@@ -41,6 +40,8 @@ def test_the_difference_of_a_hand_made_case() -> None:
     assert (found.in_use, found.candidate, found.items) == (28 / 30, 21 / 30, 30)
     assert found.difference == pytest.approx(-7 / 30)
     assert (found.low, found.high) == pytest.approx((-0.4170, -0.0205), abs=5e-4)
+    from scipy.stats import binom
+
     assert found.p == pytest.approx(binom.sf(1, 11, 0.5))
     assert found.verdict == "worse"
 

@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, spearmanr
 
 from cs_features.quality.evaluation import (
     QUALITY_SCHEMA,
@@ -51,6 +50,8 @@ def value(measured: pl.DataFrame, field: str, measure: str, column: str = "value
 def test_the_interval_of_a_share_is_wilsons_as_scipy_has_it(counts: tuple[int, int]) -> None:
     """The plain +-1.96 standard errors say that 15 right of 15 is 100 %, give or take nothing."""
     right, items = counts
+    from scipy.stats import binomtest
+
     theirs = binomtest(right, items).proportion_ci(method="wilson")
     low, high = wilson_interval(right, items)
     assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
@@ -131,6 +132,8 @@ def test_rank_correlation_is_scipys_and_its_interval_bonett_and_wrights() -> Non
     labels = [round(rng.random(), 2) for _ in range(30)]
     said = [round(min(1, max(0, label + rng.gauss(0, 0.2))), 1) for label in labels]
     measured = measure_quality(frame_of(urgency_score=said, urgency_score_label=labels), ())
+    from scipy.stats import spearmanr
+
     rho = spearmanr(said, labels).statistic
     spread = 1.959964 * math.sqrt((1 + rho**2 / 2) / 27)
     assert value(measured, "urgency_score", "spearman") == pytest.approx(rho)

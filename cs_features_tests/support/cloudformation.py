@@ -25,7 +25,7 @@ GetAttribute = Callable[[str, str], Any]
 Resource = dict[str, Any]
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML with CloudFormation's short forms: `!Sub x` is {"Fn::Sub": x}."""
 
 

@@ -5,7 +5,6 @@ The project needs no library of models for one example. Not here: which features
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Floats = NDArray[np.float64]
 RIDGE = 1.0  # keeps a feature that never varies from having any weight
@@ -42,6 +41,8 @@ def squash(values: Floats) -> Floats:
 
 def measure_auc(likely: Floats, label: NDArray[np.bool_]) -> float:
     """How often one who left is ranked above one who stayed; half for a tie."""
+    from scipy.stats import rankdata
+
     ranks = rankdata(likely)
     left, stayed = int(label.sum()), int((~label).sum())
     return float((ranks[label].sum() - left * (left + 1) / 2) / (left * stayed))

@@ -4,17 +4,20 @@ Drawing alone. The colours can be told apart by whoever sees no red or green.
 """
 
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from cs_features.local.churn.comparison import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _COLOURS = {"honest": "#0072b2", "the plan alone": "#888888", "leaky, when served": "#d55e00"}
 
 
 def draw_comparison(found: Comparison, path: Path) -> None:
     """Write the picture, a PNG."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 4), layout="constrained")
     calibration, gains = figure.subplots(1, 2)
     _draw_calibration(calibration, found)
@@ -23,7 +26,7 @@ def draw_comparison(found: Comparison, path: Path) -> None:
     figure.savefig(path, dpi=100, metadata={"Software": None})
 
 
-def _draw_calibration(axes: Axes, found: Comparison) -> None:
+def _draw_calibration(axes: "Axes", found: Comparison) -> None:
     foretold, left = zip(*found.tenths, strict=True)
     limit = 1.1 * max(*foretold, *left)
     axes.plot([0, limit], [0, limit], color="#bbbbbb", linewidth=1)
@@ -31,7 +34,7 @@ def _draw_calibration(axes: Axes, found: Comparison) -> None:
     axes.set(xlabel="foretold", ylabel="left", title="Calibration of the honest model, by tenths")
 
 
-def _draw_gains(axes: Axes, found: Comparison) -> None:
+def _draw_gains(axes: "Axes", found: Comparison) -> None:
     share = [number / 10 for number in range(11)]
     for name, reached in found.gains.items():
         axes.plot(share, reached, label=name, color=_COLOURS[name])
