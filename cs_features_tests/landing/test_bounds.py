@@ -48,6 +48,7 @@ REJECTED: dict[str, tuple[str, Callable[[], bytes], str]] = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", REJECTED)
 def test_forty_files_that_will_be_rejected_cost_less_than_a_hundred_mebibytes(kind: str) -> None:
     """Fault 17: 1,148 MiB more for forty recordings, read all at once and kept as payloads."""
@@ -65,6 +66,7 @@ def test_forty_files_that_will_be_rejected_cost_less_than_a_hundred_mebibytes(ki
     assert raw["payload"].str.len_bytes().max() <= KEPT_BYTES
 
 
+@pytest.mark.heavy
 def test_forty_thousand_gzip_members_are_read_one_after_the_other() -> None:
     """Fault 18: what followed each member was copied for the next, 20 seconds and half a terabyte in all."""
     member = gz(jsonl([document(1)]))
@@ -110,6 +112,7 @@ def test_a_gzip_that_is_cut_anywhere_yields_all_that_was_before_the_cut(
         assert cut.data == at_once.rpartition(b"\n")[2]
 
 
+@pytest.mark.heavy
 def test_a_bomb_is_not_unpacked_beyond_its_limit() -> None:
     """A hundred kilobytes that unpack to gigabytes: looked over chunk by chunk, and left at the limit."""
     packed = bomb(160 * MIB)

@@ -148,6 +148,7 @@ steps = st.one_of(
 )
 
 
+@pytest.mark.heavy
 @settings(max_examples=60)
 @given(st.lists(steps, max_size=14))
 def test_at_any_history_the_rivals_are_those_that_reading_every_table_finds(history: list[tuple[Any, ...]]) -> None:

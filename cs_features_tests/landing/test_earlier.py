@@ -161,6 +161,7 @@ lines = st.builds(
 bodies = st.lists(st.one_of(lines, st.just(b"broken")), max_size=4).map(b"\n".join)
 
 
+@pytest.mark.heavy
 @given(st.lists(bodies, min_size=1, max_size=4), st.data())
 def test_whatever_cannot_be_read_no_accepted_document_leaves(files: list[bytes], data: Any) -> None:
     """The sentence of the house: what the latest run sees replaces what is served, and here it saw less."""

@@ -257,6 +257,7 @@ def happen(history: Histories, step: tuple[Any, ...]) -> None:
         history.run()
 
 
+@pytest.mark.heavy
 @settings(max_examples=60)
 @given(st.lists(st.one_of(changes, runs, disturbed), max_size=12))
 def test_at_any_history_table_and_counts_are_those_of_a_run_from_nothing(steps: list[tuple[Any, ...]]) -> None:

@@ -76,6 +76,7 @@ def test_a_feed_that_stops_is_late_the_same_day(feed: Feed) -> None:
     assert FreshnessState.UNKNOWN not in states
 
 
+@pytest.mark.heavy
 def test_over_sixty_normal_days_of_five_countries_nobody_is_called_late_more_than_twice() -> None:
     """One day in forty is the latest of forty: without slack this would be ten mails for nothing."""
     alarms = 0

@@ -1,7 +1,5 @@
 """The pictures in Dagster's metadata: small, right, and without a customer's text."""
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +12,7 @@ from cs_features.monitoring.distributions import Distribution, count_distributio
 from cs_features.orchestration import plots
 from cs_features.schemas import Extraction
 from cs_features_tests.support.customers import WEEK, customers, moved
-from cs_features_tests.support.lab import PROMPTS, REPOSITORY
+from cs_features_tests.support.lab import PROMPTS
 from cs_features_tests.support.pictures import picture
 
 pytestmark = pytest.mark.heavy
@@ -139,19 +137,3 @@ def test_pictures_can_be_drawn_at_the_same_time() -> None:
     alone = [plots.draw_confusion(each, "same") for each in counts]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda each: plots.draw_confusion(each, "same"), counts)) == alone
-
-
-def test_the_code_location_loads_without_matplotlib_and_drawing_without_pyplot() -> None:
-    """Every run is a process that loads the code location; most of them draw nothing."""
-    program = """
-import sys, polars as pl
-import cs_features.definitions
-from cs_features.orchestration import plots
-assert not {"matplotlib", "scipy"} & set(sys.modules)
-plots.draw_confusion(pl.DataFrame({"label": ["a"], "a": [1]}), "a")
-assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
-"""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program], cwd=REPOSITORY, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr

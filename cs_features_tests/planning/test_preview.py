@@ -155,6 +155,7 @@ def test_a_stratum_without_answers_widens_the_interval() -> None:
 POPULATION = [420, 60, 12, 200, 170, 25, 6, 380, 20, 240, 50, 190, 30, 3]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("part", [0.004, 0.02, 0.05, 0.1, 0.3, 0.6])
 @pytest.mark.parametrize("spread", [(1, 1, 1), (0, 1, 2), (0, 0, 3)], ids=["even", "uneven", "in a third"])
 def test_ninety_five_percent_intervals_hold_the_truth_nine_times_in_ten_and_more(

@@ -101,8 +101,7 @@ class Run:
 def memory_instance() -> dg.DagsterInstance:
     """A Dagster instance in memory, at a third of its price: a statement is one statement, and no more.
 
-    Left to itself it opens a connection and sets two pragmas before each; and for the stamp of its schema's version,
-    which nobody asks for, it reads all of its migrations, twice.
+    Left to itself it opens a connection and sets two pragmas before each; and nobody asks for the stamp of its version.
     """
     with pytest.MonkeyPatch.context() as patch:
         for storage in ("runs", "event_log"):
