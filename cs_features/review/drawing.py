@@ -63,6 +63,8 @@ class DrawRequest:
     def __post_init__(self) -> None:
         if not 1 <= self.size <= MAX_SIZE:
             raise RequestError(f"A sheet has 1 to {MAX_SIZE} items, not {self.size}")
+        if self.reader < 1:
+            raise RequestError(f"Colleagues are numbered from 1, not {self.reader}")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def find_sheet(records: Records, file: File, country: str | None, *, late: bool 
     newest = [each for each in sheets if each.reader == sheet.reader][-1]
     if newest.id != sheet.id and not late:
         raise RequestError(
-            f"The file is the sheet of {sheet.drawn_at:%Y-%m-%d}, and colleague {sheet.reader} has one of "
-            f"{newest.drawn_at:%Y-%m-%d}: ask for that one, or read this one with --late"
+            f"The file is sheet {sheet.id} of {sheet.drawn_at:%Y-%m-%d}, and colleague {sheet.reader} has a newer one, "
+            f"{newest.id} of {newest.drawn_at:%Y-%m-%d}: ask for that one, or read this one with --late"
         )
     return sheet

@@ -73,7 +73,7 @@ def open_returned(name: str, body: bytes) -> File:
     except (CalamineError, ValueError, OSError, zipfile.BadZipFile):
         raise RequestError(f"{name} cannot be read as a workbook: ask for it again") from None
     if "sheet" not in about or "country" not in about:
-        raise RequestError(f"{name} is no sheet of `review draw`: it does not say which sheet it is")
+        raise RequestError(f"{name} is no sheet of `review draw`: ask for the file that was sent, filled in")
     if about.get("format") != str(FORMAT):
         raise RequestError(f"{name} is of another version of this program (this one reads {FORMAT}): draw a new sheet")
     return File(about["sheet"], about["country"], pages)
@@ -83,13 +83,17 @@ def _require_plain_archive(name: str, body: bytes) -> None:
     if not body:
         raise RequestError(f"{name} is empty: ask for it again")
     if len(body) > MAX_BYTES:
-        raise RequestError(f"{name} has {len(body) / 1e6:.0f} MB, and a sheet has less than {MAX_BYTES / 1e6:.0f}")
+        raise RequestError(
+            f"{name} has {len(body) / 1e6:.0f} MB, and a sheet has less than {MAX_BYTES / 1e6:.0f}: ask for it again"
+        )
     try:
         members = zipfile.ZipFile(io.BytesIO(body)).infolist()
     except (zipfile.BadZipFile, OSError, ValueError):
         raise RequestError(f"{name} cannot be read as a workbook: ask for it again") from None
     if sum(member.file_size for member in members) > MAX_UNPACKED:
-        raise RequestError(f"{name} unpacks to more than {MAX_UNPACKED / 1e6:.0f} MB, which no sheet of ours does")
+        raise RequestError(
+            f"{name} unpacks to more than {MAX_UNPACKED / 1e6:.0f} MB, which no sheet of ours does: ask for it again"
+        )
     if any("vbaproject" in member.filename.lower() for member in members):
         raise RequestError(f"{name} holds macros: ask for it saved without them (.xlsx)")
 
@@ -108,7 +112,9 @@ def _read_pages(name: str, book: CalamineWorkbook) -> dict[str, Sequence[Sequenc
             continue
         page = book.get_sheet_by_name(title)
         if page.total_height > MAX_ROWS:
-            raise RequestError(f"{name} has more than {MAX_ROWS:,} rows in one sheet, which no sheet of ours has")
+            raise RequestError(
+                f"{name} has more than {MAX_ROWS:,} rows in one sheet, which no sheet of ours has: ask for it again"
+            )
         pages[title] = page.to_python(skip_empty_area=False)
     return pages
 

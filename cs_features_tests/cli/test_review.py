@@ -54,6 +54,7 @@ def test_a_sheet_goes_out_and_its_labels_come_back(
         (["draw", "--country", "XX"], "no country here"),
         (["draw", "--country", "NL", "--month", "2026"], "write YYYY-MM"),
         (["draw", "--country", "NL", "--size", "0"], "1 to 500 items"),
+        (["draw", "--country", "NL", "--reader", "0"], "numbered from 1"),
         (["read", "/nowhere/file.xlsx"], "cannot be read"),
     ],
 )

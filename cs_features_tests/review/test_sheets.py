@@ -282,7 +282,7 @@ def test_files_that_are_no_sheet_of_ours_are_refused_in_one_sentence(drawn: Draw
         ("a.xlsx", b"no workbook", "cannot be read"),
         ("a.xlsx", write_workbook(drawn)[:2000], "cannot be read"),
         ("a.csv", b"x", "no .xlsx file"),
-        ("a.xlsx", plain.getvalue(), "does not say which sheet"),
+        ("a.xlsx", plain.getvalue(), "is no sheet of `review draw`"),
         ("a.xlsx", with_about(drawn, "format", "2"), "another version"),
         ("a.xlsx", make_long_file(), "more than 2,000 rows"),
     ]
