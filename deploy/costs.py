@@ -74,6 +74,8 @@ class Volumes:
     # A tick lists each country's window every 30 s; a run makes some tens of requests.
     listings: int = 7 * 2 * 60 * 24 * 30
     requests_a_run: int = 60
+    # A day's contacts, and those that leave a window; a record of 1.2 kB is two write units.
+    customers_written: int = 12_000 * 30
     stored_gb: float = 20.0
     logged_gb: float = 2.0
     images_gb: float = 10 * 0.35
@@ -104,6 +106,7 @@ def price_month(volumes: Volumes) -> list[Line]:
         Line("S3 requests", price_requests(volumes)),
         Line("S3 storage", volumes.stored_gb * rate("storage")),
         Line("feature store", volumes.interactions * (2 * rate("record written") + rate("record read"))),
+        Line("feature store, customers", volumes.customers_written * 2 * rate("record written")),
         Line("logs, alarms, metrics", volumes.logged_gb * rate("logs") + 6 * rate("alarm") + 2 * rate("metric")),
         Line("secrets and images", 2 * rate("secret") + volumes.images_gb * rate("image")),
     ]

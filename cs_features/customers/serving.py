@@ -26,12 +26,14 @@ from cs_features.customers.knowledge import date_versions
 from cs_features.customers.pairs import count_features
 from cs_features.customers.scoring import SETTLING
 from cs_features.customers.spine import CUSTOMER, CUT, measure_windows
+from cs_features.customers.training import Options
 from cs_features.hashing import content_hash
 from cs_features.publishing.feature_group import EVENT_TIME, GroupLayout, Record, build_record, format_value
 from cs_features.publishing.reading import EVENT_TIME_FORMAT
 
 SETTING = "CS_FEATURES_CUSTOMER_FEATURE_GROUP"
 ROWS_AT_ONCE = 20_000
+EMBARGO = Options().embargo  # what is trained on by default
 CUT_HOUR = 2  # UTC: the day's contacts are known, and nobody is awake yet who reads the features
 SERVED = list_served()
 (MOMENT,), (DAYS,) = LAST_CONTACT.names, DAYS_SINCE_LAST.names

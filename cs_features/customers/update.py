@@ -26,15 +26,12 @@ from cs_features.customers.decision import Decision, Moment, decide_update
 from cs_features.customers.definitions import LONGEST
 from cs_features.customers.plan import MANIFEST_SCHEMA, TABLE, Entry, check_withdrawals, replace_entries
 from cs_features.customers.publication import CustomerPublication
-from cs_features.customers.serving import SETTING, find_cut, identify_layout
-from cs_features.customers.training import Options
+from cs_features.customers.serving import EMBARGO, SETTING, find_cut, identify_layout
 from cs_features.erasure.tombstones import NO_TOMBSTONES, Tombstones
 from cs_features.publishing.changes import carry_out
 from cs_features.publishing.manifest import OpenManifest
 from cs_features.publishing.publication import Destination
 from cs_features.storage import Tables, fill_missing_columns
-
-EMBARGO = Options().embargo
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from datetime import datetime, timezone
 import polars as pl
 import pytest
 
-from cs_features.customers.serving import CUSTOMERS, build_spine, parse_records
+from cs_features.customers import online
+from cs_features.customers.online import read_served_features
+from cs_features.customers.serving import build_spine
 from cs_features.customers.spine import CUT
 from cs_features.customers.training import training_set
-from cs_features.customers.update import EMBARGO
-from cs_features.publishing.records import RecordStore
 from cs_features_tests.support.lab import Lab
 from cs_features_tests.support.served_customers import allow, cut_now, publish_contacts, serve, update_customers
 
@@ -17,7 +17,7 @@ __all__ = ["cut_now"]
 
 
 @pytest.mark.usefixtures("cut_now")
-def test_customers_are_served_as_training_says_of_the_cut(lab: Lab) -> None:
+def test_customers_are_served_as_training_says_of_the_cut(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = lab.with_customers()
     publish_contacts(lab, "c1", "c2", "c1")
     run = update_customers(lab)
@@ -27,8 +27,8 @@ def test_customers_are_served_as_training_says_of_the_cut(lab: Lab) -> None:
     told = run.metadata("customer_features")
     assert (told["served"], told["written"], told["kept"]) == (2, 2, 0)
     cut = datetime.fromtimestamp(told["cut"], timezone.utc)
-    store = RecordStore(lab.runtime, lab.settings.customer_feature_group, CUSTOMERS)
-    served = parse_records(store.read_records(["c1", "c2", "c3"]), cut, EMBARGO)
+    monkeypatch.setattr(online, "find_cut", lambda _: cut)
+    served = read_served_features(["c1", "c2", "c3"], group=lab.settings.customer_feature_group)
     trained = training_set(build_spine(pl.Series(["c1", "c2"]), cut), group=lab.settings.feature_group)
     assert served.equals(trained.frame.drop(CUT))
     assert served["contacts_365d"].to_list() == [2, 1]

@@ -8,10 +8,10 @@ import polars as pl
 
 from cs_features.customers.law import balance_customers
 from cs_features.customers.scoring import SETTLING, build_customer_features
-from cs_features.customers.serving import CUSTOMERS, find_cut, parse_records
+from cs_features.customers.serving import CUSTOMERS, EMBARGO, find_cut, parse_records
 from cs_features.customers.spine import CUSTOMER, CUT
 from cs_features.customers.training import Options
-from cs_features.customers.update import EMBARGO, Updated, UpdateRules, read_manifest, update_customers
+from cs_features.customers.update import Updated, UpdateRules, read_manifest, update_customers
 from cs_features.erasure.tombstones import NO_TOMBSTONES, Tombstones
 from cs_features.errors import RequestError
 from cs_features.local.bench.training_histories import Row, build_rows

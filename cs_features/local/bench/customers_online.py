@@ -5,22 +5,27 @@ Signing, serializing and parsing are done as ever; what a request says is read o
 
 import io
 import json
+import re
+import threading
+import zlib
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from botocore.awsrequest import AWSResponse
 
 Record = list[dict[str, str]]
+IDENTIFIERS = re.compile(rb'"customer_id", "ValueAsString": "([^"]+)"')
 SERVICE = "sagemaker-featurestore-runtime"
 
 
 class OnlineStore:
-    """The latest record of each identifier; `calls` counts requests."""
+    """The latest record of each identifier, in the request that brought it; `calls` counts requests."""
 
     def __init__(self) -> None:
         self.calls = 0
-        self._unread: list[bytes] = []
-        self._records: dict[str, Record] = {}
+        self._requests: list[bytes] = []
+        self._places: dict[str, int] = {}
+        self._lock = threading.Lock()  # eight threads write
 
     def attach(self, runtime: Any) -> Any:
         """The client, which from now on asks this store."""
@@ -33,32 +38,31 @@ class OnlineStore:
         return runtime
 
     def _write(self, request: Any, **_: Any) -> AWSResponse:
-        self._unread.append(request.body)
+        packed, keys = zlib.compress(request.body, 1), map(bytes.decode, IDENTIFIERS.findall(request.body))
+        with self._lock:
+            self._requests.append(packed)
+            self._places |= dict.fromkeys(keys, len(self._requests) - 1)
         return self._answer(request, {"Errors": [], "UnprocessedEntries": []})
 
     def _get(self, request: Any, **_: Any) -> AWSResponse:
-        self._read_all()
         (wanted,) = json.loads(request.body)["Identifiers"]
-        keys = [key for key in wanted["RecordIdentifiersValueAsString"] if key in self._records]
-        group = wanted["FeatureGroupName"]
+        group, keys = wanted["FeatureGroupName"], wanted["RecordIdentifiersValueAsString"]
         records = [
-            {"FeatureGroupName": group, "RecordIdentifierValueAsString": key, "Record": self._records[key]}
+            {"FeatureGroupName": group, "RecordIdentifierValueAsString": key, "Record": self._find_record(key)}
             for key in keys
+            if key in self._places
         ]
         return self._answer(request, {"Records": records, "Errors": [], "UnprocessedIdentifiers": []})
 
+    def _find_record(self, key: str) -> Record:
+        entries = json.loads(zlib.decompress(self._requests[self._places[key]]))["Entries"]
+        return next(each["Record"] for each in entries if each["Record"][0]["ValueAsString"] == key)
+
     def _delete(self, request: Any, **_: Any) -> AWSResponse:
-        self._read_all()
         asked = parse_qs(urlsplit(request.url).query)
         if "OnlineStore" in asked["TargetStores"]:
-            self._records.pop(asked["RecordIdentifierValueAsString"][0], None)
+            self._places.pop(asked["RecordIdentifierValueAsString"][0], None)
         return self._answer(request, {})
-
-    def _read_all(self) -> None:
-        for body in self._unread:
-            for entry in json.loads(body)["Entries"]:
-                self._records[entry["Record"][0]["ValueAsString"]] = entry["Record"]
-        self._unread.clear()
 
     def _answer(self, request: Any, body: dict[str, Any]) -> AWSResponse:
         self.calls += 1
