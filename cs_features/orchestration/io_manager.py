@@ -11,16 +11,16 @@ import polars as pl
 from cs_features.columns import SHOWN
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure
-from cs_features.orchestration.metadata import as_table, plot_apart
+from cs_features.orchestration.metadata import as_text_table, plot_apart
 from cs_features.orchestration.partitions import stored_partition_of
 from cs_features.services import DataBucket
 
-PREVIEWED_ROWS = 5
+PREVIEWED_ROWS = 3
 
 
-def preview_rows(frame: pl.DataFrame) -> dg.TableMetadataValue:
+def preview_rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
     """The first rows, without a customer's word or id."""
-    return as_table(frame.head(PREVIEWED_ROWS).select(name for name in frame.columns if name in SHOWN))
+    return as_text_table(frame.head(PREVIEWED_ROWS).select(name for name in frame.columns if name in SHOWN))
 
 
 class ParquetTables(dg.IOManager):

@@ -19,6 +19,7 @@ from cs_features.monitoring.reconciliation import RECONCILIATION_SCHEMA
 from cs_features.orchestration.catalog import ENTRIES, FLOW, TOOLS, WATCHING, present_assets
 from cs_features.orchestration.checks import CHECKS, find_rule
 from cs_features.orchestration.io_manager import preview_rows
+from cs_features.orchestration.metadata import as_text_table
 from cs_features.publishing.manifest import MANIFEST_SCHEMA
 from cs_features.quality.attacks import RESISTANCE_SCHEMA
 from cs_features.quality.evaluation import QUALITY_SCHEMA
@@ -111,8 +112,14 @@ def test_a_preview_shows_no_word_and_no_id_of_a_customer() -> None:
     private = {"interaction_id", "customer_id", "payload", "summary", "answer", "record", "detail", "error_detail"}
     assert SHOWN.isdisjoint(private)
     frame = pl.DataFrame({"interaction_id": ["x"], "summary": ["Pieter"], "sentiment": ["neutral"], "new": ["Pieter"]})
-    assert "Pieter" not in str(preview_rows(frame).records)
-    assert [column.name for column in preview_rows(frame).schema.columns] == ["sentiment"]
+    assert preview_rows(frame).md_str.splitlines()[0] == "| sentiment |"
+    assert "Pieter" not in str(preview_rows(frame).md_str)
+
+
+def test_a_preview_stays_a_table_whatever_a_cell_holds() -> None:
+    """A stray bar or line break would move every cell after it under another heading."""
+    told = as_text_table(pl.DataFrame({"one": ["a|b\nc", None], "two": [1, 2]})).md_str
+    assert told == "| one | two |\n| --- | --- |\n| a\\|b c | 1 |\n|  | 2 |"
 
 
 @pytest.mark.parametrize("table", WRITTEN)

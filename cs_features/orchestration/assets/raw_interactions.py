@@ -13,7 +13,7 @@ from cs_features.landing.reading import read_partition
 from cs_features.orchestration.assets.landed_documents import of_the_feed
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.checks.ownership import CONFLICTS, judge_conflicts
-from cs_features.orchestration.metadata import as_table, describe_columns, plot_apart
+from cs_features.orchestration.metadata import describe_columns, plot_apart, tables_with_rows
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.orchestration.run_memory import RUN_MEMORY
@@ -62,8 +62,8 @@ def raw_interactions(
                 "unreadable_objects": frame.filter(pl.col("reason") == Reason.UNREADABLE_OBJECT.value).height,
                 "languages_detected": int((~frame["language_stated"].fill_null(True)).sum()),
                 "language_disagreements": disagreeing.height,
-                "languages_stated_and_detected": as_table(
-                    disagreeing.group_by("language", "language_detected")
+                **tables_with_rows(
+                    languages_stated_and_detected=disagreeing.group_by("language", "language_detected")
                     .len("documents")
                     .sort("documents", descending=True)
                 ),

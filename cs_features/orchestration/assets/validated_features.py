@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from cs_features.orchestration.boundary import guard_boundary
-from cs_features.orchestration.metadata import as_table, describe_columns, plot_apart
+from cs_features.orchestration.metadata import as_table, describe_columns, plot_apart, tables_with_rows
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import Model
 from cs_features.reporting.rejects import list_first_rejects
@@ -54,8 +54,7 @@ def validated_features(
         dg.Output(
             rejected,
             metadata={
-                "by_reason": as_table(by_reason),
-                "first_rejects": as_table(list_first_rejects(rejected)),
+                **tables_with_rows(by_reason=by_reason, first_rejects=list_first_rejects(rejected)),
                 **plot_apart(partition.country, {"redrivable": int(rejected["redrivable"].sum())}),
             },
         ),

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from cs_features.orchestration.checks.registry import register_check
-from cs_features.orchestration.metadata import as_table
+from cs_features.orchestration.metadata import tables_with_rows
 from cs_features.orchestration.partitions import partition_of
 from cs_features.orchestration.resources import Model
 from cs_features.validation.gate import judge_features
@@ -39,7 +39,7 @@ def features_keep_schema(
         metadata={
             "rows": validated_features.height,
             "rows_failed": len(verdict.failed_rows),
-            "failure_cases": as_table(verdict.failures.head(100)),
+            **tables_with_rows(failure_cases=verdict.failures.head(100)),
         },
     )
 
