@@ -6,7 +6,7 @@ What they are made of is imported when the first test asks for it: the process t
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import datetime, time, timezone
+from datetime import date, datetime, time, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,8 +19,10 @@ os.environ["CS_FEATURES_FIRST_DATE"] = "2025-01-01"  # before the partitions are
 if TYPE_CHECKING:
     from cs_features_tests.support.lab import AwsAndModel, Lab
 
-# The clock of the whole process goes on from noon: what a test calls today is today when it ends, at any hour.
-time_machine.travel(datetime.combine(datetime.now(timezone.utc).date(), time(12), timezone.utc), tick=True).start()
+# The clock of the whole process goes on from noon: what a test calls today is today when it ends, at any hour. The
+# workers of a session inherit its day, for what they collect must be the same.
+_TODAY = date.fromisoformat(os.environ.setdefault("PYTEST_SESSION_DAY", str(datetime.now(timezone.utc).date())))
+time_machine.travel(datetime.combine(_TODAY, time(12), timezone.utc), tick=True).start()
 
 # A busy machine is slow and not wrong.
 hypothesis_settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -15,6 +15,7 @@ from cs_features.publishing.records import RecordStore
 from cs_features.quality.golden import load_golden
 from cs_features.s3 import Bucket
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
+from cs_features_tests.support.kept_lab import KeptLab
 from cs_features_tests.support.lab import PROMPTS, AwsAndModel, Lab
 
 POLISH, DUTCH = range(1, 4), range(11, 14)
@@ -47,53 +48,41 @@ class Served(Lab):
         return {json.loads(line)["country"] for line in lines}
 
 
-def serve_two_countries(stack: AwsAndModel, folder: Path) -> Served:
-    lab = Served(stack, prompts_dir=Path(shutil.copytree(PROMPTS, folder / "prompts")))
+@pytest.fixture(scope="module")
+def kept(stack: AwsAndModel, tmp_path_factory: pytest.TempPathFactory) -> KeptLab:
+    lab = Served(stack, prompts_dir=Path(shutil.copytree(PROMPTS, tmp_path_factory.mktemp("served") / "prompts")))
     lab.land("PL", DAY, "a.jsonl", jsonl(document(number, country="PL") for number in POLISH))
     lab.land("NL", DAY, "a.jsonl", jsonl(document(number) for number in DUTCH))
     assert lab.process("PL").success
     assert lab.process("NL").success
-    return lab
+    return KeptLab(lab)
 
 
-def use(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def served(kept: KeptLab, monkeypatch: pytest.MonkeyPatch) -> Served:
+    lab = kept.restore()
+    assert isinstance(lab, Served)
+    shutil.rmtree(lab.folder)
+    shutil.copytree(PROMPTS, lab.folder)
     for name in ("landing_bucket", "data_bucket", "feature_group", "prompts_dir"):
         monkeypatch.setenv(f"CS_FEATURES_{name.upper()}", str(getattr(lab.settings, name)))
-
-
-@pytest.fixture
-def served(stack: AwsAndModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Served:
-    lab = serve_two_countries(stack, tmp_path)
-    use(lab, monkeypatch)
     return lab
-
-
-@pytest.fixture(scope="module")
-def served_to_all(stack: AwsAndModel, tmp_path_factory: pytest.TempPathFactory) -> Served:
-    return serve_two_countries(stack, tmp_path_factory.mktemp("served"))
-
-
-@pytest.fixture
-def untouched(served_to_all: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
-    """The same for tests that show that nothing changes: they share it, so the next one says whether that is so."""
-    use(served_to_all, monkeypatch)
-    return served_to_all
 
 
 def test_without_yes_everything_is_counted_and_nothing_changed(
-    untouched: Served, capsys: pytest.CaptureFixture[str]
+    served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A command that deletes is first run by somebody who wants to know what it does."""
-    files, keys = untouched.prompt_files(), untouched.data_keys()
+    files, keys = served.prompt_files(), served.data_keys()
     assert main(["PL"]) == 0
     printed = capsys.readouterr().out
     assert "records in the feature store: 3 of 1 partitions" in printed
     polish = [item for item in load_golden(PROMPTS, load_prompts(PROMPTS)) if item.country == "PL"]
     assert f"golden items: {len(polish)} in {len({item.language for item in polish})} files" in printed
-    assert f"tables, ledger, listings): {len(untouched.data_keys('PL'))}" in printed
+    assert f"tables, ledger, listings): {len(served.data_keys('PL'))}" in printed
     assert "Nothing was changed" in printed
-    assert (untouched.prompt_files(), untouched.data_keys()) == (files, keys)
-    assert untouched.online(id_of(1)) is not None
+    assert (served.prompt_files(), served.data_keys()) == (files, keys)
+    assert served.online(id_of(1)) is not None
 
 
 def test_everything_of_the_country_goes_and_nothing_of_another(
@@ -163,10 +152,10 @@ def test_the_prompt_goes_before_the_records_so_that_no_run_brings_them_back(
 
 @pytest.mark.parametrize("country", ["DE", "pl", "", "N"])
 def test_a_country_of_which_there_is_nothing_is_refused(
-    untouched: Served, capsys: pytest.CaptureFixture[str], country: str
+    served: Served, capsys: pytest.CaptureFixture[str], country: str
 ) -> None:
     """ "All of it is gone" for a typing error."""
-    keys = untouched.data_keys()
+    keys = served.data_keys()
     assert main([country, "--yes"]) == 2
     assert "Nothing belongs to" in capsys.readouterr().err
-    assert untouched.data_keys() == keys
+    assert served.data_keys() == keys

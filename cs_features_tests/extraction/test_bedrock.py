@@ -18,7 +18,7 @@ from cs_features.errors import CallFailed, InputTooLong, RequestRefused, RunStop
 from cs_features.extraction.bedrock import Reply, converse, make_bedrock_client
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.local import converse as wire
-from cs_features_tests.support.desk import GOOD, Desk, Endpoint, reply, request_of, serving
+from cs_features_tests.support.desk import GOOD, PATIENCE, Desk, Endpoint, reply, request_of, serving
 
 SECRET = "Jan-de-Vries-NL91ABNA0417164300"
 
@@ -169,12 +169,12 @@ def test_a_call_that_takes_longer_than_the_models_time_is_the_services_fault() -
     hang = Barrier(2)
 
     def until_the_test_is_over() -> None:
-        hang.wait(20)
+        hang.wait(PATIENCE)
 
     with serving(Desk(otherwise=until_the_test_is_over)):
         with pytest.raises(Unavailable, match="ReadTimeoutError"):
             ask(timeout_seconds=1)
-        hang.wait(20)
+        hang.wait(PATIENCE)
 
 
 def test_an_endpoint_where_nobody_listens_is_the_services_fault(
@@ -272,7 +272,7 @@ def test_as_many_calls_as_the_run_may_have_in_flight_keep_their_connections(
     together = Barrier(16)
 
     def all_at_once() -> None:
-        together.wait(20)
+        together.wait(PATIENCE)
 
     with serving(Desk(otherwise=all_at_once)), caplog.at_level(logging.WARNING, "urllib3"):
         client = make_bedrock_client(16, 30)

@@ -42,6 +42,7 @@ from cs_features_tests.support.desk import (
     DEFAULT,
     DOWN,
     GOOD,
+    PATIENCE,
     PRICE,
     REFUSED,
     TOO_MANY,
@@ -509,20 +510,20 @@ def test_the_first_call_is_alone_and_the_fan_out_reads_what_it_has_cached(tmp_pa
 
     def first() -> None:
         started.set()
-        go_on.wait(20)
+        go_on.wait(PATIENCE)
 
     desk.otherwise = first
     with serving(desk):
         results: list[Any] = []
         runner = threading.Thread(target=lambda: results.append(run(tmp_path, *range(20), concurrency=8)))
         runner.start()
-        assert started.wait(20)
+        assert started.wait(PATIENCE)
         # Whoever would come, has had the time: the endpoint is on this machine.
         for _ in range(20):
             threading.Event().wait(0.01)
         assert len(desk.asked) == 1
         go_on.set()
-        runner.join(30)
+        runner.join(PATIENCE)
     assert len(results[0]) == 20
 
     with serving(ScriptedAnswerer(Script(latency_mean_s=0.02))) as endpoint:
@@ -535,7 +536,7 @@ def test_the_first_call_is_alone_and_the_fan_out_reads_what_it_has_cached(tmp_pa
 def test_no_more_calls_are_in_flight_than_allowed_and_as_many_as_allowed(tmp_path: Path) -> None:
     """Too many and the connection pool spills, too few and the quota goes unused."""
     together = threading.Barrier(5)
-    desk = Desk({"Mijn pakket 0 ": [reply()]}, otherwise=lambda: together.wait(20) and None)
+    desk = Desk({"Mijn pakket 0 ": [reply()]}, otherwise=lambda: together.wait(PATIENCE) and None)
     with serving(desk):
         outcomes = run(tmp_path, *range(21), concurrency=5)
     assert all(outcome.answered for outcome in outcomes.values())
@@ -554,7 +555,7 @@ def test_a_fatal_error_starts_no_new_call_and_yields_those_in_flight(monkeypatch
             wait_until(lambda: len(asked) >= 5)
             raise RunStopper("the quota of the day is spent")
         if key in ("2", "3", "4"):
-            release.wait(20)
+            release.wait(PATIENCE)
         return Outcome(key, answer={}, usage=ONE_CALL)
 
     todo: list[tuple[str, dict[str, Any]]] = [(key, {}) for key in ("1", "2", "3", "4", "fatal", "6", "7", "8", "9")]

@@ -255,12 +255,12 @@ def test_a_run_that_is_killed_pays_again_for_what_was_in_flight_and_for_nothing_
     stack: AwsAndModel, bucket: str, tmp_path: Path
 ) -> None:
     """kill -9 after about 20 calls of 80, then a restart: Curator bills 92, LOTUS up to 139, Daft 180."""
-    stack.answerer.script = Script(latency_mean_s=0.1)
+    stack.answerer.script = Script(latency_mean_s=0.4)  # so that it is killed long before it is over
     billed, requests = Billed(), requests_of(*range(80))
     (tmp_path / "requests.json").write_text(json.dumps(requests))
     command = [sys.executable, "-W", "ignore", "-c", _RUN, bucket, str(tmp_path), str(CONCURRENCY)]
     with subprocess.Popen(command, cwd=REPOSITORY) as child:
-        wait_until(lambda: billed.calls >= 20, seconds=60)
+        wait_until(lambda: billed.calls >= 20)
         os.kill(child.pid, signal.SIGKILL)
     assert child.returncode == -signal.SIGKILL
     wait_until(lambda: not billed.in_flight)

@@ -25,7 +25,7 @@ from cs_features.extraction.quota import (
     START_PER_SECOND,
     Limiter,
 )
-from cs_features_tests.support.desk import Clock
+from cs_features_tests.support.desk import PATIENCE, Clock
 from cs_features_tests.support.lab import REPOSITORY
 
 
@@ -105,17 +105,17 @@ def test_a_waiting_call_does_not_keep_others_from_their_turns(tmp_path: Path) ->
 
     def sleep(_: float) -> None:
         waiting.set()
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE)
 
     limited = limiter(tmp_path / "q", clock, sleep=sleep, requests_per_minute=60)
     limited.wait_for_turn(0)
     sleeper = threading.Thread(target=limited.wait_for_turn, args=(0,))
     sleeper.start()
-    assert waiting.wait(20)
+    assert waiting.wait(PATIENCE)
     slept: list[float] = []
     limiter(tmp_path / "q", clock, sleep=slept.append, requests_per_minute=60).wait_for_turn(0)
     go_on.set()
-    sleeper.join(20)
+    sleeper.join(PATIENCE)
     assert slept == [pytest.approx(2.0)]
 
 
@@ -227,7 +227,7 @@ def test_processes_take_their_turns_from_one_clock(tmp_path: Path) -> None:
         assert child.stdin is not None
         child.stdin.write("go\n")
         child.stdin.flush()
-    turns = sorted(float(turn) for child in children for turn in child.communicate(timeout=60)[0].split())
+    turns = sorted(float(turn) for child in children for turn in child.communicate(timeout=PATIENCE)[0].split())
     # The very first turn is now, so nobody slept for it.
     assert turns == [pytest.approx(number / 10) for number in range(1, 300)]
 
@@ -552,7 +552,7 @@ class Held:
         if self.first_thread is None:
             self.first_thread = me
             self.inside.set()
-            assert self.go_on.wait(20)
+            assert self.go_on.wait(PATIENCE)
         elif me != self.first_thread and not self.go_on.is_set():
             self.second_is_in = True
             self.second_waits_or_is_in.set()
@@ -581,12 +581,12 @@ class Held:
     def run(self, one: Limiter, other: Limiter) -> None:
         threads = [threading.Thread(target=each.wait_for_turn, args=(0,)) for each in (one, other)]
         threads[0].start()
-        assert self.inside.wait(20)
+        assert self.inside.wait(PATIENCE)
         threads[1].start()
-        assert self.second_waits_or_is_in.wait(20)
+        assert self.second_waits_or_is_in.wait(PATIENCE)
         self.go_on.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(PATIENCE)
         assert not self.second_is_in, "two calls booked the same turn"
 
 

@@ -22,7 +22,7 @@ from cs_features.extraction.spending import (
     read_totals,
 )
 from cs_features.s3 import Bucket
-from cs_features_tests.support.desk import Clock
+from cs_features_tests.support.desk import PATIENCE, Clock
 from cs_features_tests.support.ledgers import FOLDER
 from cs_features_tests.support.memory_s3 import MemoryS3
 
@@ -199,7 +199,7 @@ def test_all_threads_of_a_run_know_the_totals_before_any_of_them_asks() -> None:
 
     def held() -> None:
         inside.set()
-        go_on.wait(20)
+        go_on.wait(PATIENCE)
 
     s3.before_call = held
     budget, told = budget_on(s3, day, Limits(partition=1.0, day=9, month=9)), []
@@ -212,12 +212,12 @@ def test_all_threads_of_a_run_know_the_totals_before_any_of_them_asks() -> None:
 
     threads = [threading.Thread(target=check) for _ in range(4)]
     threads[0].start()
-    assert inside.wait(20)
+    assert inside.wait(PATIENCE)
     for thread in threads[1:]:
         thread.start()
     go_on.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     assert len(told) == 4
 
 

@@ -20,7 +20,8 @@ from cs_features.partitions import Partition
 from cs_features_tests.support.documents import document, gz, id_of, jsonl
 from cs_features_tests.support.failed_runs import fail_run
 from cs_features_tests.support.inventory import take_inventory
-from cs_features_tests.support.lab import Lab, Run
+from cs_features_tests.support.kept_lab import KeptLab
+from cs_features_tests.support.lab import AwsAndModel, Lab, Run
 from cs_features_tests.support.landing_sensor import TODAY, YESTERDAY, key, partitions, tick
 
 COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
@@ -57,13 +58,21 @@ def process_asked(lab: Lab, data: Any) -> None:
         assert run.success, run.errors
 
 
-def a_day_that_was_run(lab: Lab) -> str:
-    """Three good documents, one of them twice, and a broken one, processed; returns the sensor's cursor."""
+@pytest.fixture(scope="module")
+def processed(stack: AwsAndModel) -> tuple[KeptLab, str]:
+    """Three good documents, one of them twice, and a broken one, processed; and the sensor's cursor."""
+    lab = Lab(stack)
     documents = [landed_on(TODAY, n) for n in range(3)]
     lab.land("NL", TODAY, "a.jsonl", jsonl([*documents, documents[0], b"broken"]))
     data = tick(lab)
     process_asked(lab, data)
-    return str(data.cursor)
+    return KeptLab(lab), str(data.cursor)
+
+
+@pytest.fixture
+def a_day_that_was_run(processed: tuple[KeptLab, str], make_lab: Callable[..., Lab]) -> tuple[Lab, str]:
+    kept, cursor = processed
+    return kept.restore(), cursor
 
 
 def held(lab: Lab, day: date = TODAY, **heights: int | None) -> None:
@@ -84,9 +93,11 @@ def reconciled(lab: Lab) -> pl.DataFrame:
 # --- what it finds ----------------------------------------------------------------------------
 
 
-def test_a_day_that_holds_what_landed_is_told_with_its_numbers_and_not_asked_for(lab: Lab) -> None:
+def test_a_day_that_holds_what_landed_is_told_with_its_numbers_and_not_asked_for(
+    a_day_that_was_run: tuple[Lab, str],
+) -> None:
     """A reconciliation that always finds something is switched off, and then it finds nothing."""
-    cursor = a_day_that_was_run(lab)
+    lab, cursor = a_day_that_was_run
     run = take_inventory(lab)
     assert run.success, run.errors
     assert findings(lab) == {key("NL", TODAY): (5, 3, 1, 1, 0)}
@@ -103,9 +114,9 @@ def test_a_day_that_holds_what_landed_is_told_with_its_numbers_and_not_asked_for
     assert partitions(tick(lab, cursor)) == []
 
 
-def test_a_table_that_lost_a_row_is_found_asked_for_and_repaired(lab: Lab) -> None:
+def test_a_table_that_lost_a_row_is_found_asked_for_and_repaired(a_day_that_was_run: tuple[Lab, str]) -> None:
     """A batch that failed dropped four hours of data, and every run was green: only a count of both ends shows it."""
-    cursor = a_day_that_was_run(lab)
+    lab, cursor = a_day_that_was_run
     lab.overwrite("validated_features", lambda it: it[1:], "NL", TODAY)
     run = take_inventory(lab)
     assert findings(lab) == {key("NL", TODAY): (5, 2, 1, 1, 1)}
@@ -146,9 +157,9 @@ def test_both_sides_are_counted_from_what_is_there(
     assert row == (key("NL", TODAY), 5, validated or 0, rejected or 0, 1, missing)
 
 
-def test_a_document_that_landed_while_sensor_and_daemon_were_down_is_found(lab: Lab) -> None:
+def test_a_document_that_landed_while_sensor_and_daemon_were_down_is_found(a_day_that_was_run: tuple[Lab, str]) -> None:
     """Nothing had been asked for, so nothing had failed, and no alarm of runs could ring."""
-    a_day_that_was_run(lab)
+    lab, _ = a_day_that_was_run
     lab.land("NL", TODAY, "late.jsonl", jsonl([landed_on(TODAY, "late")]))
     lab.land("BE", YESTERDAY, "never-run.jsonl", jsonl([landed_on(YESTERDAY, "never", "BE")]))
     take_inventory(lab)
@@ -156,9 +167,11 @@ def test_a_document_that_landed_while_sensor_and_daemon_were_down_is_found(lab: 
     assert differing(lab) == {key("NL", TODAY), key("BE", YESTERDAY)}
 
 
-def test_a_correction_whose_run_failed_is_found_though_the_numbers_are_equal(lab: Lab) -> None:
+def test_a_correction_whose_run_failed_is_found_though_the_numbers_are_equal(
+    a_day_that_was_run: tuple[Lab, str],
+) -> None:
     """The storm found it: as many documents as before, the old features served, and every check was green."""
-    a_day_that_was_run(lab)
+    lab, _ = a_day_that_was_run
     lab.overwrite(
         "validated_features",
         lambda rows: rows.with_columns(content_hash=pl.concat_str(pl.lit("old"), "content_hash")),
@@ -228,9 +241,9 @@ def test_objects_that_nobody_saw_in_five_countries_are_found_and_repaired_withou
         assert all(lab.online(id_of(f"{country}-{number}")) for number in (0, files - 1))
 
 
-def test_one_finding_is_asked_for_once_and_the_next_one_anew(lab: Lab) -> None:
+def test_one_finding_is_asked_for_once_and_the_next_one_anew(a_day_that_was_run: tuple[Lab, str]) -> None:
     """Asked for at every tick, a difference that no run mends would have run every thirty seconds, all night."""
-    cursor = a_day_that_was_run(lab)
+    lab, cursor = a_day_that_was_run
     tables, run_keys, asked = lab.resources["data"].tables(), [], []
     for finding in ("first", "first", "second", "second"):
         write_differences(tables, Differences(finding, name_documents_finding([key("NL", TODAY)])))
@@ -242,9 +255,11 @@ def test_one_finding_is_asked_for_once_and_the_next_one_anew(lab: Lab) -> None:
     assert len(set(run_keys)) == 2
 
 
-def test_a_folder_that_changed_is_not_run_a_second_time_for_a_finding_from_before(lab: Lab) -> None:
+def test_a_folder_that_changed_is_not_run_a_second_time_for_a_finding_from_before(
+    a_day_that_was_run: tuple[Lab, str],
+) -> None:
     """Found at night, seen in the morning: the change and the finding were two runs of one partition at once."""
-    cursor = a_day_that_was_run(lab)
+    lab, cursor = a_day_that_was_run
     lab.land("NL", TODAY, "late.jsonl", jsonl([landed_on(TODAY, "late")]))
     take_inventory(lab)
     first = tick(lab, cursor)
@@ -252,12 +267,14 @@ def test_a_folder_that_changed_is_not_run_a_second_time_for_a_finding_from_befor
     assert partitions(tick(lab, first.cursor)) == []
 
 
-def test_a_repair_that_fails_is_asked_for_again_until_one_succeeds(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repair_that_fails_is_asked_for_again_until_one_succeeds(
+    a_day_that_was_run: tuple[Lab, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bedrock was down at half past four: the repair failed, and its finding counted as dealt with."""
     monkeypatch.setattr(
         "cs_features.orchestration.sensors.landing_decision.RETRY_AFTER", tuple(timedelta(0) for _ in RETRY_AFTER)
     )
-    cursor = a_day_that_was_run(lab)
+    lab, cursor = a_day_that_was_run
     lab.overwrite("validated_features", lambda it: it[1:], "NL", TODAY)
     take_inventory(lab)
 
@@ -306,9 +323,11 @@ def test_a_publication_that_never_happened_is_found_and_made_good(lab: Lab) -> N
     assert kinds(lab) == {}
 
 
-def test_a_record_that_somebody_took_out_is_found_and_the_run_that_is_asked_for_looks(lab: Lab) -> None:
+def test_a_record_that_somebody_took_out_is_found_and_the_run_that_is_asked_for_looks(
+    a_day_that_was_run: tuple[Lab, str],
+) -> None:
     """Fault 45: deleted in the console. The manifest said "15 unchanged", and nothing ever wrote it again."""
-    cursor = a_day_that_was_run(lab)
+    lab, cursor = a_day_that_was_run
     lab.runtime.delete_record(
         FeatureGroupName=lab.settings.feature_group,
         RecordIdentifierValueAsString=id_of(1),
@@ -323,9 +342,9 @@ def test_a_record_that_somebody_took_out_is_found_and_the_run_that_is_asked_for_
     assert request.run_config["ops"]["feature_store"]["config"]["verify_online"]
 
 
-def test_a_group_that_was_set_since_serves_nothing_yet(lab: Lab) -> None:
+def test_a_group_that_was_set_since_serves_nothing_yet(a_day_that_was_run: tuple[Lab, str]) -> None:
     """Fault 5: a second group was created and set, every run said "unchanged", and it stayed empty for ever."""
-    cursor = a_day_that_was_run(lab)
+    lab, cursor = a_day_that_was_run
     other = f"{lab.settings.feature_group}-second"
     lab._create_group(other, lab.settings.data_bucket)
     lab = lab.with_settings(feature_group=other)
@@ -346,8 +365,8 @@ def test_an_offline_store_that_takes_no_records_is_told(lab: Lab, monkeypatch: p
     assert number(run, "served", "offline_store") == "Blocked"
 
 
-def test_a_feature_group_that_is_not_there_leaves_the_documents_known(lab: Lab) -> None:
-    a_day_that_was_run(lab)
+def test_a_feature_group_that_is_not_there_leaves_the_documents_known(a_day_that_was_run: tuple[Lab, str]) -> None:
+    lab, _ = a_day_that_was_run
     run = take_inventory(lab.with_settings(feature_group="no-such-group"))
     assert run.success, run.errors
     assert run.checks["reconciled"].passed
@@ -359,10 +378,12 @@ def test_a_feature_group_that_is_not_there_leaves_the_documents_known(lab: Lab) 
 # --- what is still moving ---------------------------------------------------------------------
 
 
-def test_a_live_feed_at_the_time_of_the_inventory_is_no_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_live_feed_at_the_time_of_the_inventory_is_no_error(
+    a_day_that_was_run: tuple[Lab, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fault 24: `reconciled` failed as an ERROR although the sensor only waited for quiet."""
     monkeypatch.setattr("cs_features.monitoring.settling.SETTLING_TIME", SETTLING_TIME)
-    a_day_that_was_run(lab)
+    lab, _ = a_day_that_was_run
     lab.land("NL", TODAY, "late.jsonl", jsonl([landed_on(TODAY, "late")]))
     lab.land("BE", TODAY, "first.jsonl", jsonl([landed_on(TODAY, "first", "BE")]))
     run = take_inventory(lab)
@@ -378,10 +399,12 @@ def test_a_live_feed_at_the_time_of_the_inventory_is_no_error(lab: Lab, monkeypa
         pytest.param("watch_drift", False, id="a week of the same name"),
     ],
 )
-def test_a_partition_of_which_a_run_goes_on_is_left_to_that_run(lab: Lab, job: str, passed: bool) -> None:
+def test_a_partition_of_which_a_run_goes_on_is_left_to_that_run(
+    a_day_that_was_run: tuple[Lab, str], job: str, passed: bool
+) -> None:
     """Fault 24: it had been asked for a minute before, and was called a difference. Fault 12: the week of a Monday has
     the key of that day, and says nothing about it."""
-    a_day_that_was_run(lab)
+    lab, _ = a_day_that_was_run
     lab.overwrite("validated_features", lambda it: it[1:], "NL", TODAY)
     lab.instance.create_run_for_job(
         lab.definitions.resolve_job_def(job),
@@ -433,9 +456,9 @@ def test_a_correction_of_a_day_that_has_left_the_window_is_found_and_made_good(m
 # --- a folder that was deleted ----------------------------------------------------------------
 
 
-def test_a_deleted_landing_folder_is_found_by_what_the_tables_still_hold(lab: Lab) -> None:
+def test_a_deleted_landing_folder_is_found_by_what_the_tables_still_hold(a_day_that_was_run: tuple[Lab, str]) -> None:
     """Withdrawn for privacy, and the sensor was down: the features of these customers stayed in the store."""
-    a_day_that_was_run(lab)
+    lab, _ = a_day_that_was_run
     lab.unland(f"interactions/country=NL/date={TODAY}/a.jsonl")
     run = take_inventory(lab)
     assert not run.checks["reconciled"].passed
@@ -443,9 +466,11 @@ def test_a_deleted_landing_folder_is_found_by_what_the_tables_still_hold(lab: La
     assert differing(lab) == {key("NL", TODAY)}
 
 
-def test_a_deleted_landing_folder_that_reconciliation_found_is_told_and_never_run(lab: Lab) -> None:
+def test_a_deleted_landing_folder_that_reconciliation_found_is_told_and_never_run(
+    a_day_that_was_run: tuple[Lab, str],
+) -> None:
     """Fault 3: whether documents were deleted, expired or only not seen is for a person to say."""
-    cursor = a_day_that_was_run(lab)
+    lab, cursor = a_day_that_was_run
     lab.unland(f"interactions/country=NL/date={TODAY}/a.jsonl")
     take_inventory(lab)
     for before in (cursor, None):

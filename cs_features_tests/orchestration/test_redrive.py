@@ -9,7 +9,8 @@ import pytest
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
-from cs_features_tests.support.lab import Lab, Run
+from cs_features_tests.support.kept_lab import KeptLab
+from cs_features_tests.support.lab import AwsAndModel, Lab, Run
 
 POISON = "ononderbroken storing"
 
@@ -42,8 +43,10 @@ def reasons(lab: Lab) -> list[str]:
     return sorted(lab.table("rejected_records")["reason"])
 
 
-def a_day_with_rejects(lab: Lab) -> None:
+@pytest.fixture(scope="module")
+def kept_day(stack: AwsAndModel) -> KeptLab:
     """Two good, two that the model refused, one whose answers were invalid, one that is no JSON."""
+    lab = Lab(stack)
     lab.stack.answerer.script = Script(malformed_rate=1.0)
     lab.land("NL", DAY, "a.jsonl", jsonl([document(3)]))
     assert lab.process(only=["raw_interactions", "llm_extractions"]).success
@@ -51,11 +54,19 @@ def a_day_with_rejects(lab: Lab) -> None:
     lab.land("NL", DAY, "b.jsonl", jsonl([document(1), refused(4), refused(5), document(2), b"broken"]))
     assert lab.process().success
     assert reasons(lab) == ["invalid_answer", "malformed_json", "request_refused", "request_refused"]
+    return KeptLab(lab)
 
 
-def test_a_redrive_asks_for_the_redrivable_rejects_alone_and_brings_them_to_the_feature_group(lab: Lab) -> None:
+@pytest.fixture
+def day_with_rejects(kept_day: KeptLab, make_lab: Any) -> Lab:
+    return kept_day.restore()
+
+
+def test_a_redrive_asks_for_the_redrivable_rejects_alone_and_brings_them_to_the_feature_group(
+    day_with_rejects: Lab,
+) -> None:
     """After a bad prompt was mended, the whole day was asked again, and paid for again."""
-    a_day_with_rejects(lab)
+    lab = day_with_rejects
     good = {number: lab.online(id_of(number)) for number in (1, 2)}
     lab.stack.answerer.script = Script()
     before = calls(lab)
@@ -80,9 +91,9 @@ def test_a_redrive_asks_for_the_redrivable_rejects_alone_and_brings_them_to_the_
         assert asked_by(again) == {"calls": 0, "failed_before": 0, "failed_after": 0}
 
 
-def test_a_plain_rerun_asks_for_no_reject(lab: Lab) -> None:
+def test_a_plain_rerun_asks_for_no_reject(day_with_rejects: Lab) -> None:
     """Each retry of a run paid anew for the answers that had already been found wanting."""
-    a_day_with_rejects(lab)
+    lab = day_with_rejects
     lab.stack.answerer.script = Script()
     before, rejected = calls(lab), reasons(lab)
     run = lab.process()
@@ -91,9 +102,9 @@ def test_a_plain_rerun_asks_for_no_reject(lab: Lab) -> None:
     assert reasons(lab) == rejected
 
 
-def test_a_redrive_narrowed_to_a_reason_asks_for_no_other(lab: Lab) -> None:
+def test_a_redrive_narrowed_to_a_reason_asks_for_no_other(day_with_rejects: Lab) -> None:
     """A quarter of the day was refused for its content, which no second question changes; the rest was worth asking."""
-    a_day_with_rejects(lab)
+    lab = day_with_rejects
     lab.stack.answerer.script = Script()
     before = calls(lab)
     run = redrive(lab, "invalid_answer")
@@ -104,9 +115,11 @@ def test_a_redrive_narrowed_to_a_reason_asks_for_no_other(lab: Lab) -> None:
     assert lab.online(id_of(4)) is None
 
 
-def test_what_fails_again_stays_rejected_with_its_latest_reason_and_can_be_redriven_once_more(lab: Lab) -> None:
+def test_what_fails_again_stays_rejected_with_its_latest_reason_and_can_be_redriven_once_more(
+    day_with_rejects: Lab,
+) -> None:
     """The redrive made it worse: the reasons of last week stayed in the table, and nobody saw what was wrong now."""
-    a_day_with_rejects(lab)
+    lab = day_with_rejects
     lab.stack.answerer.script = Script(refusal_rate=1.0)
     run = redrive(lab, "request_refused")
     assert asked_by(run) == {"calls": 2, "failed_before": 3, "failed_after": 3}

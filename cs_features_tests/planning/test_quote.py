@@ -469,7 +469,7 @@ def test_the_module_runs_as_a_command_and_exits_with_one_on_a_missing_bucket(fas
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 1

@@ -33,6 +33,7 @@ from cs_features.schemas import Interaction
 from cs_features_tests.support.documents import document
 from cs_features_tests.support.lab import PROMPTS
 
+PATIENCE = 120.0  # seconds that a test waits for another thread: a busy machine is slow and not wrong
 DEFAULT = capabilities_of("eu.anthropic.claude-haiku-5-5")
 PROMPTS_READ = load_prompts(PROMPTS)
 PRICE = find_price_list(DEFAULT)
@@ -193,7 +194,7 @@ def extractor_in(
     )
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """For what another thread or process does; fails when it does not."""
     deadline = time.monotonic() + seconds
     while not true():
