@@ -106,6 +106,9 @@ class Settings(BaseModel):
     tombstone_key: SecretStr | None = Field(
         None, min_length=32, description="secret of the tombstones; without it nobody can be erased: `docs/privacy.md`"
     )
+    raw_kms_key: str = Field(
+        "", description="ARN of the KMS key that encrypts `raw_interactions` alone; unset: the bucket's own encryption"
+    )
     retention_run_days: int = Field(
         30, ge=7, description="how long Dagster's runs and their events are kept that no partition's state is told from"
     )

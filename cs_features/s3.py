@@ -5,7 +5,7 @@ a prefix or a format.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,12 +61,16 @@ class Listing:
 
 
 class Bucket:
-    """One bucket; `setting` is the variable that names it, for what a refusal tells."""
+    """One bucket; `setting` is the variable that names it, for what a refusal tells.
 
-    def __init__(self, client: Any, name: str, setting: str) -> None:
+    `encryption` names the KMS key of what is put under each of its prefixes; everything else has the bucket's own.
+    """
+
+    def __init__(self, client: Any, name: str, setting: str, encryption: Mapping[str, str] | None = None) -> None:
         self.client = client
         self.name = name
         self._setting = setting
+        self._encryption = encryption or {}
 
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
@@ -147,18 +151,18 @@ class Bucket:
 
     def put(self, key: str, body: bytes) -> None:
         with self._explained():
-            self.client.put_object(Bucket=self.name, Key=key, Body=body)
+            self.client.put_object(Bucket=self.name, Key=key, Body=body, **self._choose_encryption(key))
 
     def replace(self, stored: StoredObject, body: bytes) -> StoredObject | None:
         """Put `body` in the place of an object as it was read; None when that is no longer what is there.
 
         Who reads it later is told the date of the first one: what is in it is no newer than before.
         """
-        metadata = {FIRST_LANDED: stored.last_modified.isoformat()}
+        added = {"Metadata": {FIRST_LANDED: stored.last_modified.isoformat()}, **self._choose_encryption(stored.key)}
         with self._explained():
             try:
                 answer = self.client.put_object(
-                    Bucket=self.name, Key=stored.key, Body=body, IfMatch=stored.etag, Metadata=metadata
+                    Bucket=self.name, Key=stored.key, Body=body, IfMatch=stored.etag, **added
                 )
             except ClientError as error:
                 if is_missing(error) or _code_of(error) in _CHANGED:
@@ -200,6 +204,13 @@ class Bucket:
             Bucket=self.name, **request
         )
         return pages
+
+    def _choose_encryption(self, key: str) -> dict[str, Any]:
+        for prefix, kms_key in self._encryption.items():
+            if key.startswith(prefix):
+                # With a key of the bucket for a while, S3 asks KMS once and not for each object.
+                return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key, "BucketKeyEnabled": True}
+        return {}
 
     def _explained(self) -> AbstractContextManager[None]:
         return explained(f"Bucket {self.name}", self._setting)

@@ -46,14 +46,6 @@ def s3_client() -> Any:
     return aws.client("s3", max_pool_connections=S3_CONNECTIONS)
 
 
-def landing_bucket(name: str) -> Bucket:
-    return Bucket(s3_client(), name, "CS_FEATURES_LANDING_BUCKET")
-
-
-def data_bucket(name: str) -> Bucket:
-    return Bucket(s3_client(), name, "CS_FEATURES_DATA_BUCKET")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Landing:
     """The landing bucket, and how the sensor looks at it."""
@@ -65,31 +57,34 @@ class Landing:
     max_requests: int
 
     def zone(self) -> LandingZone:
-        return LandingZone(landing_bucket(self.bucket))
+        return LandingZone(Bucket(s3_client(), self.bucket, "CS_FEATURES_LANDING_BUCKET"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataBucket:
-    """The data bucket: the tables, and the ledger beside them; and the secret of its tombstones."""
+    """The data bucket: the tables, and the ledger beside them; the secret of its tombstones, and the key of the one
+    table that holds customers' words as they wrote them."""
 
     name: str
     tombstone_key: SecretStr | None = None
+    raw_kms_key: str = ""
 
     def tables(self) -> Tables:
-        return Tables(data_bucket(self.name))
+        return Tables(self.bucket())
 
     def ledger(
         self, folder: str, owners: Owners | None = None, read_tombstones: Callable[[], Tombstones] | None = None
     ) -> Ledger:
         """Of a partition, or of a corpus that is asked beside them; `owners` are whose each request is."""
         read_tombstones = read_tombstones or self.tombstones
-        return Ledger(data_bucket(self.name), folder, owners=owners, read_tombstones=read_tombstones)
+        return Ledger(self.bucket(), folder, owners=owners, read_tombstones=read_tombstones)
 
     def prompt_versions(self) -> PromptVersions:
         return PromptVersions(self.bucket(), make_host_folder() / "prompts")
 
     def bucket(self) -> Bucket:
-        return data_bucket(self.name)
+        encryption = {"raw_interactions/": self.raw_kms_key} if self.raw_kms_key else {}
+        return Bucket(s3_client(), self.name, "CS_FEATURES_DATA_BUCKET", encryption)
 
     def reveal_tombstone_key(self) -> str | None:
         return self.tombstone_key.get_secret_value() if self.tombstone_key else None
@@ -264,7 +259,9 @@ def build_services(settings: Settings) -> Services:
             patience_seconds=settings.landing_patience_seconds,
             max_requests=settings.landing_max_requests,
         ),
-        data=DataBucket(name=settings.data_bucket, tombstone_key=settings.tombstone_key),
+        data=DataBucket(
+            name=settings.data_bucket, tombstone_key=settings.tombstone_key, raw_kms_key=settings.raw_kms_key
+        ),
         model=Model(
             model_id=settings.model_id,
             prompts_dir=settings.prompts_dir,

@@ -44,6 +44,7 @@ RATES = {
     "alarm": Rate(0.10, "alarm a month", KNOWN, READ),
     "metric": Rate(0.30, "custom metric a month", KNOWN, READ),
     "secret": Rate(0.40, "secret a month", KNOWN, READ),
+    "encryption key": Rate(1.0, "customer managed KMS key a month", KNOWN, READ),
     "image": Rate(0.10, "GB-month in ECR", KNOWN, READ),
     # Not verified: on-demand write and read units of the online store, as published for us-east-1.
     "record written": Rate(
@@ -108,7 +109,10 @@ def price_month(volumes: Volumes) -> list[Line]:
         Line("feature store", volumes.interactions * (2 * rate("record written") + rate("record read"))),
         Line("feature store, customers", volumes.customers_written * 2 * rate("record written")),
         Line("logs, alarms, metrics", volumes.logged_gb * rate("logs") + 6 * rate("alarm") + 2 * rate("metric")),
-        Line("secrets and images", 2 * rate("secret") + volumes.images_gb * rate("image")),
+        Line(
+            "secrets, key and images",
+            2 * rate("secret") + rate("encryption key") + volumes.images_gb * rate("image"),
+        ),
     ]
     return sorted(lines, key=lambda line: -line.dollars)
 

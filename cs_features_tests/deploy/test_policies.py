@@ -192,6 +192,14 @@ def test_whatever_a_full_run_asks_of_aws_is_allowed(needs: dict[str, list[Need]]
     assert refused == []
 
 
+def test_who_looks_at_buckets_and_starts_runs_reads_no_customers_words(needs: dict[str, list[Need]]) -> None:
+    """The key of `raw_interactions` is not the control role's: what it asked for there would be refused."""
+    read = {role: sum("/raw_interactions/" in need.resource for need in needs[role]) for role in RECORDED}
+    assert read[CONTROL] == 0
+    assert read[RUN] > 0
+    assert read[ERASER] > 0
+
+
 @pytest.mark.parametrize("role", RECORDED)
 def test_whatever_is_allowed_is_asked_for_or_listed_with_its_reason(needs: dict[str, list[Need]], role: str) -> None:
     """A permission that nobody uses is one that somebody else may."""

@@ -27,7 +27,15 @@ from cs_features_tests.support.template_stack import TemplateStack, UnknownResou
 pytestmark = [pytest.mark.own_aws, pytest.mark.heavy]
 
 BUCKETS = ("LandingBucket", "DataBucket")
-RETAINED = {"LandingBucket", "DataBucket", "FeatureGroup", "CustomerFeatureGroup", "Repository", "TombstoneKey"}
+RETAINED = {
+    "LandingBucket",
+    "DataBucket",
+    "FeatureGroup",
+    "CustomerFeatureGroup",
+    "Repository",
+    "TombstoneKey",
+    "RawKey",
+}
 TOMBSTONE_KEY = "CS_FEATURES_TOMBSTONE_KEY"
 
 
@@ -65,7 +73,11 @@ def test_a_bucket_is_private_encrypted_versioned_and_takes_tls_alone(made: Templ
     assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
     (owner,) = s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]["Rules"]
     assert owner["ObjectOwnership"] == "BucketOwnerEnforced"
-    (statement,) = json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])["Statement"]
+    (statement,) = [
+        each
+        for each in json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])["Statement"]
+        if each["Sid"] == "TlsOnly"
+    ]
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert statement["Resource"] == [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
@@ -222,6 +234,26 @@ def test_the_key_of_the_tombstones_is_a_secret_of_runs_and_code_and_in_nobodys_s
     for task in ("RunTaskDefinition", "ControlTaskDefinition"):
         for container in describe_containers(made, task).values():
             assert TOMBSTONE_KEY not in {pair["name"] for pair in container["environment"]}
+
+
+def test_customers_words_have_a_key_that_runs_and_eraser_may_use_and_nobody_else(made: TemplateStack) -> None:
+    """Whoever may look at tables could read what customers wrote: the table stood under the bucket's encryption."""
+    kms, key = made.make_client("kms"), made.names["RawKey"]
+    policy = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+    statements = {each["Sid"]: each for each in policy["Statement"]}
+    users = [each for each in statements.values() if {"kms:Decrypt", "kms:GenerateDataKey"} & set(each["Action"])]
+    assert [each["Sid"] for each in users] == ["ReadAndWriteTheTable"]
+    assert users[0]["Principal"]["AWS"] == [made.attributes[role]["Arn"] for role in ("RunRole", "EraserRole")]
+    assert users[0]["Condition"] == {"StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}}
+    assert not any("*" in action or "Grant" in action for action in statements["LookAfterKey"]["Action"])
+    assert kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]
+    arn = made.attributes["RawKey"]["Arn"]
+    assert environment_of(made, "RunTaskDefinition", "run")["CS_FEATURES_RAW_KMS_KEY"] == arn
+    bucket = made.make_client("s3").get_bucket_policy(Bucket=made.names["DataBucket"])["Policy"]
+    (refused,) = [each for each in json.loads(bucket)["Statement"] if each["Sid"] == "RawTableUnderItsKey"]
+    assert refused["Effect"] == "Deny"
+    assert refused["Resource"].endswith("/raw_interactions/*")
+    assert list(refused["Condition"]["StringNotEquals"].values()) == [arn]
 
 
 def test_no_task_has_the_role_of_whoever_erases(made: TemplateStack) -> None:

@@ -177,6 +177,14 @@ def make_secret(secrets: Any, wanted: dict[str, Any]) -> Made:
     return str(secrets.create_secret(SecretString=value, **wanted)["ARN"]), {}
 
 
+def make_key(kms: Any, wanted: dict[str, Any]) -> Made:
+    rotates = wanted.pop("EnableKeyRotation")
+    made = kms.create_key(Policy=json.dumps(wanted.pop("KeyPolicy")), **wanted)["KeyMetadata"]
+    if rotates:
+        kms.enable_key_rotation(KeyId=made["KeyId"])
+    return str(made["KeyId"]), {"Arn": made["Arn"]}
+
+
 def make_repository(ecr: Any, wanted: dict[str, Any]) -> Made:
     lifecycle = wanted.pop("LifecyclePolicy")["LifecyclePolicyText"]
     wanted = lower_keys(wanted)
@@ -273,6 +281,7 @@ MAKERS: dict[str, tuple[str, Callable[[Any, dict[str, Any]], Made]]] = {
     "AWS::RDS::DBSubnetGroup": ("rds", make_subnet_group),
     "AWS::RDS::DBInstance": ("rds", make_database),
     "AWS::SecretsManager::Secret": ("secretsmanager", make_secret),
+    "AWS::KMS::Key": ("kms", make_key),
     "AWS::ECR::Repository": ("ecr", make_repository),
     "AWS::Logs::LogGroup": ("logs", make_log_group),
     "AWS::Logs::MetricFilter": ("logs", make_metric_filter),

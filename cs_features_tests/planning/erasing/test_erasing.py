@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import pytest
 from pydantic import SecretStr
 
@@ -198,6 +199,28 @@ def test_the_job_takes_no_customer_id_that_says_who_somebody_is(erasing_of_nobod
     run = Run(job.execute_in_process(instance=erasing_of_nobody.instance, run_config=ops, raise_on_error=False), None)
     assert not run.success
     assert "make erase-customer" in run.errors
+
+
+def test_the_table_of_customers_words_stands_under_its_own_key_after_an_erasure_too(make_lab: Any) -> None:
+    """Everything in the bucket had one key: whoever might read a table of features might read what customers wrote."""
+    key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    lab = make_lab(tombstone_key=SecretStr(KEY), raw_kms_key=key)
+    lab.land("NL", DAY, "a.jsonl", jsonl([his(1), document(2)]))
+    assert lab.process().success
+    before = list_encryption(lab)
+    assert before["raw_interactions"] == key
+    assert {found for table, found in before.items() if table != "raw_interactions"} == {None}
+    lab.__class__ = Erasing
+    assert lab.erase().success
+    assert lab.table("raw_interactions").filter(reason="erased").height == 1
+    assert list_encryption(lab)["raw_interactions"] == key
+
+
+def list_encryption(lab: Lab) -> dict[str, str | None]:
+    """The key of each table's objects, by the first folder of the data bucket."""
+    bucket = lab.settings.data_bucket
+    keys = [item["Key"] for item in lab.s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    return {key.split("/")[0]: lab.s3.head_object(Bucket=bucket, Key=key).get("SSEKMSKeyId") for key in keys}
 
 
 def test_a_run_that_may_not_write_landing_says_what_to_run(
