@@ -60,6 +60,18 @@ def test_a_file_that_was_cut_off_stays_cut_off() -> None:
     assert outcomes(after).count("erased") == 1
 
 
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_file_of_two_hundred_members_loses_his_lines_alone(is_cut: bool) -> None:
+    """Producers append a member a document; a line may reach over the end of one."""
+    halves = [jsonl([document(number % 4)]) for number in range(100)]
+    body = b"".join(gz(each[:20]) + gz(each[20:]) for each in halves)
+    body = body[:-30] if is_cut else body
+    before, after = read(("a.jsonl.gz", body)), read(("a.jsonl.gz", erased("a.jsonl.gz", body)))
+    assert before.height == after.height
+    assert outcomes(after).count("erased") == 25
+    assert outcomes(after).count("truncated_gzip") == is_cut
+
+
 @pytest.mark.parametrize("name", ["a.mp3", "a.jsonl.gz"])
 def test_what_cannot_be_taken_apart_is_left_as_it_is(name: str) -> None:
     assert erase_documents(name, b"c-1 says hello", ERASED) is None

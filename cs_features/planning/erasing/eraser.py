@@ -20,6 +20,7 @@ from cs_features.landing.earlier import FIRST_SEEN
 from cs_features.landing.erased import erase_documents, split_for_erasure
 from cs_features.partitions import Partition
 from cs_features.planning.erasing.contents import (
+    PACKED,
     Doors,
     Replaced,
     Stripped,
@@ -118,8 +119,9 @@ def _strip_landing(subject: Subject, stores: Stores, tally: Tally, dry_run: bool
 
     def strip(key: str, body: bytes) -> Stripped | None:
         found = erase_documents(key, body, subject)
-        if found is None and split_for_erasure(key, body) is None and subject.is_named_in(body):
-            raise ValueError("it cannot be taken apart, and names him")
+        is_opaque = found is None and split_for_erasure(key, body) is None
+        if is_opaque and (key.endswith(PACKED) or subject.is_named_in(body)):
+            raise ValueError("it cannot be taken apart, and names him or may")
         return None if found is None else Stripped(found.body, found.documents)
 
     found = Walk(stores.landing, tally, dry_run).strip_objects(objects, lambda _: "landing bucket", strip)

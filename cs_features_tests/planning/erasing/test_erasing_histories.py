@@ -159,6 +159,16 @@ def test_who_writes_anothers_id_into_his_document_erases_his_own_alone(victim: d
     assert read_rows(history) == [*found, erased, accepted]
 
 
+@pytest.mark.parametrize("name", ["a.zip", "damaged.jsonl.gz", "names-him.csv"])
+def test_what_lies_in_landing_and_cannot_be_looked_into_is_told(name: str) -> None:
+    """A zip that nobody can read may hold him: the receipt said that nothing of him was left."""
+    history = ErasingHistory()
+    history.past.land(name, b"x;kunde-7;y" if name.endswith(".csv") else b"PK\x03\x04 packed")
+    history.past.land("b.mp3", b"of nobody")
+    receipt = erase_subject(Subject(until=EIGHT, customer_id=HIM), history.stores, KEY, dry_run=False)
+    assert next(each.what for each in receipt.leftovers if "taken apart" in each.what).startswith("1 objects")
+
+
 def test_copies_of_his_document_that_name_no_customer_go_with_it() -> None:
     """They say the same words under the same id: a version of it, and not somebody else's."""
     history = ErasingHistory()
