@@ -37,6 +37,7 @@ from cs_features.planning.preview.sampling import LEAST, Stratum, allocate_sampl
 from cs_features.schemas import ANSWER_FIELDS, Reason
 from cs_features_tests.support.desk import GOOD
 from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.kept_lab import KeptLab
 from cs_features_tests.support.lab import PROMPTS, AwsAndModel, Lab
 
 NEXT = DAY + timedelta(days=1)
@@ -309,7 +310,7 @@ def documents(country: str, day: date, count: int, language: str = "nl") -> byte
 
 
 @pytest.fixture(scope="module")
-def extracted(stack: AwsAndModel) -> Lab:
+def extracted(stack: AwsAndModel) -> KeptLab:
     """NL has 40 interactions in two languages on two days, BE 20 on one, all extracted with the prompts in use."""
     lab = Lab(stack, requests_per_minute=60_000)
     lab.land("NL", DAY, "a.jsonl", documents("NL", DAY, 20))
@@ -318,18 +319,12 @@ def extracted(stack: AwsAndModel) -> Lab:
     for country, day in (("NL", DAY), ("NL", NEXT), ("BE", DAY)):
         run = lab.process(country, day, only=EXTRACT)
         assert run.success, run.errors
-    return lab
+    return KeptLab(lab)
 
 
 @pytest.fixture
-def held(fast_lab: Lab, extracted: Lab) -> Lab:
-    """A copy of `extracted` for one test: running the jobs anew takes seconds."""
-    for bucket in ("landing_bucket", "data_bucket"):
-        source, target = (getattr(lab.settings, bucket) for lab in (extracted, fast_lab))
-        for item in extracted.s3.list_objects_v2(Bucket=source)["Contents"]:
-            place = {"Bucket": source, "Key": item["Key"]}
-            fast_lab.s3.copy_object(Bucket=target, Key=item["Key"], CopySource=place)
-    return fast_lab
+def held(extracted: KeptLab, make_lab: Callable[..., Lab]) -> Lab:
+    return extracted.restore()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ request, no customer's word.
 import io
 import re
 import tempfile
+from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -43,13 +44,19 @@ def model() -> Model:
     return build_services(settings({})).model
 
 
-@pytest.fixture
-def year(model: Model, monkeypatch: pytest.MonkeyPatch) -> Year:
-    monkeypatch.setattr(memory_s3, "PAGE", 1_000)
+@pytest.fixture(scope="module")
+def written(model: Model) -> Year:
     tables = Tables(Bucket(MemoryS3(), "data", "CS_FEATURES_DATA_BUCKET"))
     made = Year(tables, model, COUNTRIES, NOW.date(), days=WINDOW_DAYS, documents=20)
     made.write()
     return made
+
+
+@pytest.fixture
+def year(written: Year, monkeypatch: pytest.MonkeyPatch) -> Year:
+    monkeypatch.setattr(memory_s3, "PAGE", 1_000)
+    own = Bucket(deepcopy(written.tables.bucket.client), "data", "CS_FEATURES_DATA_BUCKET")
+    return replace(written, tables=Tables(own))
 
 
 def report(year: Year, now: datetime = NOW) -> Report:
@@ -64,6 +71,7 @@ def query(year: Year, sql: str, key: str) -> list[tuple[Any, ...]]:
         return connection.sql(sql).fetchall()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("mornings", [3, pytest.param(28, marks=pytest.mark.slow)])
 def test_every_number_of_the_page_is_what_other_code_computes(model: Model, mornings: int) -> None:
     """Of five countries, some of whose days differ, are missing or could not be counted; other engine, other code."""
