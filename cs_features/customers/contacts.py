@@ -28,6 +28,8 @@ _NOT_COUNTED = ("summary", "country", "language")
 CONTACT_SCHEMA = pl.Schema({name: kind for name, kind in HISTORY_SCHEMA.items() if name not in _NOT_COUNTED})
 # What was told before a manifest was saved is in the offline store long before a day is over, whoever was killed.
 MARGIN = timedelta(days=1)
+# What the offline store told later than that, or lost, or was told by somebody else, is found then.
+BELIEVED_FOR = timedelta(days=28)
 
 Months = Mapping[str, pl.DataFrame]
 ReadHistory = Callable[[datetime, Part | None], OfflineHistory]
@@ -40,6 +42,7 @@ class State(BaseModel, frozen=True):
     version: Literal[1] = 1
     source: str  # the group whose offline store was read, see `require_group`
     read_until: datetime
+    whole_read: datetime  # when everything was read for the last time
     months: tuple[str, ...]
     cut: datetime  # whose knowledge is served
     layout: str  # of the records, see `identify_layout`
@@ -139,13 +142,15 @@ class Memory:
 
 
 def recall_contacts(tables: Tables, read: ReadHistory, began: datetime, erased: Erased, *, anew: bool) -> Memory:
-    """What was remembered with what the offline store was told since; `anew` believes nothing that was remembered.
+    """What was remembered with what the offline store was told since; `anew` believes nothing that was remembered, and
+    after four weeks nothing is believed either.
 
     Raises:
         AwsRefusal: a bucket or the group cannot be read.
     """
     state = None if anew else read_state(tables.bucket)
-    months = read_months(tables, state) if state else None
+    is_fresh = state is not None and began - state.whole_read < BELIEVED_FOR
+    months = read_months(tables, state) if state and is_fresh else None
     if state is not None and months is not None:
         history = read(began, choose_part(list_publications(tables.bucket), state))
         if history.group == state.source:

@@ -1,7 +1,8 @@
 """Every feature of a customer, once: name, type, meaning and how it is counted; schema and docs are made of this table.
 
 An expression counts over pairs of a spine row and a contact (`pairs.py`), each with `age`, the time between the contact
-and the end of the window. Sums are of whole numbers, so that no order of rows changes a bit of the result. Not here:
+and the end of the window. Sums are of whole numbers, so that no order of rows changes a bit of the result. Rejected
+contacts are no feature: nobody keeps from when until when each was known to be rejected (docs/training.md). Not here:
 which contacts were known (`knowledge.py`).
 """
 

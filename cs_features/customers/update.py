@@ -99,7 +99,12 @@ def _update_once(
     first = moment.cut - EMBARGO - timedelta(days=LONGEST + rules.window_days)
     months = forget_old_months(tables, memory, first.date())
     state = State(
-        source=memory.source, read_until=began, months=tuple(months), cut=moment.cut, layout=identify_layout()
+        source=memory.source,
+        read_until=began,
+        whole_read=memory.state.whole_read if memory.state else began,
+        months=tuple(months),
+        cut=moment.cut,
+        layout=identify_layout(),
     )
     write_state(tables.bucket, state)
     return Updated(moment=moment, memory=memory, decision=decision, manifest=published)

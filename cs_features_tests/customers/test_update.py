@@ -2,14 +2,19 @@
 
 import random
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
+import polars as pl
 import pytest
 
 from cs_features.customers.contacts import STATE_KEY, read_state
 from cs_features.customers.law import balance_customers, compare_with_training
 from cs_features.customers.plan import Reason
 from cs_features.customers.serving import CUSTOMERS, SERVED, find_cut
+from cs_features.customers.spine import CUSTOMER
 from cs_features.customers.update import read_manifest
+from cs_features.erasure.subjects import Subject
+from cs_features.erasure.tombstones import add_entries, make_entry
 from cs_features.errors import WithdrawalStopped
 from cs_features.local.bench.training_histories import AS_OF, BEGIN, WENT_LIVE, merge_stories, tell_story
 from cs_features.publishing.records import RecordStore
@@ -18,6 +23,7 @@ from cs_features_tests.support.second_group import SecondGroup, delete_contact, 
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
+KEY = b"k" * 32
 
 
 @pytest.mark.heavy
@@ -172,3 +178,88 @@ def test_a_record_does_not_change_by_itself() -> None:
     assert not second.update(NOON + timedelta(hours=13)).decision.plan.write  # the same cut
     assert find_cut(NOON) == datetime(2026, 6, 1, 2, tzinfo=timezone.utc)
     assert find_cut(datetime(2026, 6, 1, 2, 14, tzinfo=timezone.utc)) == datetime(2026, 5, 31, 2, tzinfo=timezone.utc)
+
+
+def test_every_four_weeks_nothing_that_was_remembered_is_believed() -> None:
+    """A row that the offline store tells a week late, of a day that nobody publishes again, was never read."""
+    second = serve_forty()
+    lost = tell_contact(50, NOON - 9 * DAY, "c30", told=NOON - 8 * DAY)
+    second.rows.append(lost | {"write_time": NOON + 9 * DAY})
+    second.update(NOON + 10 * DAY)
+    assert second.parts[-1] is not None
+    assert second.serves_what_is_trained(second.update(NOON + 28 * DAY))
+    assert second.parts[-1] is None
+
+
+def test_who_is_erased_while_his_record_is_written_is_taken_out_by_the_same_update() -> None:
+    """The eraser had deleted his record and his contacts a second before the update wrote both again."""
+    second = serve_forty()
+    second.rows.append(tell_contact(50, NOON - 9 * DAY, "c30", told=NOON + timedelta(hours=1)))
+    entry = make_entry(Subject(until=NOON + timedelta(days=1, hours=1), customer_id="c30"), KEY)
+
+    def erase_him(**request: Any) -> Any:
+        second.erased = add_entries([entry], KEY)
+        return write(**request)
+
+    write, second.group.batch_write_record = second.group.batch_write_record, erase_him  # type: ignore[method-assign]
+    updated = second.update(NOON + DAY)
+    assert updated.decision.plan.withdraw == {"c30": Reason.ERASED}
+    assert "c30" not in second.group.online
+    assert balance_customers(updated).holds
+    assert not any(b"c30" in body for body in read_tables(second))
+
+
+def read_tables(second: SecondGroup) -> list[bytes]:
+    """What is stored of customers, as text."""
+    stored = {key: body for key, (body, _) in second.memory.objects.items() if key.startswith("customer")}
+    frames = [pl.read_parquet(body).write_csv() for key, body in stored.items() if key.endswith(".parquet")]
+    return [frame.encode() for frame in frames]
+
+
+def test_of_who_is_erased_nothing_is_written_though_his_contacts_are_still_remembered() -> None:
+    """A tombstone is the first that an eraser writes, and the tables are the last that he comes to."""
+    second = serve_forty()
+    second.erased = add_entries([make_entry(Subject(until=NOON + DAY, customer_id="c31"), KEY)], KEY)
+    updated = second.update(NOON + DAY)  # his contact leaves the window of 30 days
+    assert updated.decision.plan.withdraw == {"c31": Reason.ERASED}
+    assert balance_customers(updated).holds
+
+
+def test_what_was_told_after_the_cut_counts_at_the_next_though_it_was_read_before() -> None:
+    """At 02:14 the cut is that of the day before, and what was told since stands in the memory."""
+    second = serve_forty()
+    night = NOON.replace(hour=2, minute=2)
+    second.rows.append(tell_contact(50, NOON - 9 * DAY, "c30", told=night))
+    second.update(night + DAY + timedelta(minutes=12))
+    assert find_cut(second.now) < night
+    assert second.serves_what_is_trained(second.update(NOON + DAY))
+
+
+def test_what_the_offline_store_tells_late_counts_as_soon_as_it_is_there() -> None:
+    second = serve_forty()
+    told = NOON.replace(hour=1, minute=50) + DAY
+    second.rows.append(tell_contact(50, NOON - 9 * DAY, "c30", told=told, write_time=told + timedelta(hours=2)))
+    second.update(NOON.replace(hour=2, minute=20) + DAY)
+    assert count_contacts(second, "c30") == 1
+    second.update(NOON + DAY)
+    assert count_contacts(second, "c30") == 2
+
+
+def count_contacts(second: SecondGroup, customer: str) -> int:
+    return int(second.serve().filter(pl.col(CUSTOMER) == customer)["contacts_365d"].item())
+
+
+def test_a_withdrawal_that_a_person_let_through_and_that_died_is_finished_without_him() -> None:
+    second = serve_forty()
+    second.rows += [delete_contact(row, NOON + timedelta(hours=1)) for row in second.rows[10:20]]
+    calls = iter(range(1_000))
+
+    def die_at_the_fifth(**request: Any) -> Any:
+        if next(calls) == 4:
+            raise Killed
+        return delete(**request)
+
+    delete, second.group.delete_record = second.group.delete_record, die_at_the_fifth  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        second.update(NOON + DAY)
+    assert second.serves_what_is_trained(second.update(NOON + DAY, allow_deletions=False))
