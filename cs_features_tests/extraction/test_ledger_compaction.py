@@ -180,3 +180,15 @@ def test_lines_of_another_version_survive_a_compaction_byte_by_byte(tmp_path: Pa
     ((body, _),) = s3.objects.values()
     assert {newer, other} <= set(body.splitlines())
     assert len(body.splitlines()) == 5
+
+
+def test_one_more_answer_costs_a_listing_a_get_a_put_and_a_delete(tmp_path: Path) -> None:
+    """The end of each run listed and read its ledger again, which it had read at its beginning: eight requests for one
+    answer (issue 11)."""
+    s3, asked = MemoryS3(), list[int]()
+    run_once(s3, tmp_path, answered("first"))
+    s3.before_call = lambda: asked.append(1)
+    run_once(s3, tmp_path, answered("second"))
+    assert (len(asked), len(s3.objects)) == (4, 1)
+    run_once(s3, tmp_path)
+    assert len(asked) == 6, "with nothing new the ledger is read and left as it is"

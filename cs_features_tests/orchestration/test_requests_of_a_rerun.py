@@ -1,0 +1,53 @@
+"""What one more file costs in requests, whatever the partition already holds."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from cs_features.partitions import Partition
+from cs_features.services import s3_client
+from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.lab import Lab
+
+MOST = 32  # docs/money.md says what each is for
+EVENT = "provide-client-params.s3.*"
+
+
+@pytest.fixture
+def requests() -> Iterator[Counter[str]]:
+    """Requests of the product's S3 client, by operation and first folder."""
+    counts: Counter[str] = Counter()
+
+    def count(params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        place = str(params.get("Key") or params.get("Prefix") or "").split("/", 1)[0]
+        counts[f"{model.name} {place}"] += 1
+
+    events = s3_client().meta.events
+    events.register(EVENT, count)
+    yield counts
+    events.unregister(EVENT, count)
+
+
+def test_a_rerun_after_one_more_file_asks_for_nothing_twice(lab: Lab, requests: Counter[str]) -> None:
+    """It made 1,424 requests once, and 40 until each step believed what the step before had just read (issue 11)."""
+    job = lab.definitions.resolve_job_def("process_interactions")
+    config = {"ops": {"llm_extractions": {"config": {"reextract": False}}}}  # as landing_sensor asks
+
+    def land_and_run(number: int) -> Counter[str]:
+        lab.land("NL", DAY, f"{number}.jsonl", jsonl([document(number)]))
+        requests.clear()
+        ran = job.execute_in_process(
+            partition_key=Partition("NL", DAY).key, instance=lab.instance, run_config=config, raise_on_error=False
+        )
+        assert isinstance(ran, dg.ExecuteInProcessResult)
+        return Counter(requests)
+
+    land_and_run(1)
+    second, third = land_and_run(2), land_and_run(3)
+    assert third.total() <= MOST, third
+    assert third.total() <= second.total(), "neither grows with what was there before"
+    assert third["ListObjectsV2 extraction_quality"] == 1
+    assert third["ListObjectsV2 erasure"] == 3, "before reading, before writing records, and after"
