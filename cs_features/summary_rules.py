@@ -62,7 +62,9 @@ SUMMARY_RULES = (
 )
 
 
-@lru_cache(maxsize=8192)  # the engine, the gate, its check and the publication judge the same summaries
+# The engine judges a summary, and then the gate, its check and the publication do, rule by rule and each from the first
+# row to the last: of a partition with more rows than this holds, nothing would be found again.
+@lru_cache(maxsize=32_768)
 def find_broken_rule(summary: str) -> SummaryRule | None:
     """The first rule that the summary does not keep; what cannot be read is not asked for its language."""
     return next((rule for rule in SUMMARY_RULES if not rule.keeps(summary)), None)
