@@ -5,6 +5,7 @@ Only processes that are started here are ended here. What the functions do is th
 
 import importlib
 import json
+import resource
 import signal
 import sys
 import threading
@@ -99,6 +100,16 @@ def announce_and_wait(stack: "LocalStack", state: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     announce_stack(stack.environment, Path(state))
     stop.wait()
+
+
+def measure_peak_mib() -> float:
+    """The most memory that this process held. What `getrusage` says begins with what whoever started it held."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (peak,) = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(peak) / 1024
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS
+    return peak_bytes / 1024**2
 
 
 def _child_command(job: Job, result: Path, **more: str) -> list[str]:

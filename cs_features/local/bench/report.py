@@ -3,19 +3,16 @@
 The tables and Dagster's storage are as 1,825 runs would have left them; the job is the one that runs every morning.
 """
 
-import resource
-import sys
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from cs_features.local.bench.children import Job, run_alone
+from cs_features.local.bench.children import Job, measure_peak_mib, run_alone
 from cs_features.local.bench.endpoint import start_endpoint
 from cs_features.local.bench.figures import Figure, Say, at_most, equal_to
 
 COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
-MIB = 1024 * 1024
 MORNINGS = 28
 FIRST_YEAR = {"CS_FEATURES_FIRST_DATE": str(datetime.now(timezone.utc).date() - timedelta(days=366))}
 
@@ -84,12 +81,11 @@ def make_page(home: str) -> dict[str, Any]:
         result = job.execute_in_process(instance=instance)
         seconds, cpu = time.monotonic() - started, time.process_time() - cpu_before
     page = bucket.get(PAGE_KEY) or b""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
     return {
         "success": result.success,
         "seconds": seconds,
         "cpu_seconds": cpu,
-        "peak_mib": peak / (MIB if sys.platform == "darwin" else 1024),
+        "peak_mib": measure_peak_mib(),
         "page_bytes": len(page),
     }
 

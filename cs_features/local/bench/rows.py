@@ -4,12 +4,10 @@ and how much memory the job takes.
 
 import json
 import random
-import resource
-import sys
 import time
 from typing import Any
 
-from cs_features.local.bench.children import Job, run_alone, say_regularly
+from cs_features.local.bench.children import Job, measure_peak_mib, run_alone, say_regularly
 from cs_features.local.bench.client import DAY, POISON, make_document
 from cs_features.local.bench.endpoint import start_endpoint
 from cs_features.local.bench.figures import Figure, Say, at_least, at_most, equal_to
@@ -20,7 +18,6 @@ COUNTRY = "NL"
 PARTITION = Partition(COUNTRY, DAY)
 POISON_ROWS = 5
 FILE_ROWS = 2_500
-MIB = 1024 * 1024
 
 
 def measure_rows(quick: bool, say: Say) -> list[Figure]:
@@ -100,10 +97,9 @@ def process_partition() -> dict[str, Any]:
             if event.is_step_failure
         ]
         problems += [f"check {check.check_name}" for check in result.get_asset_check_evaluations() if not check.passed]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
     return {
         "success": result.success,
         "problems": problems,
-        "peak_mib": peak / (MIB if sys.platform == "darwin" else 1024),
+        "peak_mib": measure_peak_mib(),
         "seconds": time.monotonic() - started,
     }
