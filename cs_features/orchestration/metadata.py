@@ -1,4 +1,4 @@
-"""How tables are shown in Dagster's metadata. No number is computed here."""
+"""How tables and numbers are shown in Dagster's metadata. None is computed here."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,10 +6,14 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+SHOWN_FIGURES = 4
+
 
 def as_table(frame: pl.DataFrame) -> dg.TableMetadataValue:
-    """A frame as a metadata table; dates become text."""
-    shown = frame.with_columns(pl.col(pl.Date, pl.Datetime).cast(pl.String))
+    """A frame as a metadata table, for people: dates as text, and of a fraction the figures that tell something."""
+    shown = frame.with_columns(
+        pl.col(pl.Date, pl.Datetime).cast(pl.String), pl.col(pl.Float32, pl.Float64).round_sig_figs(SHOWN_FIGURES)
+    )
     return dg.MetadataValue.table(
         records=[dg.TableRecord(row) for row in shown.to_dicts()],
         schema=dg.TableSchema(columns=[dg.TableColumn(name, str(kind)) for name, kind in shown.schema.items()]),

@@ -4,9 +4,15 @@ import polars as pl
 
 from cs_features.monitoring.misfiled import mask_name
 from cs_features.schemas import Reason
+from cs_features.short_names import shorten_name
 
 SHOWN_REJECTS = 20
 _MEANINGS = {reason.value: reason.meaning for reason in Reason}
+
+
+def name_file(name: str) -> str:
+    """As it is; where it may say who somebody is, its first letters and a digest that finds it."""
+    return name if mask_name(name) == name else shorten_name(name)
 
 
 def list_first_rejects(rejected: pl.DataFrame, most: int = SHOWN_REJECTS) -> pl.DataFrame:
@@ -26,7 +32,7 @@ def list_first_rejects(rejected: pl.DataFrame, most: int = SHOWN_REJECTS) -> pl.
             "stage",
             "reason",
             pl.when(is_ours).then(pl.col("detail")).otherwise(meaning).alias("detail"),
-            file.map_elements(mask_name, return_dtype=pl.String).alias("file"),
+            file.map_elements(name_file, return_dtype=pl.String).alias("file"),
             pl.col("source_line").alias("line"),
         )
     )

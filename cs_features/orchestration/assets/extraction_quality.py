@@ -65,7 +65,7 @@ def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: Da
         metadata={
             "dagster/uri": tables.uri("extraction_quality", locale),
             "prompt_version": version,
-            "quality": as_table(measured),
+            "quality": as_table(measured.drop("country", "language", "model_id", "prompt_version")),
             "misses": as_table(list_misses(answers.frame)),
             **plot_apart(str(locale), figures),
             **pictures,

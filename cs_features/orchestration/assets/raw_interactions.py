@@ -10,7 +10,7 @@ from cs_features.landing.documents import RAW_SCHEMA, DocumentReader
 from cs_features.landing.earlier import read_earlier, remember_departed
 from cs_features.landing.listings import save_listing
 from cs_features.landing.reading import read_partition
-from cs_features.orchestration.assets.landed_documents import of_the_feed
+from cs_features.orchestration.assets.landed_documents import landed_documents
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.checks.ownership import CONFLICTS, judge_conflicts
 from cs_features.orchestration.metadata import describe_columns, plot_apart, tables_with_rows
@@ -22,7 +22,7 @@ from cs_features.schemas import Reason
 
 @dg.asset(
     partitions_def=interaction_partitions,
-    deps=[of_the_feed],
+    deps=[landed_documents],
     check_specs=[CONFLICTS],
     kinds={"s3", "polars"},
     metadata=describe_columns(RAW_SCHEMA),
