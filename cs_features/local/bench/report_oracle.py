@@ -14,7 +14,14 @@ from typing import Any
 
 import duckdb
 
-from cs_features.local.bench.report_reading import Line, PageReader
+from cs_features.local.bench.report_reading import (
+    PageReader,
+    is_same_line,
+    place_line,
+    spell_count,
+    spell_dollars,
+    spell_share,
+)
 from cs_features.s3 import Bucket
 
 COUNTRY_COLUMNS = (
@@ -273,38 +280,3 @@ class Oracle:
             f"Everything together: {spell_dollars(of_today)} today of at most {spell_dollars(day_cap)}, "
             f"{spell_dollars(month)} this month, {spell_share(month / month_cap)} of {spell_dollars(month_cap)}."
         )
-
-
-# --- how figures are spelled and lines are drawn ------------------------------------------------
-
-
-def spell_count(count: int | None) -> str:
-    return "unknown" if count is None else f"{count:,}"
-
-
-def spell_dollars(usd: float) -> str:
-    digits = 0 if usd >= 100 else 2 if usd >= 1 or usd == 0 else 3 if usd >= 0.01 else 5
-    return f"${usd:,.{digits}f}"
-
-
-def spell_share(share: float) -> str:
-    if 0 < share < 0.001:
-        return "< 0.1 %"
-    if 0.999 < share < 1:
-        return "> 99.9 %"
-    return f"{100 * share:.{0 if share >= 0.1 or share == 0 else 1}f} %"
-
-
-def place_line(values: Sequence[float | None]) -> Line:
-    """Four weeks from left to right, zero at the bottom and the largest on top; the latest known once more."""
-    top = max([value for value in values if value is not None], default=0) or 1
-    step = 61 / (len(values) - 1)
-    line = [(1.5 + step * place, 12.5 - 11 * value / top) for place, value in enumerate(values) if value is not None]
-    return [*line, *line[-1:]]
-
-
-def is_same_line(drawn: Line, wanted: Line) -> bool:
-    """As far as a tenth of a pixel shows."""
-    pairs = zip(drawn, wanted, strict=False)
-    near = [abs(one[0] - other[0]) < 0.06 and abs(one[1] - other[1]) < 0.06 for one, other in pairs]
-    return len(drawn) == len(wanted) and all(near)
