@@ -256,9 +256,7 @@ RESISTANCE = {
 HUMAN_QUALITY = {
     **{name: QUALITY[name] for name in ("country", "language", "field")},
     "measure": Column("What is measured: accuracy, macro_f1, spearman, mean_error, cannot_tell, alpha, ..."),
-    "value": QUALITY["value"],
-    "low": QUALITY["low"],
-    "high": QUALITY["high"],
+    **{name: QUALITY[name] for name in ("value", "low", "high")},
     "items": Column("Labels that it is of; of an alpha, texts that were labelled more than once"),
     "effective": Column("How many labels of equal weight would tell as much"),
     "model_id": Column("The model that answered; null for an alpha, which is of people alone"),
@@ -298,13 +296,3 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     "country_report": COUNTRY_REPORT,
     "attack_resistance": RESISTANCE,
 }
-
-# What a preview may show: codes, numbers and times, no word and no id of a customer's.
-SHOWN = frozenset(
-    """
-    country channel language language_stated language_detected status reason stage redrivable truncated reused
-    sentiment primary_topic intent resolution_status urgency_score csat_indicator event_time occurred_at landed_at
-    model_id prompt_version suspected_injection input_tokens cache_read_tokens cache_write_tokens output_tokens cost_usd
-    latency_ms attempts error written_at rejected_at
-    """.split()  # noqa: SIM905
-)

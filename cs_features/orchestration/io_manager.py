@@ -8,7 +8,6 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from cs_features.columns import SHOWN
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure
 from cs_features.orchestration.metadata import as_text_table, plot_apart
@@ -16,6 +15,15 @@ from cs_features.orchestration.partitions import stored_partition_of
 from cs_features.services import DataBucket
 
 PREVIEWED_ROWS = 3
+# What a preview may show: codes, numbers and times, no word and no id of a customer's.
+SHOWN = frozenset(
+    """
+    country channel language language_stated language_detected status reason stage redrivable truncated reused
+    sentiment primary_topic intent resolution_status urgency_score csat_indicator event_time occurred_at landed_at
+    model_id prompt_version suspected_injection input_tokens cache_read_tokens cache_write_tokens output_tokens cost_usd
+    latency_ms attempts error written_at rejected_at
+    """.split()  # noqa: SIM905
+)
 
 
 def preview_rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from cs_features.columns import SHOWN, TABLES
+from cs_features.columns import TABLES
 from cs_features.definitions import ASSETS
 from cs_features.environments import Settings, settings
 from cs_features.errors import SettingsError
@@ -18,7 +18,7 @@ from cs_features.monitoring.open_rejects import OPEN_REJECTS_SCHEMA, count_open_
 from cs_features.monitoring.reconciliation import RECONCILIATION_SCHEMA
 from cs_features.orchestration.catalog import ENTRIES, FLOW, TOOLS, WATCHING, present_assets
 from cs_features.orchestration.checks import CHECKS, find_rule
-from cs_features.orchestration.io_manager import preview_rows
+from cs_features.orchestration.io_manager import SHOWN, preview_rows
 from cs_features.orchestration.metadata import as_text_table
 from cs_features.publishing.manifest import MANIFEST_SCHEMA
 from cs_features.quality.attacks import RESISTANCE_SCHEMA
