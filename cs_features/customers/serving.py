@@ -6,9 +6,8 @@ last contact is served, and the days since then are counted for whoever reads. N
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import polars as pl
@@ -28,11 +27,11 @@ from cs_features.customers.scoring import SETTLING
 from cs_features.customers.spine import CUSTOMER, CUT, measure_windows
 from cs_features.customers.training import Options
 from cs_features.hashing import content_hash
-from cs_features.publishing.feature_group import EVENT_TIME, GroupLayout, Record, build_record, format_value
+from cs_features.publishing.feature_group import EVENT_TIME, GroupLayout, Record, format_value
 from cs_features.publishing.reading import EVENT_TIME_FORMAT
 
 SETTING = "CS_FEATURES_CUSTOMER_FEATURE_GROUP"
-ROWS_AT_ONCE = 20_000
+ROWS_AT_ONCE, PARTS_AT_ONCE = 1_000, 16
 EMBARGO = Options().embargo  # what is trained on by default
 CUT_HOUR = 2  # UTC: the day's contacts are known, and nobody is awake yet who reads the features
 SERVED = list_served()
@@ -69,34 +68,42 @@ def build_spine(customers: pl.Series, cut: datetime) -> pl.DataFrame:
 # --- records ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
 class CustomerRecords:
-    """What is served of customers, of `count_served`'s rows. A record is built when it is written: all customers'
-    together would take gigabytes. Its event time is when it was published, so that the online store takes it."""
+    """What is served of customers, of `count_served`'s rows; a record's event time is when it was published, so that
+    the online store takes it.
 
-    served: pl.DataFrame
-    event_time: str
+    All records together would take gigabytes: they are built when they are written, a part of the rows at a time.
+    """
+
+    def __init__(self, served: pl.DataFrame, event_time: str) -> None:
+        self.event_time = event_time
+        self._served = served
+        self._names = (EVENT_TIME, *served.columns)
+        self._read_part = lru_cache(PARTS_AT_ONCE)(self._spell_part)
 
     @cached_property
     def hashes(self) -> dict[str, str]:
         """By customer, of all that is served but the event time."""
         layout = identify_layout()
-        parts = map(_spell_values, self.served.iter_slices(ROWS_AT_ONCE))
-        return {row[0]: content_hash([layout, *row]) for part in parts for row in part.iter_rows()}
+        parts = map(self._spell_part, range(-(-self._served.height // ROWS_AT_ONCE)))
+        return {str(row[0]): content_hash([layout, *row]) for part in parts for row in part}
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {customer: place for place, customer in enumerate(self.served[CUSTOMER])}
+        return {customer: place for place, customer in enumerate(self._served[CUSTOMER])}
 
     def build_records(self, customers: Iterable[str]) -> dict[str, Record]:
-        part = _spell_values(self.served[[self._places[each] for each in customers]])
-        rows = part.with_columns(pl.lit(self.event_time).alias(EVENT_TIME)).iter_rows(named=True)
-        return {row[CUSTOMER]: build_record(row, CUSTOMERS) for row in rows}
+        return {customer: self._build_record(self._places[customer]) for customer in customers}
 
+    def _build_record(self, place: int) -> Record:
+        values = self._read_part(place // ROWS_AT_ONCE)[place % ROWS_AT_ONCE]
+        named = zip(self._names, (self.event_time, *values), strict=True)
+        return [{"FeatureName": name, "ValueAsString": value} for name, value in named if value is not None]
 
-def _spell_values(served: pl.DataFrame) -> pl.DataFrame:
-    """All values as text, each as it is read back: to the last digit."""
-    return served.with_columns(pl.col(MOMENT).dt.strftime(EVENT_TIME_FORMAT)).cast(pl.String())
+    def _spell_part(self, number: int) -> list[tuple[str | None, ...]]:
+        """Rows of a part as text, each value as it is read back: to the last digit."""
+        part = self._served.slice(number * ROWS_AT_ONCE, ROWS_AT_ONCE)
+        return part.with_columns(pl.col(MOMENT).dt.strftime(EVENT_TIME_FORMAT)).cast(pl.String()).rows()
 
 
 def count_served(rows: pl.DataFrame, customers: pl.Series, cut: datetime, embargo: timedelta) -> pl.DataFrame:

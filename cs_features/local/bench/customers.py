@@ -5,6 +5,7 @@ small objects. S3 is another process's. The online store answers when botocore i
 all work of this side is measured and a million records need no second process.
 """
 
+import gc
 import io
 import resource
 import time
@@ -57,12 +58,13 @@ def measure_customers(quick: bool, say: Say) -> list[Figure]:
 def update_year(contacts: int, a_day: int, compared: int) -> dict[str, float]:
     """In a process of its own: a first update of everybody, and the one of the next day."""
     services = build_services(settings())
-    history = draw_history(contacts, contacts * 2 // 5).rows
-    _put_history(services, history.with_columns(part=0))
+    _put_history(services, draw_history(contacts, contacts * 2 // 5).rows.with_columns(part=0))
     first, first_cpu, _ = _update(services, FIRST_CUT, online := OnlineStore())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     served = len(first.decision.expected)
     del first
+    gc.collect()
+    gc.freeze()  # a day's update is a process of its own, which has no year's objects to look through
     day = _draw_day(a_day, contacts * 2 // 5)
     _put_history(services, day)
     _put_manifests(services, day)

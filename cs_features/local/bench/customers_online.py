@@ -56,7 +56,7 @@ class OnlineStore:
 
     def _find_record(self, key: str) -> Record:
         entries = json.loads(zlib.decompress(self._requests[self._places[key]]))["Entries"]
-        return next(each["Record"] for each in entries if each["Record"][0]["ValueAsString"] == key)
+        return next(each["Record"] for each in entries if _name_customer(each["Record"]) == key)
 
     def _delete(self, request: Any, **_: Any) -> AWSResponse:
         asked = parse_qs(urlsplit(request.url).query)
@@ -67,6 +67,10 @@ class OnlineStore:
     def _answer(self, request: Any, body: dict[str, Any]) -> AWSResponse:
         self.calls += 1
         return AWSResponse(request.url, 200, {"content-type": "application/json"}, _Raw(json.dumps(body).encode()))
+
+
+def _name_customer(record: Record) -> str:
+    return next(pair["ValueAsString"] for pair in record if pair["FeatureName"] == "customer_id")
 
 
 class _Raw(io.BytesIO):
