@@ -54,8 +54,9 @@ def find_expected(rows: pl.DataFrame, cut: datetime, embargo: timedelta) -> pl.S
 
 
 def is_in_window(cut: datetime, embargo: timedelta) -> pl.Expr:
-    age = pl.lit(_strip_zone(cut) - embargo) - pl.col("event_time")
-    return (age > timedelta(0)) & (age <= timedelta(days=LONGEST))
+    end = cut - embargo
+    begin = end - timedelta(days=LONGEST)
+    return pl.col("event_time").is_between(pl.lit(format_value(begin)), pl.lit(format_value(end)), closed="left")
 
 
 def select_known_versions(rows: pl.DataFrame, cut: datetime) -> pl.DataFrame:
@@ -64,14 +65,12 @@ def select_known_versions(rows: pl.DataFrame, cut: datetime) -> pl.DataFrame:
     Most contacts have one version, and need not be put in order.
     """
     moment = _strip_zone(cut)
-    is_single = pl.col(ID).is_unique()
     told = rows.filter(pl.col("api_invocation_time") <= moment)
-    singles = told.filter(is_single & ~pl.col("is_deleted")).select(
-        CUSTOMER, pl.col("event_time").str.to_datetime(EVENT_TIME_FORMAT, time_unit="us")
-    )
+    is_single = told[ID].is_unique()
+    singles = told.filter(is_single & ~told["is_deleted"]).select(CUSTOMER, "event_time")
     others = date_versions(told.filter(~is_single), datetime.max)
     known = others.filter((pl.col("known_from") <= moment) & (moment < pl.col("known_until")))
-    return pl.concat([singles, known.select(CUSTOMER, "event_time")])
+    return pl.concat([singles, known.select(CUSTOMER, pl.col("event_time").dt.strftime(EVENT_TIME_FORMAT))])
 
 
 def _strip_zone(moment: datetime) -> datetime:

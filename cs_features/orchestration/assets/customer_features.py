@@ -10,7 +10,7 @@ from functools import partial
 import dagster as dg
 from pydantic import Field
 
-from cs_features.customers.law import CustomerBalance, balance_customers, compare_with_training
+from cs_features.customers.law import Comparison, CustomerBalance, balance_customers, compare_with_training
 from cs_features.customers.plan import MANIFEST_SCHEMA, TABLE
 from cs_features.customers.serving import CUSTOMERS, SETTING
 from cs_features.customers.update import Updated, UpdateRules, update_customers
@@ -77,10 +77,11 @@ def customer_features(
     try:
         identity = require_group(customer_feature_group.control_plane(), customer_feature_group.name, CUSTOMERS)
         updated = update_customers(tables, partial(read_part, feature_group.name), Destination(store, identity), rules)
-        results = judge_update(updated, store)
+        balance = balance_customers(updated)
+        results = judge_update(balance, compare_with_training(updated, store))
     except CsFeaturesError as error:
         raise make_failure(str(error), error) from error
-    counts = count_customers(updated, balance_customers(updated))
+    counts = count_customers(updated, balance)
     context.log.info(", ".join(f"{count} {name}" for name, count in counts.items()))
     yield dg.MaterializeResult(
         metadata={
@@ -110,8 +111,7 @@ def count_customers(updated: Updated, balance: CustomerBalance) -> dict[str, int
     }
 
 
-def judge_update(updated: Updated, store: RecordStore) -> list[dg.AssetCheckResult]:
-    balance, compared = balance_customers(updated), compare_with_training(updated, store)
+def judge_update(balance: CustomerBalance, compared: Comparison) -> list[dg.AssetCheckResult]:
     law = f"{balance.served} served = {balance.expected} with a contact in the last year + {balance.kept} kept"
     trained = f"{compared.asked} asked, {compared.missing} not served, {compared.differing} served otherwise"
     return [
