@@ -18,7 +18,7 @@ from cs_features.errors import RequestError
 from cs_features.hashing import content_hash
 from cs_features.landing.damage import Damage, find_damage
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import FeatureRecord, Record, build_record
+from cs_features.publishing.feature_group import FeatureRecord, Record, build_record, encode_record
 from cs_features.publishing.manifest import Entry
 from cs_features.publishing.records import identify_partition
 from cs_features.schemas import Reason
@@ -99,7 +99,7 @@ def collect_documents(raw: pl.DataFrame, rejected: pl.DataFrame, held_elsewhere:
 def build_records(validated: pl.DataFrame) -> dict[str, FeatureRecord]:
     """The rows of validated_features as records, by interaction id; an older version's have no document's hash."""
     return {
-        row["interaction_id"]: FeatureRecord(build_record(row), row.get("content_hash"))
+        row["interaction_id"]: encode_record(build_record(row), row.get("content_hash"))
         for row in validated.iter_rows(named=True)
     }
 
@@ -192,7 +192,7 @@ def plan_publication(
         if evidence is not None:
             withdraw[key] = evidence
         elif entry.record is not None and not _is_served(entry, withdrawn_elsewhere, online):
-            write[key] = FeatureRecord(json.loads(entry.record), entry.document_hash)
+            write[key] = encode_record(json.loads(entry.record), entry.document_hash)
         else:
             keep[key] = entry
     return Plan(write, withdraw, keep, unchanged)

@@ -3,13 +3,12 @@
 The calls are made in `changes.py`, and what changes is decided in `plan.py`.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import FeatureRecord, Record, get_feature
+from cs_features.publishing.feature_group import FeatureRecord, Record
 from cs_features.publishing.manifest import UNFINISHED, Entry
 from cs_features.publishing.plan import Documents, Plan, may_replace
 from cs_features.publishing.records import RecordStore, is_of_partition
@@ -114,11 +113,11 @@ class Publication:
             event_time=record.event_time,
             content_hash=record.content_hash,
             document_hash=record.document_hash,
-            prompt_version=get_feature(record.features, "prompt_version"),
-            model_id=get_feature(record.features, "model_id"),
+            prompt_version=record.prompt_version,
+            model_id=record.model_id,
             written_at=written_at,
             group=self.destination.identity,
-            record=json.dumps(record.features),
+            record=record.encoded,
             source_uri=self.entries[key].source_uri if key in self.entries else None,
         )
         return replace(entry, source_uri=self.documents.find_source(entry))
