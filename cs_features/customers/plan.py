@@ -116,4 +116,4 @@ def replace_entries(manifest: pl.DataFrame, dropped: Collection[str], entries: C
     """The manifest with `entries` in the place of those of `dropped` customers, of one and the same group."""
     columns: dict[str, list[Any]] = {name: [getattr(entry, name) for entry in entries] for name in MANIFEST_SCHEMA}
     left = manifest.filter(~pl.col(CUSTOMER).is_in(list(dropped)))
-    return pl.concat([left, pl.DataFrame(columns, schema=MANIFEST_SCHEMA)]).sort(CUSTOMER)
+    return pl.concat([left, pl.DataFrame(columns, schema=MANIFEST_SCHEMA)])

@@ -32,6 +32,7 @@ from cs_features.publishing.reading import EVENT_TIME_FORMAT
 
 SETTING = "CS_FEATURES_CUSTOMER_FEATURE_GROUP"
 ROWS_AT_ONCE, PARTS_AT_ONCE = 1_000, 16
+HASH_DIGITS = 32  # of a customer's record: the manifest holds half a million, and is written twice a day
 EMBARGO = Options().embargo  # what is trained on by default
 CUT_HOUR = 2  # UTC: the day's contacts are known, and nobody is awake yet who reads the features
 SERVED = list_served()
@@ -86,7 +87,7 @@ class CustomerRecords:
         """By customer, of all that is served but the event time."""
         layout = identify_layout()
         parts = map(self._spell_part, range(-(-self._served.height // ROWS_AT_ONCE)))
-        return {str(row[0]): content_hash([layout, *row]) for part in parts for row in part}
+        return {str(row[0]): content_hash([layout, *row])[:HASH_DIGITS] for part in parts for row in part}
 
     @cached_property
     def _places(self) -> dict[str, int]:
