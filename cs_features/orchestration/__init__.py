@@ -1,5 +1,11 @@
 """Everything that imports Dagster: the assets of the flow, checks, jobs, sensors, and what they are made of.
 
 Thin shells: they gather inputs, call a module of another folder that decides, and report. No rule about
-documents, answers or features stands here. This file imports nothing, so that importing one part costs no other.
+documents, answers or features stands here. This file imports none of them, so that importing one part costs no other.
 """
+
+import warnings
+
+# We know which parts of Dagster we use before they are settled, and its version is locked; at every start of a process
+# it would say so again, eighty lines long, between what somebody has to read.
+warnings.filterwarnings("ignore", message=r"(?s).* is currently in (beta|preview)")

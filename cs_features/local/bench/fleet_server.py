@@ -7,6 +7,7 @@ In a process of its own, as the agent must be in moto's. Which tasks die is plan
 import json
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cs_features.local.provision import TOPIC, client_factory, provision_account
 from cs_features.local.scripted import Script, ScriptedAnswerer
 from cs_features.local.stack import LocalStack
 from cs_features.local.task_agent import ACCOUNT, LOG_GROUP, Fate, TaskAgent, make_task_environment
+from cs_features.orchestration.sensors.landing_decision import MAX_TRIES
 
 CLUSTER, FAMILY, CONTAINER = "cs-features", "cs-features-run", "run"
 CUSTOMER = "Pieter Verhoeven, 4 Kerkstraat"  # what a customer wrote, and a dying task logged
@@ -29,14 +31,18 @@ NEVER_STARTING_EACH = 4
 
 
 class Plan:
-    """Every other task is killed, and some never start, until there were as many as planned."""
+    """Every other task is killed, and some never start, until there were as many as planned.
 
-    def __init__(self, killed: int, never_starting: int) -> None:
+    The last try of a partition is spared: whose every try dies is left for the night's recheck, as it should be.
+    """
+
+    def __init__(self, killed: int, never_starting: int, is_last_try: Callable[[str], bool]) -> None:
         self.left = {Fate.KILLED: killed, Fate.NEVER_STARTS: never_starting}
         self.seen = 0
+        self._is_last_try = is_last_try
 
     def choose_fate(self, command: str) -> Fate:
-        if JOB not in command:  # a schedule's
+        if JOB not in command or self._is_last_try(command):  # the others are a schedule's
             return Fate.LIVES
         self.seen += 1
         if self.seen % NEVER_STARTING_EACH == 0 and self.left[Fate.NEVER_STARTS]:
@@ -58,20 +64,30 @@ class RunsUnderWay:
         self._where = where
 
     def holds(self, command: str) -> bool:
+        started = self._query_runs("SELECT run_id FROM runs WHERE status = 'STARTED'")
+        return any(run_id in command for (run_id,) in started)
+
+    def is_last_try(self, command: str) -> bool:
+        """Whether the sensor would not ask again for the partition of this task if it died."""
+        runs = dict(self._query_runs("SELECT run_id, partition FROM runs"))
+        mine = next((partition for run_id, partition in runs.items() if run_id in command), None)
+        return list(runs.values()).count(mine) >= MAX_TRIES
+
+    def _query_runs(self, query: str) -> list[Any]:
         with closing(psycopg2.connect(**self._where)) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT run_id FROM runs WHERE status = 'STARTED'")
-            return any(run_id in command for (run_id,) in cursor.fetchall())
+            cursor.execute(query)
+            return cursor.fetchall()
 
 
 def serve_fleet(state: str, settings: dict[str, str], killed: int, never_starting: int) -> None:
     folder = Path(state).parent
-    plan = Plan(killed, never_starting)
+    under_way = RunsUnderWay(settings["CS_FEATURES_DATABASE_HOST"])
+    plan = Plan(killed, never_starting, under_way.is_last_try)
     with LocalStack(None, answerer=ScriptedAnswerer(Script(latency_mean_s=0.5))) as stack:
         provision_account(stack.environment)
         network = make_network(stack.environment)
         path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
         environment = make_task_environment(stack.environment, **settings, **path)
-        under_way = RunsUnderWay(settings["CS_FEATURES_DATABASE_HOST"])
         agent = TaskAgent(CLUSTER, environment, folder / "tasks", plan.choose_fate, under_way.holds, CUSTOMER)
         with agent:
             stop = threading.Event()
