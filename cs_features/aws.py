@@ -98,7 +98,7 @@ def explained(what: str, setting: str) -> Iterator[None]:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         advice = _CODES.get(code, "{words}").format(
-            setting=setting, action=name_permission(error), words=point_to_words(error)
+            setting=setting, action=name_missing_permission(error), words=point_to_words(error)
         )
         refusal = AccessRefused if is_access_refused(error) else AwsRefusal
         raise refusal(f"{what} ({code} at {error.operation_name}): {advice}") from error
@@ -107,10 +107,10 @@ def explained(what: str, setting: str) -> Iterator[None]:
         raise AwsRefusal(f"{what}: {type(error).__name__} before AWS had answered") from error
 
 
-def name_permission(error: ClientError) -> str:
+def name_missing_permission(error: ClientError) -> str:
     """The permission that a refusal is about. Nothing else of AWS's words is told: they may quote a value."""
     named = _PERMISSION.search(error.response.get("Error", {}).get("Message", ""))
-    return named.group() if named else name_action(error.operation_name)
+    return named.group() if named else name_refused_action(error.operation_name)
 
 
 def point_to_words(error: ClientError) -> str:
@@ -127,7 +127,7 @@ def is_access_refused(error: ClientError) -> bool:
     return code not in _PASSING and (code in _CODES or status in _REFUSING_STATUS)
 
 
-def name_action(operation: str) -> str:
+def name_refused_action(operation: str) -> str:
     """The permission that an operation needs, as a policy's statement names it."""
     named = {each: f"{service}:{each}" for service, operations in _SERVICES.items() for each in operations}
     return _ACTIONS.get(operation) or named.get(operation, operation)

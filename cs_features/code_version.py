@@ -15,24 +15,24 @@ DIGITS = 16
 
 
 @lru_cache(maxsize=8)
-def digest_sources(modules: tuple[str, ...], distributions: tuple[str, ...]) -> str:
+def digest_source_files(modules: tuple[str, ...], distributions: tuple[str, ...]) -> str:
     """16 hexadecimal digits that differ when one of `modules`, of which some may be packages, or the version of one of
     `distributions` does."""
     digest = hashlib.sha256()
     for name in modules:
-        for source in _read_sources(name):
+        for source in _read_source_files(name):
             digest.update(name.encode() + b"\0" + source + b"\0")
     for name in distributions:
         digest.update(f"{name}=={version(name)}\0".encode())
     return digest.hexdigest()[:DIGITS]
 
 
-def digest_settings(code: str, settings: Iterable[str]) -> str:
+def digest_shaping_settings(code: str, settings: Iterable[str]) -> str:
     """The version of code that settings shape, too."""
     return hashlib.sha256("\0".join([code, *settings]).encode()).hexdigest()[:DIGITS]
 
 
-def _read_sources(module: str) -> list[bytes]:
+def _read_source_files(module: str) -> list[bytes]:
     spec = importlib.util.find_spec(module)
     assert spec is not None, module
     assert spec.origin is not None, module

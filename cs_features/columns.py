@@ -39,7 +39,7 @@ def _spell_sources(sources: Sequence[str]) -> str:
     return "".join(f" From {table}: {', '.join(columns)}." for table, columns in by_table.items())
 
 
-def _spell_rule(schema: Mapping[str, Any]) -> str:
+def _spell_column_rule(schema: Mapping[str, Any]) -> str:
     """A property of the answer's JSON schema in words."""
     if "enum" in schema:
         return f"one of {', '.join(schema['enum'])}"
@@ -103,7 +103,9 @@ _FROM_DOCUMENT = ("raw_interactions.payload", "raw_interactions.language")
 EXTRACTIONS = {
     "interaction_id": Column(_ID.meaning, rule=_ID.rule, sources=("raw_interactions.interaction_id",)),
     **{
-        name: Column(f"{_ANSWER_MEANINGS[name]}, as the model said", "", _spell_rule(_PROPERTIES[name]), _FROM_DOCUMENT)
+        name: Column(
+            f"{_ANSWER_MEANINGS[name]}, as the model said", "", _spell_column_rule(_PROPERTIES[name]), _FROM_DOCUMENT
+        )
         for name in ANSWER_FIELDS
     },
     "status": Column("Whether an answer kept the rules", rule="answered or failed"),
@@ -128,7 +130,7 @@ EXTRACTIONS = {
 VALIDATED = {
     "interaction_id": Column(_ID.meaning, rule="a UUID, unique", sources=("raw_interactions.interaction_id",)),
     **{
-        name: Column(_ANSWER_MEANINGS[name], "", _spell_rule(_PROPERTIES[name]), (f"llm_extractions.{name}",))
+        name: Column(_ANSWER_MEANINGS[name], "", _spell_column_rule(_PROPERTIES[name]), (f"llm_extractions.{name}",))
         for name in ANSWER_FIELDS
     },
     "event_time": Column("When it happened", unit="UTC", sources=("raw_interactions.occurred_at",)),

@@ -52,7 +52,7 @@ from cs_features.orchestration.sensors.freshness import freshness_sensor
 from cs_features.orchestration.sensors.landing import landing_sensor
 from cs_features.orchestration.sensors.prompts import prompt_sensor
 from cs_features.orchestration.sensors.recheck import recheck_sensor
-from cs_features.services import build_services
+from cs_features.services import build_services_from
 
 ASSETS = (
     landed_documents,
@@ -75,9 +75,9 @@ ASSETS = (
 )
 
 
-def build_defs(**resource_overrides: Any) -> dg.Definitions:
+def build_code_location(**resource_overrides: Any) -> dg.Definitions:
     """The definitions of production; tests pass other resources by name and get the same object."""
-    resources = {**build_resources(build_services(settings())), **resource_overrides}
+    resources = {**build_resources(build_services_from(settings())), **resource_overrides}
     return dg.Definitions(
         assets=present_assets(ASSETS, settings()),
         asset_checks=CHECKS,
@@ -126,5 +126,5 @@ def spare_collector() -> None:
     gc.set_threshold(50_000, 10, 10)
 
 
-defs = build_defs()
+defs = build_code_location()
 spare_collector()

@@ -173,11 +173,11 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     try:
         return Settings.model_validate({key.removeprefix(PREFIX).lower(): value for key, value in given.items()})
     except ValidationError as error:
-        lines = [_describe_problem(dict(problem)) for problem in error.errors()]
+        lines = [_describe_setting_problem(dict(problem)) for problem in error.errors()]
         raise SettingsError("Wrong settings. " + "; ".join(lines)) from None
 
 
-def _describe_problem(problem: Mapping[str, Any]) -> str:
+def _describe_setting_problem(problem: Mapping[str, Any]) -> str:
     field = str(problem["loc"][0])
     variable = f"{PREFIX}{field.upper()}"
     if problem["type"] != "extra_forbidden":

@@ -144,7 +144,7 @@ class BudgetSpent(RunStopper):
     """A cap of dollars is reached; the message names its variable. Asking again by itself would spend another one."""
 
 
-def every_error() -> list[type[CsFeaturesError]]:
+def list_every_error() -> list[type[CsFeaturesError]]:
     """The root and all that stands under it."""
     found: list[type[CsFeaturesError]] = [CsFeaturesError]
     for each in found:  # grows while it is walked
@@ -156,6 +156,6 @@ def every_error() -> list[type[CsFeaturesError]]:
 _LASTING = (ConfigurationError, AccessRefused, RequestError, SchemaMismatch, WithdrawalStopped, RunStopper)
 
 
-def is_lasting(error: type[CsFeaturesError]) -> bool:
+def is_lasting_error(error: type[CsFeaturesError]) -> bool:
     """Whether what such an error says stays true until somebody changes something."""
     return issubclass(error, _LASTING) and not issubclass(error, Outage)

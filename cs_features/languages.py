@@ -88,7 +88,7 @@ def list_known_languages(codes: Sequence[str]) -> list[Language]:
     return [known[code] for code in codes if code in known]
 
 
-def _take_sample(text: str) -> str:
+def _take_text_sample(text: str) -> str:
     """As much as is needed: the library takes quadratic time in a word, and a word of two megabytes took 14 minutes."""
     if len(text) > _ENOUGH_SAMPLE:
         text = text[:_ENOUGH_SAMPLE]
@@ -107,7 +107,7 @@ def detect_language(text: str, plausible: Sequence[str]) -> str:
     if detectors is None:
         return plausible[0]
     small, large = detectors
-    sample = _take_sample(text)
+    sample = _take_text_sample(text)
     (likeliest, *_) = small.compute_language_confidence_values(sample)
     found = likeliest.language if likeliest.value >= _SURE_CONFIDENCE else large.detect_language_of(sample)
     return found.iso_code_639_1.name.lower() if found else UNDETERMINED

@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from cs_features.aws import explained
 from cs_features.errors import AccessRefused, AwsRefusal, ObjectRefused, ObjectUnreadable
-from cs_features.short_names import shorten_key
+from cs_features.short_names import shorten_object_key
 
 DELETED_AT_ONCE = 1_000  # DeleteObjects' limit
 PAUSES = (0.2, 1.0, 3.0)  # seconds before a broken body is asked for again
@@ -75,11 +75,11 @@ class Bucket:
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
 
-    def _shorten_uri(self, key: str) -> str:
+    def _shorten_object_uri(self, key: str) -> str:
         """For messages: a file may be named after a customer."""
-        return self.uri(shorten_key(key))
+        return self.uri(shorten_object_key(key))
 
-    def list_objects(self, prefix: str, start_after: str = "") -> Listing:
+    def list_bucket_objects(self, prefix: str, start_after: str = "") -> Listing:
         """Objects whose key begins with `prefix` and, in S3's order, comes after `start_after`.
 
         Raises:
@@ -94,13 +94,13 @@ class Bucket:
         assert listed_at is not None, "S3 answers a listing with at least one page"
         return Listing(self.name, objects, listed_at)
 
-    def iterate_objects(self, prefix: str) -> Iterator[StoredObject]:
-        """The objects of `list_objects` a page at a time, for a prefix that may hold millions."""
+    def iterate_bucket_objects(self, prefix: str) -> Iterator[StoredObject]:
+        """The objects of `list_bucket_objects` a page at a time, for a prefix that may hold millions."""
         with self._explained():
             for page in self._pages(Prefix=prefix):
                 yield from _objects_of(page)
 
-    def list_folders(self, prefix: str) -> list[str]:
+    def list_bucket_folders(self, prefix: str) -> list[str]:
         """The folders directly below `prefix`, as full prefixes that end with a slash."""
         with self._explained():
             pages = list(self._pages(Prefix=prefix, Delimiter="/"))
@@ -128,22 +128,22 @@ class Bucket:
             return self._read_once(key)
         except _BROKEN_BODY as error:
             why = f"its body broke off {len(PAUSES) + 1} times ({type(error).__name__}): upload it again"
-            raise ObjectUnreadable(self._shorten_uri(key), why) from error
+            raise ObjectUnreadable(self._shorten_object_uri(key), why) from error
 
     def _read_once(self, key: str) -> tuple[StoredObject, bytes] | None:
         with self._explained():
             try:
                 response = self.client.get_object(Bucket=self.name, Key=key)
             except ClientError as error:
-                if is_missing(error):
+                if is_missing_object(error):
                     return None
                 if concerns_one_object(error):
-                    raise ObjectRefused(self._shorten_uri(key), explain_refused_object(error)) from error
+                    raise ObjectRefused(self._shorten_object_uri(key), explain_refused_object(error)) from error
                 raise
         body = response["Body"].read()
-        return StoredObject(key, response["ETag"].strip('"'), len(body), _read_date(response)), body
+        return StoredObject(key, response["ETag"].strip('"'), len(body), _read_server_date(response)), body
 
-    def keeps_versions(self) -> bool:
+    def keeps_object_versions(self) -> bool:
         """Whether what is replaced or deleted here goes on to exist as an older version."""
         with self._explained():
             told = self.client.get_bucket_versioning(Bucket=self.name)
@@ -165,7 +165,7 @@ class Bucket:
                     Bucket=self.name, Key=stored.key, Body=body, IfMatch=stored.etag, **added
                 )
             except ClientError as error:
-                if is_missing(error) or _code_of(error) in _CHANGED:
+                if is_missing_object(error) or _code_of(error) in _CHANGED:
                     return None
                 raise
         return StoredObject(stored.key, answer["ETag"].strip('"'), len(body), stored.last_modified)
@@ -188,7 +188,7 @@ class Bucket:
                     f"({code}): allow s3:DeleteObject on it, or set {self._setting}"
                 )
 
-    def read_lifecycle(self) -> list[dict[str, Any]]:
+    def read_lifecycle_rules(self) -> list[dict[str, Any]]:
         """The rules by which S3 deletes objects by itself; none where there are none."""
         with self._explained():
             try:
@@ -223,7 +223,7 @@ def _objects_of(page: dict[str, Any]) -> list[StoredObject]:
     ]
 
 
-def is_missing(error: ClientError) -> bool:
+def is_missing_object(error: ClientError) -> bool:
     """Whether an object is not there (a missing bucket is another matter)."""
     return _code_of(error) in ("NoSuchKey", "404")
 
@@ -252,7 +252,7 @@ def _code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _read_date(response: dict[str, Any]) -> datetime:
+def _read_server_date(response: dict[str, Any]) -> datetime:
     """When an object was put; of one that `Bucket.replace` has put, when the one before it was."""
     dated: datetime = response["LastModified"]
     try:

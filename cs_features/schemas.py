@@ -93,7 +93,7 @@ def _spell_out(value: Any) -> str:
     return spelled
 
 
-def _is_plausible(moment: datetime) -> datetime:
+def _is_plausible_time(moment: datetime) -> datetime:
     try:
         return moment.astimezone(timezone.utc)
     except OverflowError:
@@ -107,7 +107,7 @@ _BLANK = "\u115f\u1160\u3164\uffa0\u2800\ufffc\ufffd"
 _LATIN = re.compile(r"[A-Za-z0-9]")
 
 
-def says_something(text: str) -> bool:
+def says_something_readable(text: str) -> bool:
     if _LATIN.search(text):  # nearly every text, and at its first character
         return True
     # strip() alone would let zero-width characters, accents without a letter and the like pass as text. Each character
@@ -122,7 +122,7 @@ def _identifies(value: UUID) -> UUID:
     return value
 
 
-def _is_visible(value: str) -> str:
+def _is_visible_character(value: str) -> str:
     # "c-1" and "c-1" with a zero-width space look the same and join with nothing.
     if not value.isprintable() or value.isspace():
         raise PydanticCustomError("invisible", "has characters that cannot be seen, or none that can")
@@ -145,13 +145,15 @@ class Interaction(BaseModel):
 
     interaction_id: Annotated[UUID, Field(strict=False), AfterValidator(_identifies)]
     occurred_at: Annotated[
-        AwareDatetime, Field(strict=False), BeforeValidator(_spell_out), AfterValidator(_is_plausible)
+        AwareDatetime, Field(strict=False), BeforeValidator(_spell_out), AfterValidator(_is_plausible_time)
     ]
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
     channel: Channel
     turns: Annotated[list[Turn], Field(fail_fast=True)] | None = None  # two megabytes of wrong turns are one complaint
     text: str | None = None
-    customer_id: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_is_visible)] | None = None
+    customer_id: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_is_visible_character)] | None = (
+        None
+    )
     language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] | None = None
 
     @model_validator(mode="after")
@@ -166,7 +168,7 @@ class Interaction(BaseModel):
     def utterances(self) -> list[Turn]:
         """The turns that say something; one-piece interactions are the customer's single turn."""
         turns = self.turns or [Turn(speaker="customer", text=self.text or "")]
-        return [turn for turn in turns if says_something(turn.text)]
+        return [turn for turn in turns if says_something_readable(turn.text)]
 
 
 def keep_contract_fields(document: dict[str, Any]) -> dict[str, Any]:
@@ -213,7 +215,7 @@ def reason_of(errors: list[Any]) -> tuple[Reason, str]:
 # --- the model's answer -----------------------------------------------------------------------
 
 
-def _check_summary(summary: str) -> str:
+def _check_summary_rules(summary: str) -> str:
     rule = find_broken_rule(summary)
     if rule is not None:
         raise PydanticCustomError(rule.name, rule.complaint)
@@ -225,7 +227,7 @@ class Extraction(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    summary: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_summary)]
+    summary: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_check_summary_rules)]
     sentiment: Literal["positive", "neutral", "negative"]
     primary_topic: str
     intent: str

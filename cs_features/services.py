@@ -1,7 +1,7 @@
 """What the product acts through, made from the settings: one plain object a thing in the world.
 
 A service makes clients and nothing else; what is done with them stands in the modules it names. Dagster hands
-them to assets and sensors as resources (`orchestration/resources.py`); commands build them with `build_services`.
+them to assets and sensors as resources (`orchestration/resources.py`); commands build them with `build_services_from`.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.models import ModelCapabilities, capabilities_of
 from cs_features.extraction.pricing import TokenUsage, find_price_list
 from cs_features.extraction.prompt_versions import PromptsInUse, PromptVersions
-from cs_features.extraction.prompts import Prompts, load_prompts
+from cs_features.extraction.prompts import Prompts, load_prompt_folder
 from cs_features.extraction.quota import Limiter, QuotaShare
 from cs_features.extraction.spending import Limits, SharedBudget
 from cs_features.landing.zone import LandingZone
@@ -119,7 +119,7 @@ class Model:
 
     def prompts(self) -> Prompts:
         # At each use, so that an edited prompt counts from the next run on; unchanged files are not read again.
-        return load_prompts(self.find_prompts_folder())
+        return load_prompt_folder(self.find_prompts_folder())
 
     def find_prompts_folder(self) -> Path:
         """Where the prompts in use are: `prompts_dir`, or the version that is in use in the data bucket."""
@@ -176,7 +176,7 @@ class FeatureGroup:
         return aws.client("sagemaker-featurestore-runtime", max_pool_connections=16, parameter_validation=False)
 
 
-def _count_days(days: int | None) -> timedelta | None:
+def _count_window_days(days: int | None) -> timedelta | None:
     return None if days is None else timedelta(days=days)
 
 
@@ -195,9 +195,9 @@ class Retention:
     def table_ages(self) -> TableAges:
         """Of what the tables hold; nothing goes whose age is not set."""
         return TableAges(
-            texts=_count_days(self.text_days),
-            answers=_count_days(self.answer_days),
-            features=_count_days(self.feature_days),
+            texts=_count_window_days(self.text_days),
+            answers=_count_window_days(self.answer_days),
+            features=_count_window_days(self.feature_days),
         )
 
     def ages(self) -> Ages:
@@ -244,7 +244,7 @@ class Services:
     retention: Retention
 
 
-def build_services(settings: Settings) -> Services:
+def build_services_from(settings: Settings) -> Services:
     """The services of these settings.
 
     Raises:
@@ -265,7 +265,7 @@ def build_services(settings: Settings) -> Services:
         model=Model(
             model_id=settings.model_id,
             prompts_dir=settings.prompts_dir,
-            published=_find_published(settings) if settings.prompts_from == "bucket" else None,
+            published=_find_published_prompts(settings) if settings.prompts_from == "bucket" else None,
             max_concurrency=settings.max_concurrency,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
@@ -294,5 +294,5 @@ def build_services(settings: Settings) -> Services:
     )
 
 
-def _find_published(settings: Settings) -> PromptsInUse:
+def _find_published_prompts(settings: Settings) -> PromptsInUse:
     return PromptsInUse(DataBucket(name=settings.data_bucket).prompt_versions, settings.prompts_dir)

@@ -16,7 +16,7 @@ _SUFFIX = re.compile(r"(?:\.(?:json|jsonl|gz|parquet|csv|txt|xml|zip))+$")
 ID_CHARACTERS = 8
 
 
-def shorten_key(key: str) -> str:
+def shorten_object_key(key: str) -> str:
     """A key with its well-known folders; of every other name the first letters, and a digest that finds the whole."""
     *folders, name = key.split("/")
     shown = [folder if _KNOWN_FOLDER.fullmatch(folder) else shorten_name(folder) for folder in folders]
@@ -31,5 +31,5 @@ def shorten_name(name: str) -> str:
     return f"{beginning.group() if beginning else ''}~{digest}{suffix.group() if suffix else ''}"
 
 
-def shorten_id(value: str) -> str:
+def shorten_interaction_id(value: str) -> str:
     return f"{value[:ID_CHARACTERS]}..." if len(value) > ID_CHARACTERS else value

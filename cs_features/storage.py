@@ -20,7 +20,7 @@ def fill_missing_columns(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame
     return frame.with_columns(missing)
 
 
-def encode_table(frame: pl.DataFrame) -> bytes:
+def encode_parquet_table(frame: pl.DataFrame) -> bytes:
     """As every table is stored."""
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd")
@@ -42,7 +42,7 @@ class Tables:
 
     def write(self, table: str, partition: AnyPartition | None, frame: pl.DataFrame) -> int:
         """Replace the partition; returns the bytes written."""
-        body = encode_table(frame)
+        body = encode_parquet_table(frame)
         self.bucket.put(self.key(table, partition), body)
         return len(body)
 
@@ -60,7 +60,7 @@ class Tables:
     def partitions(self, table: str) -> list[Partition]:
         """The partitions that the table holds, from a listing."""
         found = []
-        for item in self.bucket.list_objects(f"{table}/country=").objects:
+        for item in self.bucket.list_bucket_objects(f"{table}/country=").objects:
             if item.name != "data.parquet":
                 continue
             with suppress(ValueError):  # somebody else's folder

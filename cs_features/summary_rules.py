@@ -25,7 +25,7 @@ class SummaryRule:
     keeps: Callable[[str], bool]
 
 
-def is_readable(summary: str) -> bool:
+def is_readable_summary(summary: str) -> bool:
     """At least one letter, and nothing that a reader cannot see: control, bidi, tag and zero-width characters."""
     hidden = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
     return any(map(str.isalpha, summary)) and all(unicodedata.category(each) not in hidden for each in set(summary))
@@ -40,23 +40,25 @@ _MARKUP = re.compile(
 )
 
 
-def is_plain(summary: str) -> bool:
+def is_plain_summary(summary: str) -> bool:
     """No markup, no residue of a tool call and no formula."""
     return _MARKUP.search(unicodedata.normalize("NFKC", summary)) is None
 
 
-def names_nobody(summary: str) -> bool:
+def names_no_person(summary: str) -> bool:
     """Nothing that the detector of the prompt finds, however it is spelled; its placeholders name nobody."""
     return not find_personal_data(summary)
 
 
 SUMMARY_RULES = (
-    SummaryRule("readable", "has no letter, or characters that cannot be seen", is_readable),
-    SummaryRule("no_markup", "carries markup, code or the rest of a tool call; write plain sentences", is_plain),
+    SummaryRule("readable", "has no letter, or characters that cannot be seen", is_readable_summary),
+    SummaryRule(
+        "no_markup", "carries markup, code or the rest of a tool call; write plain sentences", is_plain_summary
+    ),
     SummaryRule(
         "no_personal_data",
         "carries a name, an address, an account, a link, a date of birth or a long number",
-        names_nobody,
+        names_no_person,
     ),
     SummaryRule("in_english", "is not in English", is_english),
 )

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cs_features.cli.write_docs import list_pages, replace_tables
+from cs_features.cli.write_docs import list_doc_pages, replace_generated_tables
 from cs_features.local.bench.commands import list_run_commands
 from cs_features_tests.support.lab import REPOSITORY
 
-PAGES = list_pages()
+PAGES = list_doc_pages()
 PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -51,7 +51,7 @@ def test_every_link_of_the_docs_leads_somewhere(page: Path) -> None:
 def test_the_tables_of_the_docs_are_those_of_the_code(page: Path) -> None:
     """`make docs` writes them; a setting that the table does not know is a setting that nobody finds."""
     text = page.read_text(encoding="utf-8")
-    assert replace_tables(text) == text
+    assert replace_generated_tables(text) == text
 
 
 def test_make_says_what_its_targets_would_do() -> None:

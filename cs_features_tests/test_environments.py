@@ -14,7 +14,7 @@ from cs_features import aws
 from cs_features.environments import settings
 from cs_features.errors import SettingsError, UnknownModelError
 from cs_features.orchestration.resources import build_resources
-from cs_features.services import build_services
+from cs_features.services import build_services_from
 from cs_features_tests.support.lab import REPOSITORY
 
 # The contract's table.
@@ -67,7 +67,7 @@ def test_a_variable_sets_its_setting_and_no_other(variable: str, text: str, fiel
 
 def test_the_settings_reach_what_they_are_about() -> None:
     """Two buckets mixed up between settings and resources would write tables into the landing zone."""
-    services = build_services(
+    services = build_services_from(
         settings(
             {
                 "CS_FEATURES_LANDING_BUCKET": "the-landing",
@@ -155,7 +155,7 @@ def test_a_bucket_name_that_s3_takes_is_taken(name: str) -> None:
 def test_an_unknown_model_is_refused_before_anything_runs() -> None:
     """Twenty-four doomed runs were launched for a typing error (fault 48)."""
     with pytest.raises(UnknownModelError, match=r"'eu\.anthropic\.claude-haiku-5'.*Known models: eu\.amazon"):
-        build_services(settings({"CS_FEATURES_MODEL_ID": "eu.anthropic.claude-haiku-5"}))
+        build_services_from(settings({"CS_FEATURES_MODEL_ID": "eu.anthropic.claude-haiku-5"}))
 
 
 def test_a_missing_region_is_a_setting_to_set(monkeypatch: pytest.MonkeyPatch) -> None:

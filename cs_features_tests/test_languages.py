@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from cs_features import languages
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.landing.documents import join_customers_words
 from cs_features.languages import UNDETERMINED, detect_language
-from cs_features.quality.golden import load_golden
+from cs_features.quality.golden import load_golden_corpus
 from cs_features.schemas import Interaction
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.lab import PROMPTS, Lab
 
-PROMPTS_READ = load_prompts(PROMPTS)
+PROMPTS_READ = load_prompt_folder(PROMPTS)
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "landing"
 
 
@@ -23,7 +23,7 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "landing"
 def test_at_least_95_of_100_golden_items_are_detected_among_their_countrys_languages() -> None:
     """The bar of the design. What is missed is Arabic in Latin letters, and mixtures of two languages."""
     right: Counter[str] = Counter()
-    items = load_golden(PROMPTS, PROMPTS_READ)
+    items = load_golden_corpus(PROMPTS, PROMPTS_READ)
     for item in items:
         words = join_customers_words(item.as_interaction())
         found = detect_language(words, PROMPTS_READ.countries[item.country].languages)

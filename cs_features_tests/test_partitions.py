@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.errors import ConfigurationError
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.orchestration.partitions import (
     build_day_partitions,
     build_week_partitions,
@@ -73,7 +73,7 @@ def test_a_day_begins_at_midnight_utc_for_every_country() -> None:
 
 def test_the_countries_are_those_that_the_prompts_have() -> None:
     """A country with a partition and no prompt fails every run; one with a prompt and no partition never has any."""
-    assert list_countries(PROMPTS) == sorted(load_prompts(PROMPTS).countries) == ["BE", "ES", "FR", "NL", "PL"]
+    assert list_countries(PROMPTS) == sorted(load_prompt_folder(PROMPTS).countries) == ["BE", "ES", "FR", "NL", "PL"]
 
 
 @pytest.mark.heavy

@@ -11,7 +11,7 @@ from urllib3.exceptions import ProtocolError, SSLError
 from cs_features import s3
 from cs_features.errors import AwsRefusal, ObjectUnreadable
 from cs_features.s3 import Bucket
-from cs_features.short_names import shorten_key
+from cs_features.short_names import shorten_object_key
 from cs_features_tests.support.memory_s3 import MemoryS3
 from cs_features_tests.support.refusals import refusal
 
@@ -56,7 +56,7 @@ def refusing(code: str, status: int) -> Bucket:
 )
 def test_a_refused_object_is_named_with_what_aws_says(code: str, status: int) -> None:
     """Fault 15: another owner's object, an archived one, a key without permission: nobody was told which."""
-    with pytest.raises(ObjectUnreadable, match=f"s3://landing/{shorten_key(KEY)}: {code}"):
+    with pytest.raises(ObjectUnreadable, match=f"s3://landing/{shorten_object_key(KEY)}: {code}"):
         refusing(code, status).read(KEY)
 
 
@@ -139,5 +139,5 @@ def test_a_prefix_of_many_pages_is_iterated_to_its_end() -> None:
     client = MemoryS3()
     for number in range(7):
         client.put_object(Key=f"a/{number}", Body=b"x")
-    keys = [item.key for item in Bucket(client, "b", "B").iterate_objects("a/")]
+    keys = [item.key for item in Bucket(client, "b", "B").iterate_bucket_objects("a/")]
     assert keys == [f"a/{number}" for number in range(7)]

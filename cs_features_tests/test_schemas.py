@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cs_features.extraction.country_files import Floors, ModelCalibration
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.local.scripted import make_value
 from cs_features.schemas import (
     ANSWER_FIELDS,
@@ -28,7 +28,7 @@ from cs_features.validation.tables import rejected_schema
 from cs_features_tests.support.features import SCHEMA, VALID, frame, row
 from cs_features_tests.support.lab import PROMPTS
 
-PROMPTS_READ = load_prompts(PROMPTS)
+PROMPTS_READ = load_prompt_folder(PROMPTS)
 MODEL = PROMPTS_READ.answer_model
 TOOL = PROMPTS_READ.tool["toolSpec"]["inputSchema"]["json"]
 

@@ -8,10 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.languages import is_english
 from cs_features.schemas import Extraction
-from cs_features.summary_rules import SUMMARY_RULES, find_broken_rule, is_plain, is_readable, names_nobody
+from cs_features.summary_rules import (
+    SUMMARY_RULES,
+    find_broken_rule,
+    is_plain_summary,
+    is_readable_summary,
+    names_no_person,
+)
 from cs_features_tests.support.features import VALID
 from cs_features_tests.support.lab import PROMPTS
 from cs_features_tests.support.summaries import ENGLISH, FOREIGN
@@ -172,14 +178,14 @@ UNSEEN = [
 def test_what_identifies_somebody_does_not_pass(text: str) -> None:
     """Summaries are read by people who may not see the conversations, and live on in training data; a no-break
     space, an en dash, a slash, full-width digits or a zero-width character hid a phone number from the pattern."""
-    assert not names_nobody(f"Customer says: {text}.") or not names_nobody(text)
+    assert not names_no_person(f"Customer says: {text}.") or not names_no_person(text)
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_dates_amounts_times_and_quantities_identify_nobody(text: str) -> None:
     """Summaries with 2026-11-20 or 20.11.2026 were asked for three times and then rejected as "a long number"
     (fault 32): 59 of 200 harmless ones were."""
-    assert names_nobody(f"Customer asks {text} please.")
+    assert names_no_person(f"Customer asks {text} please.")
 
 
 @pytest.mark.heavy
@@ -187,9 +193,9 @@ def test_dates_amounts_times_and_quantities_identify_nobody(text: str) -> None:
 def test_every_date_passes_and_no_longer_number_hides_behind_one(day, spelling) -> None:  # type: ignore[no-untyped-def]
     """An order number that begins like a date is an order number. Older dates are of births."""
     spelled = day.strftime(spelling)
-    assert names_nobody(f"Customer asks for {spelled} instead.")
-    assert not names_nobody(f"Customer names {spelled}-4711 instead.")
-    assert not names_nobody(f"Customer names {spelled} 4711234 instead.")
+    assert names_no_person(f"Customer asks for {spelled} instead.")
+    assert not names_no_person(f"Customer names {spelled}-4711 instead.")
+    assert not names_no_person(f"Customer names {spelled} 4711234 instead.")
 
 
 @given(
@@ -198,20 +204,20 @@ def test_every_date_passes_and_no_longer_number_hides_behind_one(day, spelling) 
 )
 def test_a_long_number_does_not_pass_whatever_stands_between_them(digits: str, between: str) -> None:
     """Phones, cards, accounts, customers and orders: nobody can list their spellings, so what is harmless is listed."""
-    assert not names_nobody(f"Customer names {between.join(digits)} as theirs.")
+    assert not names_no_person(f"Customer names {between.join(digits)} as theirs.")
 
 
 @pytest.mark.parametrize("text", RESIDUE, ids=ascii)
 def test_residue_of_markup_and_tool_calls_does_not_pass(text: str) -> None:
     """Claude ends a tool's input with </parameter></invoke> now and then: it was validated and published (fault 30).
     A summary that begins with = is run by the spreadsheet in which somebody opens the export."""
-    assert not is_plain(text)
+    assert not is_plain_summary(text)
 
 
 @pytest.mark.parametrize("text", UNSEEN, ids=ascii)
 def test_what_a_reader_cannot_see_does_not_pass(text: str) -> None:
     """Bidi and tag characters, NUL and ANSI all reached the online store."""
-    assert not is_readable(text)
+    assert not is_readable_summary(text)
 
 
 def test_english_summaries_pass_though_names_in_them_are_foreign() -> None:
@@ -222,7 +228,7 @@ def test_english_summaries_pass_though_names_in_them_are_foreign() -> None:
 
 
 def test_the_examples_that_the_model_is_shown_keep_every_rule() -> None:
-    examples = [example.answer["summary"] for example in load_prompts(PROMPTS).list_examples()]
+    examples = [example.answer["summary"] for example in load_prompt_folder(PROMPTS).list_examples()]
     assert [summary for summary in examples if find_broken_rule(summary)] == []
 
 

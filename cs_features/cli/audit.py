@@ -27,7 +27,7 @@ class Findings:
 
 def main() -> int:
     """0: none known; 1: some are, listed; 3: no source of advisories answered, for one package or for all."""
-    findings = read_findings(_ask_pip_audit())
+    findings = read_audit_findings(_ask_pip_audit())
     for line in findings.faults:
         print(line)
     if findings.faults:
@@ -56,7 +56,7 @@ def _ask_pip_audit() -> str:
     return done.stdout
 
 
-def read_findings(answer: str) -> Findings:
+def read_audit_findings(answer: str) -> Findings:
     """pip-audit's answer; what it skipped it does not know to be well."""
     packages: list[dict[str, Any]] = json.loads(answer)["dependencies"] if answer.strip() else []
     faults = [

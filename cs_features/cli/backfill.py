@@ -13,16 +13,16 @@ from datetime import datetime, timezone
 
 import polars as pl
 
-from cs_features.cli.failures import REFUSED, report_failure
+from cs_features.cli.failures import REFUSED, report_command_failure
 from cs_features.environments import Settings, settings
 from cs_features.errors import CsFeaturesError, RequestError
 from cs_features.partitions import Partition, list_countries
 from cs_features.planning.backfill_launch import Backfill, DagsterUi
-from cs_features.planning.backfill_progress import describe_progress, format_duration
-from cs_features.planning.backfill_quote import BackfillQuote, quote_backfill, require_spending_room
+from cs_features.planning.backfill_progress import describe_progress, format_remaining_duration
+from cs_features.planning.backfill_quote import BackfillQuote, quote_backfill_partitions, require_spending_room
 from cs_features.planning.quote import Queue, list_partitions
-from cs_features.planning.requests import Calendar, parse_day, require_countries
-from cs_features.services import Model, build_services
+from cs_features.planning.requests import Calendar, parse_day, require_known_countries
+from cs_features.services import Model, build_services_from
 
 LOOK_EVERY_SECONDS = 10.0
 _PRINTED = {"tbl_rows": -1, "tbl_hide_dataframe_shape": True, "tbl_hide_column_data_types": True}
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return carry_out_request(options)
     except CsFeaturesError as error:
-        return report_failure(error)
+        return report_command_failure(error)
 
 
 def parse_options(arguments: list[str] | None) -> argparse.Namespace:
@@ -55,7 +55,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
 
 def carry_out_request(options: argparse.Namespace) -> int:
     chosen = settings()
-    services, ui = build_services(chosen), DagsterUi(chosen.ui_url)
+    services, ui = build_services_from(chosen), DagsterUi(chosen.ui_url)
     queue = Queue(max(1, options.runs_at_once))
     if options.cancel:
         return cancel_backfill(ui, options.cancel)
@@ -64,7 +64,7 @@ def carry_out_request(options: argparse.Namespace) -> int:
     partitions = (
         list_undone_partitions(ui, options.resume) if options.resume else list_asked_partitions(options, chosen)
     )
-    quote = quote_backfill(partitions, services.landing, services.data, services.model)
+    quote = quote_backfill_partitions(partitions, services.landing, services.data, services.model)
     print_backfill_quote(quote, queue, services.model)
     require_spending_room(quote, services.data, services.model, datetime.now(timezone.utc))
     if not options.yes:
@@ -85,8 +85,8 @@ def list_asked_partitions(options: argparse.Namespace, chosen: Settings) -> list
     calendar = Calendar.since(chosen.first_date)
     first = parse_day(options.first)
     last = parse_day(options.last) if options.last else calendar.today
-    calendar.require_days(first, last)
-    return list_partitions(require_countries(options.country, list_countries(chosen.prompts_dir)), first, last)
+    calendar.require_valid_days(first, last)
+    return list_partitions(require_known_countries(options.country, list_countries(chosen.prompts_dir)), first, last)
 
 
 def list_undone_partitions(ui: DagsterUi, backfill_id: str) -> list[Partition]:
@@ -95,8 +95,8 @@ def list_undone_partitions(ui: DagsterUi, backfill_id: str) -> list[Partition]:
     Raises:
         RequestError: it is still going on, or all of it is done.
     """
-    backfill = ui.read_backfill(backfill_id)
-    if not backfill.is_over:
+    backfill = ui.read_backfill_state(backfill_id)
+    if not backfill.is_backfill_over:
         raise RequestError(f"{backfill_id} is still going on: follow it with --follow, or stop it with --cancel first")
     undone = backfill.list_undone_keys()
     if not undone:
@@ -107,10 +107,10 @@ def list_undone_partitions(ui: DagsterUi, backfill_id: str) -> list[Partition]:
 def print_backfill_quote(quote: BackfillQuote, queue: Queue, model: Model) -> None:
     with pl.Config(**_PRINTED):  # type: ignore[arg-type]
         print(quote.sum_by_country())
-    minutes = quote.estimate_minutes(queue, model)
+    minutes = quote.estimate_backfill_minutes(queue, model)
     print(
         f"{len(quote.quotes)} runs, {quote.calls:,} calls, ${quote.cost_usd:.2f} (+-{quote.margin_usd:.2f}), "
-        f"about {format_duration(minutes)} if nothing else runs."
+        f"about {format_remaining_duration(minutes)} if nothing else runs."
     )
     if quote.sampled < len(quote.quotes):
         print(f"{quote.sampled} partitions were quoted to the call, the others estimated from their bytes.")
@@ -120,7 +120,7 @@ def launch_quoted_backfill(ui: DagsterUi, quote: BackfillQuote, resumed: str | N
     days = sorted(each.date for each in quote.partitions)
     countries = sorted({each.country for each in quote.partitions})
     title = f"{' '.join(countries)} {days[0]} to {days[-1]}" + (f", rest of {resumed}" if resumed else "")
-    backfill_id = ui.launch_backfill([each.key for each in quote.partitions], quote.calls, title)
+    backfill_id = ui.launch_partition_backfill([each.key for each in quote.partitions], quote.calls, title)
     print(f"Launched {backfill_id}: {ui.url}/runs/b/{backfill_id}")
     return backfill_id
 
@@ -136,12 +136,12 @@ def follow_backfill(ui: DagsterUi, backfill_id: str, queue: Queue, model: Model)
     shown = ""
     try:
         while True:
-            backfill = ui.read_backfill(backfill_id)
+            backfill = ui.read_backfill_state(backfill_id)
             line = describe_progress(backfill, queue, model, time.time())
             if line != shown:
                 print(line, flush=True)
                 shown = line
-            if backfill.is_over:
+            if backfill.is_backfill_over:
                 return report_backfill_end(backfill)
             time.sleep(LOOK_EVERY_SECONDS)
     except KeyboardInterrupt:

@@ -8,13 +8,13 @@ import argparse
 import sys
 from datetime import datetime, timezone
 
-from cs_features.cli.failures import report_failure
+from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
-from cs_features.erasure.subjects import make_subject
+from cs_features.erasure.subjects import make_erasure_subject
 from cs_features.errors import CsFeaturesError
-from cs_features.planning.erasing.eraser import erase_subject
-from cs_features.planning.erasing.stores import open_stores
-from cs_features.services import build_services
+from cs_features.planning.erasing.eraser import erase_subject_everywhere
+from cs_features.planning.erasing.stores import open_erasable_stores
+from cs_features.services import build_services_from
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,18 +26,20 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     customer = sys.stdin.readline().strip() if options.customer == "-" else options.customer
     try:
-        _erase_customer(customer, options.interaction, options.yes)
+        _erase_customer_everywhere(customer, options.interaction, options.yes)
     except CsFeaturesError as error:
-        return report_failure(error)
+        return report_command_failure(error)
     return 0
 
 
-def _erase_customer(customer: str | None, interactions: list[str], confirmed: bool) -> None:
-    subject = make_subject(customer, interactions, datetime.now(timezone.utc))
-    services = build_services(settings())
+def _erase_customer_everywhere(customer: str | None, interactions: list[str], confirmed: bool) -> None:
+    subject = make_erasure_subject(customer, interactions, datetime.now(timezone.utc))
+    services = build_services_from(settings())
     key = services.data.reveal_tombstone_key()
-    stores = open_stores(services.landing, services.data, services.feature_group, services.customer_feature_group)
-    receipt = erase_subject(subject, stores, key, dry_run=not confirmed)
+    stores = open_erasable_stores(
+        services.landing, services.data, services.feature_group, services.customer_feature_group
+    )
+    receipt = erase_subject_everywhere(subject, stores, key, dry_run=not confirmed)
     for line in receipt.describe():
         print(line)
     if not confirmed:

@@ -16,19 +16,24 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from cs_features.cli.failures import report_failure
+from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError, PromptError, RequestError
 from cs_features.extraction.models import CAPABILITIES
-from cs_features.extraction.prompts import check_countries
+from cs_features.extraction.prompts import check_country_files
 from cs_features.extraction.session import Session
-from cs_features.quality.comparison import FALSE_BETTER, WORSE_BY_CHANCE, compare_answers
-from cs_features.quality.evaluation import count_confusions, measure_quality
-from cs_features.quality.golden import GoldenItem, load_golden
-from cs_features.quality.golden_run import Answers, Asked, ask_golden_items, ask_labelled
-from cs_features.quality.labelled import FIELDS, build_labelled_frame, load_labelled, measure_agreement
+from cs_features.quality.comparison import FALSE_BETTER, WORSE_BY_CHANCE, compare_paired_answers
+from cs_features.quality.evaluation import count_field_confusions, measure_quality
+from cs_features.quality.golden import GoldenItem, load_golden_corpus
+from cs_features.quality.golden_run import Answers, Asked, ask_golden_items, ask_labelled_items
+from cs_features.quality.labelled import (
+    FIELDS,
+    build_labelled_frame,
+    load_labelled_interactions,
+    measure_label_agreement,
+)
 from cs_features.schemas import CATEGORICAL, SCORES
-from cs_features.services import DataBucket, Model, build_services
+from cs_features.services import DataBucket, Model, build_services_from
 
 WORSE = 3  # the exit code
 Done = TypeVar("Done", Answers, Asked)
@@ -69,21 +74,21 @@ def main(arguments: list[str] | None = None) -> int:
     model refuses, each with a sentence on stderr."""
     options = _parse_options(arguments)
     try:
-        services = build_services(settings())
+        services = build_services_from(settings())
         model, data = services.model, services.data
         with pl.Config(**_PRINTED):
             if options.labelled:
-                _print_agreement(options.labelled, options.limit, model, data)
+                _print_label_agreement(options.labelled, options.limit, model, data)
                 return 0
-            items = _choose_items(model, options.language)
-            candidate = _build_candidate(model, options)
+            items = _choose_golden_items(model, options.language)
+            candidate = _build_candidate_model(model, options)
             in_use = _measure_in_use(items, model, data, options.confusion)
             if candidate is None:
                 return 0
-            is_worse = _compare_candidate(in_use, items, candidate, data)
+            is_worse = _compare_candidate_prompts(in_use, items, candidate, data)
             return WORSE if options.gate and is_worse else 0
     except CsFeaturesError as error:
-        return report_failure(error)
+        return report_command_failure(error)
 
 
 def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
@@ -120,7 +125,7 @@ def _parse_options(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _choose_items(model: Model, languages: list[str] | None) -> list[GoldenItem]:
+def _choose_golden_items(model: Model, languages: list[str] | None) -> list[GoldenItem]:
     """The items to ask; those of a country whose file cannot be used are left out, and stderr says why.
 
     Raises:
@@ -128,9 +133,11 @@ def _choose_items(model: Model, languages: list[str] | None) -> list[GoldenItem]
         PromptError: an item is wrong.
     """
     prompts = model.prompts()
-    for problem in check_countries(prompts):
+    for problem in check_country_files(prompts):
         print(f"left out: {problem}", file=sys.stderr)
-    corpus = [item for item in load_golden(model.find_prompts_folder(), prompts) if item.country in prompts.countries]
+    corpus = [
+        item for item in load_golden_corpus(model.find_prompts_folder(), prompts) if item.country in prompts.countries
+    ]
     unknown = sorted(set(languages or ()) - {item.language for item in corpus})
     if unknown or not corpus:
         raise RequestError(
@@ -139,7 +146,7 @@ def _choose_items(model: Model, languages: list[str] | None) -> list[GoldenItem]
     return [item for item in corpus if not languages or item.language in languages]
 
 
-def _build_candidate(model: Model, options: argparse.Namespace) -> Model | None:
+def _build_candidate_model(model: Model, options: argparse.Namespace) -> Model | None:
     if not options.candidate and not options.candidate_model:
         return None
     candidate = replace(
@@ -149,7 +156,7 @@ def _build_candidate(model: Model, options: argparse.Namespace) -> Model | None:
         model_id=options.candidate_model or model.model_id,
     )
     try:  # before anything is paid for
-        load_golden(model.find_prompts_folder(), candidate.prompts())
+        load_golden_corpus(model.find_prompts_folder(), candidate.prompts())
     except PromptError as error:
         raise RequestError(f"The golden labels must be answers that the candidate can give:\n{error}") from None
     return candidate
@@ -157,38 +164,42 @@ def _build_candidate(model: Model, options: argparse.Namespace) -> Model | None:
 
 def _measure_in_use(items: list[GoldenItem], model: Model, data: DataBucket, matrices: list[str]) -> pl.DataFrame:
     """Ask, print how good it is, and return the answers."""
-    answers = _print_paid(ask_golden_items(items, model, data, _print_progress)).frame
+    answers = _print_cost_paid(ask_golden_items(items, model, data, _print_progress)).frame
     print(f"In use: {model.model_id}, {model.find_prompts_folder()}. In brackets: 95 % intervals.")
     measured = pl.concat([measure_quality(answers, ("language",)), measure_quality(answers, ())])
     for title, columns in _TABLES:
-        print(f"\n{title}\n{_build_table(measured, columns)}")
+        print(f"\n{title}\n{_build_score_table(measured, columns)}")
     for name in matrices:
         for (language,), group in sorted(answers.group_by("language"), key=lambda pair: str(pair[0])):
-            print(f"\n{name}, {language}: labels in rows, answers in columns\n{count_confusions(group, name)}")
-        print(f"\n{name}, all: labels in rows, answers in columns\n{count_confusions(answers, name)}")
+            print(f"\n{name}, {language}: labels in rows, answers in columns\n{count_field_confusions(group, name)}")
+        print(f"\n{name}, all: labels in rows, answers in columns\n{count_field_confusions(answers, name)}")
     return answers
 
 
-def _build_table(measured: pl.DataFrame, columns: Mapping[tuple[str, str], str]) -> pl.DataFrame:
+def _build_score_table(measured: pl.DataFrame, columns: Mapping[tuple[str, str], str]) -> pl.DataFrame:
     cells: dict[str, dict[str, str]] = {}
     for row in measured.iter_rows(named=True):
         if (column := columns.get((row["field"], row["measure"]))) is not None:
-            cells.setdefault(row["language"], {})[column] = _format_cell(row["value"], row["low"], row["high"])
+            cells.setdefault(row["language"], {})[column] = _format_score_cell(row["value"], row["low"], row["high"])
     return pl.DataFrame([{"language": language, **values} for language, values in cells.items()]).select(
         "language", *columns.values()
     )
 
 
-def _format_cell(value: float | None, low: float | None, high: float | None) -> str:
+def _format_score_cell(value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
         return "-"
     shown = f"{value:.2f}" if value <= 1 else f"{value:.0f}"
     return shown if low is None else f"{shown} ({low:.2f}-{high:.2f})"
 
 
-def _compare_candidate(in_use: pl.DataFrame, items: list[GoldenItem], candidate: Model, data: DataBucket) -> bool:
+def _compare_candidate_prompts(
+    in_use: pl.DataFrame, items: list[GoldenItem], candidate: Model, data: DataBucket
+) -> bool:
     """Ask the candidate, print the comparison, and return whether it is worse in anything."""
-    found = compare_answers(in_use, _print_paid(ask_golden_items(items, candidate, data, _print_progress)).frame)
+    found = compare_paired_answers(
+        in_use, _print_cost_paid(ask_golden_items(items, candidate, data, _print_progress)).frame
+    )
     folder = candidate.find_prompts_folder()
     print(f"\nCandidate: {candidate.model_id}, {folder}. A difference above zero is in its favour.")
     print(pl.DataFrame([vars(each) for each in found], infer_schema_length=None))
@@ -201,18 +212,18 @@ def _compare_candidate(in_use: pl.DataFrame, items: list[GoldenItem], candidate:
     return counted["worse"] > 0
 
 
-def _print_agreement(folder: Path, limit: int | None, model: Model, data: DataBucket) -> None:
-    items, left_out = load_labelled(folder, limit)
+def _print_label_agreement(folder: Path, limit: int | None, model: Model, data: DataBucket) -> None:
+    items, left_out = load_labelled_interactions(folder, limit)
     interactions = {str(item.interaction.interaction_id): item.interaction for item in items}
-    asked = _print_paid(ask_labelled(interactions, model, data, "labelled", _print_progress))
+    asked = _print_cost_paid(ask_labelled_items(interactions, model, data, "labelled", _print_progress))
     answered = [item for item in items if str(item.interaction.interaction_id) in asked.answers]
     frame = build_labelled_frame(answered, asked.answers)
     print(f"{model.model_id}, {model.find_prompts_folder()}, against the sources' own labels in {folder}")
-    print(measure_agreement(frame))
+    print(measure_label_agreement(frame))
     for name in FIELDS:
         known = frame.filter(pl.col(f"{name}_label").is_not_null())
         if known.height:
-            print(f"\n{name}: labels in rows, answers in columns\n{count_confusions(known, name)}")
+            print(f"\n{name}: labels in rows, answers in columns\n{count_field_confusions(known, name)}")
     for reason, count in left_out.most_common():
         print(f"left out {count}: {reason}")
     if asked.unanswered:
@@ -223,7 +234,7 @@ def _print_progress(session: Session, total: int) -> None:
     print(f"\r{len(session.outcomes)} of {total} answered", end="", file=sys.stderr, flush=True)
 
 
-def _print_paid(done: Done) -> Done:
+def _print_cost_paid(done: Done) -> Done:
     print(f"\n{done.calls} calls, ${done.cost_usd:.4f}", file=sys.stderr)
     return done
 

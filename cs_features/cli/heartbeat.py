@@ -17,8 +17,8 @@ from datetime import timedelta
 
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
-from cs_features.monitoring.heartbeat import DEAD_AFTER, read_health
-from cs_features.services import build_services
+from cs_features.monitoring.heartbeat import DEAD_AFTER, read_daemon_health
+from cs_features.services import build_services_from
 
 ALIVE, DEAD = 0, 1
 
@@ -27,8 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     """0 when the latest heartbeat is young and all daemons live, otherwise 1; with one line that says which."""
     options = parse_options(arguments)
     try:
-        tables = build_services(settings()).data.tables()
-        health = read_health(tables.bucket, timedelta(minutes=options.minutes))
+        tables = build_services_from(settings()).data.tables()
+        health = read_daemon_health(tables.bucket, timedelta(minutes=options.minutes))
     except CsFeaturesError as error:
         print(f"unknown: {error}", file=sys.stderr)
         return DEAD

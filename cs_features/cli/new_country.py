@@ -8,10 +8,10 @@ import sys
 from importlib import resources
 from pathlib import Path
 
-from cs_features.cli.failures import report_failure
+from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError, RequestError
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 
 TEMPLATE = """\
 ---
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         path = write_country_file(options.country, options.language, settings().prompts_dir)
     except CsFeaturesError as error:
-        return report_failure(error)
+        return report_command_failure(error)
     print(f"{path} written. Next:")
     for number, step in enumerate(list_next_steps(options.country, options.language), start=1):
         print(f"  {number}. {step}")
@@ -76,7 +76,7 @@ def write_country_file(country: str, languages: list[str], prompts_dir: Path) ->
     name = find_country_name(country)
     if path.exists():
         raise RequestError(f"{path} is there already")
-    taxonomy = load_prompts(prompts_dir).taxonomy
+    taxonomy = load_prompt_folder(prompts_dir).taxonomy
     topics = [entry.id for entry in taxonomy.topics]
     intents = [entry.id for entry in taxonomy.intents]
     text = TEMPLATE.format(
@@ -89,7 +89,7 @@ def write_country_file(country: str, languages: list[str], prompts_dir: Path) ->
     )
     path.write_text(text, encoding="utf-8")
     try:
-        load_prompts(prompts_dir).countries[country]
+        load_prompt_folder(prompts_dir).countries[country]
     except CsFeaturesError:
         path.unlink()
         raise

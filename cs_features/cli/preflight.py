@@ -7,20 +7,20 @@ not, 2 when a setting is wrong.
 import argparse
 import sys
 
-from cs_features.cli.failures import REFUSED, report_failure
+from cs_features.cli.failures import REFUSED, report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
-from cs_features.monitoring.preflight import run_preflight
-from cs_features.services import build_services
+from cs_features.monitoring.preflight import run_preflight_probes
+from cs_features.services import build_services_from
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make preflight", description=(__doc__ or "").splitlines()[0])
     parser.parse_args(arguments)
     try:
-        findings = run_preflight(build_services(settings()))
+        findings = run_preflight_probes(build_services_from(settings()))
     except CsFeaturesError as error:
-        return report_failure(error)
+        return report_command_failure(error)
     for finding in findings:
         print(finding.line)
     wrong = sum(not finding.is_ok for finding in findings)

@@ -10,14 +10,14 @@ import sys
 
 import polars as pl
 
-from cs_features.cli.failures import report_failure
+from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
-from cs_features.planning.preview.changes import format_estimates
+from cs_features.planning.preview.changes import format_change_estimates
 from cs_features.planning.preview.plan import Scope
-from cs_features.planning.preview.run import Preview, preview_candidate
+from cs_features.planning.preview.run import Preview, preview_candidate_prompts
 from cs_features.planning.requests import Calendar, parse_day
-from cs_features.services import build_services
+from cs_features.services import build_services_from
 
 DIRECTIONS_SHOWN = 15
 
@@ -37,10 +37,10 @@ def main() -> int:
     options = _parse_options()
     try:
         chosen = settings()
-        scope = _build_scope(options, Calendar.since(chosen.first_date))
-        services = build_services(chosen)
-        found = preview_candidate(
-            services.data.prompt_versions().find_candidate(options.candidate),
+        scope = _build_preview_scope(options, Calendar.since(chosen.first_date))
+        services = build_services_from(chosen)
+        found = preview_candidate_prompts(
+            services.data.prompt_versions().find_candidate_folder(options.candidate),
             services.model,
             services.data,
             scope,
@@ -50,10 +50,10 @@ def main() -> int:
             progress=_print_progress,
         )
     except CsFeaturesError as error:
-        return report_failure(error)
+        return report_command_failure(error)
     if found is not None:
         with pl.Config(**_PRINTED):  # type: ignore[arg-type]
-            _print_preview(found)
+            _print_preview_result(found)
     return 0
 
 
@@ -72,9 +72,9 @@ def _parse_options() -> argparse.Namespace:
     return options
 
 
-def _build_scope(options: argparse.Namespace, calendar: Calendar) -> Scope:
+def _build_preview_scope(options: argparse.Namespace, calendar: Calendar) -> Scope:
     first, last = (parse_day(day) if day else None for day in (options.first, options.last))
-    calendar.require_days(first, last)
+    calendar.require_valid_days(first, last)
     return Scope(options.country, first, last, options.sample)
 
 
@@ -82,14 +82,14 @@ def _print_progress(done: int, total: int) -> None:
     print(f"\r{done} of {total} answered", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
-def _print_preview(found: Preview) -> None:
+def _print_preview_result(found: Preview) -> None:
     print("Values that would change, in percent, with 95 % intervals:")
-    print(format_estimates(found.changes))
+    print(format_change_estimates(found.changes))
     print(f"Most frequent changes of categories and scores (of {found.directions.height}):")
     print(found.directions.head(DIRECTIONS_SHOWN))
     if found.noise is not None:
         print("What changes when the prompt in use is asked again:")
-        print(format_estimates(found.noise))
+        print(format_change_estimates(found.noise))
 
 
 if __name__ == "__main__":

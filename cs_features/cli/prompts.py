@@ -12,30 +12,30 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from cs_features import aws
-from cs_features.cli.failures import report_failure
+from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError, PromptError, RequestError
-from cs_features.extraction.prompt_versions import PromptVersions, unpack_archive
-from cs_features.extraction.prompts import check_countries, load_prompts
+from cs_features.extraction.prompt_versions import PromptVersions, unpack_prompt_archive
+from cs_features.extraction.prompts import check_country_files, load_prompt_folder
 from cs_features.partitions import list_countries
-from cs_features.services import build_services
+from cs_features.services import build_services_from
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse_options(arguments)
     try:
         chosen = settings()
-        versions = build_services(chosen).data.prompt_versions()
+        versions = build_services_from(chosen).data.prompt_versions()
         if options.command == "push":
             print(push_checked_folder(versions, options.folder))
         elif options.command == "use":
             use_version(versions, options.version, options.why, chosen.prompts_dir)
         elif options.command == "pull":
-            unpack_archive(versions.read_archive(options.version), options.folder)
+            unpack_prompt_archive(versions.read_prompt_archive(options.version), options.folder)
         else:
-            print_history(versions)
+            print_version_history(versions)
     except CsFeaturesError as error:
-        return report_failure(error)
+        return report_command_failure(error)
     return 0
 
 
@@ -58,14 +58,14 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
 
 def push_checked_folder(versions: PromptVersions, folder: Path) -> str:
     """Raises PromptError with every problem of every file: what is pushed can be used."""
-    problems = check_countries(load_prompts(folder))
+    problems = check_country_files(load_prompt_folder(folder))
     if problems:
         raise PromptError("\n".join(problems))
-    return versions.push_folder(folder)
+    return versions.push_prompt_folder(folder)
 
 
 def use_version(versions: PromptVersions, version: str, why: str, of_the_image: Path) -> None:
-    folder = versions.fetch_version(version)
+    folder = versions.fetch_prompt_version(version)
     differing = set(list_countries(folder)) ^ set(list_countries(of_the_image))
     if differing:
         raise RequestError(
@@ -78,7 +78,7 @@ def use_version(versions: PromptVersions, version: str, why: str, of_the_image: 
     print(f"{change.version} is in use instead of {change.before or 'the prompts of the image'}")
 
 
-def print_history(versions: PromptVersions) -> None:
+def print_version_history(versions: PromptVersions) -> None:
     for change in versions.list_changes():
         print(f"{change.changed_at}  {change.version}  {change.changed_by}  {change.why}")
 

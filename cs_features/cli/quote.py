@@ -9,14 +9,14 @@ import sys
 
 import polars as pl
 
-from cs_features.cli.failures import report_failure
+from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
 from cs_features.partitions import list_countries
 from cs_features.planning.history import list_stale_partitions, quote_landed_documents
 from cs_features.planning.quote import Queue, Quote, build_quote_frame, estimate_wall_minutes, list_partitions
-from cs_features.planning.requests import Calendar, parse_day, require_countries
-from cs_features.services import build_services
+from cs_features.planning.requests import Calendar, parse_day, require_known_countries
+from cs_features.services import build_services_from
 
 _PRINTED = {
     "tbl_rows": -1,
@@ -31,9 +31,9 @@ def main() -> int:
     """0; 2 when the request or a setting is wrong, 1 when AWS refuses, each with a sentence on stderr."""
     options = _parse_options()
     try:
-        _print_quotes(options)
+        _print_quote_table(options)
     except CsFeaturesError as error:
-        return report_failure(error)
+        return report_command_failure(error)
     return 0
 
 
@@ -48,13 +48,15 @@ def _parse_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _print_quotes(options: argparse.Namespace) -> None:
+def _print_quote_table(options: argparse.Namespace) -> None:
     chosen = settings()
-    services = build_services(chosen)
+    services = build_services_from(chosen)
     first = parse_day(options.first)
     last = parse_day(options.last) if options.last else first
-    Calendar.since(chosen.first_date).require_days(first, last)
-    partitions = list_partitions(require_countries(options.country, list_countries(chosen.prompts_dir)), first, last)
+    Calendar.since(chosen.first_date).require_valid_days(first, last)
+    partitions = list_partitions(
+        require_known_countries(options.country, list_countries(chosen.prompts_dir)), first, last
+    )
     if options.stale:
         partitions = list_stale_partitions(partitions, services.data, services.model)
     quotes = quote_landed_documents(partitions, services.landing, services.data, services.model)
@@ -62,11 +64,11 @@ def _print_quotes(options: argparse.Namespace) -> None:
     with pl.Config(**_PRINTED):  # type: ignore[arg-type]
         print(build_quote_frame(quotes, wall_minutes))
     print(f"The minutes of all are those until the last of {len(quotes)} runs has ended, waiting for each other.")
-    if any(_is_guess(quote) for quote in quotes):
+    if any(_is_rough_guess(quote) for quote in quotes):
         print("Where learned_from_calls is 0, nothing was extracted for the country before: take it as +-30 %.")
 
 
-def _is_guess(quote: Quote) -> bool:
+def _is_rough_guess(quote: Quote) -> bool:
     return quote.calls > 0 and quote.learned_from_calls == 0
 
 

@@ -7,12 +7,12 @@ bucket. Landed documents stay where they are.
 import argparse
 import sys
 
-from cs_features.cli.failures import report_failure
+from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
-from cs_features.planning.removal import find_belongings, remove_belongings
-from cs_features.publishing.feature_group import require_group
-from cs_features.services import build_services
+from cs_features.planning.removal import find_country_belongings, remove_country_belongings
+from cs_features.publishing.feature_group import require_feature_group
+from cs_features.services import build_services_from
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,23 +22,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--yes", action="store_true", help="do it; without it nothing is changed")
     options = parser.parse_args(arguments)
     try:
-        _remove_country(options.country, options.yes)
+        _remove_country_belongings(options.country, options.yes)
     except CsFeaturesError as error:
-        return report_failure(error)
+        return report_command_failure(error)
     return 0
 
 
-def _remove_country(country: str, confirmed: bool) -> None:
-    services = build_services(settings())
+def _remove_country_belongings(country: str, confirmed: bool) -> None:
+    services = build_services_from(settings())
     group = services.feature_group
-    found = find_belongings(country, services, require_group(group.control_plane(), group.name))
+    found = find_country_belongings(country, services, require_feature_group(group.control_plane(), group.name))
     print(f"What belongs to {country}:")
     for line in found.describe():
         print(f"  {line}")
     if not confirmed:
         print("Nothing was changed. To take all of it away: --yes, or YES=1 with make.")
         return
-    left = remove_belongings(found, services)
+    left = remove_country_belongings(found, services)
     print(f"All of it is gone. {left} records were left, because another country serves their interactions by now.")
     print(
         "Now reload the definitions in Dagster (Deployment, Reload): until then it still offers the country, and its "

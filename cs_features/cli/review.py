@@ -10,16 +10,16 @@ from collections import Counter
 from datetime import date, datetime, timezone
 from pathlib import Path
 
-from cs_features.cli.failures import report_failure
+from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError, RequestError
-from cs_features.planning.requests import parse_day, require_countries
-from cs_features.review.drawing import DrawRequest, draw_sheet
-from cs_features.review.receiving import find_sheet
+from cs_features.planning.requests import parse_day, require_known_countries
+from cs_features.review.drawing import DrawRequest, draw_review_sheet
+from cs_features.review.receiving import find_drawn_sheet
 from cs_features.review.records import Records
-from cs_features.review.returned import merge_labels, open_returned, read_labels
-from cs_features.review.workbook import write_workbook
-from cs_features.services import Services, build_services
+from cs_features.review.returned import merge_returned_labels, open_returned_workbook, read_labels
+from cs_features.review.workbook import write_review_workbook
+from cs_features.services import Services, build_services_from
 
 BAD_CELLS = 3  # the exit code
 
@@ -28,12 +28,12 @@ def main(arguments: list[str] | None = None) -> int:
     """0; 3 when cells must be mended; 2 when a file, the request or a setting is wrong, 1 when AWS refuses."""
     options = parse_options(arguments)
     try:
-        services = build_services(settings())
+        services = build_services_from(settings())
         if options.act == "draw":
-            return write_sheet(services, options)
-        return read_sheet(services, options)
+            return write_review_sheet(services, options)
+        return read_review_sheet(services, options)
     except CsFeaturesError as error:
-        return report_failure(error)
+        return report_command_failure(error)
 
 
 def parse_options(arguments: list[str] | None) -> argparse.Namespace:
@@ -58,38 +58,38 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def write_sheet(services: Services, options: argparse.Namespace) -> int:
-    require_countries([options.country], services.model.prompts().countries)
-    month = parse_month(options.month) if options.month else None
+def write_review_sheet(services: Services, options: argparse.Namespace) -> int:
+    require_known_countries([options.country], services.model.prompts().countries)
+    month = parse_review_month(options.month) if options.month else None
     request = DrawRequest(options.country, options.size, month, options.reader, options.language, tuple(options.texts))
-    drawn = draw_sheet(request, services.model, services.data.tables(), datetime.now(timezone.utc))
+    drawn = draw_review_sheet(request, services.model, services.data.tables(), datetime.now(timezone.utc))
     sheet = drawn.sheet
     path = options.out or Path(f"review-{sheet.country}-{sheet.month:%Y-%m}-{sheet.reader}-{sheet.id}.xlsx")
-    path.write_bytes(write_workbook(drawn))
+    path.write_bytes(write_review_workbook(drawn))
     counted = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(drawn.drawn["kind"]).items()))
     print(f"{path}: {len(drawn.entries)} texts of {sheet.month:%Y-%m} ({counted}), in {sheet.language}")
     return 0
 
 
-def parse_month(text: str) -> date:
+def parse_review_month(text: str) -> date:
     try:
         return parse_day(f"{text}-01")
     except RequestError:
         raise RequestError(f"{text!r} is no month: write YYYY-MM, for example 2026-11") from None
 
 
-def read_sheet(services: Services, options: argparse.Namespace) -> int:
+def read_review_sheet(services: Services, options: argparse.Namespace) -> int:
     try:
         body = options.file.read_bytes()
     except OSError as error:
         raise RequestError(f"{options.file} cannot be read: {error.strerror}") from None
     records = Records(services.data.bucket())
-    file = open_returned(options.file.name, body)
-    sheet = find_sheet(records, file, options.country, late=options.late)
-    reading = read_labels(file, sheet, records.read_drawn(sheet))
-    labels = merge_labels(records.read_labels(sheet), reading.labels)
+    file = open_returned_workbook(options.file.name, body)
+    sheet = find_drawn_sheet(records, file, options.country, late=options.late)
+    reading = read_labels(file, sheet, records.read_drawn_items(sheet))
+    labels = merge_returned_labels(records.read_labels(sheet), reading.labels)
     if reading.labels:
-        records.save_labels(sheet, labels)
+        records.save_returned_labels(sheet, labels)
     for cell in reading.bad:
         print(cell, file=sys.stderr)
     cells = sum(map(len, reading.labels.values()))

@@ -10,13 +10,13 @@ from uuid import UUID
 
 import polars as pl
 
-from cs_features.cli.failures import report_failure
+from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError, RequestError
 from cs_features.partitions import Partition
 from cs_features.reporting.rejects import list_first_rejects
-from cs_features.reporting.whereabouts import conclude, trace_interaction
-from cs_features.services import Services, build_services
+from cs_features.reporting.whereabouts import conclude, trace_interaction_everywhere
+from cs_features.services import Services, build_services_from
 
 _PRINTED = {"tbl_rows": -1, "tbl_width_chars": 160, "fmt_str_lengths": 90, "tbl_hide_dataframe_shape": True}
 
@@ -25,14 +25,14 @@ def main(arguments: list[str] | None = None) -> int:
     """0; 2 when the request or a setting is wrong, 1 when AWS refuses."""
     options = parse_options(arguments)
     try:
-        services = build_services(settings())
+        services = build_services_from(settings())
         if options.rejects:
-            print_rejects(services, parse_partition(options.rejects))
+            print_first_rejects(services, parse_partition_key(options.rejects))
         else:
-            hint = parse_partition(options.partition) if options.partition else None
-            print_traces(services, parse_id(options.interaction_id), hint)
+            hint = parse_partition_key(options.partition) if options.partition else None
+            print_interaction_traces(services, parse_interaction_id(options.interaction_id), hint)
     except CsFeaturesError as error:
-        return report_failure(error)
+        return report_command_failure(error)
     return 0
 
 
@@ -45,28 +45,28 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def parse_id(text: str) -> str:
+def parse_interaction_id(text: str) -> str:
     try:
         return str(UUID(text))
     except ValueError:
         raise RequestError(f"{text!r} is no UUID: give the interaction_id, or --rejects with a partition") from None
 
 
-def parse_partition(key: str) -> Partition:
+def parse_partition_key(key: str) -> Partition:
     try:
         return Partition.from_key(key)
     except ValueError:
         raise RequestError(f"{key!r} is no partition such as 'NL|2026-11-24'") from None
 
 
-def print_traces(services: Services, interaction_id: str, hint: Partition | None) -> None:
-    traces = list(trace_interaction(services, interaction_id, hint))
+def print_interaction_traces(services: Services, interaction_id: str, hint: Partition | None) -> None:
+    traces = list(trace_interaction_everywhere(services, interaction_id, hint))
     for trace in traces:
         print(f"{trace.place}: {trace.sentence}")
     print(conclude(traces))
 
 
-def print_rejects(services: Services, partition: Partition) -> None:
+def print_first_rejects(services: Services, partition: Partition) -> None:
     rejected = services.data.tables().read("rejected_records", partition)
     if rejected is None or rejected.is_empty():
         print(f"{partition}: no rejects")

@@ -18,65 +18,67 @@ from cs_features.schemas import Reason
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def render_settings() -> str:
+def render_settings_table() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         default = "unset" if field.default is None else f"`{field.default}`"
         if name == "prompts_dir":
             default = "`prompts/`"
         rows.append((f"`{PREFIX}{name.upper()}`", field.description or "", default))
-    return render_table(("variable", "meaning", "default"), rows)
+    return render_markdown_table(("variable", "meaning", "default"), rows)
 
 
-def render_commands() -> str:
+def render_commands_table() -> str:
     """The targets of the Makefile that say what they do."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     found = re.findall(r"^([a-z-]+):[^#\n]*## (.*)$", text, re.M)
-    return render_table(("command", "what it does"), [(f"`make {name}`", escape_cell(what)) for name, what in found])
+    return render_markdown_table(
+        ("command", "what it does"), [(f"`make {name}`", escape_table_cell(what)) for name, what in found]
+    )
 
 
-def render_reasons() -> str:
+def render_reasons_table() -> str:
     rows = [(f"`{each.value}`", each.stage, "yes" if each.redrivable else "no", each.meaning) for each in Reason]
-    return render_table(("reason", "stage", "asking again can help", "meaning"), rows)
+    return render_markdown_table(("reason", "stage", "asking again can help", "meaning"), rows)
 
 
 def render_customer_features() -> str:
-    rows = [(_name_windows(each.stem, each.windows), each.meaning, str(each.dtype)) for each in FEATURES]
+    rows = [(_name_feature_windows(each.stem, each.windows), each.meaning, str(each.dtype)) for each in FEATURES]
     rows.append(
         (f"`{PROMPT_VERSIONS}`", "contacts by prompt version, as `version:contacts` with spaces between", "String")
     )
-    return render_table(("feature", "meaning", "type"), rows)
+    return render_markdown_table(("feature", "meaning", "type"), rows)
 
 
-def _name_windows(stem: str, windows: Sequence[int]) -> str:
+def _name_feature_windows(stem: str, windows: Sequence[int]) -> str:
     return " ".join(f"`{stem}_{days}d`" for days in windows)
 
 
-def render_costs() -> str:
+def render_costs_table() -> str:
     from deploy.costs import Volumes, format_bill  # it is beside the package, for whoever deploys
 
     return format_bill(Volumes())
 
 
-def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def render_markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def escape_cell(text: str) -> str:
+def escape_table_cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "settings": render_settings,
-    "commands": render_commands,
-    "reasons": render_reasons,
+    "settings": render_settings_table,
+    "commands": render_commands_table,
+    "reasons": render_reasons_table,
     "customer features": render_customer_features,
-    "costs": render_costs,
+    "costs": render_costs_table,
 }
 
 
-def replace_tables(text: str) -> str:
+def replace_generated_tables(text: str) -> str:
     """`text` with the content of each marked block written anew."""
     for name, render in TABLES.items():
         begin, end = f"<!-- {name}: written by make docs -->", f"<!-- end of {name} -->"
@@ -88,7 +90,7 @@ def replace_tables(text: str) -> str:
     return text
 
 
-def list_pages() -> list[Path]:
+def list_doc_pages() -> list[Path]:
     return [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
@@ -102,9 +104,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a table is out of date")
     options = parser.parse_args()
     stale = []
-    for page in list_pages():
+    for page in list_doc_pages():
         before = page.read_text(encoding="utf-8")
-        after = replace_tables(before)
+        after = replace_generated_tables(before)
         if before == after:
             continue
         stale.append(page)

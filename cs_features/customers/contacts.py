@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from cs_features.erasure.subjects import Erased
 from cs_features.partitions import Month, Partition
 from cs_features.publishing.reading import EVENT_TIME_FORMAT, HISTORY_SCHEMA, OfflineHistory, Part
-from cs_features.retention.data_bucket import list_publications
+from cs_features.retention.data_bucket import list_last_publications
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 
@@ -40,7 +40,7 @@ class State(BaseModel, frozen=True):
     """How far the last update came."""
 
     version: Literal[1] = 1
-    source: str  # the group whose offline store was read, see `require_group`
+    source: str  # the group whose offline store was read, see `require_feature_group`
     read_until: datetime
     whole_read: datetime  # when everything was read for the last time
     months: tuple[str, ...]
@@ -152,7 +152,7 @@ def recall_contacts(tables: Tables, read: ReadHistory, began: datetime, erased: 
     is_fresh = state is not None and began - state.whole_read < BELIEVED_FOR
     months = read_months(tables, state) if state and is_fresh else None
     if state is not None and months is not None:
-        history = read(began, choose_part(list_publications(tables.bucket), state))
+        history = read(began, choose_part(list_last_publications(tables.bucket), state))
         if history.group == state.source:
             return _remember(months, history, erased, state)
     return _remember({}, read(began, None), erased, None)
@@ -180,6 +180,6 @@ def forget_old_months(tables: Tables, memory: Memory, first: date) -> list[str]:
     left = [month for month in memory.months if month >= f"{first:%Y-%m}"]
     kept = {tables.key(CONTACTS, Month(month)) for month in left} | {STATE_KEY}
     tables.bucket.delete(
-        item.key for item in tables.bucket.list_objects(f"{CONTACTS}/").objects if item.key not in kept
+        item.key for item in tables.bucket.list_bucket_objects(f"{CONTACTS}/").objects if item.key not in kept
     )
     return sorted(left)

@@ -49,19 +49,19 @@ class Feature:
         return {f"{self.stem}_{days}d": self.count(mask).cast(self.dtype) for days, mask in masks.items()}
 
 
-def count_where(condition: pl.Expr) -> Count:
+def count_contacts_where(condition: pl.Expr) -> Count:
     return lambda mask: (mask & condition).sum()
 
 
-def share_where(condition: pl.Expr) -> Count:
+def share_contacts_where(condition: pl.Expr) -> Count:
     return lambda mask: _divide((mask & condition).sum(), mask.sum())
 
 
-def find_least(column: str) -> Count:
+def find_least_value(column: str) -> Count:
     return lambda mask: pl.when(mask).then(column).min()
 
 
-def find_greatest(column: str) -> Count:
+def find_greatest_value(column: str) -> Count:
     return lambda mask: pl.when(mask).then(column).max()
 
 
@@ -107,25 +107,38 @@ _INTENTS = {"leave": "leave_company", "complain": "complain", "refund": "request
 
 DAYS_SINCE_LAST = Feature("days_since_last", "days since the last contact", _VALUE, count_days, (LONGEST,))
 FEATURES: tuple[Feature, ...] = (
-    Feature("contacts", "contacts", _NUMBER, count_where(pl.lit(True))),
+    Feature("contacts", "contacts", _NUMBER, count_contacts_where(pl.lit(True))),
     *(
-        Feature(f"contacts_{channel}", f"contacts by {channel}", _NUMBER, count_where(pl.col("channel") == channel))
+        Feature(
+            f"contacts_{channel}", f"contacts by {channel}", _NUMBER, count_contacts_where(pl.col("channel") == channel)
+        )
         for channel in get_args(Channel)
     ),
     DAYS_SINCE_LAST,
-    Feature("negative_share", "share of negative contacts", _VALUE, share_where(pl.col("sentiment") == "negative")),
-    Feature("csat_least", "least satisfaction", _VALUE, find_least("csat_indicator")),
+    Feature(
+        "negative_share", "share of negative contacts", _VALUE, share_contacts_where(pl.col("sentiment") == "negative")
+    ),
+    Feature("csat_least", "least satisfaction", _VALUE, find_least_value("csat_indicator")),
     Feature("csat_mean", "mean satisfaction", _VALUE, average_satisfaction),
     Feature("csat_trend", "change of satisfaction per 30 days (slope)", _VALUE, fit_satisfaction, TREND_WINDOWS),
-    Feature("urgency_greatest", "greatest urgency", _VALUE, find_greatest("urgency_score")),
-    Feature("open", "contacts left pending", _NUMBER, count_where(pl.col("resolution_status") == "pending")),
-    Feature("escalated", "contacts escalated", _NUMBER, count_where(pl.col("resolution_status") == "escalated")),
-    Feature("repeated", "contacts on a topic of the seven days before", _NUMBER, count_where(pl.col("is_repeat"))),
+    Feature("urgency_greatest", "greatest urgency", _VALUE, find_greatest_value("urgency_score")),
+    Feature("open", "contacts left pending", _NUMBER, count_contacts_where(pl.col("resolution_status") == "pending")),
+    Feature(
+        "escalated", "contacts escalated", _NUMBER, count_contacts_where(pl.col("resolution_status") == "escalated")
+    ),
+    Feature(
+        "repeated", "contacts on a topic of the seven days before", _NUMBER, count_contacts_where(pl.col("is_repeat"))
+    ),
     *(
-        Feature(f"intent_{name}", f"contacts with intent `{intent}`", _NUMBER, count_where(pl.col("intent") == intent))
+        Feature(
+            f"intent_{name}",
+            f"contacts with intent `{intent}`",
+            _NUMBER,
+            count_contacts_where(pl.col("intent") == intent),
+        )
         for name, intent in _INTENTS.items()
     ),
-    Feature("topics", "different topics", _NUMBER, count_where(pl.col("is_last_of_topic"))),
+    Feature("topics", "different topics", _NUMBER, count_contacts_where(pl.col("is_last_of_topic"))),
 )
 PROMPT_VERSIONS = f"prompt_versions_{LONGEST}d"  # `version:contacts`, a space between: text, which no sum makes
 
@@ -136,7 +149,7 @@ NAMES = (*(name for feature in FEATURES for name in feature.names), PROMPT_VERSI
 SCHEMA = pl.Schema({**{n: f.dtype for f in FEATURES for n in f.names}, PROMPT_VERSIONS: pl.String()})
 
 
-def choose_features(names: Iterable[str] | None) -> tuple[str, ...]:
+def choose_known_features(names: Iterable[str] | None) -> tuple[str, ...]:
     """`names` in the table's order; all for None.
 
     Raises:
@@ -169,7 +182,7 @@ def list_aggregates(names: Iterable[str]) -> list[pl.Expr]:
     return [known[name].alias(name) for name in names if name in known]
 
 
-def identify_definitions() -> str:
+def identify_feature_definitions() -> str:
     """Tells versions of this table apart: its names, types, meanings and `VERSION`."""
     rows = [[feature.stem, feature.meaning, str(feature.dtype), *feature.windows] for feature in FEATURES]
     return content_hash([VERSION, *rows])[:16]

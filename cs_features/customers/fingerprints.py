@@ -9,17 +9,17 @@ from hashlib import sha256
 import polars as pl
 
 
-def hash_frame(frame: pl.DataFrame) -> str:
+def hash_frame_values(frame: pl.DataFrame) -> str:
     """SHA-256 in 64 hexadecimal digits."""
     digest = sha256()
     for column in frame.get_columns():
         digest.update(f"{column.name}\n{column.dtype}\n{len(column)}\n".encode())
         digest.update(_list_bytes(column.is_null()))
-        digest.update(_serialize_values(column))
+        digest.update(_serialize_column_values(column))
     return digest.hexdigest()
 
 
-def _serialize_values(column: pl.Series) -> bytes:
+def _serialize_column_values(column: pl.Series) -> bytes:
     if column.dtype == pl.String:
         lengths = column.str.len_bytes().fill_null(0)
         return _list_bytes(lengths) + str(column.fill_null("").str.join("").item()).encode()

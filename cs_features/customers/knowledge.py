@@ -30,13 +30,13 @@ class Backfill:
     before: datetime  # UTC, without a zone, as all moments in here
 
 
-def date_versions(rows: pl.DataFrame, as_of: datetime, backfill: Backfill | None = None) -> pl.DataFrame:
+def date_contact_versions(rows: pl.DataFrame, as_of: datetime, backfill: Backfill | None = None) -> pl.DataFrame:
     """One row a version that was ever told and not deleted, with `known_from` and `known_until`.
 
     `rows` are `publishing.reading.HISTORY_SCHEMA`'s. What the offline store did not hold at `as_of` is left out: it
     only appends, so that the same `as_of` gives the same versions for ever.
     """
-    told = rows.lazy().filter(_is_held(as_of))
+    told = rows.lazy().filter(_is_version_held(as_of))
     moment = pl.col("event_time").str.to_datetime(EVENT_TIME_FORMAT, time_unit="us")
     versions = (
         told.select("interaction_id", *_TOLD, *_TIES)
@@ -48,7 +48,7 @@ def date_versions(rows: pl.DataFrame, as_of: datetime, backfill: Backfill | None
             known_until=pl.col("api_invocation_time").shift(-1),
         )
         .with_columns(
-            known_from=_date_knowledge(backfill),
+            known_from=_date_first_knowledge(backfill),
             known_until=pl.when("is_followed").then("known_until").otherwise(NEVER),
         )
         .filter(~pl.col("is_deleted"))
@@ -68,15 +68,15 @@ def date_versions(rows: pl.DataFrame, as_of: datetime, backfill: Backfill | None
 
 def find_first_told(rows: pl.DataFrame, as_of: datetime) -> datetime | None:
     """When the store was told the first of what its offline store held at `as_of`."""
-    first = rows.filter(_is_held(as_of))["api_invocation_time"].min()
+    first = rows.filter(_is_version_held(as_of))["api_invocation_time"].min()
     return first if isinstance(first, datetime) else None
 
 
-def _is_held(as_of: datetime) -> pl.Expr:
+def _is_version_held(as_of: datetime) -> pl.Expr:
     return pl.max_horizontal("api_invocation_time", "write_time") <= as_of
 
 
-def _date_knowledge(backfill: Backfill | None) -> pl.Expr:
+def _date_first_knowledge(backfill: Backfill | None) -> pl.Expr:
     told = pl.col("api_invocation_time")
     if backfill is None:
         return told

@@ -18,7 +18,7 @@ from cs_features.customers.update import Updated
 from cs_features.publishing.feature_group import Record
 from cs_features.publishing.manifest import UNFINISHED
 from cs_features.publishing.reading import OfflineHistory
-from cs_features.publishing.records import READ_AT_ONCE, RecordStore, split_batches
+from cs_features.publishing.records import READ_AT_ONCE, RecordStore, split_record_batches
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def compare_with_training(updated: Updated, records: RecordStore, size: int = RE
     if sample.is_empty():
         return Comparison(0, 0, 0, ())
     served: dict[str, Record] = {}
-    for customers in split_batches(sample, READ_AT_ONCE):
+    for customers in split_record_batches(sample, READ_AT_ONCE):
         served |= records.read_records(customers)
     trained = train_on(updated, sample).filter(pl.col(CUSTOMER).is_in(list(served)))
     parsed = parse_records(served, updated.moment.cut, updated.moment.embargo)

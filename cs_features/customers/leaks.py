@@ -28,10 +28,10 @@ def find_leaks(build: Build, spine: pl.DataFrame, rows: pl.DataFrame, embargo: t
     """
     changed: dict[str, int] = {}
     tried = 0
-    for cut in _choose_cuts(spine):
+    for cut in _choose_leak_cuts(spine):
         asked = spine.filter(cut == IN_UTC)
-        with_all = _require_rows(build(asked, rows), asked)
-        with_known = _require_rows(build(asked, keep_known_rows(rows, cut, embargo)), asked)
+        with_all = _require_scored_rows(build(asked, rows), asked)
+        with_known = _require_scored_rows(build(asked, keep_known_rows(rows, cut, embargo)), asked)
         tried += asked.height
         for name in set(with_all.columns) - set(asked.columns):
             differs = with_all[name].ne_missing(with_known[name]).sum()
@@ -45,12 +45,12 @@ def keep_known_rows(rows: pl.DataFrame, cut: datetime, embargo: timedelta) -> pl
     return rows.filter((pl.col("api_invocation_time") <= cut) & (happened < cut - embargo))
 
 
-def _choose_cuts(spine: pl.DataFrame) -> list[datetime]:
+def _choose_leak_cuts(spine: pl.DataFrame) -> list[datetime]:
     cuts = spine.select(IN_UTC.unique().sort())[CUT]
     return list(cuts.gather_every(max(1, len(cuts) // CUTS_TRIED)).head(CUTS_TRIED))
 
 
-def _require_rows(made: pl.DataFrame, spine: pl.DataFrame) -> pl.DataFrame:
+def _require_scored_rows(made: pl.DataFrame, spine: pl.DataFrame) -> pl.DataFrame:
     if made.height != spine.height:
         raise RequestError(f"the features have {made.height} rows for a spine of {spine.height}: give one a row of it")
     return made

@@ -14,7 +14,7 @@ from cs_features.customers.serving import CUSTOMERS, EMBARGO, find_cut, parse_re
 from cs_features.environments import settings
 from cs_features.errors import RequestError
 from cs_features.publishing.feature_group import Record
-from cs_features.publishing.records import READ_AT_ONCE, RecordStore, split_batches
+from cs_features.publishing.records import READ_AT_ONCE, RecordStore, split_record_batches
 
 
 def read_served_features(
@@ -33,6 +33,6 @@ def read_served_features(
     store = RecordStore(aws.client("sagemaker-featurestore-runtime"), name, CUSTOMERS)
     found: dict[str, Record] = {}
     with aws.explained(f"Feature group {name}", CUSTOMERS.setting):
-        for ids in split_batches(sorted(set(customers)), READ_AT_ONCE):
+        for ids in split_record_batches(sorted(set(customers)), READ_AT_ONCE):
             found |= store.read_records(ids)
     return parse_records(found, find_cut(now or datetime.now(timezone.utc)), EMBARGO)

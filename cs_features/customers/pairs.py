@@ -25,18 +25,18 @@ class Counted:
     origins: pl.DataFrame
 
 
-def count_features(windows: pl.DataFrame, versions: pl.DataFrame, names: Sequence[str]) -> Counted:
-    """`windows` are `measure_windows`' rows, `versions` those of `date_versions`."""
+def count_contact_features(windows: pl.DataFrame, versions: pl.DataFrame, names: Sequence[str]) -> Counted:
+    """`windows` are `measure_spine_windows`' rows, `versions` those of `date_contact_versions`."""
     features, origins = [], []
-    for spine, contacts in split_parts(windows, versions):
-        pairs = pair_contacts(spine, contacts)
-        features.append(_count_part(spine, pairs, names))
-        origins.append(_count_origins(pairs))
+    for spine, contacts in split_customer_parts(windows, versions):
+        pairs = pair_spine_contacts(spine, contacts)
+        features.append(_count_customer_part(spine, pairs, names))
+        origins.append(_count_contact_origins(pairs))
     summed = pl.concat(origins).group_by("prompt_version", "model_id").agg(pl.col("contacts").sum())
-    return Counted(_order_rows(features, names), summed.sort("prompt_version", "model_id", nulls_last=True))
+    return Counted(_order_spine_rows(features, names), summed.sort("prompt_version", "model_id", nulls_last=True))
 
 
-def split_parts(windows: pl.DataFrame, versions: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+def split_customer_parts(windows: pl.DataFrame, versions: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Spine rows and versions of the same customers, each part of about `PAIRS_AT_ONCE` pairs."""
     rows = windows.group_by(CUSTOMER).len("rows")
     known = versions.group_by(CUSTOMER).len("contacts")
@@ -52,7 +52,7 @@ def split_parts(windows: pl.DataFrame, versions: pl.DataFrame) -> Iterator[tuple
         yield rows_of_part, contacts.get(part, versions.clear())
 
 
-def _count_origins(pairs: pl.DataFrame) -> pl.DataFrame:
+def _count_contact_origins(pairs: pl.DataFrame) -> pl.DataFrame:
     counted = pairs.group_by("prompt_version", "model_id").len("contacts")
     return counted.with_columns(pl.col("prompt_version", "model_id").cast(pl.String))
 
@@ -62,7 +62,7 @@ def _split_by_part(frame: pl.DataFrame, parts: pl.DataFrame) -> dict[int, pl.Dat
     return {int(key[0]): part for key, part in found.items()}
 
 
-def pair_contacts(windows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
+def pair_spine_contacts(windows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
     """The pairs that count: known at the cut, and before the end of the windows by at most the longest."""
     age = pl.col("end") - pl.col("event_time")
     is_known = (pl.col("known_from") <= pl.col("cut")) & (pl.col("cut") < pl.col("known_until"))
@@ -75,10 +75,10 @@ def pair_contacts(windows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame
         .with_columns(minutes=pl.col("age").dt.total_minutes())
         .sort("row", "primary_topic", "event_time")
     )
-    return pairs.with_columns(**_compare_neighbours()).collect()
+    return pairs.with_columns(**_compare_neighbouring_contacts()).collect()
 
 
-def _compare_neighbours() -> dict[str, pl.Expr]:
+def _compare_neighbouring_contacts() -> dict[str, pl.Expr]:
     """In the order of row, topic and time: whether the topic was there within days, and whether it comes no more."""
     before = pl.struct("row", "primary_topic").shift(1).eq_missing(pl.struct("row", "primary_topic"))
     after = pl.struct("row", "primary_topic").shift(-1).eq_missing(pl.struct("row", "primary_topic"))
@@ -87,7 +87,7 @@ def _compare_neighbours() -> dict[str, pl.Expr]:
     return {"is_repeat": is_repeat.fill_null(False), "is_last_of_topic": ~after.fill_null(False)}
 
 
-def _count_part(spine: pl.DataFrame, pairs: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+def _count_customer_part(spine: pl.DataFrame, pairs: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     counted = pairs.lazy().group_by("row").agg(list_aggregates(names)).collect()
     if PROMPT_VERSIONS in names:
         counted = counted.join(_list_prompt_versions(pairs), on="row", how="left")
@@ -95,7 +95,7 @@ def _count_part(spine: pl.DataFrame, pairs: pl.DataFrame, names: Sequence[str]) 
     return spine.select("row").join(counted, on="row", how="left").select("row", *names).with_columns(nothing)
 
 
-def _order_rows(parts: list[pl.DataFrame], names: Sequence[str]) -> pl.DataFrame:
+def _order_spine_rows(parts: list[pl.DataFrame], names: Sequence[str]) -> pl.DataFrame:
     """The parts, which are emptied, in the order of their rows; a column at a time, so that few are held twice."""
     counted = pl.concat(parts, rechunk=False)
     parts.clear()

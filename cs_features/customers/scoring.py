@@ -9,11 +9,11 @@ from datetime import datetime, timedelta, timezone
 import polars as pl
 
 from cs_features.customers.definitions import LONGEST
-from cs_features.customers.knowledge import date_versions
+from cs_features.customers.knowledge import date_contact_versions
 from cs_features.customers.spine import CUSTOMER, CUT
-from cs_features.customers.training import Options, TrainingSet, assume_backfill, build_training_set
+from cs_features.customers.training import Options, TrainingSet, assume_backfilled_history, build_training_set
 from cs_features.errors import RequestError
-from cs_features.publishing.reading import OfflineHistory, read_history
+from cs_features.publishing.reading import OfflineHistory, read_offline_history
 
 # SageMaker writes a record to the offline store within 15 minutes: what was known then will not change any more.
 SETTLING = timedelta(minutes=15)
@@ -28,7 +28,7 @@ def customer_features(
         AwsRefusal: the offline store cannot be read.
         RequestError: nobody has a contact, or an option cannot be meant.
     """
-    return build_customer_features(read_history(now, group=group), options or Options())
+    return build_customer_features(read_offline_history(now, group=group), options or Options())
 
 
 def build_customer_features(history: OfflineHistory, options: Options) -> TrainingSet:
@@ -45,7 +45,9 @@ def list_customers(history: OfflineHistory, options: Options) -> pl.DataFrame:
     """A spine of all customers that have a contact in the longest window, at the latest cut that will not change."""
     cut = (history.as_of - SETTLING).astimezone(timezone.utc)
     moment = cut.replace(tzinfo=None)
-    versions = date_versions(history.rows, history.as_of.replace(tzinfo=None), assume_backfill(history, options))
+    versions = date_contact_versions(
+        history.rows, history.as_of.replace(tzinfo=None), assume_backfilled_history(history, options)
+    )
     age = pl.lit(moment - options.embargo) - pl.col("event_time")
     is_known = (pl.col("known_from") <= moment) & (moment < pl.col("known_until"))
     in_window = (age > timedelta(0)) & (age <= timedelta(days=LONGEST))

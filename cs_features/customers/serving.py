@@ -17,17 +17,17 @@ from cs_features.customers.definitions import (
     LAST_CONTACT,
     NAMES,
     SCHEMA,
-    identify_definitions,
+    identify_feature_definitions,
     list_served,
     measure_days,
 )
-from cs_features.customers.knowledge import date_versions
-from cs_features.customers.pairs import count_features
+from cs_features.customers.knowledge import date_contact_versions
+from cs_features.customers.pairs import count_contact_features
 from cs_features.customers.scoring import SETTLING
-from cs_features.customers.spine import CUSTOMER, CUT, measure_windows
+from cs_features.customers.spine import CUSTOMER, CUT, measure_spine_windows
 from cs_features.customers.training import Options
 from cs_features.hashing import content_hash
-from cs_features.publishing.feature_group import EVENT_TIME, GroupLayout, Record, format_value
+from cs_features.publishing.feature_group import EVENT_TIME, GroupLayout, Record, format_feature_value
 from cs_features.publishing.reading import EVENT_TIME_FORMAT
 
 SETTING = "CS_FEATURES_CUSTOMER_FEATURE_GROUP"
@@ -57,7 +57,7 @@ def find_cut(now: datetime) -> datetime:
 
 def identify_layout() -> str:
     """Tells apart versions of what is served; another one, and every record is made anew."""
-    return content_hash([identify_definitions(), *SERVED])[:16]
+    return content_hash([identify_feature_definitions(), *SERVED])[:16]
 
 
 def build_spine(customers: pl.Series, cut: datetime) -> pl.DataFrame:
@@ -115,14 +115,14 @@ def count_served(rows: pl.DataFrame, customers: pl.Series, cut: datetime, embarg
     if customers.is_empty():
         return _SERVED_SCHEMA.to_frame()
     spine = build_spine(customers, cut)
-    versions = date_versions(rows, datetime.max)
-    counted = count_features(measure_windows(spine, embargo), versions, SERVED)
+    versions = date_contact_versions(rows, datetime.max)
+    counted = count_contact_features(measure_spine_windows(spine, embargo), versions, SERVED)
     served = pl.concat([spine.select(CUSTOMER), counted.features], how="horizontal")
     return served.filter(pl.col(MOMENT).is_not_null())
 
 
 def format_event_time(moment: datetime) -> str:
-    return str(format_value(moment))
+    return str(format_feature_value(moment))
 
 
 # --- read back --------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ CUSTOMER, CUT = "customer_id", "cut"
 IN_UTC = pl.col(CUT).dt.convert_time_zone("UTC").dt.replace_time_zone(None).dt.cast_time_unit("us")
 
 
-def check_spine(spine: pl.DataFrame, as_of: datetime) -> None:
+def check_spine_columns(spine: pl.DataFrame, as_of: datetime) -> None:
     """Raises a RequestError when `spine` cannot be meant, whatever the store knows."""
     if missing := [name for name in (CUSTOMER, CUT) if name not in spine.columns]:
         raise RequestError(f"the spine has no column {missing[0]}: it needs customer_id (text) and cut (UTC)")
@@ -23,17 +23,17 @@ def check_spine(spine: pl.DataFrame, as_of: datetime) -> None:
         raise RequestError(f"the spine's column {clash[0]} has the name of a feature: rename it")
     if spine.is_empty():
         raise RequestError("the spine has no rows: there is nothing to make features for")
-    _check_types(spine)
+    _check_column_types(spine)
     nulls = spine.filter(pl.col(CUSTOMER).is_null() | pl.col(CUT).is_null()).height
     if nulls:
         raise RequestError(f"{nulls} rows of the spine have no customer or no cut: drop them or fill them in")
     twice = spine.height - spine.select(CUSTOMER, CUT).n_unique()
     if twice:
         raise RequestError(f"{twice} rows of the spine repeat a customer and cut that stand there already: drop them")
-    _check_future(spine, as_of)
+    _check_future_cuts(spine, as_of)
 
 
-def _check_types(spine: pl.DataFrame) -> None:
+def _check_column_types(spine: pl.DataFrame) -> None:
     cut = spine.schema[CUT]
     if spine.schema[CUSTOMER] != pl.String:
         raise RequestError("the spine's customer_id is no text: cast it to the text that the landing documents have")
@@ -43,7 +43,7 @@ def _check_types(spine: pl.DataFrame) -> None:
         raise RequestError("the spine's cut has no time zone: say which with .dt.replace_time_zone('UTC')")
 
 
-def _check_future(spine: pl.DataFrame, as_of: datetime) -> None:
+def _check_future_cuts(spine: pl.DataFrame, as_of: datetime) -> None:
     late = spine.filter(_strip_zone(as_of) < IN_UTC).height
     if late:
         raise RequestError(
@@ -52,7 +52,7 @@ def _check_future(spine: pl.DataFrame, as_of: datetime) -> None:
         )
 
 
-def check_knowledge(spine: pl.DataFrame, versions: pl.DataFrame, allow_unknown: bool) -> None:
+def check_known_customers(spine: pl.DataFrame, versions: pl.DataFrame, allow_unknown: bool) -> None:
     """Raises a RequestError when the store knew nothing at the earliest cut, or never knew a customer of the spine."""
     first = versions["known_from"].min()
     if not isinstance(first, datetime):
@@ -71,7 +71,7 @@ def check_knowledge(spine: pl.DataFrame, versions: pl.DataFrame, allow_unknown: 
         )
 
 
-def measure_windows(spine: pl.DataFrame, embargo: timedelta) -> pl.DataFrame:
+def measure_spine_windows(spine: pl.DataFrame, embargo: timedelta) -> pl.DataFrame:
     """`row`, customer, cut and the end of its windows, as UTC without a zone."""
     return spine.select(CUSTOMER, cut=IN_UTC).with_row_index("row").with_columns(end=pl.col(CUT) - embargo)
 

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta, timezone
 import polars as pl
 
 from cs_features.customers.definitions import LONGEST, WINDOWS
-from cs_features.customers.knowledge import date_versions
+from cs_features.customers.knowledge import date_contact_versions
 from cs_features.customers.spine import CUSTOMER
-from cs_features.publishing.feature_group import format_value
+from cs_features.publishing.feature_group import format_feature_value
 from cs_features.publishing.reading import EVENT_TIME_FORMAT
 
 ID = "interaction_id"
@@ -34,7 +34,7 @@ def _passes_edge(before: datetime, cut: datetime, embargo: timedelta) -> pl.Expr
     begin, end = before - embargo, cut - embargo
     passes = [
         pl.col("event_time").is_between(
-            pl.lit(format_value(begin - edge)), pl.lit(format_value(end - edge)), closed="left"
+            pl.lit(format_feature_value(begin - edge)), pl.lit(format_feature_value(end - edge)), closed="left"
         )
         for edge in edges
     ]
@@ -56,7 +56,9 @@ def find_expected(rows: pl.DataFrame, cut: datetime, embargo: timedelta) -> pl.S
 def is_in_window(cut: datetime, embargo: timedelta) -> pl.Expr:
     end = cut - embargo
     begin = end - timedelta(days=LONGEST)
-    return pl.col("event_time").is_between(pl.lit(format_value(begin)), pl.lit(format_value(end)), closed="left")
+    return pl.col("event_time").is_between(
+        pl.lit(format_feature_value(begin)), pl.lit(format_feature_value(end)), closed="left"
+    )
 
 
 def select_known_versions(rows: pl.DataFrame, cut: datetime) -> pl.DataFrame:
@@ -68,7 +70,7 @@ def select_known_versions(rows: pl.DataFrame, cut: datetime) -> pl.DataFrame:
     told = rows.filter(pl.col("api_invocation_time") <= moment)
     is_single = told[ID].is_unique()
     singles = told.filter(is_single & ~told["is_deleted"]).select(CUSTOMER, "event_time")
-    others = date_versions(told.filter(~is_single), datetime.max)
+    others = date_contact_versions(told.filter(~is_single), datetime.max)
     known = others.filter((pl.col("known_from") <= moment) & (moment < pl.col("known_until")))
     return pl.concat([singles, known.select(CUSTOMER, pl.col("event_time").dt.strftime(EVENT_TIME_FORMAT))])
 

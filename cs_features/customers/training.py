@@ -14,13 +14,13 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.customers.definitions import LONGEST, choose_features, identify_definitions
-from cs_features.customers.fingerprints import hash_frame
-from cs_features.customers.knowledge import Backfill, date_versions, find_first_told
-from cs_features.customers.pairs import count_features
-from cs_features.customers.spine import CUSTOMER, CUT, check_knowledge, check_spine, measure_windows
+from cs_features.customers.definitions import LONGEST, choose_known_features, identify_feature_definitions
+from cs_features.customers.fingerprints import hash_frame_values
+from cs_features.customers.knowledge import Backfill, date_contact_versions, find_first_told
+from cs_features.customers.pairs import count_contact_features
+from cs_features.customers.spine import CUSTOMER, CUT, check_known_customers, check_spine_columns, measure_spine_windows
 from cs_features.errors import RequestError
-from cs_features.publishing.reading import OfflineHistory, read_history
+from cs_features.publishing.reading import OfflineHistory, read_offline_history
 
 ONE_DAY = timedelta(days=1)
 _TAXONOMY = re.compile(r"t\d+(?=-)")  # how a prompt version begins that says which taxonomy it asks for
@@ -93,23 +93,23 @@ def training_set(
         AwsRefusal: the offline store cannot be read.
         RequestError: the spine or an option cannot be meant; one sentence says why.
     """
-    check_spine(spine, (as_of or datetime.now(timezone.utc)))
-    choose_features((options or Options()).features)
-    return build_training_set(spine, read_history(as_of, group=group), options or Options())
+    check_spine_columns(spine, (as_of or datetime.now(timezone.utc)))
+    choose_known_features((options or Options()).features)
+    return build_training_set(spine, read_offline_history(as_of, group=group), options or Options())
 
 
 def build_training_set(spine: pl.DataFrame, history: OfflineHistory, options: Options) -> TrainingSet:
     """`training_set` of a history that was read; calls nothing."""
-    check_spine(spine, history.as_of)
-    names = choose_features(options.features)
-    backfill = assume_backfill(history, options)
-    versions = date_versions(history.rows, history.as_of.replace(tzinfo=None), backfill)
-    check_knowledge(spine, versions, options.allow_unknown)
-    windows = measure_windows(spine, options.embargo)
-    counted = count_features(windows, versions, names)
+    check_spine_columns(spine, history.as_of)
+    names = choose_known_features(options.features)
+    backfill = assume_backfilled_history(history, options)
+    versions = date_contact_versions(history.rows, history.as_of.replace(tzinfo=None), backfill)
+    check_known_customers(spine, versions, options.allow_unknown)
+    windows = measure_spine_windows(spine, options.embargo)
+    counted = count_contact_features(windows, versions, names)
     frame = pl.concat([spine, counted.features], how="horizontal")
-    seen = _span_windows(windows, versions)
-    prompts = _sum_origins(counted.origins, "prompt_version")
+    seen = _span_feature_windows(windows, versions)
+    prompts = _sum_contact_origins(counted.origins, "prompt_version")
     recipe = Recipe(
         group=history.group,
         as_of=history.as_of.isoformat(),
@@ -117,19 +117,19 @@ def build_training_set(spine: pl.DataFrame, history: OfflineHistory, options: Op
         **_describe_assumption(backfill),
         allow_unknown=options.allow_unknown,
         features=names,
-        definitions=identify_definitions(),
-        spine=hash_frame(spine),
+        definitions=identify_feature_definitions(),
+        spine=hash_frame_values(spine),
         prompt_versions=prompts,
-        model_ids=_sum_origins(counted.origins, "model_id"),
+        model_ids=_sum_contact_origins(counted.origins, "model_id"),
         contacts=seen.height,
         contacts_without_customer=seen[CUSTOMER].null_count(),
         warnings=tuple(_warn_of_mixtures(prompts)),
-        result=hash_frame(frame),
+        result=hash_frame_values(frame),
     )
     return TrainingSet(frame, recipe)
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_training_recipe(path: Path) -> Recipe:
     """The recipe of a training set that `TrainingSet.write` wrote.
 
     Raises:
@@ -150,7 +150,7 @@ def remake_training_set(recipe: Recipe, spine: pl.DataFrame, history: OfflineHis
     Raises:
         RequestError: group, spine or definitions are not the recipe's.
     """
-    found = {"group": history.group, "spine": hash_frame(spine), "definitions": identify_definitions()}
+    found = {"group": history.group, "spine": hash_frame_values(spine), "definitions": identify_feature_definitions()}
     for what, value in found.items():
         if getattr(recipe, what) != value:
             raise RequestError(f"the {what} of the recipe is another one: take what the recipe names, or make it anew")
@@ -170,7 +170,7 @@ def remake_training_set(recipe: Recipe, spine: pl.DataFrame, history: OfflineHis
     return TrainingSet(made.frame, replace(made.recipe, warnings=(*made.recipe.warnings, warning)))
 
 
-def assume_backfill(history: OfflineHistory, options: Options) -> Backfill | None:
+def assume_backfilled_history(history: OfflineHistory, options: Options) -> Backfill | None:
     """What `options` assume of history that was filled in: by default, of all that is older than the first row."""
     if options.assumed_lag is None:
         return None
@@ -187,7 +187,7 @@ def _describe_assumption(backfill: Backfill | None) -> dict[str, Any]:
     return {"assumed_lag_seconds": backfill.lag.total_seconds(), "assumed_before": before}
 
 
-def _span_windows(windows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
+def _span_feature_windows(windows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame:
     """A row a contact that was known by the last cut and lies in any window that the spine can have."""
     first, last = windows["end"].min(), windows["end"].max()
     in_time = (pl.col("event_time") < last) & (pl.col("event_time") >= pl.lit(first) - pl.duration(days=LONGEST))
@@ -195,7 +195,7 @@ def _span_windows(windows: pl.DataFrame, versions: pl.DataFrame) -> pl.DataFrame
     return known.select("interaction_id", CUSTOMER).unique("interaction_id")
 
 
-def _sum_origins(origins: pl.DataFrame, column: str) -> dict[str, int]:
+def _sum_contact_origins(origins: pl.DataFrame, column: str) -> dict[str, int]:
     summed = origins.group_by(pl.col(column).fill_null("unknown")).agg(pl.col("contacts").sum()).sort(column)
     return dict(summed.iter_rows())
 

@@ -78,7 +78,7 @@ def update_customers(tables: Tables, read: ReadHistory, destination: Destination
 def _update_once(
     tables: Tables, read: ReadHistory, destination: Destination, rules: UpdateRules, erased: Tombstones, anew: bool
 ) -> Updated:
-    began = tables.bucket.list_objects(f"{CONTACTS}/").listed_at
+    began = tables.bucket.list_bucket_objects(f"{CONTACTS}/").listed_at
     moment = Moment(began, find_cut(began), EMBARGO)
     memory = recall_contacts(tables, read, began, erased, anew=anew)
     save_memory(tables, memory)

@@ -55,7 +55,7 @@ class Receipt:
         return lines + [f"  {each.what}: {each.ends_by}" for each in self.leftovers]
 
 
-def keep_receipt(bucket: Bucket, receipt: Receipt) -> str:
+def keep_erasure_receipt(bucket: Bucket, receipt: Receipt) -> str:
     """Put the receipt into the data bucket; returns its address."""
     key = f"{RECEIPTS}{receipt.at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}.json"
     told = {**asdict(receipt), "at": receipt.at.isoformat()}

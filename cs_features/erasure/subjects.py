@@ -47,7 +47,7 @@ class Subject:
         return bool(self.customer_id or self.interaction_ids)
 
     def covers_interaction(self, interaction_id: str | None) -> bool:
-        return interaction_id is not None and normalize_id(interaction_id) in self.interaction_ids
+        return interaction_id is not None and normalize_subject_id(interaction_id) in self.interaction_ids
 
     def covers_customer(self, customer_id: str | None, occurred_at: datetime | None = None) -> bool:
         is_his = self.customer_id is not None and is_same_customer(customer_id, self.customer_id)
@@ -71,7 +71,7 @@ class Subject:
         return re.compile(rb"(?<![\w-])(?:" + words + rb")(?![\w-])", re.IGNORECASE)
 
 
-def make_subject(customer_id: str | None, interaction_ids: Iterable[str], until: datetime) -> Subject:
+def make_erasure_subject(customer_id: str | None, interaction_ids: Iterable[str], until: datetime) -> Subject:
     """The subject of a request.
 
     Raises:
@@ -83,7 +83,7 @@ def make_subject(customer_id: str | None, interaction_ids: Iterable[str], until:
         raise RequestError(f"{len(wrong)} of {len(ids)} interaction ids are no UUIDs: give them as the documents do")
     if not (customer_id or "").strip() and not ids:
         raise RequestError("Nobody is named: give a customer_id, or interaction ids")
-    normal = frozenset(normalize_id(each) for each in ids)
+    normal = frozenset(normalize_subject_id(each) for each in ids)
     return Subject(until=until, customer_id=normalize_customer(customer_id or "") or None, interaction_ids=normal)
 
 
@@ -107,7 +107,7 @@ def _list_spellings(customer_id: str | None) -> list[str]:
     return sorted({*forms, *(json.dumps(form)[1:-1] for form in forms)})
 
 
-def normalize_id(value: str) -> str:
+def normalize_subject_id(value: str) -> str:
     """The one spelling of a UUID; what is none stays as it is."""
     try:
         return str(UUID(value))

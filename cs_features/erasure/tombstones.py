@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from cs_features.erasure.subjects import Subject, normalize_customer, normalize_id
+from cs_features.erasure.subjects import Subject, normalize_customer, normalize_subject_id
 from cs_features.errors import ConfigurationError
 from cs_features.s3 import Bucket
 
@@ -40,35 +40,35 @@ class Tombstones:
     def covers_interaction(self, interaction_id: str | None) -> bool:
         if interaction_id is None or not self.interactions:
             return False
-        return hash_name(self.key, "interaction", normalize_id(interaction_id)) in self.interactions
+        return hash_subject_name(self.key, "interaction", normalize_subject_id(interaction_id)) in self.interactions
 
     def covers_customer(self, customer_id: str | None, occurred_at: datetime | None = None) -> bool:
         if customer_id is None or not self.customers:
             return False
         # As it is spelled, too: versions before this one hashed that.
         spellings = (normalize_customer(customer_id), customer_id)
-        known = [self.customers.get(hash_name(self.key, "customer", each)) for each in spellings]
+        known = [self.customers.get(hash_subject_name(self.key, "customer", each)) for each in spellings]
         until = max(filter(None, known), default=None)
         return until is not None and (occurred_at is None or occurred_at <= until)
 
     def covers_request(self, request_hash: str) -> bool:
-        return bool(self.requests) and hash_name(self.key, "request", request_hash) in self.requests
+        return bool(self.requests) and hash_subject_name(self.key, "request", request_hash) in self.requests
 
 
 NO_TOMBSTONES = Tombstones()
 
 
-def hash_name(key: bytes, kind: str, name: str) -> str:
+def hash_subject_name(key: bytes, kind: str, name: str) -> str:
     """The keyed hash of a name; the same name of another kind has another one."""
     return hmac.new(key, f"{kind}:{name}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
-def identify_key(key: bytes) -> str:
+def identify_hash_key(key: bytes) -> str:
     """Tells keys apart without showing one."""
-    return hash_name(key, "key", "")[:16]
+    return hash_subject_name(key, "key", "")[:16]
 
 
-def require_key(key: str | None) -> bytes:
+def require_hash_key(key: str | None) -> bytes:
     """The key's bytes.
 
     Raises:
@@ -82,23 +82,23 @@ def require_key(key: str | None) -> bytes:
     return key.encode()
 
 
-def make_entry(subject: Subject, key: bytes) -> dict[str, Any]:
+def make_tombstone_entry(subject: Subject, key: bytes) -> dict[str, Any]:
     """What a tombstone object says of one request."""
     customers = [normalize_customer(subject.customer_id)] if subject.customer_id else []
     return {
-        "key": identify_key(key),
+        "key": identify_hash_key(key),
         "until": subject.until.isoformat(),
-        "interactions": _hash_all(key, "interaction", subject.interaction_ids),
-        "customers": _hash_all(key, "customer", customers),
-        "requests": _hash_all(key, "request", subject.requests),
+        "interactions": _hash_all_names(key, "interaction", subject.interaction_ids),
+        "customers": _hash_all_names(key, "customer", customers),
+        "requests": _hash_all_names(key, "request", subject.requests),
     }
 
 
-def _hash_all(key: bytes, kind: str, names: Iterable[str]) -> list[str]:
-    return sorted(hash_name(key, kind, name) for name in names)
+def _hash_all_names(key: bytes, kind: str, names: Iterable[str]) -> list[str]:
+    return sorted(hash_subject_name(key, kind, name) for name in names)
 
 
-def add_entries(entries: Iterable[Mapping[str, Any]], key: bytes) -> Tombstones:
+def add_tombstone_entries(entries: Iterable[Mapping[str, Any]], key: bytes) -> Tombstones:
     """What many requests say together."""
     interactions: set[str] = set()
     requests: set[str] = set()
@@ -122,43 +122,43 @@ def read_tombstones(bucket: Bucket, key: str | None) -> Tombstones:
         AwsRefusal: the data bucket cannot be read.
         ConfigurationError: there are tombstones and no key, or another key than theirs, or another version's.
     """
-    entries = [entry for entries in _read_objects(bucket).values() for entry in entries]
+    entries = [entry for entries in _read_tombstone_objects(bucket).values() for entry in entries]
     if not entries:
         return NO_TOMBSTONES
-    known = require_key(key)
-    others = {entry["key"] for entry in entries} - {identify_key(known)}
+    known = require_hash_key(key)
+    others = {entry["key"] for entry in entries} - {identify_hash_key(known)}
     if others:
         raise ConfigurationError(
             f"{SETTING} is not the key of {len(others)} kinds of tombstones in bucket {bucket.name}: set the key with "
             "which the customers were erased. Nothing is read without it, because it would bring them back"
         )
-    return add_entries(entries, known)
+    return add_tombstone_entries(entries, known)
 
 
 def write_tombstone(bucket: Bucket, subject: Subject, key: str | None) -> None:
     """Put the tombstone of a request: first of all, so that nothing comes back behind the eraser."""
-    _put_entries(bucket, [make_entry(subject, require_key(key))])
+    _put_tombstone_entries(bucket, [make_tombstone_entry(subject, require_hash_key(key))])
 
 
 def merge_tombstones(bucket: Bucket) -> None:
     """One object instead of many; the old ones go after the new one is there."""
-    objects = _read_objects(bucket)
+    objects = _read_tombstone_objects(bucket)
     if len(objects) <= MERGE_ABOVE:
         return
-    _put_entries(bucket, [entry for entries in objects.values() for entry in entries])
+    _put_tombstone_entries(bucket, [entry for entries in objects.values() for entry in entries])
     bucket.delete(objects)
 
 
-def _put_entries(bucket: Bucket, entries: list[dict[str, Any]]) -> None:
+def _put_tombstone_entries(bucket: Bucket, entries: list[dict[str, Any]]) -> None:
     now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
     body = json.dumps({"version": VERSION, "entries": entries}).encode()
     bucket.put(f"{PREFIX}{now}-{uuid.uuid4().hex[:8]}.json", body)
 
 
-def _read_objects(bucket: Bucket) -> dict[str, list[dict[str, Any]]]:
+def _read_tombstone_objects(bucket: Bucket) -> dict[str, list[dict[str, Any]]]:
     """The entries of each object, by key. A merge may delete what was listed: then its successor is listed."""
     while True:
-        keys = [item.key for item in bucket.list_objects(PREFIX).objects]
+        keys = [item.key for item in bucket.list_bucket_objects(PREFIX).objects]
         bodies = [bucket.get(key) for key in keys]
         if None not in bodies:
             return {key: _parse_object(body or b"") for key, body in zip(keys, bodies, strict=True)}

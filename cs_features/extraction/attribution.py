@@ -15,7 +15,7 @@ Owners = Mapping[str, Sequence[str]]
 """Interaction ids by the hash of the request that each needs."""
 
 
-def strip_erased(line: bytes, erased: Erased) -> bytes | None:
+def strip_erased_lines(line: bytes, erased: Erased) -> bytes | None:
     """The line without who is erased; None when it is of nobody else."""
     entry = _parse_entry(line) if erased else None
     if entry is None:
@@ -30,9 +30,9 @@ def strip_erased(line: bytes, erased: Erased) -> bytes | None:
     return None if isinstance(request, str) and erased.covers_request(request) else line
 
 
-def strip_all(lines: Iterable[bytes], erased: Erased) -> list[bytes]:
+def strip_all_folders(lines: Iterable[bytes], erased: Erased) -> list[bytes]:
     """What is left of many lines, in their order."""
-    kept = [strip_erased(line, erased) for line in lines]
+    kept = [strip_erased_lines(line, erased) for line in lines]
     return [line for line in kept if line is not None]
 
 

@@ -13,7 +13,7 @@ from botocore.parsers import ResponseParserError
 
 from cs_features import aws
 from cs_features.errors import AnswerUnreadable, Unavailable
-from cs_features.extraction.call_errors import classify_error
+from cs_features.extraction.call_errors import classify_call_error
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest
 
@@ -61,7 +61,7 @@ def converse(client: Any, request: ConverseRequest) -> Reply:
     except RecursionError:
         raise AnswerUnreadable("the answer nests too deep") from None
     except (BotoCoreError, ClientError, ResponseParserError) as error:
-        raise classify_error(error) from None
+        raise classify_call_error(error) from None
     latency_ms = round((time.perf_counter() - started) * 1000)
     if "output" not in response:
         raise Unavailable("200 without an answer")  # a connection that broke after the headers

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cs_features.errors import BudgetSpent, Outage, RequestRefused, RunStopper
-from cs_features.extraction.call_errors import quote_aws
+from cs_features.extraction.call_errors import quote_aws_safely
 
 # An outage: so many failures in a row, none of them a success, over at least so long.
 OUTAGE_FAILURES = 20
@@ -108,22 +108,22 @@ class RefusalBrake:
         self._patience = 1  # doubled with each acquittal, so that a thousand bad rows cost ten controls
         self._verdict = ""
 
-    def note_answer(self) -> None:
+    def note_good_answer(self) -> None:
         with self._lock:
             self._answered += 1
             self._in_a_row.clear()
 
-    def note_refusal(self, error: RequestRefused) -> bool:
+    def note_account_refusal(self, error: RequestRefused) -> bool:
         """Whether the caller has to ask the control question, and to say what came of it. One caller at a time has."""
         with self._lock:
             self._refused += 1
             self._in_a_row.append(error)
-            if self._is_tested or not self._is_suspected():
+            if self._is_tested or not self._is_account_suspected():
                 return False
             self._is_tested = True
             return True
 
-    def _is_suspected(self) -> bool:
+    def _is_account_suspected(self) -> bool:
         if len(self._in_a_row) >= SUSPECTED_IN_A_ROW * self._patience:
             return True
         asked = self._answered + self._refused
@@ -142,7 +142,7 @@ class RefusalBrake:
         with self._lock:
             refused, asked = self._refused, self._answered + self._refused
             how_many = f"{refused} of {asked} calls, and a harmless question as well"
-            self._verdict = _describe_refusals(how_many, self._in_a_row)
+            self._verdict = _describe_account_refusals(how_many, self._in_a_row)
 
     def check(self) -> None:
         """Raises RunStopper when the account is refused."""
@@ -155,11 +155,11 @@ def are_own_faults(refused: int, answered: int) -> bool:
     return answered > 0 and (refused < FEW_REFUSED or refused <= MAX_OWN_FAULTS_SHARE * (refused + answered))
 
 
-def _describe_refusals(how_many: str, errors: Sequence[RequestRefused]) -> str:
+def _describe_account_refusals(how_many: str, errors: Sequence[RequestRefused]) -> str:
     """What to do, with AWS's words where they are the same for every interaction, so that they quote none."""
     said = {error.said for error in errors}
     alike = len(errors) >= SUSPECTED_IN_A_ROW and len(said) == 1
-    words = f" AWS says of each: {quote_aws(said.pop())}" if alike else ""
+    words = f" AWS says of each: {quote_aws_safely(said.pop())}" if alike else ""
     return (
         f"Bedrock refused {how_many}. Check the account, the model's agreement and CS_FEATURES_MODEL_ID, then run the "
         f"partition again: no refusal is kept.{words}"

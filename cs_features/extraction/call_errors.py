@@ -109,11 +109,11 @@ _ACTION = re.compile(
 _PER_DAY = re.compile(r"\bper day\b|\bdaily\b", re.IGNORECASE)
 
 
-def classify_error(error: Exception) -> CallFailed:
+def classify_call_error(error: Exception) -> CallFailed:
     """What an exception of `client.converse` means. Its message quotes no customer."""
     match error:
         case ClientError():
-            return _classify_answer(error)
+            return _classify_broken_answer(error)
         case ParamValidationError():
             # Its message quotes the parameters, and so the interaction.
             return RequestRefused("boto3 does not accept the request")
@@ -124,11 +124,11 @@ def classify_error(error: Exception) -> CallFailed:
         case ConnectionFailed() | HTTPClientError() | IncompleteReadError() | ResponseParserError():
             return Unavailable(type(error).__name__)
         case BotoCoreError():
-            return RunStopper(f"boto3 cannot call Bedrock ({type(error).__name__}): {quote_aws(str(error))}")
+            return RunStopper(f"boto3 cannot call Bedrock ({type(error).__name__}): {quote_aws_safely(str(error))}")
     raise error
 
 
-def _classify_answer(error: ClientError) -> CallFailed:
+def _classify_broken_answer(error: ClientError) -> CallFailed:
     told: dict[str, Any] = error.response.get("Error", {})
     code, message = told.get("Code") or "", told.get("Message") or ""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -174,7 +174,7 @@ def _advice_for_account(message: str) -> str | None:
     return next((advice for words, advice in _ACCOUNT_REFUSALS.items() if beginning.startswith(words)), None)
 
 
-def quote_aws(message: str) -> str:
+def quote_aws_safely(message: str) -> str:
     """AWS's words for a message of ours: one line, bounded, without what they quote and without personal data."""
     unquoted = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`", "(...)", " ".join(message.split()))
     printable = "".join(character for character in unquoted if character.isprintable())
@@ -209,6 +209,6 @@ ENDINGS = {
 }
 
 
-def classify_stop(stop_reason: str) -> Ending:
+def classify_stop_reason(stop_reason: str) -> Ending:
     """A reason of tomorrow's Bedrock counts as withheld: an answer that may be half one is none."""
     return ENDINGS.get(stop_reason, Ending.WITHHELD)

@@ -13,8 +13,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from cs_features.errors import PromptError
-from cs_features.extraction.examples import Example, ExampleError, find_examples
-from cs_features.extraction.file_errors import describe_errors, find_repeated_keys, locate_errors, locate_yaml_error
+from cs_features.extraction.examples import Example, ExampleError, find_prompt_examples
+from cs_features.extraction.file_errors import (
+    describe_file_errors,
+    find_repeated_keys,
+    locate_file_errors,
+    locate_yaml_error,
+)
 from cs_features.languages import ISO_639_1
 from cs_features.schemas import Channel, Extraction
 
@@ -120,8 +125,8 @@ def read_country_file(path: Path, answers: type[Extraction]) -> CountryFile:
         raise PromptError(f"{path}:1: must begin with front matter between two lines of ---")
     front, body = match[1], match[2]
     first_line = text[: match.start(2)].count("\n") + 1
-    examples, problems = check_examples(path, body, first_line, answers)
-    problems += _check_sections(path, body, first_line)
+    examples, problems = check_country_examples(path, body, first_line, answers)
+    problems += _check_prompt_sections(path, body, first_line)
     try:
         fields = yaml.safe_load(front)
         problems += find_repeated_keys(path, front, 2)
@@ -129,23 +134,23 @@ def read_country_file(path: Path, answers: type[Extraction]) -> CountryFile:
             raise PromptError(f"{path}:2: the front matter must be `key: value` lines")
         fields |= {"body": body.strip(), "examples": examples}
         file = CountryFile.model_validate(fields, context={"stem": path.stem})
-        problems += _check_belonging(path, file)
+        problems += _check_example_belonging(path, file)
     except yaml.YAMLError as error:
         problems.append(locate_yaml_error(path, error, 2))
     except ValidationError as error:
-        problems += locate_errors(path, error, front, 2)
+        problems += locate_file_errors(path, error, front, 2)
     if problems:
         raise PromptError("\n".join(problems))
     return file
 
 
-def check_examples(
+def check_country_examples(
     path: Path, text: str, first_line: int, answers: type[Extraction]
 ) -> tuple[tuple[Example, ...], list[str]]:
     """The worked examples of a prompt file, and what is wrong with them, a line each problem."""
     examples: list[Example] = []
     problems: list[str] = []
-    for found in find_examples(text, first_line):
+    for found in find_prompt_examples(text, first_line):
         if isinstance(found, ExampleError):
             problems.append(f"{path}:{found.line}: {found.problem}")
             continue
@@ -156,13 +161,13 @@ def check_examples(
         try:
             answers.model_validate(found.answer)
         except ValidationError as error:
-            problems += [f"{path}:{found.answer_line}: the example's {what}" for what in describe_errors(error)]
+            problems += [f"{path}:{found.answer_line}: the example's {what}" for what in describe_file_errors(error)]
     if not examples and not problems:
         problems.append(f"{path}:{first_line}: has no worked example")
     return tuple(examples), problems
 
 
-def _check_belonging(path: Path, file: CountryFile) -> list[str]:
+def _check_example_belonging(path: Path, file: CountryFile) -> list[str]:
     """A Belgian example in the Dutch file would calibrate the Dutch on Belgian politeness."""
     return [
         f"{path}:{example.line}: an example in {example.language} for {example.country} does not belong to "
@@ -172,7 +177,7 @@ def _check_belonging(path: Path, file: CountryFile) -> list[str]:
     ]
 
 
-def _check_sections(path: Path, body: str, first_line: int) -> list[str]:
+def _check_prompt_sections(path: Path, body: str, first_line: int) -> list[str]:
     lines: dict[str, int] = {}
     for heading in re.finditer(r"^## (.*)$", body, re.M):
         lines[heading[1].strip()] = first_line + body[: heading.start()].count("\n")

@@ -27,9 +27,9 @@ from cs_features.errors import (
 )
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import Breaker, Budget, RefusalBrake
-from cs_features.extraction.call_errors import Ending, classify_stop
+from cs_features.extraction.call_errors import Ending, classify_stop_reason
 from cs_features.extraction.pricing import TokenUsage
-from cs_features.extraction.prompting import ConverseRequest, build_control, build_repair
+from cs_features.extraction.prompting import ConverseRequest, build_control_request, build_repair_request
 from cs_features.extraction.quota import Limiter
 from cs_features.schemas import ANSWER_FIELDS, Extraction, Reason
 
@@ -79,7 +79,7 @@ class Outcome:
         return replace(self, usage=TokenUsage(), cost_usd=0.0, attempts=0)
 
 
-def _discard_reply(_: Reply) -> None:
+def _discard_model_reply(_: Reply) -> None:
     pass
 
 
@@ -91,7 +91,7 @@ class Receipts:
     """
 
     earlier: Sequence[Reply] = ()
-    keep: Callable[[Reply], None] = _discard_reply
+    keep: Callable[[Reply], None] = _discard_model_reply
 
 
 class TokenEstimate:
@@ -101,16 +101,16 @@ class TokenEstimate:
         self.tokens_per_character = tokens_per_character
 
     def tokens_of(self, request: ConverseRequest) -> int:
-        return round(_count_characters(request) * self.tokens_per_character)
+        return round(_count_request_characters(request) * self.tokens_per_character)
 
     def learn(self, request: ConverseRequest, usage: TokenUsage) -> None:
         if usage.prompt_tokens:
             self.tokens_per_character += 0.2 * (
-                usage.prompt_tokens / _count_characters(request) - self.tokens_per_character
+                usage.prompt_tokens / _count_request_characters(request) - self.tokens_per_character
             )
 
 
-def _count_characters(request: ConverseRequest) -> int:
+def _count_request_characters(request: ConverseRequest) -> int:
     turns = [message["content"] for message in request["messages"]]
     blocks = itertools.chain(request["system"], *turns)
     return sum(len(block["text"]) for block in blocks if "text" in block)
@@ -137,7 +137,7 @@ class Extractor:
             RunStopper: no request of this run would be answered, or none may be asked any more.
         """
         earlier = iter(receipts.earlier)
-        so_far, asking = self.bill_replies(request_hash, receipts.earlier), request
+        so_far, asking = self.bill_unjudged_replies(request_hash, receipts.earlier), request
         for _ in range(MAX_ASKED):
             try:
                 reply = next(earlier, None)
@@ -153,20 +153,20 @@ class Extractor:
                     asking = request  # it is our repair that was refused, and not the question
                     continue
                 if so_far.error is Reason.REQUEST_REFUSED and isinstance(given_up.cause, RequestRefused):
-                    return self._judge_refusal(request, so_far, given_up.cause)
+                    return self._judge_model_refusal(request, so_far, given_up.cause)
                 return so_far
-            so_far, complaint = self._judge_reply(reply, so_far)
+            so_far, complaint = self._judge_model_reply(reply, so_far)
             if complaint is None:
                 return so_far
             asking = request if asking is not request else _choose_next_request(request, reply, complaint)
         return so_far
 
-    def _judge_refusal(self, request: ConverseRequest, so_far: Outcome, refusal: RequestRefused) -> Outcome:
+    def _judge_model_refusal(self, request: ConverseRequest, so_far: Outcome, refusal: RequestRefused) -> Outcome:
         """Where it may be the account's, put a harmless question; the outcome, with what that has cost."""
-        if not self.refusals.note_refusal(refusal):
+        if not self.refusals.note_account_refusal(refusal):
             return so_far
         try:
-            _, so_far = self._call_until_answered(build_control(request), so_far, _discard_reply)
+            _, so_far = self._call_until_answered(build_control_request(request), so_far, _discard_model_reply)
         except _GaveUp as given_up:
             if isinstance(given_up.cause, RequestRefused):
                 self.refusals.convict()
@@ -176,7 +176,7 @@ class Extractor:
         self.refusals.acquit()
         return so_far
 
-    def bill_replies(self, request_hash: str, replies: Sequence[Reply]) -> Outcome:
+    def bill_unjudged_replies(self, request_hash: str, replies: Sequence[Reply]) -> Outcome:
         """What so many replies to a request have cost; it says nothing of what they answer."""
         return Outcome(
             request_hash,
@@ -208,13 +208,13 @@ class Extractor:
                 throttled += 1
                 if throttled == MAX_THROTTLED:
                     raise _GaveUp(so_far, Reason.SERVICE_FAILED, Throttled(f"{error} {throttled} times")) from None
-                self._back_off(throttled)
+                self._back_off_call(throttled)
             except Unavailable as error:
                 self.breaker.failed(error)
                 unavailable += 1
                 if unavailable == MAX_UNAVAILABLE:
                     raise _GaveUp(so_far, Reason.SERVICE_FAILED, Unavailable(f"{error} {unavailable} times")) from None
-                self._back_off(unavailable)
+                self._back_off_call(unavailable)
             except AnswerUnreadable as error:
                 raise _GaveUp(so_far, Reason.INVALID_ANSWER, error) from None
             except InputTooLong as error:
@@ -223,7 +223,7 @@ class Extractor:
                 raise _GaveUp(so_far, Reason.REQUEST_REFUSED, error) from None
             else:
                 self.breaker.succeeded()
-                self.refusals.note_answer()
+                self.refusals.note_good_answer()
                 self.estimate.learn(request, reply.usage)
                 cost_usd = self.price(reply.usage)
                 self.budget.spend(cost_usd)
@@ -236,18 +236,18 @@ class Extractor:
             finally:
                 self.limiter.release_reserved(reserved, usage)
 
-    def _back_off(self, failures: int) -> None:
+    def _back_off_call(self, failures: int) -> None:
         """Full jitter: calls that failed together do not come back together."""
         self.sleep(random.uniform(0, min(MAX_BACKOFF_SECONDS, 0.5 * 2**failures)))  # noqa: S311
 
-    def _judge_reply(self, reply: Reply, so_far: Outcome) -> tuple[Outcome, str | None]:
+    def _judge_model_reply(self, reply: Reply, so_far: Outcome) -> tuple[Outcome, str | None]:
         """The outcome that a reply makes, and what is wrong with it where another answer may be better."""
 
         def fail_with(reason: Reason, detail: str) -> Outcome:
             # What the rules refuse may be what they are there to refuse: it is kept nowhere.
             return replace(so_far, answer=None, raw_answer=None, error=reason, detail=detail)
 
-        ending = classify_stop(reply.stop_reason)
+        ending = classify_stop_reason(reply.stop_reason)
         if ending is Ending.CUT_OFF:
             return fail_with(Reason.ANSWER_CUT_OFF, ending.value), None
         if ending is Ending.TOO_LONG:
@@ -265,7 +265,7 @@ class Extractor:
         try:
             answer = self.answer_model.model_validate(reply.tool_use.get("input"))
         except ValidationError as error:
-            complaint = _describe_problems(error)
+            complaint = _describe_answer_problems(error)
             return fail_with(Reason.INVALID_ANSWER, complaint), complaint
         return replace(so_far, answer=answer.model_dump(), raw_answer=raw, error=None, detail=None), None
 
@@ -281,16 +281,16 @@ class _GaveUp(Exception):
 
 def _choose_next_request(request: ConverseRequest, reply: Reply, complaint: str) -> ConverseRequest:
     """A repair with the validator's words, or the question afresh where the answer cannot be sent back."""
-    if reply.tool_use is None or classify_stop(reply.stop_reason) is Ending.MALFORMED:
+    if reply.tool_use is None or classify_stop_reason(reply.stop_reason) is Ending.MALFORMED:
         return request
-    return build_repair(request, reply.tool_use, complaint) or request
+    return build_repair_request(request, reply.tool_use, complaint) or request
 
 
-def _describe_problems(error: ValidationError) -> str:
+def _describe_answer_problems(error: ValidationError) -> str:
     """What is wrong with an answer, by field, without the answer's text: not even a key it made up."""
     problems = error.errors(include_input=False)[:5]
-    return "; ".join(f"{_name_field(problem['loc'])}: {problem['msg']}" for problem in problems)
+    return "; ".join(f"{_name_answer_field(problem['loc'])}: {problem['msg']}" for problem in problems)
 
 
-def _name_field(location: tuple[int | str, ...]) -> str:
+def _name_answer_field(location: tuple[int | str, ...]) -> str:
     return str(location[0]) if location and location[0] in ANSWER_FIELDS else "answer"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from cs_features.privacy.folding import fold_text
 from cs_features.privacy.linear import LinearPattern
-from cs_features.privacy.masking import Excerpt, MaskedText, mask_excerpts
+from cs_features.privacy.masking import Excerpt, MaskedText, mask_text_excerpts
 from cs_features.privacy.policy import MASK_EVERYTHING, MaskingPolicy
 from cs_features.schemas import Interaction, Turn
-from cs_features.utterances.readable import read_turns
+from cs_features.utterances.readable import read_utterance_turns
 
 LEFT_OUT = "system: [middle of the interaction left out, too long]"
 CONTINUED = "[continued] "
@@ -63,11 +63,11 @@ def render_interaction(
     Beyond the limit the beginning and the end are kept, because that is where the wish and the outcome stand, and a
     line says what is missing.
     """
-    head, tail = _cut_turns(read_turns(interaction), limit)
+    head, tail = _cut_long_turns(read_utterance_turns(interaction), limit)
     pieces = [*head, *tail]
     is_masked = masking.covers(interaction.country, interaction.occurred_at.date())
     excerpts = [piece.excerpt for piece in pieces]
-    texts = mask_excerpts(excerpts, interaction.country) if is_masked else list(map(_keep_excerpt, excerpts))
+    texts = mask_text_excerpts(excerpts, interaction.country) if is_masked else list(map(_keep_text_excerpt, excerpts))
     lines = [_lay_out(piece, masked.text) for piece, masked in zip(pieces, texts, strict=True)]
     if tail:
         lines.insert(len(head), LEFT_OUT)
@@ -75,24 +75,24 @@ def render_interaction(
     return "\n".join([opening, *lines, "</interaction>"]), bool(tail)
 
 
-def _keep_excerpt(excerpt: Excerpt) -> MaskedText:
+def _keep_text_excerpt(excerpt: Excerpt) -> MaskedText:
     return MaskedText(excerpt.text[excerpt.start : excerpt.end])
 
 
-def _cut_turns(turns: Sequence[Turn], limit: int) -> tuple[list[_Piece], list[_Piece]]:
+def _cut_long_turns(turns: Sequence[Turn], limit: int) -> tuple[list[_Piece], list[_Piece]]:
     """All turns and nothing; or the first half of the limit and the last, where there is more."""
     said = [(turn.speaker, turn.text.strip()) for turn in turns]
-    if sum(map(_measure_turn, said)) <= limit:
+    if sum(map(_measure_rendered_turn, said)) <= limit:
         return [_Piece(speaker, Excerpt.of_whole(text)) for speaker, text in said], []
-    return _keep_beginning(said, limit // 2), _keep_end(said, limit // 2)
+    return _keep_turn_beginning(said, limit // 2), _keep_turn_end(said, limit // 2)
 
 
-def _measure_turn(said: tuple[str, str]) -> int:
+def _measure_rendered_turn(said: tuple[str, str]) -> int:
     speaker, text = said
     return len(speaker) + 2 + len(text)
 
 
-def _keep_beginning(said: Iterable[tuple[str, str]], room: int) -> list[_Piece]:
+def _keep_turn_beginning(said: Iterable[tuple[str, str]], room: int) -> list[_Piece]:
     pieces = []
     for speaker, text in said:
         room -= len(speaker) + 2
@@ -104,7 +104,7 @@ def _keep_beginning(said: Iterable[tuple[str, str]], room: int) -> list[_Piece]:
     return pieces
 
 
-def _keep_end(said: Sequence[tuple[str, str]], room: int) -> list[_Piece]:
+def _keep_turn_end(said: Sequence[tuple[str, str]], room: int) -> list[_Piece]:
     pieces: list[_Piece] = []
     for speaker, text in reversed(said):
         is_cut = len(speaker) + 2 + len(text) > room
@@ -123,10 +123,10 @@ def _lay_out(piece: _Piece, text: str) -> str:
     return "\n  ".join(f"{piece.speaker}: {said}".splitlines())
 
 
-def find_tags(text: str) -> list[tuple[int, int]]:
+def find_delimiter_tags(text: str) -> list[tuple[int, int]]:
     """Where a bracket, or what looks like one, opens a tag of ours."""
     folded = fold_text(text)
-    openers = [_find_opener(text, folded.starts[start]) for start, _ in _TAG_NAME.find_spans(folded.data)]
+    openers = [_find_tag_opener(text, folded.starts[start]) for start, _ in _TAG_NAME.find_spans(folded.data)]
     return [opener for opener in openers if opener is not None]
 
 
@@ -134,14 +134,14 @@ def disarm_text(text: str) -> str:
     """The text without what cannot be seen, and without our tags in whatever spelling; else as it is."""
     text = text.translate(_UNSEEN)
     parts, position = [], 0
-    for start, end in find_tags(text):
+    for start, end in find_delimiter_tags(text):
         if start >= position:
             parts += [text[position:start], "("]
             position = end
     return "".join([*parts, text[position:]])
 
 
-def _find_opener(text: str, name: int) -> tuple[int, int] | None:
+def _find_tag_opener(text: str, name: int) -> tuple[int, int] | None:
     """From the first to the last bracket before a tag's name, with nothing but blanks and signs between them."""
     place, first, last = name, None, name
     while place > 0 and name - place < _BETWEEN:
@@ -152,10 +152,10 @@ def _find_opener(text: str, name: int) -> tuple[int, int] | None:
             break
     if first is not None:
         return first, last
-    return _find_entity(text[max(0, name - _BETWEEN) : name], max(0, name - _BETWEEN))
+    return _find_character_entity(text[max(0, name - _BETWEEN) : name], max(0, name - _BETWEEN))
 
 
-def _find_entity(before: str, offset: int) -> tuple[int, int] | None:
+def _find_character_entity(before: str, offset: int) -> tuple[int, int] | None:
     for entity in _ENTITIES:
         place = before.rfind(entity)
         rest = before[place + len(entity) :]

@@ -39,7 +39,7 @@ class ExampleError(BaseModel):
     problem: str
 
 
-def find_examples(text: str, first_line: int = 1) -> Iterator[Example | ExampleError]:
+def find_prompt_examples(text: str, first_line: int = 1) -> Iterator[Example | ExampleError]:
     """The examples of a prompt file in their order; what is none although it looks like one is an error.
 
     `first_line` is the line of the file on which `text` begins.
@@ -58,7 +58,7 @@ def find_examples(text: str, first_line: int = 1) -> Iterator[Example | ExampleE
         if open_block is None:
             yield ExampleError(line=line_of(match), problem="the answer has no <interaction> before it")
             continue
-        yield _read_example(open_block, line_of(open_block), match["answer"], line_of(match, "answer"))
+        yield _read_prompt_example(open_block, line_of(open_block), match["answer"], line_of(match, "answer"))
         open_block = None
     if open_block is not None:
         yield ExampleError(line=line_of(open_block), problem="the example has no answer after it")
@@ -68,7 +68,7 @@ def find_examples(text: str, first_line: int = 1) -> Iterator[Example | ExampleE
             yield ExampleError(line=line_of(opening), problem="the example before or at this line is not closed")
 
 
-def _read_example(block: re.Match[str], line: int, answer: str, answer_line: int) -> Example | ExampleError:
+def _read_prompt_example(block: re.Match[str], line: int, answer: str, answer_line: int) -> Example | ExampleError:
     head = _HEAD.fullmatch(block["head"])
     if head is None:
         return ExampleError(line=line, problem='an example begins with <interaction channel="" language="" country="">')

@@ -36,21 +36,21 @@ def fan_out(
             break
     finished: SimpleQueue[Future[Outcome]] = SimpleQueue()
     stopper: BaseException | None = None
-    with _patient_switching(), ThreadPoolExecutor(concurrency, thread_name_prefix="bedrock") as pool:
+    with _switch_threads_patiently(), ThreadPoolExecutor(concurrency, thread_name_prefix="bedrock") as pool:
 
-        def start_calls(count: int) -> int:
+        def start_pending_calls(count: int) -> int:
             started = 0
             for request in itertools.islice(todo, count):
                 pool.submit(ask, *request).add_done_callback(finished.put)
                 started += 1
             return started
 
-        running = start_calls(concurrency)
+        running = start_pending_calls(concurrency)
         while running:
             future = finished.get()
             error = future.exception()
             stopper = stopper or error
-            running += (0 if stopper else start_calls(1)) - 1
+            running += (0 if stopper else start_pending_calls(1)) - 1
             if error is None:
                 yield future.result()
     if stopper is not None:
@@ -58,7 +58,7 @@ def fan_out(
 
 
 @contextmanager
-def _patient_switching() -> Iterator[None]:
+def _switch_threads_patiently() -> Iterator[None]:
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:

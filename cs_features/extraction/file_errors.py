@@ -7,17 +7,17 @@ import yaml
 from pydantic import ValidationError
 
 
-def describe_errors(error: ValidationError) -> list[str]:
+def describe_file_errors(error: ValidationError) -> list[str]:
     """`field: what is wrong` of each problem."""
     return [f"{'.'.join(map(str, each['loc'])) or 'answer'}: {each['msg']}" for each in error.errors()]
 
 
-def locate_errors(path: Path, error: ValidationError, text: str, first_line: int) -> list[str]:
+def locate_file_errors(path: Path, error: ValidationError, text: str, first_line: int) -> list[str]:
     """A line each problem of a YAML text, with the line where its value stands."""
     root = yaml.compose(text)
     return [
         f"{path}:{first_line + _line_of(root, problem['loc'])}: {what}"
-        for problem, what in zip(error.errors(), describe_errors(error), strict=True)
+        for problem, what in zip(error.errors(), describe_file_errors(error), strict=True)
     ]
 
 

@@ -13,7 +13,7 @@ def make_host_folder() -> Path:
     return folder
 
 
-def name_host() -> str:
+def name_this_host() -> str:
     """A name that all runs which share the folder know, and no others: containers may all be called alike."""
     path = make_host_folder() / "name"
     if not path.exists():

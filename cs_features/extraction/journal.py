@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from cs_features.erasure.subjects import Erased
-from cs_features.extraction.attribution import strip_all
+from cs_features.extraction.attribution import strip_all_folders
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.pricing import TokenUsage
 
 REPLY_VERSION = 1
 
 
-def format_reply(name: str, request_hash: str, reply: Reply, interactions: Sequence[str] = ()) -> bytes:
+def format_reply_line(name: str, request_hash: str, reply: Reply, interactions: Sequence[str] = ()) -> bytes:
     """One line, newline included. No two have one name: a line that stands in two journals is known to be one."""
     entry = {
         "reply": name,
@@ -49,7 +49,7 @@ class Content:
     unjudged: dict[str, list[bytes]] = field(default_factory=dict)
 
 
-def read_content(lines: Iterable[bytes]) -> Content:
+def read_journal_content(lines: Iterable[bytes]) -> Content:
     """Lines of a version that came later are kept as outcomes of a later version are: they go to S3 untouched, unless
     they are replies. A kill tears the last line; it says nothing."""
     content = Content()
@@ -75,13 +75,13 @@ def _parse_entry(line: bytes) -> Any:
         return None
 
 
-def parse_replies(lines: Iterable[bytes]) -> list[Reply]:
+def parse_unjudged_replies(lines: Iterable[bytes]) -> list[Reply]:
     """Replies in order; a line that this version cannot understand is none."""
-    found = map(_parse_reply, lines)
+    found = map(_parse_unjudged_reply, lines)
     return [reply for reply in found if reply is not None]
 
 
-def _parse_reply(line: bytes) -> Reply | None:
+def _parse_unjudged_reply(line: bytes) -> Reply | None:
     entry = _parse_entry(line)
     if not isinstance(entry, dict) or entry.get("version") != REPLY_VERSION:
         return None
@@ -108,23 +108,23 @@ class Journal:
         self._numbers = itertools.count()
         fcntl.flock(self._file, fcntl.LOCK_EX)
         for line in first_lines:
-            self.append_line(line + b"\n")
+            self.append_journal_line(line + b"\n")
         unnamed.rename(self.path)  # it gets its name when it is locked, not before
 
-    def append_line(self, line: bytes) -> None:
+    def append_journal_line(self, line: bytes) -> None:
         written = self._file.write(line)
         if written != len(line):
             raise OSError(f"the journal {self.path} took {written} of {len(line)} bytes: is the disk full?")
 
-    def append_reply(self, request_hash: str, reply: Reply, interactions: Sequence[str] = ()) -> None:
+    def append_unjudged_reply(self, request_hash: str, reply: Reply, interactions: Sequence[str] = ()) -> None:
         # Its name is counted and not drawn: drawing asks the kernel, and while it does other threads take the
         # interpreter. Of 200 kills 81 found a thread waiting there, with a paid reply that was in no journal yet.
         name = f"{self.path.stem}-{next(self._numbers)}"
-        self.append_line(format_reply(name, request_hash, reply, interactions))
+        self.append_journal_line(format_reply_line(name, request_hash, reply, interactions))
 
-    def read_unjudged(self) -> dict[str, list[bytes]]:
+    def read_unjudged_replies(self) -> dict[str, list[bytes]]:
         with self.path.open("rb") as journal:
-            return read_content(journal).unjudged
+            return read_journal_content(journal).unjudged
 
     def close(self) -> None:
         """Leave it to the next run on the host."""
@@ -159,10 +159,10 @@ def lock_dead_journals(folder: Path) -> Iterator[DeadJournal]:
             except BlockingIOError:
                 journal.close()
                 raise
-            yield DeadJournal(path, journal, read_content(journal))
+            yield DeadJournal(path, journal, read_journal_content(journal))
 
 
-def strip_journals(folder: Path, erased: Erased) -> int:
+def strip_erased_journals(folder: Path, erased: Erased) -> int:
     """Take who is erased out of the journals that dead runs left in the folders below; returns how many lines went.
 
     A living run's cannot be touched: what it ships is looked at when the ledger is opened next.
@@ -171,7 +171,7 @@ def strip_journals(folder: Path, erased: Erased) -> int:
     for below in sorted({path.parent for path in folder.rglob("*.jsonl")}):
         for dead in lock_dead_journals(below):
             lines = [*dead.content.outcomes, *itertools.chain.from_iterable(dead.content.unjudged.values())]
-            kept = strip_all(lines, erased)
+            kept = strip_all_folders(lines, erased)
             if kept != lines:
                 Journal(below, kept).close()
                 dead.remove()
@@ -180,7 +180,7 @@ def strip_journals(folder: Path, erased: Erased) -> int:
     return removed
 
 
-def merge_unjudged(contents: Iterable[Content]) -> dict[str, list[bytes]]:
+def merge_unjudged_replies(contents: Iterable[Content]) -> dict[str, list[bytes]]:
     """The unjudged replies of several journals by request; one that was carried from one to another counts once."""
     merged: defaultdict[str, dict[bytes, None]] = defaultdict(dict)
     for content in contents:

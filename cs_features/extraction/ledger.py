@@ -20,7 +20,7 @@ from typing_extensions import Self
 
 from cs_features.erasure.tombstones import NO_TOMBSTONES, Tombstones
 from cs_features.errors import AwsRefusal
-from cs_features.extraction.attribution import Owners, strip_all
+from cs_features.extraction.attribution import Owners, strip_all_folders
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import are_own_faults
 from cs_features.extraction.engine import Outcome, Receipts
@@ -28,10 +28,10 @@ from cs_features.extraction.host import make_host_folder
 from cs_features.extraction.journal import (
     Journal,
     lock_dead_journals,
-    merge_unjudged,
-    parse_replies,
+    merge_unjudged_replies,
+    parse_unjudged_replies,
 )
-from cs_features.extraction.ledger_lines import PASSING, Askings, format_line
+from cs_features.extraction.ledger_lines import PASSING, Askings, format_ledger_line
 from cs_features.s3 import Bucket
 from cs_features.schemas import Reason
 
@@ -45,7 +45,7 @@ COMPACT_ABOVE = 50  # objects
 class Ledger:
     """One partition's ledger, open for a run. Several runs may hold it at once, on any host.
 
-    `known` are the outcomes that were there when it was opened, and those that came since; `record_outcome` adds
+    `known` are the outcomes that were there when it was opened, and those that came since; `record_call_outcome` adds
     one and is safe to call from many threads. `unjudged` are the lines of replies, by request, that a dead run on
     this host has paid for and not judged. Leaving the context ships what is left, also when the run fails.
     """
@@ -82,11 +82,11 @@ class Ledger:
     def __enter__(self) -> Self:
         self._journals.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._erased = self._read_tombstones()
-        recovered = self._recover_journals()
+        recovered = self._recover_dead_journals()
         try:
-            self._askings = Askings([*self._read_all(), *recovered])
+            self._askings = Askings([*self._read_all_objects(), *recovered])
             if len(self._objects) > COMPACT_ABOVE:
-                self.compact_objects()  # what many killed runs have left; each restart would read it all
+                self.compact_ledger_objects()  # what many killed runs have left; each restart would read it all
         except BaseException:
             self._journal.close()
             raise
@@ -107,15 +107,15 @@ class Ledger:
         except BaseException:
             self._journal.close()  # the next run recovers its lines
             raise
-        self._leave_journal(stopped=kind is not None)
+        self._leave_own_journal(stopped=kind is not None)
         if kind is None:
-            self._check_shipping()
+            self._check_shipping_thread()
 
     def read_outcomes(self) -> dict[str, Outcome]:
         """What S3 holds now, for readers that are no run and record nothing."""
-        return Askings(self._read_all()).known
+        return Askings(self._read_all_objects()).known
 
-    def record_outcome(self, outcome: Outcome) -> Outcome:
+    def record_call_outcome(self, outcome: Outcome) -> Outcome:
         """Keep an outcome; returns it with all that was ever paid for its request.
 
         When this returns, a kill of the process no longer loses it. Of what the service has failed only the bill is
@@ -129,26 +129,26 @@ class Ledger:
             self._refusals.append(outcome)
         elif outcome.error not in PASSING or outcome.cost_usd:
             self._write_to_journal(outcome)
-        self._check_shipping()
+        self._check_shipping_thread()
         return outcome if earlier is None else outcome.add_bill_of(earlier)
 
-    def give_receipts(self, request_hash: str) -> Receipts:
+    def give_shipping_receipts(self, request_hash: str) -> Receipts:
         """What was paid for a request and not judged, and where its next replies are kept."""
 
         def keep_reply(reply: Reply) -> None:
-            self._journal.append_reply(request_hash, reply, self._owners.get(request_hash, ()))
+            self._journal.append_unjudged_reply(request_hash, reply, self._owners.get(request_hash, ()))
 
-        return Receipts(parse_replies(self.unjudged.get(request_hash, ())), keep_reply)
+        return Receipts(parse_unjudged_replies(self.unjudged.get(request_hash, ())), keep_reply)
 
     def _write_to_journal(self, outcome: Outcome) -> None:
-        line = format_line(outcome, self._owners.get(outcome.request_hash, ()))
-        self._journal.append_line(line)
+        line = format_ledger_line(outcome, self._owners.get(outcome.request_hash, ()))
+        self._journal.append_journal_line(line)
         with self._lock:
             self._pending.append(line)
-            self._askings.add_asking(line, outcome)
+            self._askings.add_outcome_asking(line, outcome)
             self.unjudged.pop(outcome.request_hash, None)
 
-    def compact_objects(self) -> None:
+    def compact_ledger_objects(self) -> None:
         """Leave one object in place of those that this run has read and written; what it has not read is left alone.
 
         Nothing is asked for again: objects never change, so that what was read is what is there. Objects are deleted
@@ -158,7 +158,7 @@ class Ledger:
         """
         with self._lock:
             held, pending = dict(self._objects), self._pending
-            lines = strip_all(self._askings, self._erased)
+            lines = strip_all_folders(self._askings, self._erased)
             self._pending = []
         try:
             self._replace_objects(held, lines)
@@ -170,12 +170,12 @@ class Ledger:
             logger.warning("Ledger not compacted, nothing is lost: %s", error)
 
     def _replace_objects(self, held: Mapping[str, Sequence[bytes]], lines: Sequence[bytes]) -> None:
-        copied = _find_copied(held)
+        copied = _find_copied_objects(held)
         self._delete_objects(copied)
         left = {key: there for key, there in held.items() if key not in copied}
         if len(left) > 1 or set(lines) != set(itertools.chain.from_iterable(left.values())):
             if lines:
-                self._put_lines("compact", [line + b"\n" for line in lines])
+                self._put_ledger_lines("compact", [line + b"\n" for line in lines])
             self._delete_objects(left)
 
     def _delete_objects(self, keys: Iterable[str]) -> None:
@@ -193,21 +193,21 @@ class Ledger:
                 try:
                     self._ship_pending()
                     if rounds % LEARN_EVERY == 0:
-                        self._learn_lines(self._read_new())
+                        self._learn_ledger_lines(self._read_new())
                 except AwsRefusal as error:
                     # The journal has the lines; the next round, or the end of the run, ships them.
                     logger.warning("Ledger not shipped, trying again: %s", error)
         except BaseException as error:
-            self._shipping_error = error  # told by the next `record_outcome`, in a thread that the run listens to
+            self._shipping_error = error  # told by the next `record_call_outcome`, in a thread that the run listens to
 
-    def _check_shipping(self) -> None:
+    def _check_shipping_thread(self) -> None:
         if self._shipping_error is not None:
             raise RuntimeError("the thread that ships the ledger has died") from self._shipping_error
 
-    def _learn_lines(self, lines: Iterable[bytes]) -> None:
+    def _learn_ledger_lines(self, lines: Iterable[bytes]) -> None:
         with self._lock:
             for line in lines:
-                self._askings.add_line(line)
+                self._askings.add_ledger_line(line)
 
     def _ship_pending(self) -> None:
         with self._lock:
@@ -215,35 +215,37 @@ class Ledger:
         if not lines:
             return
         try:
-            self._put_lines("part", lines)
+            self._put_ledger_lines("part", lines)
         except BaseException:
             with self._lock:
                 self._pending = lines + self._pending
             raise
 
-    def _recover_journals(self) -> list[bytes]:
+    def _recover_dead_journals(self) -> list[bytes]:
         """Take over what dead runs on this host have left: their outcomes are shipped, their unjudged replies become
         the beginning of this run's journal. Only then are theirs removed."""
         dead = list(lock_dead_journals(self._journals))
-        outcomes = strip_all((line for journal in dead for line in journal.content.outcomes), self._erased)
+        outcomes = strip_all_folders((line for journal in dead for line in journal.content.outcomes), self._erased)
         if outcomes:
-            self._put_lines("part", [line + b"\n" for line in outcomes])
-        unjudged = merge_unjudged(journal.content for journal in dead)
-        self.unjudged = {key: kept for key, lines in unjudged.items() if (kept := strip_all(lines, self._erased))}
+            self._put_ledger_lines("part", [line + b"\n" for line in outcomes])
+        unjudged = merge_unjudged_replies(journal.content for journal in dead)
+        self.unjudged = {
+            key: kept for key, lines in unjudged.items() if (kept := strip_all_folders(lines, self._erased))
+        }
         self._journal = Journal(self._journals, itertools.chain.from_iterable(self.unjudged.values()))
         for journal in dead:
             journal.remove()
         return outcomes
 
-    def _leave_journal(self, *, stopped: bool) -> None:
+    def _leave_own_journal(self, *, stopped: bool) -> None:
         """All outcomes are in S3: the journal goes. Replies that nobody came to judge stay for the next run, alone."""
         if stopped or self.unjudged:
-            unjudged = self._journal.read_unjudged()
+            unjudged = self._journal.read_unjudged_replies()
             if unjudged:
                 Journal(self._journals, itertools.chain.from_iterable(unjudged.values())).close()
         self._journal.remove()
 
-    def _put_lines(self, kind: str, lines: list[bytes]) -> None:
+    def _put_ledger_lines(self, kind: str, lines: list[bytes]) -> None:
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
         key = f"{self._prefix}{kind}-{now}-{uuid.uuid4().hex[:8]}.jsonl"
         self._bucket.put(key, b"".join(lines))
@@ -255,14 +257,14 @@ class Ledger:
             self._objects[key] = lines
 
     def _list_keys(self) -> list[str]:
-        return [item.key for item in self._bucket.list_objects(self._prefix).objects]
+        return [item.key for item in self._bucket.list_bucket_objects(self._prefix).objects]
 
-    def _read_all(self) -> list[bytes]:
+    def _read_all_objects(self) -> list[bytes]:
         """Every line. A compaction elsewhere may delete what was listed: then its successor is listed."""
         while True:
             bodies = {key: self._bucket.get(key) for key in self._list_keys()}
             if None not in bodies.values():
-                return strip_all(self._remember_bodies(bodies), self._erased)
+                return strip_all_folders(self._remember_bodies(bodies), self._erased)
 
     def _read_new(self) -> list[bytes]:
         keys = [key for key in self._list_keys() if key not in self._seen]
@@ -279,7 +281,7 @@ class Ledger:
         return lines
 
 
-def _find_copied(lines: Mapping[str, Sequence[bytes]]) -> list[str]:
+def _find_copied_objects(lines: Mapping[str, Sequence[bytes]]) -> list[str]:
     """Keys of objects whose every line the largest one holds, too. Of equal ones the last key is the largest."""
     if len(lines) < 2:
         return []

@@ -23,7 +23,7 @@ VERSION = 2  # of the lines; the first one had no number and merged the askings 
 PASSING = frozenset({Reason.SERVICE_FAILED})
 
 
-def format_line(outcome: Outcome, interactions: Sequence[str] = ()) -> bytes:
+def format_ledger_line(outcome: Outcome, interactions: Sequence[str] = ()) -> bytes:
     """One ledger line, newline included. No two are alike: a line read twice is known to be the same asking.
 
     `interactions` are those whose text was asked.
@@ -45,7 +45,7 @@ def format_line(outcome: Outcome, interactions: Sequence[str] = ()) -> bytes:
     return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
 
 
-def parse_line(line: bytes) -> Outcome | None:
+def parse_ledger_line(line: bytes) -> Outcome | None:
     """The outcome of a line; None for one that says nothing to this version."""
     try:
         entry = json.loads(line)
@@ -53,29 +53,29 @@ def parse_line(line: bytes) -> Outcome | None:
             return None
         error = entry.get("error")
         outcome = Outcome(
-            request_hash=_require_text(entry["request"]),
+            request_hash=_require_line_text(entry["request"]),
             answer=_require_object_or_none(entry.get("answer")),
             raw_answer=None if error is not None else _require_text_or_none(entry.get("raw")),
             error=None if error is None else Reason(error),  # type: ignore[call-arg]
             detail=_require_text_or_none(entry.get("detail")),
-            usage=TokenUsage(*map(_require_count, entry.get("tokens", ()))),
-            cost_usd=_require_amount(entry.get("cost_usd", 0.0)),
-            latency_ms=_require_count(entry.get("latency_ms", 0)),
-            attempts=_require_count(entry.get("attempts", 0)),
+            usage=TokenUsage(*map(_require_line_count, entry.get("tokens", ()))),
+            cost_usd=_require_line_amount(entry.get("cost_usd", 0.0)),
+            latency_ms=_require_line_count(entry.get("latency_ms", 0)),
+            attempts=_require_line_count(entry.get("attempts", 0)),
         )
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
     return outcome if outcome.answered or outcome.error is not None else None
 
 
-def _require_text(value: Any) -> str:
+def _require_line_text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("not a text")
     return value
 
 
 def _require_text_or_none(value: Any) -> str | None:
-    return None if value is None else _require_text(value)
+    return None if value is None else _require_line_text(value)
 
 
 def _require_object_or_none(value: Any) -> dict[str, Any] | None:
@@ -84,13 +84,13 @@ def _require_object_or_none(value: Any) -> dict[str, Any] | None:
     return value
 
 
-def _require_count(value: Any) -> int:
+def _require_line_count(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise TypeError("not a count")
     return value
 
 
-def _require_amount(value: Any) -> float:
+def _require_line_amount(value: Any) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
         raise TypeError("not an amount")
     return float(value)
@@ -109,7 +109,7 @@ class Askings:
         self.known: dict[str, Outcome] = {}
         self.totals: dict[str, Outcome] = {}
         for line in lines:
-            self.add_line(line)
+            self.add_ledger_line(line)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._lines)
@@ -117,12 +117,12 @@ class Askings:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def add_line(self, line: bytes) -> None:
+    def add_ledger_line(self, line: bytes) -> None:
         line = drop_refused_answer(line.rstrip(b"\r\n"))
         if line and line not in self._lines:
-            self.add_asking(line, parse_line(line))
+            self.add_outcome_asking(line, parse_ledger_line(line))
 
-    def add_asking(self, line: bytes, outcome: Outcome | None) -> None:
+    def add_outcome_asking(self, line: bytes, outcome: Outcome | None) -> None:
         """A new line of which it is known what it says."""
         self._lines[line.rstrip(b"\r\n")] = None
         if outcome is None:
@@ -136,12 +136,12 @@ class Askings:
 def _combine_askings(earlier: Outcome | None, later: Outcome) -> Outcome:
     if earlier is None:
         return later
-    if _rank_outcome(later) >= _rank_outcome(earlier):
+    if _rank_line_outcome(later) >= _rank_line_outcome(earlier):
         return later.add_bill_of(earlier)
     return earlier.add_bill_of(later)
 
 
-def _rank_outcome(outcome: Outcome) -> int:
+def _rank_line_outcome(outcome: Outcome) -> int:
     if outcome.answered:
         return 2
     return 0 if outcome.error in PASSING else 1

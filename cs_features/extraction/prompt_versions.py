@@ -43,10 +43,10 @@ class PromptVersions:
     def __init__(self, bucket: Bucket, fetched: Path) -> None:
         self._bucket, self._fetched = bucket, fetched
 
-    def push_folder(self, folder: Path) -> str:
+    def push_prompt_folder(self, folder: Path) -> str:
         """Keep a folder of prompts; returns its version. The same content is the same version."""
-        version = hash_folder(folder)
-        self._bucket.put(_archive_key(version), pack_folder(folder))
+        version = hash_prompt_folder(folder)
+        self._bucket.put(_archive_key(version), pack_prompt_folder(folder))
         return version
 
     def find_current(self) -> str | None:
@@ -60,7 +60,7 @@ class PromptVersions:
         Raises:
             RequestError: it was never pushed.
         """
-        self.read_archive(version)
+        self.read_prompt_archive(version)
         at = now.isoformat(timespec="seconds")
         change = Change(version, changed_by, at, why, self.find_current())
         body = json.dumps(asdict(change), ensure_ascii=False).encode()
@@ -71,11 +71,11 @@ class PromptVersions:
 
     def list_changes(self) -> list[Change]:
         """Oldest first."""
-        keys = [item.key for item in self._bucket.list_objects(f"{PREFIX}history/").objects]
+        keys = [item.key for item in self._bucket.list_bucket_objects(f"{PREFIX}history/").objects]
         bodies = [body for key in keys if (body := self._bucket.get(key)) is not None]
-        return [_read_change(body) for body in bodies]
+        return [_read_version_change(body) for body in bodies]
 
-    def read_archive(self, version: str) -> bytes:
+    def read_prompt_archive(self, version: str) -> bytes:
         """Raises RequestError when there is no such version."""
         body = self._bucket.get(_archive_key(version))
         if body is None:
@@ -85,15 +85,15 @@ class PromptVersions:
             )
         return body
 
-    def find_candidate(self, named: str) -> Path:
+    def find_candidate_folder(self, named: str) -> Path:
         """A folder of prompts as it was named: a folder of this machine, or a version that was pushed.
 
         Raises:
             RequestError: it is neither.
         """
-        return Path(named) if Path(named).is_dir() else self.fetch_version(named)
+        return Path(named) if Path(named).is_dir() else self.fetch_prompt_version(named)
 
-    def fetch_version(self, version: str) -> Path:
+    def fetch_prompt_version(self, version: str) -> Path:
         """The version as a folder; fetched once, and there as a whole or not at all.
 
         Raises:
@@ -105,8 +105,8 @@ class PromptVersions:
         self._fetched.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=self._fetched))
         try:
-            unpack_archive(self.read_archive(version), draft)
-            if hash_folder(draft) != version:
+            unpack_prompt_archive(self.read_prompt_archive(version), draft)
+            if hash_prompt_folder(draft) != version:
                 raise RequestError(f"Version {version} of the prompts was changed after it was pushed: push it again")
             draft.rename(folder)
         except OSError:
@@ -128,7 +128,7 @@ class PromptsInUse:
         if self._found is None or monotonic() - self._found[0] > LOOK_AGAIN_SECONDS:
             versions = self._make_versions()
             version = versions.find_current()
-            folder = versions.fetch_version(version) if version else self._fallback
+            folder = versions.fetch_prompt_version(version) if version else self._fallback
             self._found = monotonic(), folder
         return self._found[1]
 
@@ -139,12 +139,12 @@ def list_files(folder: Path) -> list[Path]:
     return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
-def hash_folder(folder: Path) -> str:
+def hash_prompt_folder(folder: Path) -> str:
     files = {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in list_files(folder)}
     return content_hash(files)[:12]
 
 
-def pack_folder(folder: Path) -> bytes:
+def pack_prompt_folder(folder: Path) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in list_files(folder):
@@ -153,12 +153,12 @@ def pack_folder(folder: Path) -> bytes:
     return packed.getvalue()
 
 
-def unpack_archive(body: bytes, folder: Path) -> None:
+def unpack_prompt_archive(body: bytes, folder: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         archive.extractall(folder)  # zipfile itself keeps names inside the folder
 
 
-def _read_change(body: bytes) -> Change:
+def _read_version_change(body: bytes) -> Change:
     """Of whatever version wrote it."""
     content = json.loads(body)
     return Change(**{field.name: content.get(field.name) for field in fields(Change)})

@@ -37,7 +37,7 @@ def prefix_tokens(prompts: Prompts, country: str, model: ModelCapabilities) -> i
     return round(sum(map(len, shared)) * model.tokens_per_character)
 
 
-def build_request(
+def build_converse_request(
     prompts: Prompts,
     model: ModelCapabilities,
     interaction: Interaction,
@@ -45,9 +45,9 @@ def build_request(
     masking: MaskingPolicy = MASK_EVERYTHING,
 ) -> tuple[ConverseRequest, bool]:
     """The Converse request of one interaction, masked as the policy says, and whether its text was truncated."""
-    shared = _build_shared(prompts, model, interaction.country)
+    shared = _build_shared_prefix(prompts, model, interaction.country)
     text, truncated = render_interaction(interaction, language, model.input_characters, masking)
-    return {**shared, "messages": _build_messages(text)}, truncated
+    return {**shared, "messages": _build_request_messages(text)}, truncated
 
 
 class RequestBuilder:
@@ -59,28 +59,28 @@ class RequestBuilder:
         self._masking = masking
         self._shared: dict[str, tuple[ConverseRequest, bytes, bytes]] = {}
 
-    def build_hashed(self, interaction: Interaction, language: str) -> tuple[ConverseRequest, str, bool]:
-        """`build_request`, and the `request_hash` of the request."""
-        shared, before, after = self._find_shared(interaction.country)
+    def build_hashed_request(self, interaction: Interaction, language: str) -> tuple[ConverseRequest, str, bool]:
+        """`build_converse_request`, and the `request_hash` of the request."""
+        shared, before, after = self._find_shared_prefix(interaction.country)
         text, truncated = render_interaction(interaction, language, self._model.input_characters, self._masking)
-        messages = _build_messages(text)
+        messages = _build_request_messages(text)
         key = hashlib.sha256(before + canonical_json(messages) + after).hexdigest()
         return {**shared, "messages": messages}, key, truncated
 
-    def _find_shared(self, country: str) -> tuple[ConverseRequest, bytes, bytes]:
+    def _find_shared_prefix(self, country: str) -> tuple[ConverseRequest, bytes, bytes]:
         if country not in self._shared:
-            shared = _build_shared(self._prompts, self._model, country)
+            shared = _build_shared_prefix(self._prompts, self._model, country)
             # The canonical JSON on both sides of an empty list of messages.
             before, after = canonical_json({**shared, "messages": []}).split(b'"messages":[]', 1)
             self._shared[country] = shared, before + b'"messages":', after
         return self._shared[country]
 
 
-def _build_messages(text: str) -> list[dict[str, Any]]:
+def _build_request_messages(text: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": [{"text": text}]}]
 
 
-def _build_shared(prompts: Prompts, model: ModelCapabilities, country: str) -> ConverseRequest:
+def _build_shared_prefix(prompts: Prompts, model: ModelCapabilities, country: str) -> ConverseRequest:
     """All of a request but its messages."""
     cache_point = [{"cachePoint": {"type": "default"}}] if model.cache_points else []
     inference: dict[str, Any] = {"maxTokens": MAX_OUTPUT_TOKENS}
@@ -99,18 +99,18 @@ def _build_shared(prompts: Prompts, model: ModelCapabilities, country: str) -> C
     }
 
 
-def build_control(request: ConverseRequest) -> ConverseRequest:
+def build_control_request(request: ConverseRequest) -> ConverseRequest:
     """The same request about something that nobody refuses: an account that is served answers it."""
     return {**request, "messages": [{"role": "user", "content": [{"text": CONTROL_TEXT}]}]}
 
 
-def build_repair(request: ConverseRequest, tool_use: dict[str, Any], complaint: str) -> ConverseRequest | None:
+def build_repair_request(request: ConverseRequest, tool_use: dict[str, Any], complaint: str) -> ConverseRequest | None:
     """The same request, continued with the invalid answer and what the validator says of it.
 
     None where Bedrock would refuse the conversation: it takes back a use of our tool whose input is a JSON object.
     """
     identifier, said = str(tool_use.get("toolUseId", "")), tool_use.get("input")
-    if tool_use.get("name") != TOOL_NAME or not re.fullmatch(TOOL_USE_ID, identifier) or not _is_sendable(said):
+    if tool_use.get("name") != TOOL_NAME or not re.fullmatch(TOOL_USE_ID, identifier) or not _is_sendable_reply(said):
         return None
     answer = {"toolUse": {"toolUseId": identifier, "name": TOOL_NAME, "input": said}}
     verdict = {
@@ -122,7 +122,7 @@ def build_repair(request: ConverseRequest, tool_use: dict[str, Any], complaint: 
     return {**request, "messages": [*request["messages"], *turns]}
 
 
-def _is_sendable(tool_input: Any) -> bool:
+def _is_sendable_reply(tool_input: Any) -> bool:
     """Whether it is an object that JSON and UTF-8 can carry: no NaN, no half of a surrogate pair."""
     if not isinstance(tool_input, dict):
         return False

@@ -15,9 +15,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cs_features.errors import PromptError
-from cs_features.extraction.country_files import CountryFile, check_examples, read_country_file, read_text
+from cs_features.extraction.country_files import CountryFile, check_country_examples, read_country_file, read_text
 from cs_features.extraction.examples import Example
-from cs_features.extraction.file_errors import locate_errors, locate_yaml_error
+from cs_features.extraction.file_errors import locate_file_errors, locate_yaml_error
 from cs_features.hashing import content_hash
 from cs_features.schemas import Extraction, extraction_model
 
@@ -79,11 +79,11 @@ class Taxonomy(BaseModel):
         return entries
 
     def as_text(self) -> str:
-        topics, intents = _list_entries(self.topics), _list_entries(self.intents)
+        topics, intents = _list_folder_entries(self.topics), _list_folder_entries(self.intents)
         return f"Topics (primary_topic):\n{topics}\n\nIntents (intent):\n{intents}"
 
 
-def _list_entries(entries: list[TaxonomyEntry]) -> str:
+def _list_folder_entries(entries: list[TaxonomyEntry]) -> str:
     return "\n".join(f"- `{entry.id}`: {entry.description}" for entry in entries)
 
 
@@ -175,10 +175,10 @@ def _build_answer_model(taxonomy: Taxonomy) -> type[Extraction]:
     return extraction_model([entry.id for entry in taxonomy.topics], [entry.id for entry in taxonomy.intents])
 
 
-def load_prompts(folder: Path) -> Prompts:
+def load_prompt_folder(folder: Path) -> Prompts:
     """Read and check `instructions.md`, `taxonomy.yaml` and `countries/*.md`.
 
-    What is wrong with one country's file is told when that country is asked for; `check_countries` tells all.
+    What is wrong with one country's file is told when that country is asked for; `check_country_files` tells all.
 
     Raises:
         PromptError: what every country needs cannot be used; a line each problem, with file, line and what is wrong.
@@ -186,7 +186,7 @@ def load_prompts(folder: Path) -> Prompts:
     return _load_prompts(folder, _read_file_states(folder))
 
 
-def check_countries(prompts: Prompts) -> list[str]:
+def check_country_files(prompts: Prompts) -> list[str]:
     """What is wrong with the countries' files, a line each problem."""
     return "\n".join(prompts.countries.problems.values()).splitlines()
 
@@ -201,11 +201,11 @@ def _read_file_states(folder: Path) -> tuple[tuple[str, int, int], ...]:
 @lru_cache(maxsize=4)
 def _load_prompts(folder: Path, _states: tuple[tuple[str, int, int], ...]) -> Prompts:
     # A run asks for its prompts in every step; reading and checking them took a quarter of a small run.
-    taxonomy = _read_taxonomy(folder / "taxonomy.yaml")  # without it no example can be judged
+    taxonomy = _read_taxonomy_file(folder / "taxonomy.yaml")  # without it no example can be judged
     answers = _build_answer_model(taxonomy)
     path = folder / "instructions.md"
     instructions = read_text(path)
-    examples, problems = check_examples(path, instructions, 1, answers)
+    examples, problems = check_country_examples(path, instructions, 1, answers)
     if instructions.count(TAXONOMY_PLACEHOLDER) != 1:
         problems.append(f"{path}:1: must hold {TAXONOMY_PLACEHOLDER} exactly once")
     countries = _read_country_files(folder / "countries", answers)
@@ -227,11 +227,11 @@ def _read_country_files(folder: Path, answers: type[Extraction]) -> CountryFiles
     return CountryFiles(files, problems, folder)
 
 
-def _read_taxonomy(path: Path) -> Taxonomy:
+def _read_taxonomy_file(path: Path) -> Taxonomy:
     text = read_text(path)
     try:
         return Taxonomy.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
         raise PromptError(locate_yaml_error(path, error, 1)) from None
     except ValidationError as error:
-        raise PromptError("\n".join(locate_errors(path, error, text, 1))) from None
+        raise PromptError("\n".join(locate_file_errors(path, error, text, 1))) from None

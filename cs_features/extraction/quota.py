@@ -121,21 +121,21 @@ class Limiter:
         with self._threads:
             self._waiting += 1
         try:
-            self._take_turn(reserved_tokens)
+            self._take_next_turn(reserved_tokens)
         finally:
             with self._threads:
                 self._waiting -= 1
         self._leave_when_done()
 
-    def _take_turn(self, reserved_tokens: int) -> None:
+    def _take_next_turn(self, reserved_tokens: int) -> None:
         while True:
-            self._refresh_share()
-            with self._lock_state() as state:
+            self._refresh_pool_share()
+            with self._lock_quota_state() as state:
                 now = self._clock()
                 wait = self._find_next_turn(state, now) - now
                 booked = not self._may_change or wait <= LOOK_AHEAD_SECONDS
                 if booked:
-                    self._book_turn(state, now, reserved_tokens)
+                    self._book_next_turn(state, now, reserved_tokens)
             if not booked:
                 self._sleep(min(wait - LOOK_AHEAD_SECONDS / 2, LOOK_AHEAD_SECONDS))
                 continue
@@ -152,7 +152,7 @@ class Limiter:
         """Whether the rate may be another one in a moment, so that who waits for long must ask again."""
         return self._finding or self._others is not None
 
-    def _refresh_share(self) -> None:
+    def _refresh_pool_share(self) -> None:
         """Ask for this host's share where nobody here has for a while. One thread asks, the others go on."""
         if self._others is None or self._finding or self._clock() < self._share_due:
             return
@@ -161,7 +161,7 @@ class Limiter:
         try:
             self._share_due = self._clock() + SHARE_SECONDS
             share = min(max(self._others.find_share(), MIN_SHARE), 1.0)
-            with self._lock_state() as state:
+            with self._lock_quota_state() as state:
                 state.share, state.shared = share, self._clock()
         finally:
             self._share_finder.release()
@@ -187,9 +187,9 @@ class Limiter:
             turns.append(_start_of_turn(state.next_token, now))
         return max(turns)
 
-    def _book_turn(self, state: _State, now: float, reserved_tokens: int) -> None:
+    def _book_next_turn(self, state: _State, now: float, reserved_tokens: int) -> None:
         if self._finding:
-            self._grow_rate(state, now)
+            self._grow_found_rate(state, now)
         share = _current_share(state, now)
         rate = self._per_second * share if self._per_second else (state.per_second if self._finding else None)
         if rate is not None:
@@ -206,13 +206,13 @@ class Limiter:
         used = 0
         if usage is not None:
             used = usage.input_tokens + usage.cache_write_tokens + usage.output_tokens * self._burndown
-        with self._lock_state() as state:
+        with self._lock_quota_state() as state:
             share = _current_share(state, self._clock())
             state.next_token -= (reserved_tokens - used) / (self._tokens_per_second * share)
 
     def slow_down(self) -> None:
         """Tell that Bedrock answered 429: rest a little, and if the quota is being found, go slower."""
-        with self._lock_state() as state:
+        with self._lock_quota_state() as state:
             now = self._clock()
             if now - state.cut < EPISODE_SECONDS:
                 return
@@ -224,7 +224,7 @@ class Limiter:
                 state.ceiling = state.per_second
                 state.per_second = max(state.per_second * factor, 0.1)
 
-    def _grow_rate(self, state: _State, now: float) -> None:
+    def _grow_found_rate(self, state: _State, now: float) -> None:
         elapsed = min(max(now - state.changed, 0.0), DOUBLING_SECONDS)
         state.changed = now
         if state.next_request <= now:
@@ -237,20 +237,20 @@ class Limiter:
             state.per_second += CREEP_PER_SECOND * state.ceiling * elapsed * haste
 
     @contextmanager
-    def _lock_state(self) -> Iterator[_State]:
+    def _lock_quota_state(self) -> Iterator[_State]:
         # The lock of the file keeps other processes out, the other one this process's threads.
         with self._threads:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
-                state = _parse_state(os.pread(self._file, 1024, 0), self._clock())
+                state = _parse_quota_state(os.pread(self._file, 1024, 0), self._clock())
                 yield state
-                os.pwrite(self._file, _format_state(state), 0)
+                os.pwrite(self._file, _format_quota_state(state), 0)
                 os.ftruncate(self._file, _FORMAT.size)
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
-def _parse_state(content: bytes, now: float) -> _State:
+def _parse_quota_state(content: bytes, now: float) -> _State:
     """The state in a file; a new one if the file is empty, damaged, or from before a reboot or a night."""
     try:
         *numbers, checksum = _FORMAT.unpack(content)
@@ -262,7 +262,7 @@ def _parse_state(content: bytes, now: float) -> _State:
     return state
 
 
-def _format_state(state: _State) -> bytes:
+def _format_quota_state(state: _State) -> bytes:
     numbers = _FORMAT.pack(*vars(state).values(), 0)[:-_CHECKSUM_BYTES]
     return numbers + zlib.crc32(numbers).to_bytes(_CHECKSUM_BYTES, "little")
 

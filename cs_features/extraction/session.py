@@ -50,7 +50,7 @@ class Session:
     def failed(self) -> int:
         return sum(not outcome.answered for outcome in self.outcomes.values())
 
-    def check_service(self) -> None:
+    def check_model_service(self) -> None:
         """Raises Outage when the service, and not single interactions, has failed what this run asked."""
         down = sum(outcome.error is Reason.SERVICE_FAILED for outcome in self.asked.values())
         many = down >= MIN_SERVICE_FAILED and down > MAX_SERVICE_FAILED_SHARE * len(self.outcomes)
@@ -61,7 +61,7 @@ class Session:
             )
 
 
-def extract_answers(
+def extract_needed_answers(
     requests: Mapping[str, ConverseRequest],
     ledger: Ledger,
     extractor: Extractor,
@@ -78,23 +78,23 @@ def extract_answers(
         RunStopper: with every outcome so far in the ledger.
     """
     reuse = _Reuse(ledger, extractor.answer_model, redrive)
-    found = {key: reuse.find_outcome(key) for key in requests}
+    found = {key: reuse.find_request_outcome(key) for key in requests}
     session = Session({key: outcome for key, outcome in found.items() if outcome is not None})
 
     def ask_and_record(key: str, request: ConverseRequest) -> Outcome:
         # Another run of the partition may have paid for it since this one began.
-        if (known := reuse.find_outcome(key)) is not None:
+        if (known := reuse.find_request_outcome(key)) is not None:
             return known
-        receipts = ledger.give_receipts(key)
+        receipts = ledger.give_shipping_receipts(key)
         try:
             outcome = extractor.ask(key, request, receipts)
         except RunStopper as stopper:
             if stopper.paid is not None:
-                ledger.record_outcome(stopper.paid)
+                ledger.record_call_outcome(stopper.paid)
             raise
         if outcome.attempts > len(receipts.earlier):
             session.asked[key] = outcome
-        return ledger.record_outcome(outcome)
+        return ledger.record_call_outcome(outcome)
 
     missing = [(key, request) for key, request in requests.items() if found[key] is None]
     unjudged = [(key, request) for key, request in missing if key in ledger.unjudged]
@@ -110,7 +110,7 @@ def extract_answers(
             session.outcomes[outcome.request_hash] = outcome
             progress(session)
         extractor.refusals.check()  # the last calls were refused, and no call came after them to notice
-        _bill_unneeded(ledger, extractor)
+        _bill_unneeded_replies(ledger, extractor)
     finally:
         extractor.budget.save_spending()
     return session
@@ -124,11 +124,13 @@ def _give_quota_back(
     extractor.limiter.expect_no_more()
 
 
-def _bill_unneeded(ledger: Ledger, extractor: Extractor) -> None:
+def _bill_unneeded_replies(ledger: Ledger, extractor: Extractor) -> None:
     """Of replies that no request of today asks for the bill is kept, and not what they say."""
     for key in list(ledger.unjudged):
-        bill = extractor.bill_replies(key, ledger.give_receipts(key).earlier)
-        ledger.record_outcome(replace(bill, error=Reason.SERVICE_FAILED, detail="the run ended before it was judged"))
+        bill = extractor.bill_unjudged_replies(key, ledger.give_shipping_receipts(key).earlier)
+        ledger.record_call_outcome(
+            replace(bill, error=Reason.SERVICE_FAILED, detail="the run ended before it was judged")
+        )
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class _Reuse:
     answer_model: type[Extraction]
     redrive: frozenset[Reason]
 
-    def find_outcome(self, key: str) -> Outcome | None:
+    def find_request_outcome(self, key: str) -> Outcome | None:
         outcome = self.ledger.known.get(key)
         if outcome is None or outcome.error in self.redrive:
             return None

@@ -72,7 +72,7 @@ def parse_key(key: str) -> Spent | None:
     return Spent(date.fromisoformat(found["day"]), found["folder"], found["run"], float(found["usd"]))
 
 
-def format_key(spent: Spent) -> str:
+def format_spending_key(spent: Spent) -> str:
     return f"spending/date={spent.day}/{spent.folder}/{spent.run}-{spent.usd:.9f}.json"
 
 
@@ -86,7 +86,7 @@ def latest_of_each_run(found: Iterable[Spent]) -> list[Spent]:
     return list(largest.values())
 
 
-def read_totals(bucket: Bucket, folder: str, now: datetime) -> Totals:
+def read_spending_totals(bucket: Bucket, folder: str, now: datetime) -> Totals:
     """What all runs have spent by now, in the UTC day and month of `now`.
 
     Raises:
@@ -128,7 +128,7 @@ def _list_since(bucket: Bucket, first: date) -> list[str]:
     """Keys of what was spent from that day on; and those of all sums, because `month` comes after `date`."""
     # "~" comes after everything that a key of the day before goes on with.
     start_after = f"spending/date={first - timedelta(days=1)}~"
-    return [item.key for item in bucket.list_objects("spending/", start_after).objects]
+    return [item.key for item in bucket.list_bucket_objects("spending/", start_after).objects]
 
 
 def _find_closed_days(keys: Iterable[str], today: date) -> tuple[date | None, float]:
@@ -180,7 +180,7 @@ class SharedBudget(Budget):
         """Write what this run has spent; S3's refusal is logged, because the run's answers matter more."""
         try:
             with self._exchanging:
-                self._write_own()
+                self._write_own_total()
         except AwsRefusal as error:
             logger.warning("Spending not written, the caps count too little: %s", error)
 
@@ -192,14 +192,14 @@ class SharedBudget(Budget):
             return
         try:
             if self._is_due():
-                self._exchange_totals()
+                self._exchange_host_totals()
         finally:
             self._exchanging.release()
 
-    def _exchange_totals(self) -> None:
+    def _exchange_host_totals(self) -> None:
         try:
-            self._write_own()
-            self._set_caps(read_totals(self._bucket, self._folder, self._now()))
+            self._write_own_total()
+            self._set_spending_caps(read_spending_totals(self._bucket, self._folder, self._now()))
         except AwsRefusal as error:
             if self._exchanged_at is None:
                 raise
@@ -209,7 +209,7 @@ class SharedBudget(Budget):
     def _is_due(self) -> bool:
         return self._exchanged_at is None or self._clock() - self._exchanged_at >= EXCHANGE_SECONDS
 
-    def _set_caps(self, totals: Totals) -> None:
+    def _set_spending_caps(self, totals: Totals) -> None:
         # The totals have what this run has written, and `check` adds all that it has spent.
         written = sum(each.usd for each in self._saved.values())
         self.caps = [
@@ -228,7 +228,7 @@ class SharedBudget(Budget):
             ),
         ]
 
-    def _write_own(self) -> None:
+    def _write_own_total(self) -> None:
         with self._lock:
             own = dict(self._own)
         for day, usd in own.items():
@@ -236,10 +236,10 @@ class SharedBudget(Budget):
             if not usd or (before is not None and before.usd == usd):
                 continue
             spent = Spent(day, self._folder, self._run, usd)
-            self._bucket.put(format_key(spent), b"{}")
+            self._bucket.put(format_spending_key(spent), b"{}")
             self._saved[day] = spent
             if before is not None:
-                self._delete_object(format_key(before))
+                self._delete_object(format_spending_key(before))
 
     def _delete_object(self, key: str) -> None:
         try:

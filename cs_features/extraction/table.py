@@ -59,7 +59,7 @@ class Needed:
     suspected_injection: bool = False
 
 
-def plan_requests(
+def plan_partition_requests(
     raw: pl.DataFrame, prompts: Prompts, model: ModelCapabilities, masking: MaskingPolicy = MASK_EVERYTHING
 ) -> tuple[list[Needed], dict[str, ConverseRequest]]:
     """What the accepted rows of `raw_interactions` need: a call a row, and each distinct request once."""
@@ -69,7 +69,7 @@ def plan_requests(
     )
     for interaction_id, language, payload, content in accepted.iter_rows():
         interaction = Interaction.model_validate_json(payload)
-        request, key, truncated = builder.build_hashed(interaction, language)
+        request, key, truncated = builder.build_hashed_request(interaction, language)
         requests[key] = request
         suspected = looks_like_injection(turn.text for turn in interaction.utterances)
         needed.append(Needed(interaction_id, key, truncated, content, suspected))
@@ -84,7 +84,7 @@ def group_by_request(needed: Iterable[Needed]) -> Owners:
     return owners
 
 
-def build_extractions(
+def build_extraction_table(
     needed: Sequence[Needed],
     outcomes: Mapping[str, Outcome],
     asked: Container[str],
@@ -136,7 +136,7 @@ def _row_of(item: Needed, outcome: Outcome, model_id: str, prompt_version: str, 
     }
 
 
-def keep_answered(previous: pl.DataFrame | None, raw: pl.DataFrame) -> pl.DataFrame:
+def keep_answered_rows(previous: pl.DataFrame | None, raw: pl.DataFrame) -> pl.DataFrame:
     """The answered rows of an earlier `llm_extractions` whose document is accepted today with the same content.
 
     As they are, with the prompt and the model that made them. A bill whose row is gone moves to another row of the

@@ -19,7 +19,7 @@ from itertools import chain
 import polars as pl
 
 from cs_features.hashing import content_hash
-from cs_features.landing.documents import DocumentReader, read_document
+from cs_features.landing.documents import DocumentReader, read_landed_document
 from cs_features.landing.files import Piece
 from cs_features.partitions import Partition
 from cs_features.storage import Tables, fill_missing_columns
@@ -96,7 +96,7 @@ class _Claims:
 
 def read_document_ids(partitions: Iterable[Partition], tables: Tables, wanted: Wanted | None = None) -> pl.DataFrame:
     """The ids of `partitions`, of those rows that are `wanted`; columns of `IDS_ELSEWHERE_SCHEMA`."""
-    return _select_wanted(_read_claims(partitions, tables), tables, wanted)
+    return _select_wanted_claims(_read_claim_tables(partitions, tables), tables, wanted)
 
 
 def read_own_ids(partition: Partition, tables: Tables) -> pl.DataFrame:
@@ -104,42 +104,42 @@ def read_own_ids(partition: Partition, tables: Tables) -> pl.DataFrame:
     return read_document_ids([partition], tables).select(IDS_SCHEMA.names())
 
 
-def read_rivals(wanted: Wanted, partition: Partition, tables: Tables, window_days: int) -> pl.DataFrame:
+def read_rival_claims(wanted: Wanted, partition: Partition, tables: Tables, window_days: int) -> pl.DataFrame:
     """The rows of other partitions within `window_days` that are `wanted`; columns of `IDS_ELSEWHERE_SCHEMA`.
 
     Raises:
         AwsRefusal: when the data bucket cannot be read.
     """
-    held = _list_tables(tables)
-    near = {each: etag for each, etag in held.items() if _is_near(each, partition, window_days)}
-    index = _read_index(tables, partition)
+    held = _list_claim_tables(tables)
+    near = {each: etag for each, etag in held.items() if _is_near_partition(each, partition, window_days)}
+    index = _read_claim_index(tables, partition)
     etags = {each.folder: etag for each, etag in near.items()}
     fresh = index.filter(pl.col("etag") == pl.col("folder").replace_strict(etags, default=None, return_dtype=pl.String))
     known = set(fresh["folder"])
     stale = [each for each in near if each.folder not in known]
-    matching = _find_matching(fresh, wanted)
-    claims = _read_claims([*stale, *(each for each in near if each.folder in matching)], tables)
+    matching = _find_matching_tables(fresh, wanted)
+    claims = _read_claim_tables([*stale, *(each for each in near if each.folder in matching)], tables)
     if len(stale) > MAX_STALE:
         read = set(stale)
-        _write_index(tables, partition, index, [each for each in claims if each.partition in read], held)
-    return _select_wanted(claims, tables, wanted)
+        _write_claim_index(tables, partition, index, [each for each in claims if each.partition in read], held)
+    return _select_wanted_claims(claims, tables, wanted)
 
 
-def _is_near(other: Partition, partition: Partition, window_days: int) -> bool:
+def _is_near_partition(other: Partition, partition: Partition, window_days: int) -> bool:
     return other != partition and abs((other.date - partition.date).days) <= window_days
 
 
-def _list_tables(tables: Tables) -> dict[Partition, str]:
+def _list_claim_tables(tables: Tables) -> dict[Partition, str]:
     """The ETag of each partition's table."""
     found = {}
-    for item in tables.bucket.list_objects(f"{IDS}/country=").objects:
+    for item in tables.bucket.list_bucket_objects(f"{IDS}/country=").objects:
         with suppress(ValueError):  # somebody else's folder
             if item.name == "data.parquet":
                 found[Partition.from_folder(item.key.split("/", 1)[1].rsplit("/", 1)[0])] = item.etag
     return found
 
 
-def _read_claims(partitions: Iterable[Partition], tables: Tables) -> list[_Claims]:
+def _read_claim_tables(partitions: Iterable[Partition], tables: Tables) -> list[_Claims]:
     def read(partition: Partition) -> _Claims | None:
         found = tables.bucket.read(tables.key(IDS, partition))
         if found is None:
@@ -154,19 +154,19 @@ def _read_claims(partitions: Iterable[Partition], tables: Tables) -> list[_Claim
         return [claims for claims in pool.map(read, wanted) if claims is not None]
 
 
-def _select_wanted(claims: Iterable[_Claims], tables: Tables, wanted: Wanted | None) -> pl.DataFrame:
+def _select_wanted_claims(claims: Iterable[_Claims], tables: Tables, wanted: Wanted | None) -> pl.DataFrame:
     frames = [IDS_ELSEWHERE_SCHEMA.to_frame()]
     for each in claims:
         chosen = fill_missing_columns(each.ids, IDS_SCHEMA)
         if wanted is not None:
             chosen = chosen.filter(wanted.matches())
         if "customer" not in each.ids.columns and not chosen.is_empty():
-            chosen = _recall_documents(chosen, each.partition, tables)
+            chosen = _recall_claimed_documents(chosen, each.partition, tables)
         frames.append(chosen.select(IDS_SCHEMA.names()).with_columns(partition=pl.lit(each.partition.folder)))
     return pl.concat(frames)
 
 
-def _recall_documents(ids: pl.DataFrame, partition: Partition, tables: Tables) -> pl.DataFrame:
+def _recall_claimed_documents(ids: pl.DataFrame, partition: Partition, tables: Tables) -> pl.DataFrame:
     """Rows of a version that did not say whose the documents are: what `raw_interactions` says of them."""
     raw = tables.read("raw_interactions", partition)
     if raw is None:
@@ -174,7 +174,7 @@ def _recall_documents(ids: pl.DataFrame, partition: Partition, tables: Tables) -
     reader = DocumentReader(partition, ("en",))  # of one language, so that none is detected
     rows = []
     for row in raw.filter(pl.col("interaction_id").is_in(ids["interaction_id"].to_list())).iter_rows(named=True):
-        made = read_document(Piece(row["source_line"], row["payload"].encode()), reader)
+        made = read_landed_document(Piece(row["source_line"], row["payload"].encode()), reader)
         customer = None if made["customer_id"] is None else content_hash(made["customer_id"])[:16]
         rows.append((row["interaction_id"], customer, made["words_hash"]))
     schema = {name: pl.String() for name in ("interaction_id", "customer", "words_hash")}
@@ -189,7 +189,7 @@ def _index_key(partition: Partition) -> str:
     return f"{INDEX}/{partition.date.toordinal() // DAYS_TOGETHER}.parquet"
 
 
-def _read_index(tables: Tables, partition: Partition) -> pl.DataFrame:
+def _read_claim_index(tables: Tables, partition: Partition) -> pl.DataFrame:
     """The index for runs of `partition`, `INDEX_SCHEMA`; where there is none, or another version's, one of nothing."""
     body = tables.bucket.get(_index_key(partition))
     with suppress(pl.exceptions.PolarsError):
@@ -198,9 +198,9 @@ def _read_index(tables: Tables, partition: Partition) -> pl.DataFrame:
     return INDEX_SCHEMA.to_frame()
 
 
-def _find_matching(index: pl.DataFrame, wanted: Wanted) -> set[str]:
+def _find_matching_tables(index: pl.DataFrame, wanted: Wanted) -> set[str]:
     """Folders whose tables may hold what is wanted: those that do are among them."""
-    folded = pl.Series("ids", list(wanted.ids), pl.String()).to_frame().select(_fold_ids("ids")).to_series()
+    folded = pl.Series("ids", list(wanted.ids), pl.String()).to_frame().select(_fold_claim_ids("ids")).to_series()
     one_each = index.select("folder", "ids").explode("ids")
     found = set(one_each.filter(pl.col("ids").is_in(folded.implode()))["folder"])
     if wanted.named is not None:
@@ -208,30 +208,30 @@ def _find_matching(index: pl.DataFrame, wanted: Wanted) -> set[str]:
     return found
 
 
-def _write_index(
+def _write_claim_index(
     tables: Tables, partition: Partition, index: pl.DataFrame, claims: Iterable[_Claims], held: Mapping[Partition, str]
 ) -> None:
     """Put `claims` into the index for runs of `partition`; what it says of other tables that are there stays."""
     there = {each.folder for each in held}
     rows = {row["folder"]: row for row in index.iter_rows(named=True) if row["folder"] in there}
-    rows |= {each.partition.folder: _index_claims(each) for each in claims}
+    rows |= {each.partition.folder: _index_claim_ids(each) for each in claims}
     buffer = io.BytesIO()
     pl.DataFrame(list(rows.values()), schema=INDEX_SCHEMA).write_parquet(buffer, compression="zstd")
     tables.bucket.put(_index_key(partition), buffer.getvalue())
 
 
-def _index_claims(claims: _Claims) -> dict[str, object]:
+def _index_claim_ids(claims: _Claims) -> dict[str, object]:
     ids = fill_missing_columns(claims.ids, IDS_SCHEMA)
     named = ids.select(name_partition(column) for column in ("superseded_by", "conflicts_with"))
     return {
         "folder": claims.partition.folder,
         "etag": claims.etag,
-        "ids": ids.select(_fold_ids("interaction_id")).to_series().to_list(),
+        "ids": ids.select(_fold_claim_ids("interaction_id")).to_series().to_list(),
         "named": sorted(set(chain.from_iterable(named.iter_columns())) - {None}),
     }
 
 
-def _fold_ids(column: str) -> pl.Expr:
+def _fold_claim_ids(column: str) -> pl.Expr:
     """64 bits of each id, the same in every version of every library; what is no UUID is 0, and like any other such."""
     digits = pl.col(column).str.replace_all("-", "", literal=True)
     halves = [digits.str.slice(start, 16).str.to_integer(base=16, dtype=pl.UInt64, strict=False) for start in (0, 16)]

@@ -22,10 +22,10 @@ from cs_features.landing.claims import (
     collect_document_ids,
     name_partition,
     read_own_ids,
-    read_rivals,
+    read_rival_claims,
 )
-from cs_features.landing.damage import Damage, find_damage
-from cs_features.landing.notices import write_notice
+from cs_features.landing.damage import Damage, find_object_damage
+from cs_features.landing.notices import write_partition_notice
 from cs_features.partitions import Partition
 from cs_features.schemas import Reason
 from cs_features.storage import Tables
@@ -33,16 +33,16 @@ from cs_features.storage import Tables
 # --- owners of ids, pure ----------------------------------------------------------------------
 
 
-def judge_rivals(ids: pl.DataFrame, elsewhere: pl.DataFrame) -> pl.DataFrame:
+def judge_rival_claims(ids: pl.DataFrame, elsewhere: pl.DataFrame) -> pl.DataFrame:
     """`ids` with what documents of other partitions do to each: supersede it, or contradict it.
 
     Of several the last counts. A document that is superseded is nobody's rival any more.
     """
     rivals = elsewhere.select(IDS_SCHEMA.names()).rename({name: f"{name}_there" for name in IDS_SCHEMA.names()[1:]})
     pairs = ids.join(rivals, on="interaction_id", how="inner").sort("landed_at_there", "source_uri_there")
-    supersedes = _is_correction() & _landed_later("_there", "")
+    supersedes = _is_plausible_correction() & _has_landed_later("_there", "")
     superseded = _name_last_rival(pairs.filter(supersedes), "superseded_by")
-    contradicted = _name_last_rival(pairs.filter(~_is_correction()), "conflicts_with")
+    contradicted = _name_last_rival(pairs.filter(~_is_plausible_correction()), "conflicts_with")
     judged = ids.drop("superseded_by", "conflicts_with")
     for found in (superseded, contradicted):
         judged = judged.join(found, on="interaction_id", how="left", maintain_order="left")
@@ -76,7 +76,7 @@ def find_lost_ids(ids: pl.DataFrame) -> pl.DataFrame:
     shared = ids.filter(pl.col("interaction_id").is_duplicated())
     pairs = shared.join(shared, on="interaction_id", how="inner", suffix="_there")
     is_elsewhere = pl.col("partition") != pl.col("partition_there")
-    is_lost = ~_is_correction() | _landed_later("_there", "")
+    is_lost = ~_is_plausible_correction() | _has_landed_later("_there", "")
     return pairs.filter(is_elsewhere & is_lost).select(ids.columns).unique(["partition", "interaction_id"], keep="any")
 
 
@@ -89,8 +89,8 @@ def find_partitions_to_notify(elsewhere: pl.DataFrame, ids: pl.DataFrame, partit
     here = ids.rename({name: f"{name}_there" for name in IDS_SCHEMA.names()[1:]})
     pairs = elsewhere.join(here, on="interaction_id", how="left")
     has_rival = pl.col("landed_at_there").is_not_null()
-    loses = has_rival & _is_correction() & _landed_later("_there", "").fill_null(False)
-    conflicts = has_rival & ~_is_correction()
+    loses = has_rival & _is_plausible_correction() & _has_landed_later("_there", "").fill_null(False)
+    conflicts = has_rival & ~_is_plausible_correction()
     says_lost, says_conflict = pl.col("superseded_by").is_not_null(), pl.col("conflicts_with").is_not_null()
     is_wrong = (
         (loses & ~says_lost)
@@ -102,7 +102,7 @@ def find_partitions_to_notify(elsewhere: pl.DataFrame, ids: pl.DataFrame, partit
     return dict(wrong.group_by("partition").agg(pl.col("interaction_id").sort()).iter_rows())
 
 
-def _is_correction() -> pl.Expr:
+def _is_plausible_correction() -> pl.Expr:
     """Whether the document here and the one `_there` plausibly are versions of one interaction.
 
     Whoever knows an id need not know the customer. Feeds without customers still correct days and countries: those
@@ -115,8 +115,8 @@ def _is_correction() -> pl.Expr:
     return same_customer | (same_words & ~other_customer)
 
 
-def _landed_later(one: str, other: str) -> pl.Expr:
-    """Whether the columns with suffix `one` landed after those with `other`: the order of `reading.resolve_ids`.
+def _has_landed_later(one: str, other: str) -> pl.Expr:
+    """Whether the columns with suffix `one` landed after those with `other`, as `reading.resolve_document_ids` orders.
 
     Two partitions never share a file, so the line decides nothing.
     """
@@ -148,13 +148,13 @@ def keep_hidden_ids(ids: pl.DataFrame, before: pl.DataFrame, damage: Damage) -> 
 # --- owners of ids, on S3 ---------------------------------------------------------------------
 
 
-def resolve_owners(raw: pl.DataFrame, partition: Partition, tables: Tables, window_days: int) -> pl.DataFrame:
+def resolve_id_owners(raw: pl.DataFrame, partition: Partition, tables: Tables, window_days: int) -> pl.DataFrame:
     """`raw` with the documents rejected that lose their id to others within `window_days`; notifies who is wrong.
 
     Raises:
         AwsRefusal: when the data bucket cannot be read or written.
     """
-    ids, damage = collect_document_ids(raw), find_damage(raw)
+    ids, damage = collect_document_ids(raw), find_object_damage(raw)
     if damage.files:
         ids = keep_hidden_ids(ids, read_own_ids(partition, tables), damage)
     wanted = Wanted(ids["interaction_id"].to_list(), named=partition)
@@ -162,10 +162,10 @@ def resolve_owners(raw: pl.DataFrame, partition: Partition, tables: Tables, wind
     # Until what was written is what follows from reading after it: another partition may have given up an id.
     while written is None or not ids.equals(written):
         tables.write(IDS, partition, ids)
-        elsewhere = read_rivals(wanted, partition, tables, window_days)
-        written, ids = ids, judge_rivals(ids, elsewhere)
+        elsewhere = read_rival_claims(wanted, partition, tables, window_days)
+        written, ids = ids, judge_rival_claims(ids, elsewhere)
     for folder, wrong in find_partitions_to_notify(elsewhere, ids, partition).items():
-        write_notice(folder, wrong, partition, tables)
+        write_partition_notice(folder, wrong, partition, tables)
     return reject_lost_documents(raw, ids)
 
 
@@ -175,4 +175,4 @@ def find_ids_held_elsewhere(
     """Those of `ids` that a document of another partition within `window_days` has; reads nothing for none."""
     if not ids:
         return frozenset()
-    return frozenset(read_rivals(Wanted(ids), partition, tables, window_days)["interaction_id"])
+    return frozenset(read_rival_claims(Wanted(ids), partition, tables, window_days)["interaction_id"])

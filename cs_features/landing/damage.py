@@ -22,12 +22,12 @@ class Damage:
     files: frozenset[str] = frozenset()
     has_unread: bool = False
 
-    def may_hide(self, source_uri: str | None) -> bool:
+    def may_hide_documents(self, source_uri: str | None) -> bool:
         """Whether a document may be there that was last seen in `source_uri`; None where nobody wrote that down."""
         return self.has_unread if source_uri is None else source_uri in self.files
 
 
-def find_damage(raw: pl.DataFrame) -> Damage:
+def find_object_damage(raw: pl.DataFrame) -> Damage:
     """The damage that `raw_interactions` tells of."""
     is_unread = pl.col("reason").is_in([reason.value for reason in UNREAD])
     is_rejected = pl.col("status") == "rejected"

@@ -1,9 +1,9 @@
 """One landed document: from its bytes to its row of `raw_interactions`, accepted or rejected with a typed reason.
 
-`read_document` is the one place where a document becomes a row: what a row holds of a text, and what not, is decided
-there. Rows are kept for as long as their object is unchanged, so each says by which version of this it was made.
-Reading never raises for a bad document. Not here: how a file is split into documents (`files.py`), which rows are kept
-(`earlier.py`), and which of a partition's documents has an id (`reading.py`).
+`read_landed_document` is the one place where a document becomes a row: what a row holds of a text, and what not, is
+decided there. Rows are kept for as long as their object is unchanged, so each says by which version of this it was
+made. Reading never raises for a bad document. Not here: how a file is split into documents (`files.py`), which rows are
+kept (`earlier.py`), and which of a partition's documents has an id (`reading.py`).
 """
 
 import hashlib
@@ -15,13 +15,13 @@ import polars as pl
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from cs_features.code_version import digest_settings, digest_sources
+from cs_features.code_version import digest_shaping_settings, digest_source_files
 from cs_features.hashing import content_hash
 from cs_features.landing.files import MAX_DOCUMENT_BYTES, Piece
 from cs_features.languages import detect_language
 from cs_features.partitions import Partition
 from cs_features.schemas import Interaction, Reason, keep_contract_fields, reason_of
-from cs_features.utterances.readable import read_turns
+from cs_features.utterances.readable import read_utterance_turns
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 ERASED_FIELD = "erased"  # the one field of what stands for a document that was erased: see `erased.py`
@@ -91,16 +91,16 @@ class DocumentReader:
     @property
     def version(self) -> str:
         """Rows of another version are read again, as soon as their object can be."""
-        return digest_settings(digest_sources(SHAPED_BY_MODULES, SHAPED_BY_LIBRARIES), self.languages)
+        return digest_shaping_settings(digest_source_files(SHAPED_BY_MODULES, SHAPED_BY_LIBRARIES), self.languages)
 
 
-def read_document(piece: Piece, reader: DocumentReader) -> dict[str, Any]:
+def read_landed_document(piece: Piece, reader: DocumentReader) -> dict[str, Any]:
     """The `raw_interactions` fields of one document, as it is by itself, sources left out.
 
     Every accepted document's language is detected; one that states a language keeps it, and `language_detected` says
     whether its words agree.
     """
-    row = _judge_document(piece, reader)
+    row = _judge_parsed_document(piece, reader)
     return {
         **row,
         "document_id": row["interaction_id"],
@@ -110,8 +110,8 @@ def read_document(piece: Piece, reader: DocumentReader) -> dict[str, Any]:
     }
 
 
-def restore_document(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as `read_document` made it, before other documents were looked at."""
+def restore_kept_document(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as `read_landed_document` made it, before other documents were looked at."""
     return {
         **row,
         "interaction_id": row["document_id"],
@@ -121,7 +121,7 @@ def restore_document(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _judge_document(piece: Piece, reader: DocumentReader) -> dict[str, Any]:
+def _judge_parsed_document(piece: Piece, reader: DocumentReader) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(RAW_SCHEMA.names())
     row["payload"] = piece.data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", errors="backslashreplace")
     row["content_hash"] = hashlib.sha256(piece.data).hexdigest()
@@ -136,14 +136,14 @@ def _judge_document(piece: Piece, reader: DocumentReader) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         return rejected(Reason.NOT_UTF8, f"byte {error.start}: {error.reason}")
     try:
-        document = _parse_json(piece.data)
+        document = _parse_json_line(piece.data)
     except ValueError as error:
         return rejected(Reason.MALFORMED_JSON, str(error)[:200])
     if not isinstance(document, dict):
         return rejected(Reason.NOT_AN_OBJECT, f"a {type(document).__name__}, not an object")
     if document == {ERASED_FIELD: True}:
         return {**rejected(Reason.ERASED, ERASED_DETAIL), "payload": "", "content_hash": None}
-    row["interaction_id"] = find_id(document)
+    row["interaction_id"] = find_interaction_id(document)
     row["content_hash"] = content_hash(keep_contract_fields(document))
     try:
         interaction = Interaction.model_validate(document)
@@ -174,7 +174,7 @@ def _judge_document(piece: Piece, reader: DocumentReader) -> dict[str, Any]:
 
 def join_customers_words(interaction: Interaction) -> str:
     """What the customer said, where that is anything: agents answer in the company's language, systems in any."""
-    turns = read_turns(interaction)
+    turns = read_utterance_turns(interaction)
     own = [turn.text for turn in turns if turn.speaker == "customer"]
     return "\n".join(own or [turn.text for turn in turns])
 
@@ -184,21 +184,21 @@ def identity_of(data: bytes) -> tuple[str, str] | None:
     if len(data) > MAX_DOCUMENT_BYTES:
         return None  # not even parsed
     try:
-        document = _parse_json(data)
+        document = _parse_json_line(data)
     except ValueError:
         return None
     if not isinstance(document, dict):
         return None
-    found = find_id(document)
+    found = find_interaction_id(document)
     return None if found is None else (found, content_hash(keep_contract_fields(document)))
 
 
-def _parse_json(data: bytes) -> Any:
+def _parse_json_line(data: bytes) -> Any:
     """JSON as the landing contract means it: UTF-8 with or without a byte order mark, no NaN."""
     return from_json(data.removeprefix(BYTE_ORDER_MARK), allow_inf_nan=False)
 
 
-def find_id(document: dict[str, Any]) -> str | None:
+def find_interaction_id(document: dict[str, Any]) -> str | None:
     """The id of a document that may be rejected for other reasons, so that its row can be found."""
     value = document.get("interaction_id")
     if not isinstance(value, str) or not 0 < len(value) <= 64:

@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.landing.documents import RAW_SCHEMA, DocumentReader, read_document, restore_document
+from cs_features.landing.documents import RAW_SCHEMA, DocumentReader, read_landed_document, restore_kept_document
 from cs_features.landing.files import Piece
 from cs_features.partitions import Partition
 from cs_features.s3 import StoredObject
@@ -48,29 +48,29 @@ class EarlierReading:
         rows = self.rows.get(uri, [])
         if not rows or any(not _is_as_read(row, item.etag, version) for row in rows):
             return None
-        return [self.date_back({**restore_document(row), "landed_at": item.last_modified}) for row in rows]
+        return [self.date_back_rows({**restore_kept_document(row), "landed_at": item.last_modified}) for row in rows]
 
-    def date_back(self, row: dict[str, Any]) -> dict[str, Any]:
+    def date_back_rows(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row whose content was seen before is as old as it was then."""
         landed_at = row["landed_at"]
         return {**row, "landed_at": min(landed_at, self.first_seen.get(row["content_hash"], landed_at))}
 
 
-def recall_reading(raw: pl.DataFrame | None, departed: Mapping[str, datetime] | None = None) -> EarlierReading:
+def recall_earlier_reading(raw: pl.DataFrame | None, departed: Mapping[str, datetime] | None = None) -> EarlierReading:
     """What the table of the run before says, and the contents that had left before it."""
     departed = departed or {}
     if raw is None:
         return EarlierReading(first_seen=departed, departed=departed)
-    table = align_columns(raw)
+    table = align_table_columns(raw)
     if not set(RAW_SCHEMA.names()) <= set(raw.columns):
         table = table.with_columns(reader=pl.lit(None, pl.String()))  # whatever it says, it is not ours
     by_uri: dict[str, Rows] = {}
     for row in table.iter_rows(named=True):
         by_uri.setdefault(row["source_uri"], []).append(row)
-    return EarlierReading(by_uri, _take_older(departed, _date_contents(table)), departed)
+    return EarlierReading(by_uri, _take_older_date(departed, _date_first_contents(table)), departed)
 
 
-def align_columns(raw: pl.DataFrame) -> pl.DataFrame:
+def align_table_columns(raw: pl.DataFrame) -> pl.DataFrame:
     """`raw` with the columns of `RAW_SCHEMA`, null where its version had none."""
     present = [pl.col(name).cast(dtype, strict=False) for name, dtype in RAW_SCHEMA.items() if name in raw.columns]
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in RAW_SCHEMA.items() if name not in raw.columns]
@@ -80,7 +80,7 @@ def align_columns(raw: pl.DataFrame) -> pl.DataFrame:
 def take_over_rows(earlier: EarlierReading, uri: str, reader: DocumentReader) -> Rows:
     """The documents that were last read from `uri`, as rows whose ids are not resolved yet."""
     rows = [row for row in earlier.rows.get(uri, []) if row["reason"] != Reason.UNREADABLE_OBJECT.value]
-    return [_judge_again(row, reader) for row in rows if all(row[name] is not None for name in _NEEDED)]
+    return [_judge_kept_rows(row, reader) for row in rows if all(row[name] is not None for name in _NEEDED)]
 
 
 def _is_as_read(row: dict[str, Any], etag: str, version: str) -> bool:
@@ -88,21 +88,21 @@ def _is_as_read(row: dict[str, Any], etag: str, version: str) -> bool:
     return row["source_etag"] == etag and row["reader"] == version and not is_refused
 
 
-def _judge_again(row: dict[str, Any], reader: DocumentReader) -> dict[str, Any]:
+def _judge_kept_rows(row: dict[str, Any], reader: DocumentReader) -> dict[str, Any]:
     """A row as it was before ids were resolved; of older versions, the payload of a valid document is all of it."""
     if row["reader"] is not None:
-        return restore_document(row)
+        return restore_kept_document(row)
     if row["status"] == "rejected" and row["reason"] not in _WHOLE:
         given = {"document_id": row["interaction_id"], "document_reason": row["reason"]}
         return {**row, **given, "document_detail": row["detail"]}
     source = {name: row[name] for name in ("source_uri", "source_line", "source_etag", "landed_at")}
-    return {**read_document(Piece(row["source_line"], row["payload"].encode()), reader), **source}
+    return {**read_landed_document(Piece(row["source_line"], row["payload"].encode()), reader), **source}
 
 
 # --- contents that have left ------------------------------------------------------------------
 
 
-def read_earlier(tables: Tables, partition: Partition) -> EarlierReading:
+def read_earlier_tables(tables: Tables, partition: Partition) -> EarlierReading:
     """What the runs before left of `partition`.
 
     Raises:
@@ -110,25 +110,25 @@ def read_earlier(tables: Tables, partition: Partition) -> EarlierReading:
     """
     stored = tables.read(FIRST_SEEN, partition)
     departed = {} if stored is None else dict(stored.select(FIRST_SEEN_SCHEMA.names()).iter_rows())
-    return recall_reading(tables.read("raw_interactions", partition), departed)
+    return recall_earlier_reading(tables.read("raw_interactions", partition), departed)
 
 
-def remember_departed(tables: Tables, partition: Partition, earlier: EarlierReading, raw: pl.DataFrame) -> None:
+def remember_departed_objects(tables: Tables, partition: Partition, earlier: EarlierReading, raw: pl.DataFrame) -> None:
     """Keep when contents were first seen that `raw` holds no more; to be called before it is written."""
     present = set(raw["content_hash"])
     departed = {content: seen for content, seen in earlier.first_seen.items() if content not in present}
-    known = _take_older(earlier.departed, departed)
+    known = _take_older_date(earlier.departed, departed)
     if known == earlier.departed:
         return
     tables.write(FIRST_SEEN, partition, pl.DataFrame(sorted(known.items()), schema=FIRST_SEEN_SCHEMA, orient="row"))
 
 
-def _date_contents(raw: pl.DataFrame) -> dict[str, datetime]:
+def _date_first_contents(raw: pl.DataFrame) -> dict[str, datetime]:
     dated = raw.drop_nulls(["content_hash", "landed_at"])
     return dict(dated.group_by("content_hash").agg(pl.col("landed_at").min()).iter_rows())
 
 
-def _take_older(one: Mapping[str, datetime], other: Mapping[str, datetime]) -> dict[str, datetime]:
+def _take_older_date(one: Mapping[str, datetime], other: Mapping[str, datetime]) -> dict[str, datetime]:
     """Both, each content as old as the older of the two says."""
     older = dict(one)
     for content, moment in other.items():

@@ -18,8 +18,14 @@ from pydantic_core import from_json
 
 from cs_features.erasure.subjects import Erased
 from cs_features.errors import AccessRefused
-from cs_features.landing.documents import BYTE_ORDER_MARK, ERASED_DETAIL, ERASED_FIELD, RAW_SCHEMA, find_id
-from cs_features.landing.files import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, Unread, read_chunks, refuse_unread
+from cs_features.landing.documents import BYTE_ORDER_MARK, ERASED_DETAIL, ERASED_FIELD, RAW_SCHEMA, find_interaction_id
+from cs_features.landing.files import (
+    MAX_DOCUMENT_BYTES,
+    MAX_FILE_BYTES,
+    Unread,
+    read_content_chunks,
+    refuse_unread_object,
+)
 from cs_features.landing.zone import LandedFile
 from cs_features.s3 import Bucket
 from cs_features.schemas import Reason
@@ -47,7 +53,7 @@ class Names(NamedTuple):
     customer_id: str | None = None
     occurred_at: datetime | None = None
 
-    def are_covered(self, erased: Erased) -> bool:
+    def are_all_covered(self, erased: Erased) -> bool:
         return erased.covers_interaction(self.interaction_id) or erased.covers_customer(
             self.customer_id, self.occurred_at
         )
@@ -62,13 +68,13 @@ def find_names(data: bytes) -> list[Names]:
     if document is not None:
         customer = document.get("customer_id")
         told = str(customer) if isinstance(customer, (str, int)) else None
-        return [Names(find_id(document), told, _read_moment(document.get("occurred_at")))]
+        return [Names(find_interaction_id(document), told, _read_moment(document.get("occurred_at")))]
     found = [(name, value.decode("utf-8", "replace")) for name, value in _NAMED.findall(data)]
     return [Names(value) if name == b"interaction_id" else Names(None, value) for name, value in found]
 
 
 def is_erased(data: bytes, erased: Erased) -> bool:
-    return any(names.are_covered(erased) for names in find_names(data))
+    return any(names.are_all_covered(erased) for names in find_names(data))
 
 
 def parse_object(data: bytes) -> dict[str, Any] | None:
@@ -99,7 +105,7 @@ class ErasedFile(NamedTuple):
 
 def split_for_erasure(key: str, body: bytes) -> list[bytes] | None:
     """The documents of a file, or its lines with blank ones; None where it cannot be taken apart."""
-    if refuse_unread(key, len(body)) is not None:
+    if refuse_unread_object(key, len(body)) is not None:
         return None
     if key.endswith(".json"):
         return [body]
@@ -107,7 +113,7 @@ def split_for_erasure(key: str, body: bytes) -> list[bytes] | None:
     return None if content is None else content.split(b"\n")
 
 
-def erase_documents(key: str, body: bytes, erased: Erased) -> ErasedFile | None:
+def erase_landed_documents(key: str, body: bytes, erased: Erased) -> ErasedFile | None:
     """The file with a marker for each erased document; None when it holds none, or cannot be taken apart."""
     lines = split_for_erasure(key, body)
     if lines is None:
@@ -115,12 +121,12 @@ def erase_documents(key: str, body: bytes, erased: Erased) -> ErasedFile | None:
     covered = [bool(line.strip()) and is_erased(line, erased) for line in lines]
     if not any(covered):
         return None
-    kept = [_mark_line(line) if is_covered else line for line, is_covered in zip(lines, covered, strict=True)]
+    kept = [_mark_erased_line(line) if is_covered else line for line, is_covered in zip(lines, covered, strict=True)]
     content = b"\n".join(kept)
-    return ErasedFile(_deflate(content, body) if key.endswith(".gz") else content, sum(covered))
+    return ErasedFile(_deflate_content(content, body) if key.endswith(".gz") else content, sum(covered))
 
 
-def _mark_line(line: bytes) -> bytes:
+def _mark_erased_line(line: bytes) -> bytes:
     return MARKER + (b"\r" if line.endswith(b"\r") else b"")
 
 
@@ -129,7 +135,7 @@ def _inflate(body: bytes, compressed: bool) -> bytes | None:
     content = bytearray()
     with suppress(EOFError):
         try:
-            for chunk in read_chunks(body, compressed):
+            for chunk in read_content_chunks(body, compressed):
                 content += chunk
                 if len(content) > MAX_FILE_BYTES:
                     return None
@@ -138,7 +144,7 @@ def _inflate(body: bytes, compressed: bool) -> bytes | None:
     return bytes(content)
 
 
-def _deflate(content: bytes, like: bytes) -> bytes:
+def _deflate_content(content: bytes, like: bytes) -> bytes:
     """`content` as gzip, cut off before its end where `like` was: what was lost there is still to be missed."""
     packer = zlib.compressobj(wbits=31)
     packed = packer.compress(content)
@@ -149,7 +155,7 @@ def _deflate(content: bytes, like: bytes) -> bytes:
 
 def _is_cut_off(body: bytes) -> bool:
     try:
-        for _ in read_chunks(body, compressed=True):
+        for _ in read_content_chunks(body, compressed=True):
             pass
     except EOFError:
         return True
@@ -168,7 +174,7 @@ def withhold_erased_row(row: dict[str, Any], erased: Erased) -> dict[str, Any]:
 
 def _is_erased_row(row: dict[str, Any], erased: Erased) -> bool:
     names = Names(row["interaction_id"], row["customer_id"], row["occurred_at"])
-    if names.are_covered(erased):
+    if names.are_all_covered(erased):
         return True
     return row["status"] != "accepted" and is_erased((row["payload"] or "").encode("utf-8", "replace"), erased)
 
@@ -182,7 +188,7 @@ def withhold_erased_rows(raw: pl.DataFrame, erased: Erased) -> pl.DataFrame:
 # --- on S3 ------------------------------------------------------------------------------------
 
 
-def screen_files(files: Iterable[LandedFile], bucket: Bucket, erased: Erased) -> Iterator[LandedFile]:
+def screen_erased_files(files: Iterable[LandedFile], bucket: Bucket, erased: Erased) -> Iterator[LandedFile]:
     """The files, those with erased documents as they are after their markers were put into the bucket.
 
     Who was erased is delivered again by whoever has not heard of it: nothing of that is left in the bucket, either,
@@ -190,7 +196,9 @@ def screen_files(files: Iterable[LandedFile], bucket: Bucket, erased: Erased) ->
     somebody who may takes him out.
     """
     for source, content in files:
-        found = None if isinstance(content, Unread) or not erased else erase_documents(source.key, content, erased)
+        found = (
+            None if isinstance(content, Unread) or not erased else erase_landed_documents(source.key, content, erased)
+        )
         if found is None:
             yield LandedFile(source, content)
             continue

@@ -40,7 +40,7 @@ class Piece:
     refusal: Unread | None = None
 
 
-def refuse_unread(key: str, size: int) -> Unread | None:
+def refuse_unread_object(key: str, size: int) -> Unread | None:
     """Why a file of this name and size is not worth reading, from the listing alone; None when it is."""
     if not key.endswith(SUFFIXES):
         return Unread(Reason.UNSUPPORTED_FILE, f"expected one of {', '.join(SUFFIXES)}")
@@ -51,23 +51,23 @@ def refuse_unread(key: str, size: int) -> Unread | None:
     return None
 
 
-def split_file(key: str, content: bytes | Unread) -> Iterator[Piece]:
+def split_file_documents(key: str, content: bytes | Unread) -> Iterator[Piece]:
     """The documents of a file, a piece each; what cannot be split is one piece with a reason."""
     if isinstance(content, Unread):
         yield Piece(1, b"", content)
         return
-    refusal = refuse_unread(key, len(content))
+    refusal = refuse_unread_object(key, len(content))
     if refusal is not None:
         yield Piece(1, b"", refusal)
     elif key.endswith(".json"):
         yield Piece(1, content)
     else:
-        yield from _split_lines(content, compressed=key.endswith(".gz"))
+        yield from _split_bounded_lines(content, compressed=key.endswith(".gz"))
 
 
-def _split_lines(body: bytes, compressed: bool) -> Iterator[Piece]:
+def _split_bounded_lines(body: bytes, compressed: bool) -> Iterator[Piece]:
     try:
-        size = _look_over(read_chunks(body, compressed))
+        size = _measure_whole_file(read_content_chunks(body, compressed))
     except zlib.error as error:
         yield Piece(1, b"", Unread(Reason.CORRUPT_GZIP, str(error)))
         return
@@ -76,7 +76,7 @@ def _split_lines(body: bytes, compressed: bool) -> Iterator[Piece]:
         return
     line = _Line(1)
     try:
-        for chunk in read_chunks(body, compressed):
+        for chunk in read_content_chunks(body, compressed):
             *ends, rest = chunk.split(b"\n")
             for end in ends:
                 line.extend(end)
@@ -91,7 +91,7 @@ def _split_lines(body: bytes, compressed: bool) -> Iterator[Piece]:
     yield from line.documents()
 
 
-def _look_over(chunks: Iterable[bytes]) -> int:
+def _measure_whole_file(chunks: Iterable[bytes]) -> int:
     """How many bytes a file has; one that is cut off ends where it is cut.
 
     Raises:
@@ -112,7 +112,7 @@ def _look_over(chunks: Iterable[bytes]) -> int:
     return size
 
 
-def read_chunks(body: bytes, compressed: bool) -> Iterator[bytes]:
+def read_content_chunks(body: bytes, compressed: bool) -> Iterator[bytes]:
     """A file's content in chunks; raises what `_decompress` raises."""
     if compressed:
         yield from _decompress(body)

@@ -20,14 +20,14 @@ _FORMAT = TypeAdapter(Listing)
 _latest: dict[str, Listing] = {}
 
 
-def save_listing(data: Bucket, partition: Partition, listing: Listing) -> None:
+def save_partition_listing(data: Bucket, partition: Partition, listing: Listing) -> None:
     """Keep in the data bucket what a run is about to read; it replaces what the run before kept."""
     data.put(_key(partition), _FORMAT.dump_json(listing))
     _latest.clear()
     _latest[data.uri(_key(partition))] = listing
 
 
-def load_listing(data: Bucket, partition: Partition, listed_at: datetime | None = None) -> Listing | None:
+def load_partition_listing(data: Bucket, partition: Partition, listed_at: datetime | None = None) -> Listing | None:
     """What the latest run of the partition listed; None before the first, and where another version wrote it.
 
     If this process saved the one of `listed_at`, that is it: no request is made.

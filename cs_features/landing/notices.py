@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from cs_features.landing.claims import Wanted, read_rivals
+from cs_features.landing.claims import Wanted, read_rival_claims
 from cs_features.partitions import Partition
 from cs_features.s3 import StoredObject
 from cs_features.storage import Tables
@@ -31,41 +31,41 @@ def notify_of_withdrawal(ids: Collection[str], partition: Partition, tables: Tab
     Both may have been publishing at the same moment, and then what left the store may be the other's record: who
     owns the id writes it again.
     """
-    elsewhere = read_rivals(Wanted(ids), partition, tables, window_days)
+    elsewhere = read_rival_claims(Wanted(ids), partition, tables, window_days)
     for (folder,), rows in elsewhere.group_by("partition"):
-        write_notice(str(folder), rows["interaction_id"], partition, tables)
+        write_partition_notice(str(folder), rows["interaction_id"], partition, tables)
 
 
-def list_notices(tables: Tables) -> dict[str, list[StoredObject]]:
+def list_partition_notices(tables: Tables) -> dict[str, list[StoredObject]]:
     """The notices to every partition, by its folder, from one listing."""
     by_folder: dict[str, list[StoredObject]] = {}
-    for found in tables.bucket.list_objects(f"{NOTICES}/").objects:
+    for found in tables.bucket.list_bucket_objects(f"{NOTICES}/").objects:
         by_folder.setdefault(found.key.removeprefix(f"{NOTICES}/").rsplit("/", 1)[0], []).append(found)
     return by_folder
 
 
-def read_notices(partition: Partition, tables: Tables) -> Notices:
+def read_partition_notices(partition: Partition, tables: Tables) -> Notices:
     """What other partitions told this one so far; a notice that comes later is dated no earlier than `listed_at`."""
-    listing = tables.bucket.list_objects(f"{NOTICES}/{partition.folder}/")
+    listing = tables.bucket.list_bucket_objects(f"{NOTICES}/{partition.folder}/")
     latest: dict[str, datetime] = {}
     for item in listing.objects:
-        for interaction_id, moment in _read_notice(tables, item.key).items():
+        for interaction_id, moment in _read_notice_object(tables, item.key).items():
             latest[interaction_id] = max(moment, latest.get(interaction_id, moment))
     return Notices(latest, listing.listed_at)
 
 
-def write_notice(folder: str, ids: Iterable[str], partition: Partition, tables: Tables) -> None:
+def write_partition_notice(folder: str, ids: Iterable[str], partition: Partition, tables: Tables) -> None:
     """Add to what `partition` told the one of `folder` before, which may not have run since.
 
     S3 dates the object when it takes it, so an id that is added now has no time yet: it is that of the object.
     """
     key = f"{NOTICES}/{folder}/{partition.country}-{partition.date.isoformat()}.json"
-    before = {name: moment.isoformat() for name, moment in _read_notice(tables, key).items()}
+    before = {name: moment.isoformat() for name, moment in _read_notice_object(tables, key).items()}
     notice = {**before, **dict.fromkeys(ids)}
     tables.bucket.put(key, json.dumps(notice).encode())
 
 
-def _read_notice(tables: Tables, key: str) -> dict[str, datetime]:
+def _read_notice_object(tables: Tables, key: str) -> dict[str, datetime]:
     """Ids and when each was told, by S3's clock (by the writer's own in notices of older versions)."""
     found = tables.bucket.read(key)
     if found is None:

@@ -12,16 +12,16 @@ import polars as pl
 
 from cs_features.erasure.subjects import Erased
 from cs_features.erasure.tombstones import NO_TOMBSTONES
-from cs_features.landing.documents import RAW_SCHEMA, DocumentReader, read_document
+from cs_features.landing.documents import RAW_SCHEMA, DocumentReader, read_landed_document
 from cs_features.landing.earlier import EarlierReading, Rows, take_over_rows
-from cs_features.landing.erased import screen_files, withhold_erased_row
-from cs_features.landing.files import Unread, split_file
+from cs_features.landing.erased import screen_erased_files, withhold_erased_row
+from cs_features.landing.files import Unread, split_file_documents
 from cs_features.landing.zone import LandedFile, LandingZone
 from cs_features.s3 import Listing, StoredObject
 from cs_features.schemas import Reason
 
 
-def read_partition(
+def read_landed_partition(
     zone: LandingZone,
     listing: Listing,
     reader: DocumentReader,
@@ -31,7 +31,7 @@ def read_partition(
     """The `raw_interactions` table of one partition, from the objects of `listing`; nothing of who is `erased`."""
     earlier = earlier or EarlierReading()
     kept, unread = keep_rows(listing, reader.version, earlier)
-    files = screen_files(zone.read_files(unread), zone.bucket, erased)
+    files = screen_erased_files(zone.read_landed_files(unread), zone.bucket, erased)
     rows = kept + read_rows(files, listing.bucket, reader, earlier)
     # Before ids are resolved: a document that is erased takes an id from nobody.
     return make_raw_table([withhold_erased_row(row, erased) for row in rows], listing.listed_at)
@@ -59,15 +59,15 @@ def read_rows(files: Iterable[LandedFile], bucket: str, reader: DocumentReader, 
     for landed, content in files:
         uri = f"s3://{bucket}/{landed.key}"
         source = {"source_uri": uri, "source_etag": landed.etag, "landed_at": landed.last_modified}
-        for piece in split_file(landed.key, content):
-            row = {**read_document(piece, reader), **source, "source_line": piece.line}
-            rows.append(earlier.date_back(row))
+        for piece in split_file_documents(landed.key, content):
+            row = {**read_landed_document(piece, reader), **source, "source_line": piece.line}
+            rows.append(earlier.date_back_rows(row))
         if isinstance(content, Unread) and content.reason is Reason.UNREADABLE_OBJECT:
-            rows += [earlier.date_back(row) for row in take_over_rows(earlier, uri, reader)]
+            rows += [earlier.date_back_rows(row) for row in take_over_rows(earlier, uri, reader)]
     return rows
 
 
-def resolve_ids(rows: Rows) -> Rows:
+def resolve_document_ids(rows: Rows) -> Rows:
     """Give each id to one document: the valid one that landed last.
 
     The same content again is a `duplicate`. Other content under the same id is rejected as
@@ -75,7 +75,7 @@ def resolve_ids(rows: Rows) -> Rows:
     document holds, names the id in `detail` and has a null `interaction_id`.
     """
     order = sorted(rows, key=lambda row: (row["landed_at"], row["source_uri"], row["source_line"]))
-    owners = _find_owners(order)
+    owners = _find_id_owners(order)
     for row in order:
         owner = owners.get(row["interaction_id"])
         if owner is None or owner is row or row["status"] == "duplicate":
@@ -89,7 +89,7 @@ def resolve_ids(rows: Rows) -> Rows:
     return order
 
 
-def _find_owners(order: Rows) -> dict[str, dict[str, Any]]:
+def _find_id_owners(order: Rows) -> dict[str, dict[str, Any]]:
     """The last valid row of each id, by id; marks rows whose content came before as duplicates."""
     seen: set[tuple[str, str]] = set()
     owners: dict[str, dict[str, Any]] = {}
@@ -107,6 +107,6 @@ def _find_owners(order: Rows) -> dict[str, dict[str, Any]]:
 
 def make_raw_table(rows: Rows, listed_at: datetime) -> pl.DataFrame:
     """The `raw_interactions` table, a row a landed document in landing order."""
-    return pl.DataFrame(resolve_ids(rows), schema=RAW_SCHEMA).with_columns(
+    return pl.DataFrame(resolve_document_ids(rows), schema=RAW_SCHEMA).with_columns(
         pl.lit(listed_at).cast(pl.Datetime("us", "UTC")).alias("listed_at")
     )

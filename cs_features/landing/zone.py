@@ -13,7 +13,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from cs_features.errors import ObjectUnreadable
-from cs_features.landing.files import Unread, refuse_unread
+from cs_features.landing.files import Unread, refuse_unread_object
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket, Listing, StoredObject
 from cs_features.schemas import Reason
@@ -40,7 +40,7 @@ class LandedFile(NamedTuple):
     content: bytes | Unread
 
 
-def classify_key(key: str) -> Partition | Misfiled:
+def classify_landing_key(key: str) -> Partition | Misfiled:
     """Whose documents an object holds by its key alone; the country and the day need not be a partition's yet."""
     if is_hidden(key):
         return Misfiled.HIDDEN
@@ -81,10 +81,10 @@ class LandingZone:
 
     def list_documents(self, partition: Partition) -> Listing:
         """What a run of `partition` reads: the objects of its folder that hold documents."""
-        listing = self.list_folder(partition.folder)
+        listing = self.list_landing_folder(partition.folder)
         return replace(listing, objects=[item for item in listing.objects if is_document_file(item)])
 
-    def list_folder(self, folder: str, start_after_date: date | None = None) -> Listing:
+    def list_landing_folder(self, folder: str, start_after_date: date | None = None) -> Listing:
         """Objects below `interactions/{folder}`, and when S3 says it listed them (its clock, not ours).
 
         With `start_after_date`, `folder` is a country's, and older days are not even listed: keys come
@@ -92,22 +92,22 @@ class LandingZone:
         """
         prefix = f"{PREFIX}/{folder}/"
         start_after = f"{prefix}date={start_after_date.isoformat()}" if start_after_date else ""
-        return self.bucket.list_objects(prefix, start_after)
+        return self.bucket.list_bucket_objects(prefix, start_after)
 
     def list_country_folders(self) -> list[str]:
         """The country codes that have a folder, known to the project or not."""
-        folders = self.bucket.list_folders(f"{PREFIX}/")
+        folders = self.bucket.list_bucket_folders(f"{PREFIX}/")
         return sorted(folder.rstrip("/").rsplit("/", 1)[-1].removeprefix("country=") for folder in folders)
 
     def list_other_prefixes(self) -> list[str]:
         """The folders beside `interactions/`: a feed that writes to one of them is misfiled as a whole."""
-        return [folder for folder in self.bucket.list_folders("") if folder != f"{PREFIX}/"]
+        return [folder for folder in self.bucket.list_bucket_folders("") if folder != f"{PREFIX}/"]
 
-    def iterate_everything(self) -> Iterator[StoredObject]:
+    def iterate_all_objects(self) -> Iterator[StoredObject]:
         """All that lies under `interactions/`, whatever its folder, in the order of keys."""
-        return self.bucket.iterate_objects(f"{PREFIX}/")
+        return self.bucket.iterate_bucket_objects(f"{PREFIX}/")
 
-    def read_files(self, objects: Iterable[StoredObject]) -> Iterator[LandedFile]:
+    def read_landed_files(self, objects: Iterable[StoredObject]) -> Iterator[LandedFile]:
         """Each object as it is now, or why it was not read, in the order given; deleted ones are left out.
 
         Raises:
@@ -116,16 +116,16 @@ class LandingZone:
         ahead: deque[_ReadAhead] = deque()
         with ThreadPoolExecutor(READERS, thread_name_prefix="landing") as pool:
             for item in objects:
-                size = 0 if refuse_unread(item.key, item.size) else item.size
-                while ahead and not _has_room(ahead, size):
+                size = 0 if refuse_unread_object(item.key, item.size) else item.size
+                while ahead and not _has_prefetch_room(ahead, size):
                     yield from ahead.popleft().files()
-                ahead.append(_ReadAhead(size, pool.submit(self._read_file, item)))
+                ahead.append(_ReadAhead(size, pool.submit(self._read_landed_file, item)))
             while ahead:
                 yield from ahead.popleft().files()
 
-    def _read_file(self, item: StoredObject) -> LandedFile | None:
+    def _read_landed_file(self, item: StoredObject) -> LandedFile | None:
         """None for an object that was deleted since it was listed."""
-        refusal = refuse_unread(item.key, item.size)
+        refusal = refuse_unread_object(item.key, item.size)
         if refusal is not None:
             return LandedFile(item, refusal)
         try:
@@ -148,5 +148,5 @@ class _ReadAhead(NamedTuple):
             yield file
 
 
-def _has_room(ahead: Collection[_ReadAhead], size: int) -> bool:
+def _has_prefetch_room(ahead: Collection[_ReadAhead], size: int) -> bool:
     return len(ahead) < READERS and size + sum(each.size for each in ahead) <= MAX_BYTES_AHEAD

@@ -23,14 +23,14 @@ from rich.table import Table
 from cs_features.environments import Settings, settings
 from cs_features.extraction.models import EMBEDDED_MODEL_ID, capabilities_of
 from cs_features.extraction.pricing import TokenUsage, find_price_list
-from cs_features.landing.notices import list_notices
+from cs_features.landing.notices import list_partition_notices
 from cs_features.landing.zone import PREFIX, LandingZone
 from cs_features.local.processes import ROOT, LocalProblem, dev_is_running, leave_on_sigterm, run_child, use_stack
 from cs_features.local.provision import client_factory
 from cs_features.orchestration.sensors.landing_memory import Cursor, Request
 from cs_features.orchestration.sensors.landing_survey import Window, survey_landing
 from cs_features.partitions import Partition
-from cs_features.services import build_services
+from cs_features.services import build_services_from
 from cs_features.storage import Tables
 
 CORPUS = Path(__file__).with_name("corpus") / PREFIX
@@ -77,7 +77,7 @@ def _etag(s3: Any, bucket: str, key: str) -> str | None:
 def list_wanted_runs(folders: set[str], zone: LandingZone, tables: Tables) -> dict[str, Partition]:
     """How the run key begins that the sensor gives each landed partition as it is now."""
     window = Window(date(2000, 1, 1), datetime.now(timezone.utc).date())
-    landscape = survey_landing(zone, window, list_notices(tables))
+    landscape = survey_landing(zone, window, list_partition_notices(tables))
     if landscape.strays:
         console.print(
             "[yellow]No partition of this project, so the sensor leaves them alone: " + ", ".join(landscape.strays)
@@ -228,7 +228,7 @@ def run(options: argparse.Namespace) -> int:
         # This process reads the same settings as the daemon that it starts.
         os.environ.update(environment)
         names, client = settings(), client_factory(environment)
-        services = build_services(names)
+        services = build_services_from(names)
         zone, tables = services.landing.zone(), services.data.tables()
         console.print(
             f"The local AWS is up ({time.monotonic() - clock:.0f} s). It stands in for S3, Bedrock and SageMaker."

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from cs_features.customers.serving import CUSTOMERS
 from cs_features.environments import settings
-from cs_features.publishing.feature_group import EVENT_TIME, INTERACTIONS, GroupLayout, define_features
+from cs_features.publishing.feature_group import EVENT_TIME, INTERACTIONS, GroupLayout, define_feature_definitions
 
 TOPIC = "cs-features-alerts"
 ROLE = "arn:aws:iam::123456789012:role/local-feature-store"
@@ -54,7 +54,7 @@ def create_group(sagemaker: Any, name: str, layout: GroupLayout, data_bucket: st
             FeatureGroupName=name,
             RecordIdentifierFeatureName=layout.identifier,
             EventTimeFeatureName=EVENT_TIME,
-            FeatureDefinitions=define_features(layout),
+            FeatureDefinitions=define_feature_definitions(layout),
             OnlineStoreConfig={"EnableOnlineStore": True},
             OfflineStoreConfig={"S3StorageConfig": {"S3Uri": f"s3://{data_bucket}/feature-store"}},
             RoleArn=ROLE,

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cs_features.extraction.models import CAPABILITIES
-from cs_features.monitoring.preflight_quotas import TASK_QUOTA, name_model
+from cs_features.monitoring.preflight_quotas import TASK_QUOTA, name_quota_model
 
 REQUESTS_A_MINUTE, TOKENS_A_MINUTE, FARGATE_VCPUS = 1_000, 1_000_000, 6
 
@@ -34,7 +34,7 @@ def build_quota_routes(requests_per_minute: float | None, tokens_per_minute: flo
 
 
 def list_model_quotas(limits: dict[str, float]) -> list[dict[str, Any]]:
-    names = {name_model(model_id) for model_id in CAPABILITIES}
+    names = {name_quota_model(model_id) for model_id in CAPABILITIES}
     return [
         make_quota(f"Cross-region model inference {kind} per minute for {name}", value)
         for kind, value in limits.items()

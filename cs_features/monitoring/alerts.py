@@ -60,7 +60,7 @@ class Alert(BaseModel):
 
     @property
     def cause(self) -> str:
-        return identify_cause(self.title)
+        return identify_incident_cause(self.title)
 
     @property
     def subject(self) -> str:
@@ -77,20 +77,21 @@ class Alert(BaseModel):
             *([f"Partitions: {name_partitions(self.partitions)}"] if self.partitions else []),
             f"When: {self.at:%Y-%m-%d %H:%M} UTC",
             f"Open: {self.link}\n",
-            f"The same is not told again for {describe_duration(self.silence)}; if it goes on, a digest says so then.",
+            f"The same is not told again for {describe_silence_duration(self.silence)}; if it goes on, a digest "
+            "says so then.",
         ]
         # What cannot be sent would be refused for ever, and every alert behind it would wait.
         return re.sub(r"[\ud800-\udfff\x00-\x08\x0b-\x1f]", "?", "\n".join(lines))
 
 
-def name_cause(sentence: str) -> str:
+def name_incident_cause(sentence: str) -> str:
     """What a failure's sentence is about: its first clause, without the partition before it."""
     without_partition = re.sub(rf"^{_PARTITION}: ", "", sentence.strip())
     first_clause = re.split(r"[.:;,]\s|\n", without_partition, maxsplit=1)[0]
     return first_clause.rstrip(".:;,")[:TITLE_LENGTH] or "failed without a message"
 
 
-def identify_cause(title: str) -> str:
+def identify_incident_cause(title: str) -> str:
     """The words of a title that are the same each time.
 
     Partitions, ids, numbers and the last straw in brackets differ; so do languages and countries, two letters each,
@@ -107,7 +108,7 @@ def name_partitions(partitions: Sequence[str]) -> str:
     return f"{shown} and {left} more" if left > 0 else shown
 
 
-def summarize_held(latest: Alert, partitions: Iterable[str], since: datetime) -> Alert:
+def summarize_held_incidents(latest: Alert, partitions: Iterable[str], since: datetime) -> Alert:
     """One alert for the partitions that an incident has hit while it was not to be told."""
     held = tuple(sorted(partitions))
     many = f"{len(held)} more partitions" if len(held) > 1 else "1 more partition"
@@ -115,7 +116,7 @@ def summarize_held(latest: Alert, partitions: Iterable[str], since: datetime) ->
     return latest.model_copy(update={"reason": reason, "partitions": held})
 
 
-def merge_countries(alerts: Sequence[Alert]) -> Alert:
+def merge_country_incidents(alerts: Sequence[Alert]) -> Alert:
     """One message for a cause that hits several countries at once: the first one's words, and where else."""
     if len(alerts) == 1:
         return alerts[0]
@@ -131,7 +132,7 @@ def merge_countries(alerts: Sequence[Alert]) -> Alert:
     )
 
 
-def write_digest(parts: Sequence[Alert]) -> Alert:
+def write_alert_digest(parts: Sequence[Alert]) -> Alert:
     """One message for several incidents that go on: each with its words, its partitions and what to do."""
     if len(parts) == 1:
         return parts[0]
@@ -150,6 +151,6 @@ def write_digest(parts: Sequence[Alert]) -> Alert:
     )
 
 
-def describe_duration(duration: timedelta) -> str:
+def describe_silence_duration(duration: timedelta) -> str:
     minutes = int(duration.total_seconds() // 60)
     return f"{minutes} minutes" if minutes <= 120 else f"{minutes // 60} hours"

@@ -20,7 +20,12 @@ import polars as pl
 from cs_features.errors import ObjectUnreadable
 from cs_features.landing.documents import identity_of
 from cs_features.landing.zone import LandingZone
-from cs_features.monitoring.document_count import FileCount, count_documents, digest_identity, is_one_document
+from cs_features.monitoring.document_count import (
+    FileCount,
+    count_object_documents,
+    digest_document_identity,
+    is_one_document,
+)
 from cs_features.monitoring.kept_counts import CountMemory
 from cs_features.s3 import Listing, StoredObject
 from cs_features.schemas import Reason
@@ -112,7 +117,9 @@ class Counted:
     unreadable: Sequence[str] = ()  # S3 refuses to show them now
 
 
-def recall_run(listing: Listing | None, raw: pl.DataFrame, now: Listing, listed_at: datetime | None) -> RunRecord:
+def recall_partition_run(
+    listing: Listing | None, raw: pl.DataFrame, now: Listing, listed_at: datetime | None
+) -> RunRecord:
     """What a run saw: from the listing that it saved, or where that is not this run's, from dates.
 
     `listed_at` is when the run that made `raw` listed its folder; None where nothing says it. By dates, an object that
@@ -147,7 +154,7 @@ def plan_count_of_run(run: RunRecord, now: Listing) -> CountPlan:
     return CountPlan(from_s3, as_read, lost, landed_since)
 
 
-def count_plan(plan: CountPlan, run: RunRecord, zone: LandingZone, memory: CountMemory) -> Counted:
+def count_planned_objects(plan: CountPlan, run: RunRecord, zone: LandingZone, memory: CountMemory) -> Counted:
     """Count the documents of a partition as `plan` says; what `memory` has is not counted again, the rest it learns.
 
     Raises:
@@ -160,7 +167,7 @@ def count_plan(plan: CountPlan, run: RunRecord, zone: LandingZone, memory: Count
     recalled = {item.key: memory.recall(item, withheld[item.key]) for item in plan.from_s3}
     counts += [count for count in recalled.values() if count is not None]
     uncounted = [item for item in plan.from_s3 if recalled[item.key] is None]
-    for item, found in _read_counts(uncounted, withheld, zone):
+    for item, found in _read_kept_counts(uncounted, withheld, zone):
         if isinstance(found, FileCount):
             counts.append(found)
             memory.keep(item, found, withheld[item.key])
@@ -169,11 +176,11 @@ def count_plan(plan: CountPlan, run: RunRecord, zone: LandingZone, memory: Count
         else:
             unreadable.append(zone.uri(item.key))
     for uri in changed + unreadable:
-        counts.append(_count_rows(run.rows, uri) if uri in run.read else FileCount(documents=1))
-    return Counted(add_up(counts), changed, unreadable)
+        counts.append(_count_table_rows(run.rows, uri) if uri in run.read else FileCount(documents=1))
+    return Counted(add_up_counts(counts), changed, unreadable)
 
 
-def describe_balance(balance: Balance, plan: CountPlan, counted: Counted) -> str:
+def describe_law_balance(balance: Balance, plan: CountPlan, counted: Counted) -> str:
     """The law in one line, and what of it rests on the run's own reading."""
     parts = [str(balance)]
     if counted.changed:
@@ -188,7 +195,7 @@ def describe_balance(balance: Balance, plan: CountPlan, counted: Counted) -> str
     return "; ".join(parts)
 
 
-def add_up(counts: Iterable[FileCount]) -> LandedCount:
+def add_up_counts(counts: Iterable[FileCount]) -> LandedCount:
     """Of equal identities, all but one are duplicates, in whatever files they are."""
     documents, with_identity = 0, 0
     identities = set()
@@ -206,11 +213,11 @@ class NotCounted(Enum):
     UNREADABLE = "refused by S3"
 
 
-def _read_counts(
+def _read_kept_counts(
     objects: Sequence[StoredObject], withheld: Mapping[str, frozenset[int]], zone: LandingZone
 ) -> Iterator[tuple[StoredObject, FileCount | NotCounted]]:
     small = [item for item in objects if item.size <= LARGE_BYTES]
-    read_count = partial(_read_count, withheld=withheld, zone=zone)
+    read_count = partial(_read_object_count, withheld=withheld, zone=zone)
     with ThreadPoolExecutor(READERS, thread_name_prefix="count") as pool:
         yield from zip(small, pool.map(read_count, small), strict=True)
     for item in objects:
@@ -218,7 +225,7 @@ def _read_counts(
             yield item, read_count(item)
 
 
-def _read_count(
+def _read_object_count(
     item: StoredObject, withheld: Mapping[str, frozenset[int]], zone: LandingZone
 ) -> FileCount | NotCounted:
     if is_one_document(item.key, item.size):
@@ -229,21 +236,21 @@ def _read_count(
         return NotCounted.UNREADABLE
     if found is None or found[0].etag != item.etag:
         return NotCounted.CHANGED
-    return count_documents(item.key, found[1], withheld[item.key])
+    return count_object_documents(item.key, found[1], withheld[item.key])
 
 
-def _count_rows(rows: pl.DataFrame, uri: str) -> FileCount:
+def _count_table_rows(rows: pl.DataFrame, uri: str) -> FileCount:
     """The documents of an object as the run read them."""
     count = FileCount()
     for row in rows.filter(pl.col("source_uri") == uri).iter_rows(named=True):
         count.documents += 1
-        identity = None if row["reason"] in PAYLOAD_IS_A_PART else _identify_row(row)
+        identity = None if row["reason"] in PAYLOAD_IS_A_PART else _identify_landed_row(row)
         if identity is not None:
-            count.identities.append(digest_identity(*identity))
+            count.identities.append(digest_document_identity(*identity))
     return count
 
 
-def _identify_row(row: Mapping[str, Any]) -> tuple[str, str] | None:
+def _identify_landed_row(row: Mapping[str, Any]) -> tuple[str, str] | None:
     """Of a row that says whose it is, what it says; older versions left that to the payload."""
     if row.get("reader") is not None:
         return None if row["document_id"] is None else (row["document_id"], row["content_hash"])

@@ -55,22 +55,22 @@ class Distribution:
     def is_ordered(self) -> bool:
         return self.feature not in (*CATEGORICAL, *MIX)
 
-    def measure_distance(self, week: Counts, baseline: Counts) -> Counts:
+    def measure_distribution_distance(self, week: Counts, baseline: Counts) -> Counts:
         """Total variation of categories, Kolmogorov's distance of numbers, in [0, 1]; over the last axis."""
         difference = share_of_total(week) - share_of_total(baseline)
         if self.is_ordered:
             return np.abs(np.cumsum(difference, axis=-1)).max(axis=-1, initial=0.0)
         return np.abs(difference).sum(axis=-1) / 2
 
-    def describe_change(self) -> str:
+    def describe_distribution_change(self) -> str:
         """Where the week differs most, in words, such as "negative 21 % -> 38 %"."""
         was, now = share_of_total(self.baseline), share_of_total(self.week)
         if self.is_ordered:
             was, now = 1 - np.cumsum(was), 1 - np.cumsum(now)
         at = int(np.abs(now - was).argmax())
-        return f"{self._describe_value(at)} {100 * was[at]:.0f} % -> {100 * now[at]:.0f} %"
+        return f"{self._describe_changed_value(at)} {100 * was[at]:.0f} % -> {100 * now[at]:.0f} %"
 
-    def _describe_value(self, at: int) -> str:
+    def _describe_changed_value(self, at: int) -> str:
         value = self.values[at]
         if self.feature in LENGTHS:
             return f"longer than {value:.0f} characters"
@@ -95,7 +95,7 @@ class Calendar:
         return [self.days_of_week + np.flatnonzero(week_of_day == week) for week in np.unique(week_of_day)]
 
 
-def count_distributions(week: pl.DataFrame, baseline: pl.DataFrame) -> tuple[list[Distribution], Calendar]:
+def count_feature_distributions(week: pl.DataFrame, baseline: pl.DataFrame) -> tuple[list[Distribution], Calendar]:
     """Every feature and the mix, counted. Both frames have `COLUMNS`; of the baseline count the week's weekdays.
 
     So a week that is still going on is compared with the same part of other weeks.
@@ -112,7 +112,7 @@ def count_distributions(week: pl.DataFrame, baseline: pl.DataFrame) -> tuple[lis
     days = rows.group_by("day").agg(pl.first("weekday", "monday")).sort("day")
     weekdays = days["weekday"].to_numpy().astype(np.int64)
     calendar = Calendar(weekdays, days["monday"].to_numpy(), week["weekday"].n_unique())
-    return [_count_feature(rows, name, calendar.days_of_week) for name in FEATURES + MIX], calendar
+    return [_count_feature_values(rows, name, calendar.days_of_week) for name in FEATURES + MIX], calendar
 
 
 def _number_days_of_week(week: pl.DataFrame) -> pl.DataFrame:
@@ -141,7 +141,7 @@ def _weigh_to_mix_of(baseline: pl.DataFrame, week: pl.DataFrame) -> Counts:
     return weights["weight"].to_numpy()
 
 
-def _count_feature(rows: pl.DataFrame, name: str, days_of_week: int) -> Distribution:
+def _count_feature_values(rows: pl.DataFrame, name: str, days_of_week: int) -> Distribution:
     values = rows[name].unique().sort()
     day, value = _number_densely(rows["day"]), _number_densely(rows[name])
     shape = (rows["day"].n_unique(), len(values))

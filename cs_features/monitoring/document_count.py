@@ -42,10 +42,10 @@ class FileCount:
         self.documents += 1
         identity = None if is_withheld else identity_of(data)
         if identity is not None:
-            self.identities.append(digest_identity(*identity))
+            self.identities.append(digest_document_identity(*identity))
 
 
-def digest_identity(document_id: str, content: str) -> str:
+def digest_document_identity(document_id: str, content: str) -> str:
     """An identity as it is compared and kept: short, and without the id."""
     return hashlib.sha256(f"{document_id}\0{content}".encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
@@ -57,7 +57,7 @@ def is_one_document(key: str, size: int) -> bool:
     return size > MAX_FILE_BYTES or not key.endswith((".jsonl", ".jsonl.gz"))
 
 
-def count_documents(key: str, body: bytes, withheld: Collection[int] = ()) -> FileCount:
+def count_object_documents(key: str, body: bytes, withheld: Collection[int] = ()) -> FileCount:
     """The documents of the file `key` with the content `body`; those of the lines `withheld` are of who is erased."""
     if is_one_document(key, len(body)):
         return FileCount(documents=1)
@@ -65,14 +65,14 @@ def count_documents(key: str, body: bytes, withheld: Collection[int] = ()) -> Fi
         count = FileCount()
         count.add_document(body, 1 in withheld)
         return count
-    chunks = _inflate_members(body) if key.endswith(".gz") else _slice_body(body)
+    chunks = _inflate_members(body) if key.endswith(".gz") else _slice_object_body(body)
     try:
-        return _count_lines(chunks, withheld)
+        return _count_document_lines(chunks, withheld)
     except UncountableError:
         return FileCount(documents=1)
 
 
-def _count_lines(chunks: Iterable[bytes], withheld: Collection[int]) -> FileCount:
+def _count_document_lines(chunks: Iterable[bytes], withheld: Collection[int]) -> FileCount:
     """Raises UncountableError when there are more lines than the contract allows, or for what `chunks` raises."""
     count = FileCount()
     newlines = 0
@@ -85,21 +85,21 @@ def _count_lines(chunks: Iterable[bytes], withheld: Collection[int]) -> FileCoun
                 raise UncountableError("more lines than a file may have")
             for line in others:
                 newlines += 1
-                _add_line(count, b"".join(begun), newlines in withheld)
+                _add_counted_line(count, b"".join(begun), newlines in withheld)
                 begun = [line]
     except CutShortError:
         count.documents += 1
     else:
-        _add_line(count, b"".join(begun), newlines + 1 in withheld)
+        _add_counted_line(count, b"".join(begun), newlines + 1 in withheld)
     return count
 
 
-def _add_line(count: FileCount, line: bytes, is_withheld: bool) -> None:
+def _add_counted_line(count: FileCount, line: bytes, is_withheld: bool) -> None:
     if line.strip():
         count.add_document(line, is_withheld)
 
 
-def _slice_body(body: bytes) -> Iterator[bytes]:
+def _slice_object_body(body: bytes) -> Iterator[bytes]:
     for start in range(0, len(body), SLICE_BYTES):
         yield body[start : start + SLICE_BYTES]
 
@@ -130,9 +130,9 @@ def _inflate_members(body: bytes) -> Iterator[bytes]:
             if inflated > MAX_FILE_BYTES:
                 raise UncountableError("larger than a file may be")
             yield chunk
-        position = _skip_padding(body, position)
+        position = _skip_member_padding(body, position)
 
 
-def _skip_padding(body: bytes, position: int) -> int:
+def _skip_member_padding(body: bytes, position: int) -> int:
     found = _PADDING.match(body, position)
     return found.end() if found else position

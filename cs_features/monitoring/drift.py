@@ -54,18 +54,18 @@ VERDICTS = pl.Schema(
 )
 
 
-def judge_drift(distributions: Sequence[Distribution], calendar: Calendar) -> pl.DataFrame:
+def judge_country_drift(distributions: Sequence[Distribution], calendar: Calendar) -> pl.DataFrame:
     """A row a feature, `VERDICTS`: drifted, steady, or too few to tell.
 
     `effect` is the `distance` between week and baseline, `effect_same_mix` what is left of it when the week is
     weighted to the baseline's mix of language and channel. `statistic` is the effect over the typical distance of
     rearranged weeks; `p_value` is Holm-adjusted. The same frames give the same answer, to the last digit.
     """
-    frame = pl.DataFrame([_measure_effect(each) for each in distributions], schema=VERDICTS)
+    frame = pl.DataFrame([_measure_drift_effect(each) for each in distributions], schema=VERDICTS)
     rows = frame.select(pl.min_horizontal("week_rows", "baseline_rows").min()).item()
     if rows < MIN_ROWS or not _has_enough_days(calendar):
         return frame
-    tests = _test_features(distributions, calendar)
+    tests = _test_feature_drift(distributions, calendar)
     is_drift = (pl.col("p_value") <= ALPHA) & (pl.col("effect") >= RELEVANT)
     return frame.with_columns(
         statistic=pl.Series(tests.statistic, dtype=pl.Float64),
@@ -73,17 +73,19 @@ def judge_drift(distributions: Sequence[Distribution], calendar: Calendar) -> pl
     ).with_columns(verdict=pl.when(is_drift).then(pl.lit("drifted")).otherwise(pl.lit("steady")))
 
 
-def _measure_effect(each: Distribution) -> dict[str, Any]:
+def _measure_drift_effect(each: Distribution) -> dict[str, Any]:
     """The row of a feature before any test."""
     has_both = each.week.sum() > 0 and each.baseline.sum() > 0
     has_same_mix = each.feature in FEATURES and bool(each.same_mix.any())
     return {
         "feature": each.feature,
-        "change": each.describe_change() if has_both else None,
+        "change": each.describe_distribution_change() if has_both else None,
         "verdict": "too few",
         "distance": "Kolmogorov" if each.is_ordered else "total variation",
-        "effect": float(each.measure_distance(each.week, each.baseline)),
-        "effect_same_mix": float(each.measure_distance(each.same_mix, each.baseline)) if has_same_mix else None,
+        "effect": float(each.measure_distribution_distance(each.week, each.baseline)),
+        "effect_same_mix": float(each.measure_distribution_distance(each.same_mix, each.baseline))
+        if has_same_mix
+        else None,
         "week_rows": int(each.week.sum()),
         "baseline_rows": int(each.baseline.sum()),
     }
@@ -104,13 +106,13 @@ class _Tests:
     p_value: Counts
 
 
-def _test_features(distributions: Sequence[Distribution], calendar: Calendar) -> _Tests:
+def _test_feature_drift(distributions: Sequence[Distribution], calendar: Calendar) -> _Tests:
     chosen = _choose_rearranged_weeks(calendar)
     rearranged = [_measure_rearranged_weeks(each, chosen) for each in distributions]
-    stretch = measure_stretch(distributions, rearranged, calendar)
+    stretch = measure_day_stretch(distributions, rearranged, calendar)
     statistic, p_value = [], []
     for each, distances in zip(distributions, rearranged, strict=True):
-        effect = each.measure_distance(each.week, each.baseline)
+        effect = each.measure_distribution_distance(each.week, each.baseline)
         statistic.append(effect / max(stretch * _root_mean_square(distances), ROUNDING))
         as_far = int((stretch * distances >= effect - ROUNDING).sum())
         # The week itself is one of the arrangements.
@@ -130,10 +132,12 @@ def _choose_rearranged_weeks(calendar: Calendar) -> Counts:
 def _measure_rearranged_weeks(each: Distribution, chosen: Counts) -> Counts:
     """How far each rearranged week is from the days that it leaves."""
     weeks = chosen @ each.days
-    return each.measure_distance(weeks, each.days.sum(axis=0) - weeks)
+    return each.measure_distribution_distance(weeks, each.days.sum(axis=0) - weeks)
 
 
-def measure_stretch(distributions: Sequence[Distribution], rearranged: Sequence[Counts], calendar: Calendar) -> float:
+def measure_day_stretch(
+    distributions: Sequence[Distribution], rearranged: Sequence[Counts], calendar: Calendar
+) -> float:
     """How much farther from the others real weeks of the baseline lie than rearranged ones; never less than 1."""
     weeks = calendar.list_baseline_weeks()
     stretches = []
@@ -141,7 +145,7 @@ def measure_stretch(distributions: Sequence[Distribution], rearranged: Sequence[
         typical = _root_mean_square(distances)
         if typical:
             real = np.array([each.days[days].sum(axis=0) for days in weeks])
-            apart = each.measure_distance(real, each.baseline - real)
+            apart = each.measure_distribution_distance(real, each.baseline - real)
             stretches.append(_root_mean_square(apart) / typical)
     return max(1.0, float(np.median(stretches))) if stretches else 1.0
 
@@ -170,15 +174,15 @@ def find_new_versions(week: pl.DataFrame, baseline: pl.DataFrame) -> list[str]:
     return found
 
 
-def summarize_verdicts(verdicts: pl.DataFrame, new_versions: Sequence[str]) -> str:
+def summarize_drift_verdicts(verdicts: pl.DataFrame, new_versions: Sequence[str]) -> str:
     """The verdicts in one line."""
     rows = verdicts.row(0, named=True)
     sizes = f"{rows['week_rows']:,} rows against {rows['baseline_rows']:,}"
     if rows["verdict"] == "too few":
         least = f"{MIN_ROWS} rows each, {MIN_BASELINE_WEEKS} weeks of baseline and most days of the week"
         return f"Too few to tell: {sizes}; it takes {least}"
-    features = _describe_drifted(verdicts, FEATURES)
-    mix = _describe_drifted(verdicts, MIX)
+    features = _describe_drifted_features(verdicts, FEATURES)
+    mix = _describe_drifted_features(verdicts, MIX)
     parts = ["; ".join(features) if features else f"Steady, {sizes}"]
     if mix:
         parts.append(f"the mix: {', '.join(mix)}")
@@ -187,7 +191,7 @@ def summarize_verdicts(verdicts: pl.DataFrame, new_versions: Sequence[str]) -> s
     return "; ".join(parts)
 
 
-def _describe_drifted(verdicts: pl.DataFrame, among: Sequence[str]) -> list[str]:
+def _describe_drifted_features(verdicts: pl.DataFrame, among: Sequence[str]) -> list[str]:
     """What drifted of `among`, the largest effect first."""
     is_explained = pl.col("effect_same_mix") < RELEVANT
     note = pl.when(is_explained).then(pl.lit(" (explained by the mix)")).otherwise(pl.lit(""))

@@ -36,7 +36,7 @@ class Differences:
     def partitions(self) -> frozenset[str]:
         return frozenset(self.findings)
 
-    def select_partitions(self, is_wanted: Callable[[str], bool]) -> "Differences":
+    def select_finding_partitions(self, is_wanted: Callable[[str], bool]) -> "Differences":
         return Differences(self.found_by, {key: kinds for key, kinds in self.findings.items() if is_wanted(key)})
 
 
@@ -45,7 +45,7 @@ def name_documents_finding(partitions: Iterable[str]) -> dict[str, frozenset[str
     return {key: frozenset({FindingKind.DOCUMENTS.value}) for key in partitions}
 
 
-def write_differences(tables: Tables, differences: Differences) -> None:
+def write_reconciled_differences(tables: Tables, differences: Differences) -> None:
     content = {
         "found_by": differences.found_by,
         # Versions before the kinds read this list alone.
@@ -55,7 +55,7 @@ def write_differences(tables: Tables, differences: Differences) -> None:
     tables.bucket.put(FINDINGS_KEY, json.dumps(content).encode())
 
 
-def read_differences(tables: Tables) -> Differences:
+def read_reconciled_differences(tables: Tables) -> Differences:
     """What the latest reconciliation found; nothing before the first, or where the file is not one of ours.
 
     Raises:

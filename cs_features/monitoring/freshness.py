@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from enum import Enum
 
-from cs_features.landing.zone import LandingZone, classify_key, is_document_file
+from cs_features.landing.zone import LandingZone, classify_landing_key, is_document_file
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket, StoredObject
 
@@ -67,7 +67,7 @@ class Arrivals:
 # --- the judgement ----------------------------------------------------------------------------
 
 
-def judge_freshness(arrivals: Arrivals, country: str, now: datetime) -> Freshness:
+def judge_country_freshness(arrivals: Arrivals, country: str, now: datetime) -> Freshness:
     """How the country's feed stands at `now`."""
     newest, quarters = arrivals.newest.get(country), sorted(arrivals.quarters.get(country, ()))
     if newest is None or not quarters:
@@ -118,7 +118,7 @@ def _midnight(day: date) -> datetime:
 # --- the memory -------------------------------------------------------------------------------
 
 
-def read_arrivals(bucket: Bucket) -> Arrivals:
+def read_arrival_times(bucket: Bucket) -> Arrivals:
     """What is remembered; nothing before the first look, or where another version wrote it.
 
     Raises:
@@ -134,7 +134,7 @@ def read_arrivals(bucket: Bucket) -> Arrivals:
     return Arrivals(newest, quarters)
 
 
-def write_arrivals(bucket: Bucket, arrivals: Arrivals) -> None:
+def write_arrival_times(bucket: Bucket, arrivals: Arrivals) -> None:
     content = {
         "newest": {country: moment.isoformat() for country, moment in arrivals.newest.items()},
         "quarters": {country: _format_days(quarters) for country, quarters in arrivals.quarters.items()},
@@ -165,23 +165,23 @@ def look_at_feeds(zone: LandingZone, remembered: Arrivals, countries: Iterable[s
     newest, quarters = dict(remembered.newest), dict(remembered.quarters)
     for country in countries:
         days = LATE_DELIVERY_DAYS if country in quarters else REMEMBERED_DAYS
-        listed = zone.list_folder(f"country={country}", start_after_date=now.date() - timedelta(days=days))
+        listed = zone.list_landing_folder(f"country={country}", start_after_date=now.date() - timedelta(days=days))
         landed = [item.last_modified for item in listed.objects if is_fresh_delivery(item)]
         if landed:
             newest[country] = max([*landed, newest[country]] if country in newest else landed)
-        quarters[country] = merge_quarters(quarters.get(country, ()), landed, now)
+        quarters[country] = merge_arrival_quarters(quarters.get(country, ()), landed, now)
     return Arrivals(newest, quarters)
 
 
 def is_fresh_delivery(item: StoredObject) -> bool:
     """Whether an object came at about its day: a day of the past that is delivered again is no sign of life."""
-    place = classify_key(item.key)
+    place = classify_landing_key(item.key)
     if not isinstance(place, Partition) or not is_document_file(item):
         return False
     return (item.last_modified.date() - place.date).days <= LATE_DELIVERY_DAYS
 
 
-def merge_quarters(before: Iterable[datetime], landed: Iterable[datetime], now: datetime) -> list[datetime]:
+def merge_arrival_quarters(before: Iterable[datetime], landed: Iterable[datetime], now: datetime) -> list[datetime]:
     since = now - timedelta(days=REMEMBERED_DAYS)
     found = {*before, *(floor_to_quarter(moment) for moment in landed)}
     return sorted(quarter for quarter in found if quarter >= since)

@@ -31,7 +31,7 @@ def is_beat_due(last: datetime | None, now: datetime) -> bool:
     return last is None or now - last >= BEAT_EVERY
 
 
-def write_heartbeat(bucket: Bucket, stopped_daemons: Sequence[str]) -> None:
+def write_daemon_heartbeat(bucket: Bucket, stopped_daemons: Sequence[str]) -> None:
     """Say that the sensor has looked, and which of Dagster's other daemons give no sign of life.
 
     Raises:
@@ -42,21 +42,21 @@ def write_heartbeat(bucket: Bucket, stopped_daemons: Sequence[str]) -> None:
     print(f"cs-features heartbeat: stopped {', '.join(stopped_daemons)}" if stopped_daemons else ALL_LIVE, flush=True)
 
 
-def read_health(bucket: Bucket, dead_after: timedelta = DEAD_AFTER) -> Health:
+def read_daemon_health(bucket: Bucket, dead_after: timedelta = DEAD_AFTER) -> Health:
     """What the latest heartbeat says, by S3's clock alone.
 
     Raises:
         AwsRefusal: when the bucket cannot be read.
     """
-    listing = bucket.list_objects(HEARTBEAT_KEY)
+    listing = bucket.list_bucket_objects(HEARTBEAT_KEY)
     beats = [item for item in listing.objects if item.key == HEARTBEAT_KEY]
     body = bucket.get(HEARTBEAT_KEY) if beats else None
     if body is None:
         return Health(False, f"landing_sensor has never looked: {bucket.uri(HEARTBEAT_KEY)} does not exist")
-    return judge_heartbeat(listing.listed_at - beats[0].last_modified, read_stopped_daemons(body), dead_after)
+    return judge_daemon_heartbeat(listing.listed_at - beats[0].last_modified, read_stopped_daemons(body), dead_after)
 
 
-def judge_heartbeat(age: timedelta, stopped_daemons: Sequence[str], dead_after: timedelta) -> Health:
+def judge_daemon_heartbeat(age: timedelta, stopped_daemons: Sequence[str], dead_after: timedelta) -> Health:
     minutes = max(0, int(age.total_seconds() // 60))
     if age > dead_after:
         return Health(False, f"landing_sensor last looked {minutes} minutes ago: restart dagster-daemon, read its log")

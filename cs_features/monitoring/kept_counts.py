@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from cs_features.code_version import digest_sources
+from cs_features.code_version import digest_source_files
 from cs_features.monitoring.document_count import FileCount
 from cs_features.partitions import Partition
 from cs_features.s3 import StoredObject
@@ -96,7 +96,9 @@ class CountMemory:
         return self._max_age is not None and not timedelta(0) <= self._now - kept.counted_at < self._max_age
 
 
-def load_counts(tables: Tables, partition: Partition, now: datetime, max_age: timedelta | None = None) -> CountMemory:
+def load_kept_counts(
+    tables: Tables, partition: Partition, now: datetime, max_age: timedelta | None = None
+) -> CountMemory:
     """What is kept of a partition; of a counter of another version, nothing.
 
     Raises:
@@ -114,7 +116,7 @@ def load_counts(tables: Tables, partition: Partition, now: datetime, max_age: ti
 
 
 def read_counter_version() -> str:
-    return digest_sources(COUNTED_BY_MODULES, ("pydantic_core",))
+    return digest_source_files(COUNTED_BY_MODULES, ("pydantic_core",))
 
 
 def _build_frame(counts: Mapping[str, KeptCount]) -> pl.DataFrame:

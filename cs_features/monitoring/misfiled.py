@@ -11,8 +11,8 @@ from datetime import date, datetime
 
 import polars as pl
 
-from cs_features.landing.listings import load_listing
-from cs_features.landing.zone import Misfiled, classify_key
+from cs_features.landing.listings import load_partition_listing
+from cs_features.landing.zone import Misfiled, classify_landing_key
 from cs_features.partitions import Partition
 from cs_features.privacy.masking import mask_personal_data
 from cs_features.s3 import StoredObject
@@ -60,13 +60,13 @@ class RunMemory:
         self._listed: frozenset[tuple[str, str]] = frozenset()
         # A version that saved no listings left tables alone: what is older than its table was there to be read.
         self._read_at: dict[str, datetime] = {}
-        for item in tables.bucket.list_objects("raw_interactions/country=").objects:
+        for item in tables.bucket.list_bucket_objects("raw_interactions/country=").objects:
             self._read_at[item.key.removeprefix("raw_interactions/").removesuffix("/data.parquet")] = item.last_modified
 
     def has_listed(self, partition: Partition, item: StoredObject) -> bool:
         """Asked in the order of keys, it reads one saved listing a partition."""
         if partition != self._partition:
-            listing = load_listing(self._tables.bucket, partition)
+            listing = load_partition_listing(self._tables.bucket, partition)
             objects = [] if listing is None else listing.objects
             self._partition, self._listed = partition, frozenset((each.key, each.etag) for each in objects)
             if listing is not None:
@@ -75,9 +75,9 @@ class RunMemory:
         return (item.key, item.etag) in self._listed or (read_at is not None and item.last_modified < read_at)
 
 
-def explain_misfiled(item: StoredObject, scope: Scope, memory: RunMemory) -> str | None:
+def explain_misfiled_object(item: StoredObject, scope: Scope, memory: RunMemory) -> str | None:
     """Why no run will read the object; None when one will or has, or when it holds no documents."""
-    place = classify_key(item.key)
+    place = classify_landing_key(item.key)
     if item.size == 0 or place is Misfiled.HIDDEN:
         return None
     if isinstance(place, Misfiled):
@@ -93,13 +93,13 @@ def explain_misfiled(item: StoredObject, scope: Scope, memory: RunMemory) -> str
     return None
 
 
-def find_misfiled(objects: Iterable[StoredObject], scope: Scope, memory: RunMemory) -> pl.DataFrame:
+def find_misfiled_objects(objects: Iterable[StoredObject], scope: Scope, memory: RunMemory) -> pl.DataFrame:
     """`MISFILED_SCHEMA`: a row a folder and reason, most objects first. `objects` come in the order of keys."""
     rows = []
     for item in objects:
-        reason = explain_misfiled(item, scope, memory)
+        reason = explain_misfiled_object(item, scope, memory)
         if reason is not None:
-            rows.append((shorten_folder(item.key), reason, item.size, item.last_modified))
+            rows.append((shorten_folder_name(item.key), reason, item.size, item.last_modified))
     columns = {name: MISFILED_SCHEMA[name] for name in ("folder", "reason", "bytes", "newest")}
     frame = pl.DataFrame(rows, schema=columns, orient="row")
     grouped = frame.group_by("folder", "reason").agg(
@@ -111,7 +111,7 @@ def find_misfiled(objects: Iterable[StoredObject], scope: Scope, memory: RunMemo
     return grouped.select(MISFILED_SCHEMA.names()).sort("objects", "folder", "reason", descending=[True, False, False])
 
 
-def shorten_folder(key: str) -> str:
+def shorten_folder_name(key: str) -> str:
     """The first folders of a key, without the file's name; what names a customer may be cut out of each."""
     folders = key.split("/")[:-1][:SHOWN_FOLDERS]
     return "/".join(map(show_folder, folders))
@@ -119,10 +119,10 @@ def shorten_folder(key: str) -> str:
 
 def show_folder(name: str) -> str:
     """One folder's name as it is told: masked, short, without signs that act."""
-    return _UNUSUAL.sub("?", mask_name(name))[:SHOWN_CHARACTERS]
+    return _UNUSUAL.sub("?", mask_folder_name(name))[:SHOWN_CHARACTERS]
 
 
-def mask_name(folder: str) -> str:
+def mask_folder_name(folder: str) -> str:
     """A folder's name without mail addresses and numbers of persons; a day, however it is written, is none."""
     if _DAY.fullmatch(folder.rsplit("=", 1)[-1]):
         return folder

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel
 
 from cs_features.errors import AwsRefusal
-from cs_features.monitoring.alerts import Alert, merge_countries, summarize_held, write_digest
+from cs_features.monitoring.alerts import Alert, merge_country_incidents, summarize_held_incidents, write_alert_digest
 
 HELD_AT_MOST = 500  # partitions of one incident that are remembered by name
 # Two publishes at their slowest still end within the minute that Dagster gives a tick.
@@ -38,7 +38,7 @@ class Delivered(BaseModel):
     def is_silent(self, now: datetime) -> bool:
         return now < self.silent_until
 
-    def is_forgotten(self, now: datetime) -> bool:
+    def is_incident_forgotten(self, now: datetime) -> bool:
         """What has not come again for as long as its silence has ended: the next time it is news."""
         return self.latest_held is None and now >= self.silent_until + (self.silent_until - self.at)
 
@@ -50,7 +50,7 @@ class Delivered(BaseModel):
             return self
         return self.model_copy(update={"held": [*self.held, *new][:HELD_AT_MOST], "latest_held": alert})
 
-    def tell_again(self, silence: timedelta, now: datetime) -> "Delivered":
+    def tell_cause_again(self, silence: timedelta, now: datetime) -> "Delivered":
         longest = max(silence, LONGEST_SILENCE)
         repeats = min(self.repeats + 1, MOST_REPEATS)
         until = now + min(silence * LONGER_BY**repeats, longest)
@@ -73,27 +73,29 @@ class Outbox(BaseModel):
     def _with(self, delivered: dict[str, Delivered]) -> "Outbox":
         return self.model_copy(update={"delivered": delivered})
 
-    def record_delivery(self, alerts: Iterable[Alert], now: datetime) -> "Outbox":
+    def record_alert_delivery(self, alerts: Iterable[Alert], now: datetime) -> "Outbox":
         records = {
             alert.incident: Delivered(at=now, silent_until=now + alert.silence, partitions=list(alert.partitions))
             for alert in alerts
         }
         return self._with({**self.delivered, **records})
 
-    def list_held(self, now: datetime) -> list[Delivered]:
+    def list_held_causes(self, now: datetime) -> list[Delivered]:
         """Everything that is held back, once the silence of any of it is over and the latest digest was a while ago."""
         if self.digested_at is not None and now - self.digested_at < DIGESTS_APART:
             return []
         held = [record for record in self.delivered.values() if record.latest_held is not None]
         return held if any(not record.is_silent(now) for record in held) else []
 
-    def record_digest(self, told: Iterable[Delivered], now: datetime) -> "Outbox":
+    def record_digest_delivery(self, told: Iterable[Delivered], now: datetime) -> "Outbox":
         alerts = [(record, record.latest_held) for record in told]
-        again = {alert.incident: record.tell_again(alert.silence, now) for record, alert in alerts if alert is not None}
+        again = {
+            alert.incident: record.tell_cause_again(alert.silence, now) for record, alert in alerts if alert is not None
+        }
         return Outbox(delivered={**self.delivered, **again}, digested_at=now)
 
-    def forget_ended(self, now: datetime) -> "Outbox":
-        known = {name: it for name, it in self.delivered.items() if not it.is_forgotten(now)}
+    def forget_ended_causes(self, now: datetime) -> "Outbox":
+        known = {name: it for name, it in self.delivered.items() if not it.is_incident_forgotten(now)}
         is_recent = self.digested_at is not None and now - self.digested_at < DIGESTS_APART
         return Outbox(delivered=known, digested_at=self.digested_at if is_recent else None)
 
@@ -121,22 +123,22 @@ class Progress:
         return self.is_full or self.refusal is not None
 
 
-def deliver_pending(
+def deliver_pending_alerts(
     pending: Sequence[Pending], start: Progress, send: Callable[[Alert], None], now: datetime
 ) -> Progress:
     """Deliver in order, then what silence held back; the position moves past an event when all of it is dealt with."""
-    progress = replace(start, outbox=start.outbox.forget_ended(now))
+    progress = replace(start, outbox=start.outbox.forget_ended_causes(now))
     waiting = [alert for item in pending for alert in item.alerts]
     for item in pending:
         for alert in item.alerts:
-            progress = deliver_alert(alert, waiting, progress, send, now)
+            progress = deliver_one_alert(alert, waiting, progress, send, now)
             if progress.has_stopped:
                 return progress
         progress = replace(progress, position=item.position or progress.position)
-    return deliver_digest(progress, send, now)
+    return deliver_alert_digest(progress, send, now)
 
 
-def deliver_alert(
+def deliver_one_alert(
     alert: Alert, waiting: Sequence[Alert], progress: Progress, send: Callable[[Alert], None], now: datetime
 ) -> Progress:
     """Send one alert with those of other countries that wait for the same cause, or hold it back where its incident
@@ -144,8 +146,8 @@ def deliver_alert(
     if progress.outbox.knows(alert):
         return replace(progress, outbox=progress.outbox.hold_back(alert, now))
     news = [alert, *find_elsewhere(alert, waiting, progress.outbox)]
-    sent = send_message(merge_countries(news), progress, send)
-    return sent if sent.has_stopped else replace(sent, outbox=sent.outbox.record_delivery(news, now))
+    sent = send_sns_message(merge_country_incidents(news), progress, send)
+    return sent if sent.has_stopped else replace(sent, outbox=sent.outbox.record_alert_delivery(news, now))
 
 
 def find_elsewhere(alert: Alert, waiting: Sequence[Alert], outbox: Outbox) -> list[Alert]:
@@ -158,17 +160,19 @@ def find_elsewhere(alert: Alert, waiting: Sequence[Alert], outbox: Outbox) -> li
     return list(found.values())
 
 
-def deliver_digest(progress: Progress, send: Callable[[Alert], None], now: datetime) -> Progress:
+def deliver_alert_digest(progress: Progress, send: Callable[[Alert], None], now: datetime) -> Progress:
     """One message for all that is held back, when it is due."""
-    held = progress.outbox.list_held(now)
+    held = progress.outbox.list_held_causes(now)
     if not held:
         return progress
-    parts = [summarize_held(each.latest_held, each.held, each.at) for each in held if each.latest_held is not None]
-    sent = send_message(write_digest(parts), progress, send)
-    return sent if sent.has_stopped else replace(sent, outbox=sent.outbox.record_digest(held, now))
+    parts = [
+        summarize_held_incidents(each.latest_held, each.held, each.at) for each in held if each.latest_held is not None
+    ]
+    sent = send_sns_message(write_alert_digest(parts), progress, send)
+    return sent if sent.has_stopped else replace(sent, outbox=sent.outbox.record_digest_delivery(held, now))
 
 
-def send_message(message: Alert, progress: Progress, send: Callable[[Alert], None]) -> Progress:
+def send_sns_message(message: Alert, progress: Progress, send: Callable[[Alert], None]) -> Progress:
     if progress.sent == MESSAGES_A_TICK:
         return replace(progress, is_full=True)
     try:

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from cs_features.errors import CsFeaturesError
 from cs_features.monitoring.preflight_probes import (
-    probe_clock,
-    probe_credentials,
+    probe_alert_topic,
+    probe_aws_credentials,
+    probe_clock_skew,
     probe_customer_group,
+    probe_dagster_database,
     probe_data_bucket,
-    probe_database,
     probe_feature_group,
     probe_landing_bucket,
-    probe_model,
-    probe_topic,
+    probe_model_access,
 )
 from cs_features.monitoring.preflight_quotas import probe_model_quotas, probe_task_quota
 from cs_features.services import Services
@@ -26,17 +26,17 @@ from cs_features.services import Services
 Probe = Callable[[Services], str]
 
 PROBES: dict[str, Probe] = {
-    "credentials": probe_credentials,
-    "clock": probe_clock,
+    "credentials": probe_aws_credentials,
+    "clock": probe_clock_skew,
     "landing bucket": probe_landing_bucket,
     "data bucket": probe_data_bucket,
-    "model": probe_model,
+    "model": probe_model_access,
     "model quotas": probe_model_quotas,
     "task quota": probe_task_quota,
     "feature group": probe_feature_group,
     "customer group": probe_customer_group,
-    "alerts topic": probe_topic,
-    "database": probe_database,
+    "alerts topic": probe_alert_topic,
+    "database": probe_dagster_database,
 }
 
 
@@ -53,12 +53,12 @@ class Finding:
         return f"{'OK   ' if self.is_ok else 'WRONG'}  {self.subject:<15} {self.sentence}"
 
 
-def run_preflight(services: Services) -> list[Finding]:
+def run_preflight_probes(services: Services) -> list[Finding]:
     """Every probe, whatever the others found. A defect in a probe is raised: it says nothing about the account."""
-    return [run_probe(subject, probe, services) for subject, probe in PROBES.items()]
+    return [run_preflight_probe(subject, probe, services) for subject, probe in PROBES.items()]
 
 
-def run_probe(subject: str, probe: Probe, services: Services) -> Finding:
+def run_preflight_probe(subject: str, probe: Probe, services: Services) -> Finding:
     try:
         return Finding(subject, True, probe(services))
     except CsFeaturesError as error:

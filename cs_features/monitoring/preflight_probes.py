@@ -14,7 +14,7 @@ from cs_features.environments import aws_region
 from cs_features.errors import AccessRefused, CallFailed, ConfigurationError
 from cs_features.extraction.bedrock import converse, make_bedrock_client
 from cs_features.extraction.pricing import find_price_list
-from cs_features.publishing.feature_group import require_group
+from cs_features.publishing.feature_group import require_feature_group
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket
 from cs_features.services import Services
@@ -25,7 +25,7 @@ LANDING_PREFIX = "interactions/"
 CONNECT_SECONDS = 5
 
 
-def probe_credentials(services: Services) -> str:
+def probe_aws_credentials(services: Services) -> str:
     region = aws_region() or ""
     if services.model.model_id.startswith("eu.") and not region.startswith("eu-"):
         raise ConfigurationError(f"AWS_REGION is {region or 'not set'}: set it to a region of the EU")
@@ -34,8 +34,8 @@ def probe_credentials(services: Services) -> str:
     return f"account {caller['Account']} in {region}, as {caller['Arn'].rsplit(':', 1)[-1]}"
 
 
-def probe_clock(services: Services) -> str:
-    listing = services.data.bucket().list_objects(PROBE_PREFIX)
+def probe_clock_skew(services: Services) -> str:
+    listing = services.data.bucket().list_bucket_objects(PROBE_PREFIX)
     skew = abs(datetime.now(timezone.utc) - listing.listed_at)
     if skew > MAX_SKEW:
         raise ConfigurationError(
@@ -48,13 +48,13 @@ def probe_clock(services: Services) -> str:
 def probe_landing_bucket(services: Services) -> str:
     bucket = services.landing.zone().bucket
     _require_two_buckets(services)
-    folders = bucket.list_folders("")
+    folders = bucket.list_bucket_folders("")
     if folders and LANDING_PREFIX not in folders:
         raise ConfigurationError(
             f"Bucket {bucket.name} holds {folders[0]} and nothing under {LANDING_PREFIX}: set "
             "CS_FEATURES_LANDING_BUCKET to the bucket that interactions land in"
         )
-    first = next(iter(bucket.iterate_objects(LANDING_PREFIX)), None)
+    first = next(iter(bucket.iterate_bucket_objects(LANDING_PREFIX)), None)
     if first is not None:
         bucket.read(first.key)
     days = read_expiry_days(bucket)
@@ -70,7 +70,7 @@ def probe_landing_bucket(services: Services) -> str:
 
 def read_expiry_days(bucket: Bucket) -> int | None:
     """After how many days the bucket's lifecycle deletes landed documents; None for never."""
-    days = [_days_of_rule(rule) for rule in bucket.read_lifecycle() if rule["Status"] == "Enabled"]
+    days = [_days_of_rule(rule) for rule in bucket.read_lifecycle_rules() if rule["Status"] == "Enabled"]
     return min((each for each in days if each is not None), default=None)
 
 
@@ -84,7 +84,7 @@ def _days_of_rule(rule: dict[str, Any]) -> int | None:
 def probe_data_bucket(services: Services) -> str:
     bucket = services.data.bucket()
     _require_two_buckets(services)
-    if LANDING_PREFIX in bucket.list_folders(""):
+    if LANDING_PREFIX in bucket.list_bucket_folders(""):
         raise ConfigurationError(
             f"Bucket {bucket.name} holds {LANDING_PREFIX}, as a landing bucket does: are CS_FEATURES_DATA_BUCKET and "
             "CS_FEATURES_LANDING_BUCKET the wrong way round?"
@@ -107,7 +107,7 @@ def _require_two_buckets(services: Services) -> None:
         )
 
 
-def probe_model(services: Services) -> str:
+def probe_model_access(services: Services) -> str:
     """One call of a few tokens: the only way to know that calls are allowed."""
     model = services.model.capabilities()
     request = {
@@ -124,7 +124,7 @@ def probe_model(services: Services) -> str:
 
 def probe_feature_group(services: Services) -> str:
     group = services.feature_group
-    require_group(group.control_plane(), group.name)
+    require_feature_group(group.control_plane(), group.name)
     # Nobody has this id: what counts is that the question is allowed.
     with aws.explained(f"Records of feature group {group.name}", "CS_FEATURES_FEATURE_GROUP"):
         RecordStore(group.runtime(), group.name).read_records([str(uuid.uuid4())])
@@ -135,13 +135,13 @@ def probe_customer_group(services: Services) -> str:
     group = services.customer_feature_group
     if not group.name:
         return f"{CUSTOMERS.setting} is empty: no customer's features are served"
-    require_group(group.control_plane(), group.name, CUSTOMERS)
+    require_feature_group(group.control_plane(), group.name, CUSTOMERS)
     with aws.explained(f"Records of feature group {group.name}", CUSTOMERS.setting):
         RecordStore(group.runtime(), group.name, CUSTOMERS).read_records([str(uuid.uuid4())])
     return f"{group.name} has customers' features and both stores, and answers"
 
 
-def probe_topic(services: Services) -> str:
+def probe_alert_topic(services: Services) -> str:
     arn = services.alerts.topic_arn
     if not arn:
         raise ConfigurationError("CS_FEATURES_ALERTS_TOPIC_ARN is not set: nobody would be told of an incident")
@@ -155,7 +155,7 @@ def probe_topic(services: Services) -> str:
     return f"{arn.rsplit(':', 1)[-1]} exists, {listeners} subscribed"
 
 
-def probe_database(services: Services) -> str:
+def probe_dagster_database(services: Services) -> str:
     host = services.history.host
     if not host:
         return "none is set: Dagster keeps its history in DAGSTER_HOME"

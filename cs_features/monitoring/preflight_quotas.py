@@ -24,18 +24,18 @@ TASK_QUOTA = "Fargate On-Demand vCPU resource count"
 
 def probe_model_quotas(services: Services) -> str:
     model = services.model.capabilities()
-    name = name_model(model.model_id)
+    name = name_quota_model(model.model_id)
     quotas = {kind: value for kind in ("requests", "tokens") if (value := find_model_quota(kind, name)) is not None}
     if not quotas:
         return f"Service Quotas lists none for {name}: it is found by adapting to throttles"
     for kind, value in quotas.items():
-        _require_quota(kind, value, name, services)
-    a_day = min(count_interactions(kind, value, model) for kind, value in quotas.items())
+        _require_service_quota(kind, value, name, services)
+    a_day = min(count_daily_interactions(kind, value, model) for kind, value in quotas.items())
     listed = " and ".join(f"{value:,.0f} {kind} a minute" for kind, value in quotas.items())
     return f"{listed} for {name}: some {a_day:,} interactions a day"
 
 
-def _require_quota(kind: str, value: float, name: str, services: Services) -> None:
+def _require_service_quota(kind: str, value: float, name: str, services: Services) -> None:
     if value <= 0:
         raise ConfigurationError(
             f"The quota of {kind} a minute for {name} is 0: ask for one in Service Quotas, which takes days"
@@ -48,7 +48,7 @@ def _require_quota(kind: str, value: float, name: str, services: Services) -> No
         )
 
 
-def count_interactions(kind: str, per_minute: float, model: ModelCapabilities) -> int:
+def count_daily_interactions(kind: str, per_minute: float, model: ModelCapabilities) -> int:
     each = 1 if kind == "requests" else TEXT_TOKENS + ANSWER_TOKENS * model.burndown
     return int(per_minute * MINUTES_A_DAY / each)
 
@@ -56,7 +56,7 @@ def count_interactions(kind: str, per_minute: float, model: ModelCapabilities) -
 def probe_task_quota(services: Services) -> str:
     if not services.history.host:
         return "runs start on this machine and not as tasks"
-    value = next((quota["Value"] for quota in list_quotas("fargate") if quota["QuotaName"] == TASK_QUOTA), None)
+    value = next((quota["Value"] for quota in list_service_quotas("fargate") if quota["QuotaName"] == TASK_QUOTA), None)
     if value is None:
         return "Service Quotas lists none for Fargate"
     runs = int((value - CONTROL_VCPU) // RUN_VCPU)
@@ -68,7 +68,7 @@ def probe_task_quota(services: Services) -> str:
     return f"{value:g} vCPUs of Fargate: {runs} runs at once beside the control task"
 
 
-def name_model(model_id: str) -> str:
+def name_quota_model(model_id: str) -> str:
     """As Service Quotas spells it: "Claude Haiku 5.5" of "eu.anthropic.claude-haiku-5-5"."""
     name = re.sub(r"-(v\d|\d{8}).*$", "", model_id.rsplit(".", 1)[-1])
     return re.sub(r"(\d)-(\d)", r"\1.\2", name).replace("-", " ").title()
@@ -77,12 +77,12 @@ def name_model(model_id: str) -> str:
 def find_model_quota(kind: str, name: str) -> float | None:
     """The quota of `kind` a minute, of calls through a profile of several regions first; None where none is listed."""
     wanted = re.compile(rf"model inference {kind} per minute for (\S+ )?{re.escape(name)}( V\d+)?$", re.IGNORECASE)
-    found = [quota for quota in list_quotas("bedrock") if wanted.search(quota["QuotaName"])]
+    found = [quota for quota in list_service_quotas("bedrock") if wanted.search(quota["QuotaName"])]
     found.sort(key=lambda quota: not quota["QuotaName"].lower().startswith("cross-region"))
     return float(found[0]["Value"]) if found else None
 
 
-def list_quotas(service: str) -> Iterator[dict[str, Any]]:
+def list_service_quotas(service: str) -> Iterator[dict[str, Any]]:
     with aws.explained(f"Quotas of {service}", "AWS_REGION"):
         for page in aws.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode=service):
             yield from page["Quotas"]

@@ -20,16 +20,16 @@ from cs_features.errors import AwsRefusal, CsFeaturesError, ObjectUnreadable
 from cs_features.landing.claims import read_document_ids
 from cs_features.landing.corrections import find_lost_ids
 from cs_features.landing.documents import RAW_SCHEMA
-from cs_features.landing.earlier import align_columns
-from cs_features.landing.listings import load_listing
-from cs_features.landing.zone import LandingZone, classify_key, is_document_file
-from cs_features.monitoring.conservation import Balance, count_plan, recall_run
+from cs_features.landing.earlier import align_table_columns
+from cs_features.landing.listings import load_partition_listing
+from cs_features.landing.zone import LandingZone, classify_landing_key, is_document_file
+from cs_features.monitoring.conservation import Balance, count_planned_objects, recall_partition_run
 from cs_features.monitoring.findings import FindingKind
-from cs_features.monitoring.kept_counts import RECOUNT_AFTER, load_counts
-from cs_features.monitoring.serving import OnlineStore, balance_served, choose_sample
+from cs_features.monitoring.kept_counts import RECOUNT_AFTER, load_kept_counts
+from cs_features.monitoring.serving import OnlineStore, balance_served_records, choose_sample
 from cs_features.monitoring.settling import SETTLING_TIME, compare_with_run
 from cs_features.partitions import Partition
-from cs_features.publishing.manifest import list_entries, read_manifest, select_group
+from cs_features.publishing.manifest import list_entries, read_manifest, select_group_entries
 from cs_features.schemas import FEATURE_COLUMNS
 from cs_features.storage import Tables, fill_missing_columns
 
@@ -47,6 +47,7 @@ class State(str, Enum):
     PAST = "past"  # before the window: only what a document of the window has superseded is looked at
 
 
+VALIDATED_COLUMNS = pl.Schema(dict.fromkeys((*FEATURE_COLUMNS, "content_hash"), pl.String()))
 RECONCILIATION_SCHEMA = pl.Schema(
     {
         "partition": pl.String(),
@@ -139,7 +140,7 @@ def reconcile(partitions: Sequence[Partition], sources: Sources, earlier: Sequen
     return pl.DataFrame(rows, schema=RECONCILIATION_SCHEMA)
 
 
-def collect_findings(frame: pl.DataFrame) -> dict[str, frozenset[str]]:
+def collect_reconciliation_findings(frame: pl.DataFrame) -> dict[str, frozenset[str]]:
     """The kinds of finding in each partition of a reconciliation that has any, by partition key."""
     findings = {}
     for row in frame.filter(differs_in(*FindingKind)).iter_rows(named=True):
@@ -186,13 +187,13 @@ def _read_held(partition: Partition, tables: Tables) -> _Held:
     validated = tables.read("validated_features", partition)
     rejected = tables.read("rejected_records", partition)
     return _Held(
-        raw=RAW_SCHEMA.to_frame() if raw is None else align_columns(raw),
-        validated=_fill_table(validated, pl.Schema(dict.fromkeys((*FEATURE_COLUMNS, "content_hash"), pl.String()))),
-        rejected=_fill_table(rejected, pl.Schema({"interaction_id": pl.String(), "stage": pl.String()})),
+        raw=RAW_SCHEMA.to_frame() if raw is None else align_table_columns(raw),
+        validated=_fill_inventory_table(validated, VALIDATED_COLUMNS),
+        rejected=_fill_inventory_table(rejected, pl.Schema({"interaction_id": pl.String(), "stage": pl.String()})),
     )
 
 
-def _fill_table(frame: pl.DataFrame | None, schema: pl.Schema) -> pl.DataFrame:
+def _fill_inventory_table(frame: pl.DataFrame | None, schema: pl.Schema) -> pl.DataFrame:
     """Without a row where there is no table, with nulls where another version wrote no such column."""
     return schema.to_frame() if frame is None else fill_missing_columns(frame, schema)
 
@@ -202,16 +203,16 @@ def _fill_table(frame: pl.DataFrame | None, schema: pl.Schema) -> pl.DataFrame:
 
 def _reconcile_documents(partition: Partition, held: _Held, sources: Sources) -> dict[str, Any]:
     now = sources.zone.list_documents(partition)
-    listing = load_listing(sources.tables.bucket, partition)
-    run = recall_run(listing, held.raw, now, held.listed_at)
+    listing = load_partition_listing(sources.tables.bucket, partition)
+    run = recall_partition_run(listing, held.raw, now, held.listed_at)
     situation = compare_with_run(run, now, now.listed_at - sources.settling_time)
-    memory = load_counts(sources.tables, partition, now.listed_at, RECOUNT_AFTER)
-    counted = count_plan(situation.plan, run, sources.zone, memory)
+    memory = load_kept_counts(sources.tables, partition, now.listed_at, RECOUNT_AFTER)
+    counted = count_planned_objects(situation.plan, run, sources.zone, memory)
     memory.save(sources.tables, partition)
     columns: dict[str, Any] = {
         "validated": held.validated.height,
         "rejected": held.rejected.height,
-        "outdated": count_outdated(held.raw, held.validated),
+        "outdated": count_outdated_rows(held.raw, held.validated),
         "unread_objects": situation.unread_objects,
         "oldest_count": memory.oldest,
     }
@@ -225,7 +226,7 @@ def _reconcile_documents(partition: Partition, held: _Held, sources: Sources) ->
     return {**columns, "landed": landed, "duplicates": duplicates, "missing": balance.missing}
 
 
-def count_outdated(raw: pl.DataFrame, validated: pl.DataFrame) -> int:
+def count_outdated_rows(raw: pl.DataFrame, validated: pl.DataFrame) -> int:
     """Validated rows that are of no accepted document's text; rows of versions that wrote no hash say nothing.
 
     A correction whose run failed leaves the numbers of the law as they were: only the contents tell.
@@ -250,8 +251,8 @@ def _find_superseded(partitions: Sequence[Partition], tables: Tables) -> _Supers
 
 
 def _reconcile_store(partition: Partition, held: _Held, store: OnlineStore, sources: Sources) -> dict[str, Any]:
-    entries = list_entries(select_group(read_manifest(sources.tables, partition), store.identity))
-    balance = balance_served(held.validated, entries, held.rejected, held.raw)
+    entries = list_entries(select_group_entries(read_manifest(sources.tables, partition), store.identity))
+    balance = balance_served_records(held.validated, entries, held.rejected, held.raw)
     columns: dict[str, Any] = {
         "kept": balance.kept,
         "served": balance.served,
@@ -285,8 +286,8 @@ def list_partitions(
     """
     found = set(tables.partitions("validated_features")) | set(tables.partitions("feature_store"))
     for country in sorted(countries):
-        for item in zone.list_folder(f"country={country}", start_after_date=first).objects:
-            place = classify_key(item.key)
+        for item in zone.list_landing_folder(f"country={country}", start_after_date=first).objects:
+            place = classify_landing_key(item.key)
             if isinstance(place, Partition) and is_document_file(item):
                 found.add(place)
     return sorted(each for each in found if each.country in countries and first <= each.date <= last)

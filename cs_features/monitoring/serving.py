@@ -16,8 +16,8 @@ import polars as pl
 
 from cs_features.aws import explained
 from cs_features.hashing import content_hash
-from cs_features.landing.damage import find_damage
-from cs_features.publishing.feature_group import SETTING, build_record, identify_group
+from cs_features.landing.damage import find_object_damage
+from cs_features.publishing.feature_group import SETTING, build_feature_record, identify_feature_group
 from cs_features.publishing.manifest import Entry
 from cs_features.schemas import Reason
 
@@ -85,14 +85,16 @@ class OnlineStore:
         return OnlineSample(len(answered), len(answered - served))
 
 
-def describe_group(control_plane: Any, name: str) -> GroupState:
+def describe_served_group(control_plane: Any, name: str) -> GroupState:
     """Raises AwsRefusal when the group cannot be described."""
     with explained(f"Feature group {name}", SETTING):
         described = control_plane.describe_feature_group(FeatureGroupName=name)
-    return GroupState(identify_group(described), described.get("OfflineStoreStatus", {"Status": "Active"})["Status"])
+    return GroupState(
+        identify_feature_group(described), described.get("OfflineStoreStatus", {"Status": "Active"})["Status"]
+    )
 
 
-def balance_served(
+def balance_served_records(
     validated: pl.DataFrame, entries: Mapping[str, Entry], rejected: pl.DataFrame, raw: pl.DataFrame
 ) -> ServedBalance:
     """Compare the validated rows with the manifest's entries of the group in use, by interaction id."""
@@ -101,10 +103,10 @@ def balance_served(
     unpublished = 0
     for row in validated.iter_rows(named=True):
         entry = finished.get(row["interaction_id"])
-        if entry is None or entry.content_hash != content_hash(build_record(row)):
+        if entry is None or entry.content_hash != content_hash(build_feature_record(row)):
             unpublished += 1
     others = finished.keys() - validated_ids
-    kept = select_kept(others, finished, rejected, raw)
+    kept = select_kept_records(others, finished, rejected, raw)
     begun = entries.keys() - finished.keys() - validated_ids
     return ServedBalance(
         validated=len(validated_ids),
@@ -116,7 +118,7 @@ def balance_served(
     )
 
 
-def select_kept(
+def select_kept_records(
     ids: Collection[str], entries: Mapping[str, Entry], rejected: pl.DataFrame, raw: pl.DataFrame
 ) -> set[str]:
     """Those of `ids` whose served record still stands: its document is there unchanged, and was not answered.
@@ -128,16 +130,16 @@ def select_kept(
     unanswered = set(rejected.filter(pl.col("stage") == "extraction")["interaction_id"].drop_nulls())
     refused = set(rejected.filter(pl.col("stage") != "extraction")["interaction_id"].drop_nulls())
     disputed = set(raw.filter(pl.col("reason").eq_missing(Reason.ID_CONFLICT.value))["interaction_id"])
-    damage = find_damage(raw)
+    damage = find_object_damage(raw)
 
-    def still_stands(key: str) -> bool:
+    def is_document_standing(key: str) -> bool:
         if key in disputed:
             return True
         if key in documents:
             return key in unanswered and entries[key].document_hash in (None, documents[key])
-        return key not in refused and damage.may_hide(entries[key].source_uri)
+        return key not in refused and damage.may_hide_documents(entries[key].source_uri)
 
-    return set(filter(still_stands, ids))
+    return set(filter(is_document_standing, ids))
 
 
 def choose_sample(ids: Collection[str], seed: str) -> list[str]:

@@ -9,7 +9,7 @@ from cs_features.monitoring.freshness import Freshness, FreshnessState
 FRESHNESS = "freshness"  # the check
 
 
-def describe_freshness(country: str, found: Freshness, now: datetime) -> str:
+def describe_feed_freshness(country: str, found: Freshness, now: datetime) -> str:
     """One sentence, whatever the state."""
     newest = f"the newest document of {country} is of {format_moment(found.newest, now)} UTC"
     if found.newest is None:
@@ -20,16 +20,16 @@ def describe_freshness(country: str, found: Freshness, now: datetime) -> str:
         return f"{newest[0].upper()}{newest[1:]}; at this hour it may be {format_span(found.allowed_age)} old."
     return (
         f"{country} is silent: {newest}, {format_span(found.age)} old, and at this hour it was never older than "
-        f"{format_span(found.allowed_age)}{_describe_habit(found)}."
+        f"{format_span(found.allowed_age)}{_describe_arrival_habit(found)}."
     )
 
 
-def describe_silence(country: str, found: Freshness, now: datetime, ui_url: str) -> Alert:
+def describe_country_silence(country: str, found: Freshness, now: datetime, ui_url: str) -> Alert:
     """The alert of a country that is late."""
     return Alert(
         severity=Severity.ERROR,
         title=FRESHNESS,
-        reason=describe_freshness(country, found, now),
+        reason=describe_feed_freshness(country, found, now),
         meaning="What is served is complete up to then; nothing newer becomes features.",
         advice="Ask the owner of the feed whether it delivers, and where to.",
         link=f"{ui_url}/assets/feed_freshness?view=checks",
@@ -39,7 +39,7 @@ def describe_silence(country: str, found: Freshness, now: datetime, ui_url: str)
     )
 
 
-def _describe_habit(found: Freshness) -> str:
+def _describe_arrival_habit(found: Freshness) -> str:
     if found.usual is None:
         return ""
     return f"; the first of a day usually comes by {format_time(found.usual)} UTC"

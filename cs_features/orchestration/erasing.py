@@ -10,14 +10,14 @@ import polars as pl
 from pydantic import Field
 
 from cs_features.erasure.receipts import Leftover, Receipt
-from cs_features.erasure.subjects import make_subject
+from cs_features.erasure.subjects import make_erasure_subject
 from cs_features.errors import AccessRefused, AwsRefusal, ConfigurationError, PublishingFailed, RequestError
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing
-from cs_features.planning.erasing.eraser import erase_subject
-from cs_features.planning.erasing.stores import open_stores
+from cs_features.planning.erasing.eraser import erase_subject_everywhere
+from cs_features.planning.erasing.stores import open_erasable_stores
 from cs_features.privacy.masking import mask_personal_data
 
 GOING_ON = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
@@ -53,9 +53,9 @@ def erase_everywhere(
             "and use the command: make erase-customer CUSTOMER=-"
         )
     try:
-        subject = make_subject(config.customer_id, config.interaction_ids, datetime.now(timezone.utc))
-        stores = open_stores(landing, data, feature_group, customer_feature_group)
-        receipt = erase_subject(subject, stores, data.reveal_tombstone_key(), dry_run=config.dry_run)
+        subject = make_erasure_subject(config.customer_id, config.interaction_ids, datetime.now(timezone.utc))
+        stores = open_erasable_stores(landing, data, feature_group, customer_feature_group)
+        receipt = erase_subject_everywhere(subject, stores, data.reveal_tombstone_key(), dry_run=config.dry_run)
     except AccessRefused as error:
         raise lasting_failure(f"{error}. {BY_COMMAND}") from None
     except (ConfigurationError, RequestError) as error:

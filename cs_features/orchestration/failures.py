@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
 
-from cs_features.errors import BudgetSpent, CsFeaturesError, WithdrawalStopped, every_error, is_lasting
+from cs_features.errors import BudgetSpent, CsFeaturesError, WithdrawalStopped, is_lasting_error, list_every_error
 
 RETRY = "retry"  # the metadata entry of a failure: whether asking again may help
 CAUSE = "cause"  # another one: which cause, where that matters to who reads it
@@ -54,7 +54,7 @@ def lasting_failure(message: str, metadata: Mapping[str, Any] | None = None, cau
 
 def make_failure(message: str, error: CsFeaturesError) -> dg.Failure:
     """A failure of a step that says of an error of ours what its class says: whether it may pass."""
-    if is_lasting(type(error)):
+    if is_lasting_error(type(error)):
         return lasting_failure(message, cause=_CAUSES.get(type(error), ""))
     return passing_failure(message)
 
@@ -74,7 +74,7 @@ def list_errors(error: Any) -> list[Any]:
 
 
 # Dagster keeps the class of an error as its name.
-_OURS: Mapping[str, type[CsFeaturesError]] = {error.__name__: error for error in every_error()}
+_OURS: Mapping[str, type[CsFeaturesError]] = {error.__name__: error for error in list_every_error()}
 
 
 def find_error_type(class_name: str) -> type[CsFeaturesError] | None:
@@ -119,7 +119,7 @@ def find_run_error(events: Sequence[dg.DagsterEvent]) -> Any:
 
 def _has_lasting_error(chain: Sequence[Any]) -> bool:
     known = [find_error_type(error.cls_name) for error in chain]
-    return any(is_lasting(error) for error in known if error is not None)
+    return any(is_lasting_error(error) for error in known if error is not None)
 
 
 def _ran_out_of_time(events: Sequence[dg.DagsterEvent]) -> bool:

@@ -21,7 +21,7 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
-from cs_features.retention.rules import Ages, EndedRun, choose_runs
+from cs_features.retention.rules import Ages, EndedRun, choose_removable_runs
 from cs_features.retention.sweeps import Sweeper, SweepResult
 
 PAGE = 1_000
@@ -56,7 +56,7 @@ def list_history_sweepers(instance: dg.DagsterInstance, ages: Ages) -> list[Swee
 def sweep_runs(history: "History", age: timedelta, now: datetime, dry_run: bool) -> SweepResult:
     """Old runs that nothing's state is told from, with their events and logs."""
     ended = list(history.iterate_ended(now - age))
-    chosen = choose_runs(ended, history.find_latest_runs(), now, age)
+    chosen = choose_removable_runs(ended, history.find_latest_runs(), now, age)
     freed = sum(history.measure_run(run_id) for run_id in chosen.deleted)
     for run_id in () if dry_run else chosen.deleted:
         history.delete_run(run_id)
@@ -66,7 +66,7 @@ def sweep_runs(history: "History", age: timedelta, now: datetime, dry_run: bool)
 def sweep_events(history: "History", age: timedelta, now: datetime, dry_run: bool) -> SweepResult:
     """Of old runs that stay, the events that tell no state."""
     ended = list(history.iterate_ended(now - age))
-    chosen = choose_runs(ended, history.find_latest_runs(), now, age)
+    chosen = choose_removable_runs(ended, history.find_latest_runs(), now, age)
     examined = removed = freed = 0
     for run_id in chosen.reduced:
         total, count, size = history.count_idle_events(run_id)

@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from cs_features.monitoring.alerts import ALL_COUNTRIES, Alert, Severity, name_cause
+from cs_features.monitoring.alerts import ALL_COUNTRIES, Alert, Severity, name_incident_cause
 from cs_features.orchestration.checks import ADVICE, advice_of, find_meaning, find_rule, is_check_step
 from cs_features.orchestration.failures import (
     CAUSE,
@@ -178,7 +178,7 @@ def tell_cause(events: Sequence[dg.DagsterEvent]) -> Told:
 
 def tell_failure_of_ours(description: str, metadata: Mapping[str, Any]) -> Told:
     named = metadata.get(CAUSE)
-    return Told(str(named.value) if named is not None else name_cause(description), description)
+    return Told(str(named.value) if named is not None else name_incident_cause(description), description)
 
 
 def tell_error(error: Any, where: str) -> Told:
@@ -188,7 +188,7 @@ def tell_error(error: Any, where: str) -> Told:
         if find_error_type(each.cls_name):
             # Python writes the class, with its module, before the words.
             words = each.message.strip().split(f"{each.cls_name}: ", 1)[-1][:500]
-            return Told(name_cause(words), f"{where}: {words}")
+            return Told(name_incident_cause(words), f"{where}: {words}")
     class_name = chain[-1].cls_name if chain else "no error"
     return Told(f"{class_name} in {where}", f"{where} ended with {class_name}: see its log.")
 

@@ -20,12 +20,12 @@ from cs_features.orchestration.quota_pool import MODEL_POOL, share_quota
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.partitions import Week, monday_of
 from cs_features.planning.history import list_stale_partitions, quote_landed_documents
-from cs_features.planning.preview.changes import format_estimates
+from cs_features.planning.preview.changes import format_change_estimates
 from cs_features.planning.preview.plan import Scope
-from cs_features.planning.preview.run import preview_candidate
+from cs_features.planning.preview.run import preview_candidate_prompts
 from cs_features.planning.priorities import BACKFILL_TAG
 from cs_features.planning.quote import Queue, build_quote_frame, estimate_wall_minutes, list_partitions
-from cs_features.planning.requests import Calendar, parse_day, require_countries
+from cs_features.planning.requests import Calendar, parse_day, require_known_countries
 
 CHAIN = dg.AssetSelection.assets(
     "raw_interactions", "llm_extractions", "validated_features", "rejected_records", "feature_store"
@@ -183,8 +183,8 @@ def quote_partitions(
     """Count the calls that the ledger cannot save, and price them; the result is this step's metadata."""
     try:
         first, last = parse_day(config.first), parse_day(config.last)
-        Calendar.since(FIRST_DATE).require_days(first, last)
-        countries = require_countries(config.countries, country_partitions.get_partition_keys())
+        Calendar.since(FIRST_DATE).require_valid_days(first, last)
+        countries = require_known_countries(config.countries, country_partitions.get_partition_keys())
         partitions = list_partitions(countries, first, last)
         if config.stale_only:
             partitions = list_stale_partitions(partitions, data, model)
@@ -242,7 +242,7 @@ class PreviewConfig(dg.Config):
         RequestError: days that cannot be meant.
         """
         first, last = (parse_day(day) if day else None for day in (self.first, self.last))
-        Calendar.since(FIRST_DATE).require_days(first, last)
+        Calendar.since(FIRST_DATE).require_valid_days(first, last)
         return Scope(self.countries, first, last, self.sample)
 
 
@@ -257,8 +257,8 @@ def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: Da
         context.log.info(line)
 
     try:
-        found = preview_candidate(
-            data.prompt_versions().find_candidate(config.candidate),
+        found = preview_candidate_prompts(
+            data.prompt_versions().find_candidate_folder(config.candidate),
             share_quota(model, context.instance, context.run_id),
             data,
             config.build_scope(),
@@ -271,7 +271,7 @@ def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: Da
     metadata: dict[str, dg.MetadataValue] = {"told": dg.MetadataValue.md("\n\n".join(sentences))}
     if found is not None:
         metadata |= {
-            "changes_in_percent": as_table(format_estimates(found.changes)),
+            "changes_in_percent": as_table(format_change_estimates(found.changes)),
             "directions": as_table(found.directions),
             "rerun_calls": dg.MetadataValue.int(found.price["calls"]),
             "rerun_cost_usd": dg.MetadataValue.float(found.price["cost_usd"]),
@@ -280,7 +280,7 @@ def ask_a_sample(context: dg.OpExecutionContext, config: PreviewConfig, data: Da
             "preview_cost_usd": dg.MetadataValue.float(found.cost_usd),
         }
         if found.noise is not None:
-            metadata["changes_of_the_prompt_in_use"] = as_table(format_estimates(found.noise))
+            metadata["changes_of_the_prompt_in_use"] = as_table(format_change_estimates(found.noise))
     context.add_output_metadata(metadata)
 
 

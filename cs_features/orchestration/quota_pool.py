@@ -12,8 +12,8 @@ from itertools import chain
 
 import dagster as dg
 
-from cs_features.extraction.host import name_host
-from cs_features.planning.priorities import weigh_share
+from cs_features.extraction.host import name_this_host
+from cs_features.planning.priorities import weigh_run_share
 from cs_features.services import Model
 
 MODEL_POOL = "bedrock"
@@ -29,7 +29,7 @@ def share_quota(model: Model, instance: dg.DagsterInstance, run_id: str) -> Mode
     """
     if not instance.event_log_storage.supports_global_concurrency_limits:
         return model
-    return replace(model, others=HostShare(instance, run_id, name_host()))
+    return replace(model, others=HostShare(instance, run_id, name_this_host()))
 
 
 @dataclass
@@ -73,7 +73,7 @@ def list_asking_hosts(instance: dg.DagsterInstance) -> list[str]:
         return []
     runs = instance.get_runs(filters=dg.RunsFilter(run_ids=holders, statuses=ASKING))
     asking = [run.tags for run in runs if run.tags.get(HOST_TAG, NO_HOST) != NO_HOST]
-    weighed = ([tags[HOST_TAG]] * weigh_share(tags) for tags in asking)
+    weighed = ([tags[HOST_TAG]] * weigh_run_share(tags) for tags in asking)
     return list(chain.from_iterable(weighed))
 
 

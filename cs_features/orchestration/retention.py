@@ -14,7 +14,7 @@ from cs_features.orchestration.failures import passing_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.resources import DataBucket, Retention
 from cs_features.retention.data_bucket import list_bucket_sweepers
-from cs_features.retention.sweeps import Sweeper, apply_sweepers, build_sweep_frame
+from cs_features.retention.sweeps import Sweeper, apply_retention_sweepers, build_sweep_frame
 from cs_features.retention.tables import list_table_sweepers
 from cs_features.services import DataBucket as DataBucketService
 from cs_features.services import Retention as RetentionService
@@ -43,7 +43,7 @@ def sweep_old_data(
 ) -> None:
     """Remove what is too old, or count it; the result is this step's metadata."""
     now = datetime.now(timezone.utc)
-    results = apply_sweepers(list_sweepers(context.instance, data, retention), now, config.dry_run)
+    results = apply_retention_sweepers(list_sweepers(context.instance, data, retention), now, config.dry_run)
     frame = build_sweep_frame(results)
     megabytes = float(frame["megabytes"].sum())
     verb = "would be removed" if config.dry_run else "removed"

@@ -12,7 +12,7 @@ from typing import Any
 import urllib3
 
 from cs_features.errors import DagsterRefusal, RequestError
-from cs_features.planning.priorities import tag_backfill
+from cs_features.planning.priorities import tag_backfill_runs
 
 JOB = "process_interactions"
 QUOTED_CALLS_TAG = "cs_features/quoted_calls"
@@ -88,11 +88,11 @@ class Backfill:
     runs: Mapping[str, str | None]
 
     @property
-    def is_over(self) -> bool:
+    def is_backfill_over(self) -> bool:
         return self.status in ENDED
 
     @property
-    def is_stopped(self) -> bool:
+    def is_backfill_stopped(self) -> bool:
         return self.status in STOPPED
 
     def list_undone_keys(self) -> list[str]:
@@ -113,28 +113,28 @@ class DagsterUi:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
 
-    def launch_backfill(self, keys: Sequence[str], quoted_calls: int, title: str) -> str:
+    def launch_partition_backfill(self, keys: Sequence[str], quoted_calls: int, title: str) -> str:
         """Launch a run a partition, in the order of `keys`, behind whatever else waits; returns the backfill's id."""
-        tags = {**tag_backfill(), QUOTED_CALLS_TAG: str(quoted_calls)}
+        tags = {**tag_backfill_runs(), QUOTED_CALLS_TAG: str(quoted_calls)}
         params = {
             "selector": {"partitionSetName": f"{JOB}_partition_set", "repositorySelector": self.find_job_repository()},
             "partitionNames": list(keys),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
             "title": title,
         }
-        launched = self._ask_dagster(LAUNCH, "launchPartitionBackfill", "LaunchBackfillSuccess", params=params)
+        launched = self._ask_dagster_graphql(LAUNCH, "launchPartitionBackfill", "LaunchBackfillSuccess", params=params)
         return str(launched["backfillId"])
 
     def cancel_backfill(self, backfill_id: str) -> None:
         """Stop its runs, those in progress too: what they were answered is kept, and is not paid for again."""
-        self.read_backfill(backfill_id)
-        self._ask_dagster(CANCEL, "cancelPartitionBackfill", "CancelBackfillSuccess", id=backfill_id)
+        self.read_backfill_state(backfill_id)
+        self._ask_dagster_graphql(CANCEL, "cancelPartitionBackfill", "CancelBackfillSuccess", id=backfill_id)
 
-    def read_backfill(self, backfill_id: str) -> Backfill:
+    def read_backfill_state(self, backfill_id: str) -> Backfill:
         """Raises:
         RequestError: there is none of that id, or it is one of assets that was launched elsewhere in the UI.
         """
-        found = self._ask_dagster(FOLLOW, "partitionBackfillOrError", "PartitionBackfill", id=backfill_id)
+        found = self._ask_dagster_graphql(FOLLOW, "partitionBackfillOrError", "PartitionBackfill", id=backfill_id)
         if found["isAssetBackfill"]:
             raise RequestError(f"{backfill_id} is a backfill of assets: see {self.url}/runs/b/{backfill_id}")
         statuses = {each["partitionName"]: each["runStatus"] for each in found["partitionStatuses"]["results"]}
@@ -150,7 +150,7 @@ class DagsterUi:
 
     def find_job_repository(self) -> dict[str, str]:
         """The code location that has the job, as a selector."""
-        found = self._ask_dagster(WHERE, "repositoriesOrError", "RepositoryConnection")
+        found = self._ask_dagster_graphql(WHERE, "repositoriesOrError", "RepositoryConnection")
         for node in found["nodes"]:
             if any(job["name"] == JOB for job in node["jobs"]):
                 return {"repositoryName": node["name"], "repositoryLocationName": node["location"]["name"]}
@@ -158,7 +158,7 @@ class DagsterUi:
             f"The Dagster at {self.url} has no job {JOB}: its code location does not load, or is another"
         )
 
-    def _ask_dagster(self, query: str, field: str, wanted: str, **variables: Any) -> Any:
+    def _ask_dagster_graphql(self, query: str, field: str, wanted: str, **variables: Any) -> Any:
         """The answer's field, where it is of the type that is wanted.
 
         Raises:

@@ -12,10 +12,10 @@ def describe_progress(backfill: Backfill, queue: Queue, limits: Model, now: floa
         f"{counts[state]} {state}" for state in ("done", "running", "waiting", "failed", "stopped") if counts[state]
     ]
     line = f"{total} partitions: {', '.join(parts)}"
-    if backfill.is_over or backfill.is_stopped:
+    if backfill.is_backfill_over or backfill.is_backfill_stopped:
         return f"{line}; {backfill.status.lower().replace('_', ' ')}"
     minutes, source = estimate_minutes_left(backfill, queue, limits, now)
-    return f"{line}; about {format_duration(minutes)} left, {source}"
+    return f"{line}; about {format_remaining_duration(minutes)} left, {source}"
 
 
 def estimate_minutes_left(backfill: Backfill, queue: Queue, limits: Model, now: float) -> tuple[float, str]:
@@ -32,7 +32,7 @@ def estimate_minutes_left(backfill: Backfill, queue: Queue, limits: Model, now: 
     return estimates[source], source
 
 
-def format_duration(minutes: float) -> str:
+def format_remaining_duration(minutes: float) -> str:
     if minutes < 90:
         return f"{max(1, round(minutes))} min"
     return f"{minutes / 60:.1f} h" if minutes < 48 * 60 else f"{minutes / 60 / 24:.1f} days"

@@ -15,7 +15,7 @@ from datetime import datetime
 import polars as pl
 
 from cs_features.errors import RequestError
-from cs_features.extraction.spending import Limits, Totals, read_totals
+from cs_features.extraction.spending import Limits, Totals, read_spending_totals
 from cs_features.landing.zone import LandingZone
 from cs_features.partitions import Partition
 from cs_features.planning.history import quote_landed_documents
@@ -51,7 +51,7 @@ class BackfillQuote:
     def cost_usd(self) -> float:
         return sum(quote.cost_usd for quote in self.quotes)
 
-    def estimate_minutes(self, queue: Queue, limits: Model) -> float:
+    def estimate_backfill_minutes(self, queue: Queue, limits: Model) -> float:
         return estimate_wall_minutes(self.quotes, queue, limits)
 
     def sum_by_country(self) -> pl.DataFrame:
@@ -65,7 +65,9 @@ class BackfillQuote:
         return frame.group_by("country").agg(pl.len().alias("runs"), pl.col(names[1:]).sum()).sort("country")
 
 
-def quote_backfill(partitions: Sequence[Partition], landing: Landing, data: DataBucket, model: Model) -> BackfillQuote:
+def quote_backfill_partitions(
+    partitions: Sequence[Partition], landing: Landing, data: DataBucket, model: Model
+) -> BackfillQuote:
     """Quote those of `partitions` that hold documents.
 
     Raises:
@@ -84,7 +86,7 @@ def quote_backfill(partitions: Sequence[Partition], landing: Landing, data: Data
     margin = 0.0
     for members in strata.values():
         known = {each: quoted[each] for each in members if each in quoted}
-        estimated |= estimate_stratum(members, known, sizes)
+        estimated |= estimate_stratum_cost(members, known, sizes)
         margin += estimate_stratum_margin(members, known, sizes)
     return BackfillQuote([estimated[each] for each in ordered], ordered, len(quoted), margin)
 
@@ -92,11 +94,11 @@ def quote_backfill(partitions: Sequence[Partition], landing: Landing, data: Data
 def measure_landed_bytes(zone: LandingZone, partitions: Sequence[Partition]) -> dict[Partition, int]:
     """Bytes of the document files of each partition that has any; a listing a partition."""
 
-    def measure_partition(partition: Partition) -> int:
+    def measure_partition_size(partition: Partition) -> int:
         return sum(item.size for item in zone.list_documents(partition).objects)
 
     with ThreadPoolExecutor(LISTERS, thread_name_prefix="backfill") as pool:
-        sizes = pool.map(measure_partition, partitions)
+        sizes = pool.map(measure_partition_size, partitions)
         return {each: size for each, size in zip(partitions, sizes, strict=True) if size}
 
 
@@ -126,7 +128,7 @@ def spread_sample_evenly(members: Sequence[Partition], count: int) -> list[Parti
     return [members[int((number + 0.5) * len(members) / count)] for number in range(count)]
 
 
-def estimate_stratum(
+def estimate_stratum_cost(
     members: Sequence[Partition], known: Mapping[Partition, Quote], sizes: Mapping[Partition, int]
 ) -> dict[Partition, Quote]:
     """The quotes that are known, and for the other partitions what their bytes cost among the known ones."""
@@ -172,7 +174,7 @@ def require_spending_room(quote: BackfillQuote, data: DataBucket, model: Model, 
     """Raises:
     RequestError: the backfill would spend what today's landings need, with what to do.
     """
-    if message := describe_spending_excess(quote, model.limits(), read_totals(data.bucket(), "", now)):
+    if message := describe_spending_excess(quote, model.limits(), read_spending_totals(data.bucket(), "", now)):
         raise RequestError(message)
 
 

@@ -8,16 +8,16 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from cs_features.errors import RequestError
-from cs_features.extraction.table import plan_requests
+from cs_features.extraction.table import plan_partition_requests
 from cs_features.landing.documents import DocumentReader
-from cs_features.landing.earlier import read_earlier
-from cs_features.landing.reading import read_partition
+from cs_features.landing.earlier import read_earlier_tables
+from cs_features.landing.reading import read_landed_partition
 from cs_features.partitions import Partition
 from cs_features.planning.quote import (
     CALLS_SCHEMA,
     Habits,
     Quote,
-    assume_habits,
+    assume_country_habits,
     count_own_characters,
     learn_habits,
     quote_requests,
@@ -44,8 +44,10 @@ def quote_landed_documents(
     quotes = []
     for partition in partitions:
         reader = DocumentReader(partition, tuple(prompts.countries[partition.country].languages))
-        raw = read_partition(zone, zone.list_documents(partition), reader, read_earlier(data.tables(), partition))
-        needed, requests = plan_requests(raw, prompts, capabilities, model.masking)
+        raw = read_landed_partition(
+            zone, zone.list_documents(partition), reader, read_earlier_tables(data.tables(), partition)
+        )
+        needed, requests = plan_partition_requests(raw, prompts, capabilities, model.masking)
         if not requests:
             continue
         known = data.ledger(partition.folder).read_outcomes()
@@ -66,16 +68,16 @@ class History:
     def learn_habits(self, partition: Partition, own_calls: pl.DataFrame) -> Habits:
         """From the partition's own calls, if it is half done, and from the days nearest to it, before or after."""
         found, days = [own_calls], [partition] if own_calls.height else []
-        for other in self._list_nearest(partition):
+        for other in self._list_nearest_partitions(partition):
             if sum(frame.height for frame in found) >= ENOUGH_CALLS:
                 break
             found.append(self._read_calls(other))
             days.append(other)
         span = f"{min(days).date} to {max(days).date}" if days else ""
         learned = learn_habits(pl.concat(found), span)
-        return learned or assume_habits(self._model.prompts(), partition.country, self._model.capabilities())
+        return learned or assume_country_habits(self._model.prompts(), partition.country, self._model.capabilities())
 
-    def _list_nearest(self, partition: Partition) -> list[Partition]:
+    def _list_nearest_partitions(self, partition: Partition) -> list[Partition]:
         others = [each for each in self._held if each.country == partition.country and each != partition]
         return sorted(others, key=lambda other: abs((other.date - partition.date).days))[:MAX_DAYS]
 
@@ -91,7 +93,7 @@ def read_calls(partition: Partition, tables: Tables, model: Model) -> pl.DataFra
     extractions = tables.read("llm_extractions", partition)
     if raw is None or extractions is None:
         return CALLS_SCHEMA.to_frame()
-    needed, requests = plan_requests(raw, model.prompts(), model.capabilities(), model.masking)
+    needed, requests = plan_partition_requests(raw, model.prompts(), model.capabilities(), model.masking)
     characters = {each.interaction_id: count_own_characters(requests[each.request_hash]) for each in needed}
     return (
         extractions.with_columns(

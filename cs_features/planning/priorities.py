@@ -26,12 +26,12 @@ def tag_landed_day(day: date, today: date) -> dict[str, str]:
     return {PRIORITY_TAG: str(OLDER_PRIORITY), LANE_TAG: BACKGROUND}
 
 
-def tag_measurement() -> dict[str, str]:
+def tag_measurement_run() -> dict[str, str]:
     """Tags of a measurement of quality that nobody waits for: an edited prompt asks for one a locale."""
     return {LANE_TAG: BACKGROUND}
 
 
-def tag_backfill() -> dict[str, str]:
+def tag_backfill_runs() -> dict[str, str]:
     """Tags of the runs that the command `backfill` asks for."""
     return {PRIORITY_TAG: str(BACKFILL_PRIORITY)}
 
@@ -40,7 +40,7 @@ def tag_backfill() -> dict[str, str]:
 WEIGHT_OF_LANDINGS = 4
 
 
-def weigh_share(tags: Mapping[str, str]) -> int:
+def weigh_run_share(tags: Mapping[str, str]) -> int:
     """What a run counts when runs share the quota: what landed goes before what somebody asked for again."""
     priority = tags.get(PRIORITY_TAG, "0")
     return WEIGHT_OF_LANDINGS if priority.isdecimal() and int(priority) > 0 else 1

@@ -96,7 +96,7 @@ def learn_habits(calls: pl.DataFrame, days: str = "") -> Habits | None:
     )
 
 
-def assume_habits(prompts: Prompts, country: str, model: ModelCapabilities) -> Habits:
+def assume_country_habits(prompts: Prompts, country: str, model: ModelCapabilities) -> Habits:
     """Before anything was extracted: the model's stated tokens a character, and a typical answer."""
     return Habits(
         prefix=prefix_tokens(prompts, country, model),

@@ -13,8 +13,8 @@ from cs_features.aws import explained
 from cs_features.customers.contacts import STATE_KEY as CUSTOMERS_READ
 from cs_features.errors import RequestError
 from cs_features.partitions import Partition
-from cs_features.publishing.manifest import MANIFEST, list_entries, read_manifest, select_group
-from cs_features.publishing.records import WRITTEN_AT_ONCE, RecordStore, is_of_partition, split_batches
+from cs_features.publishing.manifest import MANIFEST, list_entries, read_manifest, select_group_entries
+from cs_features.publishing.records import WRITTEN_AT_ONCE, RecordStore, is_of_partition, split_record_batches
 from cs_features.s3 import Bucket
 from cs_features.services import Services
 from cs_features.storage import Tables
@@ -47,8 +47,8 @@ class Belongings:
         ]
 
 
-def find_belongings(country: str, services: Services, group: str) -> Belongings:
-    """Everything of `country`; `group` is the identity of the feature group, see `require_group`.
+def find_country_belongings(country: str, services: Services, group: str) -> Belongings:
+    """Everything of `country`; `group` is the identity of the feature group, see `require_feature_group`.
 
     Raises:
         RequestError: nothing belongs to it.
@@ -65,7 +65,7 @@ def find_belongings(country: str, services: Services, group: str) -> Belongings:
         prompt_file=path if path.exists() else None,
         golden_lines=golden_lines,
         golden_items=golden_items,
-        records=_find_records(country, tables, group),
+        records=_find_country_records(country, tables, group),
         manifests=manifests,
         objects=[key for key in keys if key not in set(manifests)],
     )
@@ -98,21 +98,21 @@ def _is_of_country(line: bytes, country: str) -> bool:
 def _list_keys(country: str, bucket: Bucket) -> list[str]:
     """Every key whose second folder is the country's: so tables, ledger and listings are laid out, and no bill is."""
     keys: list[str] = []
-    for folder in bucket.list_folders(""):
-        keys += [item.key for item in bucket.list_objects(f"{folder}country={country}/").objects]
+    for folder in bucket.list_bucket_folders(""):
+        keys += [item.key for item in bucket.list_bucket_objects(f"{folder}country={country}/").objects]
     return keys
 
 
-def _find_records(country: str, tables: Tables, group: str) -> dict[Partition, dict[str, str]]:
+def _find_country_records(country: str, tables: Tables, group: str) -> dict[Partition, dict[str, str]]:
     records = {}
     for partition in tables.partitions(MANIFEST):
         if partition.country == country:
-            entries = list_entries(select_group(read_manifest(tables, partition), group))
+            entries = list_entries(select_group_entries(read_manifest(tables, partition), group))
             records[partition] = {key: entry.event_time for key, entry in entries.items()}
     return {partition: found for partition, found in records.items() if found}
 
 
-def remove_belongings(found: Belongings, services: Services) -> int:
+def remove_country_belongings(found: Belongings, services: Services) -> int:
     """Take everything away; returns how many records were left because another country serves their ids by now.
 
     Raises:
@@ -140,6 +140,6 @@ def _withdraw_records(found: Belongings, services: Services) -> int:
     left = 0
     with explained(f"Feature group {group.name}", "CS_FEATURES_FEATURE_GROUP"):
         for partition, records in found.records.items():
-            for ids in split_batches(records, WRITTEN_AT_ONCE):
+            for ids in split_record_batches(records, WRITTEN_AT_ONCE):
                 left += len(store.withdraw_records({key: records[key] for key in ids}, is_of_partition(partition)))
     return left

@@ -21,7 +21,7 @@ class Calendar:
     def since(cls, first: date) -> "Calendar":
         return cls(first, datetime.now(timezone.utc).date())
 
-    def require_days(self, first: date | None, last: date | None) -> None:
+    def require_valid_days(self, first: date | None, last: date | None) -> None:
         """Raises:
         RequestError: the days lie the wrong way round, before the first partition or after today (UTC).
         """
@@ -46,7 +46,7 @@ def parse_day(text: str) -> date:
         raise RequestError(f"{text!r} is no day: write YYYY-MM-DD, for example 2026-11-24") from None
 
 
-def require_countries(asked: Sequence[str], known: Iterable[str]) -> list[str]:
+def require_known_countries(asked: Sequence[str], known: Iterable[str]) -> list[str]:
     """The countries asked for, or all that are known where none was.
 
     Raises:

@@ -69,18 +69,18 @@ _POSTCODE_WORD = LinearPattern(
 _UNITS = frozenset(b"EU AM PM KM GB MB TB KG CM MM ML PK TV PC IT OK TL ZL MG EN OF DE IN OP".split())
 
 
-def find_addresses(data: bytes) -> Iterator[Span]:
+def find_postal_addresses(data: bytes) -> Iterator[Span]:
     for pattern in (_STREETS, _SMALL_STREETS):
         for start, end in pattern.find_spans(data):
             yield Span(Kind.ADDRESS, start, end)
     for start, end in _POSTCODE_WORD.find_spans(data, 1):
         yield Span(Kind.ADDRESS, start, end)
     for start, end in _DUTCH_POSTCODE.find_spans(data):
-        if _is_postcode(data[start : start + 7]):
+        if _is_country_postcode(data[start : start + 7]):
             yield Span(Kind.ADDRESS, start, end)
 
 
-def _is_postcode(code: bytes) -> bool:
+def _is_country_postcode(code: bytes) -> bool:
     """No amount with a unit, and no year before an abbreviation: those stand apart, as a postcode may."""
     letters = code[4:].strip()[:2]
     is_year = code[:2] in (b"19", b"20") and code[4:5] == b" "

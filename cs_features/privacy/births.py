@@ -45,7 +45,7 @@ _YEAR_BY_WORD = LinearPattern(
 )
 
 
-def find_births(data: bytes) -> Iterator[Span]:
+def find_birth_dates(data: bytes) -> Iterator[Span]:
     for pattern, group in ((_BY_WORD, 1), (_BY_AGE, 0), (_YEAR_BY_WORD, 1)):
         for start, end in pattern.find_spans(data, group):
             yield Span(Kind.BIRTH_DATE, start, end)

@@ -65,14 +65,14 @@ _IS = r"(?:is|ist|est|es|to|jest|was|è|é|هو|هي)"
 _LOGIN = LinearPattern(rf"\b{_LOGIN_WORD}(?: ?[:=] ?| {_IS}(?: ?: ?| ))([^\s,;]{{3,60}})", ignore_case=True)
 
 
-def find_contacts(data: bytes) -> Iterator[Span]:
-    yield from _find_mails(data)
-    yield from _find_links(data)
-    yield from _find_machines(data)
-    yield from _find_tokens(data)
+def find_contact_details(data: bytes) -> Iterator[Span]:
+    yield from _find_mail_addresses(data)
+    yield from _find_token_links(data)
+    yield from _find_machine_addresses(data)
+    yield from _find_secret_tokens(data)
 
 
-def _find_mails(data: bytes) -> Iterator[Span]:
+def _find_mail_addresses(data: bytes) -> Iterator[Span]:
     if _MAIL_HINT.search_span(data) is None:
         return
     for pattern in (_MAIL, _SPELLED_MAIL):
@@ -80,7 +80,7 @@ def _find_mails(data: bytes) -> Iterator[Span]:
             yield Span(Kind.EMAIL, start, end)
 
 
-def _find_links(data: bytes) -> Iterator[Span]:
+def _find_token_links(data: bytes) -> Iterator[Span]:
     """Links with a query, a fragment or a long code: whoever opens one is taken for the customer."""
     if b"/" not in data and b"www" not in data:
         return
@@ -98,7 +98,7 @@ def _lets_in(link: bytes) -> bool:
     return any(len(part) >= _CODE_LENGTH and part.translate(None, b"0123456789") != part for part in path)
 
 
-def _find_machines(data: bytes) -> Iterator[Span]:
+def _find_machine_addresses(data: bytes) -> Iterator[Span]:
     for start, end in _IP4.find_spans(data):
         is_version = _VERSION.search_span(data[max(0, start - 14) : start]) is not None
         if max(_read_digits(data[start:end])) <= 255 and not is_version:
@@ -108,7 +108,7 @@ def _find_machines(data: bytes) -> Iterator[Span]:
     position = 0
     while (found := _IP6.search_span(data, start=position)) is not None:
         start, end = found
-        is_address = _is_ip6(data[start:end])
+        is_address = _is_ip6_address(data[start:end])
         if is_address:
             yield Span(Kind.IP, start, end)
         # "de: 2001:db8..." begins with what may be a part of one.
@@ -119,7 +119,7 @@ def _read_digits(data: bytes) -> list[int]:
     return [int(part) for part in bytes(byte if 48 <= byte <= 57 else 32 for byte in data).split()]
 
 
-def _is_ip6(data: bytes) -> bool:
+def _is_ip6_address(data: bytes) -> bool:
     spelled = data.replace(b" ", b"").decode("ascii")
     try:
         IPv6Address(spelled)
@@ -128,7 +128,7 @@ def _is_ip6(data: bytes) -> bool:
     return len(spelled.replace(":", "")) >= 3 and spelled.count(":") >= 3
 
 
-def _find_tokens(data: bytes) -> Iterator[Span]:
+def _find_secret_tokens(data: bytes) -> Iterator[Span]:
     for start, end in _TOKEN.find_spans(data):
         head = data[start : min(end, start + 64)]
         digits, marks = sum(48 <= byte <= 57 for byte in head), head.count(b"-") + head.count(b"_")

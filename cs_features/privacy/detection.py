@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from cs_features.privacy.addresses import find_addresses
-from cs_features.privacy.births import find_births
-from cs_features.privacy.contacts import find_contacts
+from cs_features.privacy.addresses import find_postal_addresses
+from cs_features.privacy.births import find_birth_dates
+from cs_features.privacy.contacts import find_contact_details
 from cs_features.privacy.folding import Folded, fold_text
-from cs_features.privacy.ibans import find_ibans
-from cs_features.privacy.identifiers import find_identifiers
+from cs_features.privacy.ibans import find_iban_spans
+from cs_features.privacy.identifiers import find_identifier_spans
 from cs_features.privacy.names import find_names
-from cs_features.privacy.numbers import find_birth_dates_by_age, find_numbers
-from cs_features.privacy.spans import Kind, Span, merge_spans
+from cs_features.privacy.numbers import find_birth_dates_by_age, find_number_spans
+from cs_features.privacy.spans import Kind, Span, merge_overlapping_spans
 
 # No conversation is longer. What lies between the first and the last half of that is left out, not passed on unread.
 MAX_SEARCHED = 120_000
@@ -19,35 +19,35 @@ MAX_SEARCHED = 120_000
 def find_personal_data(text: str, country: str = "") -> list[Span]:
     """The spans of `text` that identify somebody, in order and apart; `country` says whose phones are likely."""
     if len(text) > MAX_SEARCHED:
-        return _search_ends(text, country)
+        return _search_span_ends(text, country)
     folded = fold_text(text)
-    found = merge_spans(_find_all(folded.data, country))
+    found = merge_overlapping_spans(_find_all(folded.data, country))
     return [_locate(folded, span) for span in found]
 
 
-def _search_ends(text: str, country: str) -> list[Span]:
+def _search_span_ends(text: str, country: str) -> list[Span]:
     half = MAX_SEARCHED // 2
     rest = len(text) - half
     tail = [Span(span.kind, span.start + rest, span.end + rest) for span in find_personal_data(text[rest:], country)]
-    return merge_spans([*find_personal_data(text[:half], country), Span(Kind.LEFT_OUT, half, rest), *tail])
+    return merge_overlapping_spans([*find_personal_data(text[:half], country), Span(Kind.LEFT_OUT, half, rest), *tail])
 
 
 def _locate(folded: Folded, span: Span) -> Span:
-    start, end = folded.locate_span(span.start, span.end)
+    start, end = folded.locate_original_span(span.start, span.end)
     return Span(span.kind, start, end)
 
 
-def find_structured(data: bytes, country: str) -> Iterator[Span]:
+def find_structured_spans(data: bytes, country: str) -> Iterator[Span]:
     """What has a form, in folded text: contacts, papers, accounts, numbers."""
-    yield from find_contacts(data)
-    yield from find_ibans(data)
-    yield from find_identifiers(data)
-    yield from find_numbers(data, country)
+    yield from find_contact_details(data)
+    yield from find_iban_spans(data)
+    yield from find_identifier_spans(data)
+    yield from find_number_spans(data, country)
     yield from find_birth_dates_by_age(data)
 
 
 def _find_all(data: bytes, country: str) -> Iterator[Span]:
-    yield from find_structured(data, country)
-    yield from find_births(data)
-    yield from find_addresses(data)
+    yield from find_structured_spans(data, country)
+    yield from find_birth_dates(data)
+    yield from find_postal_addresses(data)
     yield from find_names(data)

@@ -40,7 +40,7 @@ _SIGNS = {
 _BY_CATEGORY = {"Zs": " ", "Zl": "\n", "Zp": "\n", "Pd": "-", "Pi": '"', "Pf": '"', "Ps": "(", "Pe": ")", "Pc": "_"}
 
 
-def _fold_character(character: str) -> str:
+def _fold_one_character(character: str) -> str:
     if character in _SIGNS:
         return _SIGNS[character]
     if " " <= character <= "~" or character == "\n":
@@ -57,13 +57,13 @@ def _fold_part(part: str) -> str:
     if category == "Nd":
         return str(unicodedata.decimal(part))
     if category[0] == "L":
-        return _fold_letter(part)
+        return _fold_one_letter(part)
     if category[0] in "MC":  # marks on letters, control, format, surrogates
         return ""
     return _SIGNS.get(part) or _BY_CATEGORY.get(category, "~")
 
 
-def _fold_letter(letter: str) -> str:
+def _fold_one_letter(letter: str) -> str:
     small = letter.lower()
     folded = _LETTERS.get(small, "x")
     return folded if small == letter else folded.upper()
@@ -77,7 +77,7 @@ class _FoldTable(dict[int, str]):
         self.uneven: set[str] = set()
 
     def __missing__(self, code: int) -> str:
-        folded = _fold_character(chr(code))
+        folded = _fold_one_character(chr(code))
         if len(folded) != 1:
             self.uneven.add(chr(code))
         self[code] = folded
@@ -94,7 +94,7 @@ class Folded:
     data: bytes
     starts: Sequence[int]
 
-    def locate_span(self, start: int, end: int) -> tuple[int, int]:
+    def locate_original_span(self, start: int, end: int) -> tuple[int, int]:
         """The same span in the original, with the invisible characters that follow it."""
         return self.starts[start], max(self.starts[end], self.starts[end - 1] + 1)
 

@@ -20,18 +20,18 @@ _COUNTRY = "|".join(f"{code[0]}{_GAP}{code[1]}" for code in _LENGTH_OF)
 _IBAN = LinearPattern(rf"\b(?:{_COUNTRY}){_GAP}[0-9]{_GAP}[0-9](?:{_GAP}[a-z0-9]){{10,30}}", ignore_case=True)
 
 
-def find_ibans(data: bytes) -> Iterator[Span]:
+def find_iban_spans(data: bytes) -> Iterator[Span]:
     position = 0
     while (found := _IBAN.search_span(data, start=position)) is not None:
         start, end = found
-        length = _measure_iban(data[start:end])
+        length = _measure_iban_length(data[start:end])
         if length:
             yield Span(Kind.IBAN, start, start + length)
         # "is 24 NL91..." begins like an Icelandic one: the true one may stand in what was passed over.
         position = start + (length or 2)
 
 
-def _measure_iban(data: bytes) -> int:
+def _measure_iban_length(data: bytes) -> int:
     """How many characters of `data` are an IBAN; 0 where none is."""
     compact = data.translate(None, _MARKS).upper()
     length = _LENGTHS[compact[:2]]

@@ -72,25 +72,25 @@ _PLATE = LinearPattern(
 _SPANISH_PLATE = LinearPattern(r"\b[0-9]{4}[ -]?[BCDFGHJKLMNPRSTVWXYZ]{3}\b")
 
 
-def find_identifiers(data: bytes) -> Iterator[Span]:
+def find_identifier_spans(data: bytes) -> Iterator[Span]:
     for start, end in _DNI.find_spans(data):
-        if _is_dni(data[start:end]):
+        if _is_spanish_dni(data[start:end]):
             yield Span(Kind.NATIONAL_ID, start, end)
     for pattern in (_NIR_OF_CORSICA, _VAT):
         for start, end in pattern.find_spans(data):
             yield Span(Kind.NATIONAL_ID, start, end)
-    yield from _find_passports(data)
-    yield from _find_plates(data)
+    yield from _find_passport_numbers(data)
+    yield from _find_licence_plates(data)
 
 
-def _is_dni(data: bytes) -> bool:
+def _is_spanish_dni(data: bytes) -> bool:
     compact = data.translate(None, b" ._/:*|-").decode("ascii").upper()
     digits = compact[:-1].translate(_DNI_DIGITS)
     # A wrong letter is a slip of the pen where nothing stands between it and the number.
     return _DNI_LETTERS[int(digits) % 23] == compact[-1] or (data[-2:-1].isdigit() and data[-1:].isupper())
 
 
-def _find_passports(data: bytes) -> Iterator[Span]:
+def _find_passport_numbers(data: bytes) -> Iterator[Span]:
     for start, end in _PASSPORT.find_spans(data):
         if _count_digits(data[start:end]) >= 3:
             yield Span(Kind.PASSPORT, start, end)
@@ -100,7 +100,7 @@ def _find_passports(data: bytes) -> Iterator[Span]:
     yield from _find_beside(data, _PASSPORT_WORD, _PAPER, Kind.PASSPORT, 4)
 
 
-def _find_plates(data: bytes) -> Iterator[Span]:
+def _find_licence_plates(data: bytes) -> Iterator[Span]:
     for start, end in _PLATE.find_spans(data):
         yield Span(Kind.PLATE, start, end)
     for start, end in _SPANISH_PLATE.find_spans(data):

@@ -40,7 +40,7 @@ class Placeholders:
     numbers: dict[tuple[Kind, str], int] = field(default_factory=dict)
     counts: dict[Kind, int] = field(default_factory=dict)
 
-    def name_value(self, kind: Kind, value: str) -> str:
+    def name_masked_value(self, kind: Kind, value: str) -> str:
         folded = fold_text(value).data.decode("ascii").casefold()
         key = kind, "".join(filter(str.isalnum, folded))
         if key not in self.numbers:
@@ -51,15 +51,15 @@ class Placeholders:
 
 def mask_personal_data(text: str, country: str) -> MaskedText:
     """One text without personal data."""
-    return mask_excerpts([Excerpt.of_whole(text)], country)[0]
+    return mask_text_excerpts([Excerpt.of_whole(text)], country)[0]
 
 
-def mask_turns(texts: Iterable[str], country: str) -> list[MaskedText]:
+def mask_conversation_turns(texts: Iterable[str], country: str) -> list[MaskedText]:
     """The texts of one interaction in their order, with placeholders that they share."""
-    return mask_excerpts([Excerpt.of_whole(text) for text in texts], country)
+    return mask_text_excerpts([Excerpt.of_whole(text) for text in texts], country)
 
 
-def mask_excerpts(excerpts: Sequence[Excerpt], country: str) -> list[MaskedText]:
+def mask_text_excerpts(excerpts: Sequence[Excerpt], country: str) -> list[MaskedText]:
     """The same of parts of texts; the spans are those of the whole text that reach into its excerpt."""
     # Searched as one: a name that is introduced once is known in every turn, and an answer by its question.
     spans = iter(find_personal_data(TURN_END.join(excerpt.text for excerpt in excerpts), country))
@@ -72,17 +72,17 @@ def mask_excerpts(excerpts: Sequence[Excerpt], country: str) -> list[MaskedText]
             if span.end > stop:  # goes on in the next text
                 break
             span = next(spans, None)
-        masked.append(_mask_excerpt(excerpt, own, placeholders))
+        masked.append(_mask_text_excerpt(excerpt, own, placeholders))
         offset = stop + len(TURN_END)
     return masked
 
 
-def _mask_excerpt(excerpt: Excerpt, spans: Iterable[Span], placeholders: Placeholders) -> MaskedText:
+def _mask_text_excerpt(excerpt: Excerpt, spans: Iterable[Span], placeholders: Placeholders) -> MaskedText:
     inside = [span for span in spans if span.end > excerpt.start and span.start < excerpt.end]
     parts, position = [], excerpt.start
     for span in inside:
         value = excerpt.text[span.start : span.end]
-        parts += [excerpt.text[position : max(position, span.start)], placeholders.name_value(span.kind, value)]
+        parts += [excerpt.text[position : max(position, span.start)], placeholders.name_masked_value(span.kind, value)]
         position = span.end
     parts.append(excerpt.text[position : excerpt.end])
     return MaskedText("".join(parts), tuple(inside))

@@ -45,12 +45,12 @@ _MAX_ANSWER = 60  # characters of a turn that answers the question for a name
 
 
 def find_names(data: bytes) -> Iterator[Span]:
-    found = [*_find_introduced(data), *_find_answers(data)]
+    found = [*_find_introduced_names(data), *_find_answered_names(data)]
     yield from found
-    yield from _find_again(data, found)
+    yield from _find_name_again(data, found)
 
 
-def _find_answers(data: bytes) -> Iterator[Span]:
+def _find_answered_names(data: bytes) -> Iterator[Span]:
     """Short turns behind one that asks for a name."""
     for _, end in _QUESTION.find_spans(data):
         before = data.find(FOLDED_TURN_END, end, end + _MAX_QUESTION)
@@ -58,32 +58,32 @@ def _find_answers(data: bytes) -> Iterator[Span]:
             start = before + len(FOLDED_TURN_END)
             stop = data.find(FOLDED_TURN_END, start, start + _MAX_ANSWER)
             if stop >= 0 or len(data) - start <= _MAX_ANSWER:
-                yield from _take_name(data, start, small=True)
+                yield from _take_name_words(data, start, small=True)
 
 
-def _find_introduced(data: bytes) -> Iterator[Span]:
+def _find_introduced_names(data: bytes) -> Iterator[Span]:
     for _, end in _INTRODUCTION.find_spans(data):
-        yield from _take_name(data, end, small=True)
+        yield from _take_name_words(data, end, small=True)
     for pattern in (_LABEL, _TITLE):
         for _, end in pattern.find_spans(data):
-            yield from _take_name(data, end)
+            yield from _take_name_words(data, end)
     for _, end in _WEAK.find_spans(data):
-        yield from _take_name(data, end, sure=False)
+        yield from _take_name_words(data, end, sure=False)
     for start, end in _TURKISH_TITLE.find_spans(data, 1):
         yield Span(Kind.NAME, start, end)
     for _, end in _CLOSING.find_spans(data):
-        yield from _take_whole(data, end, b"\n")
+        yield from _take_whole_name(data, end, b"\n")
     for _, end in _GREETING.find_spans(data):
-        yield from _take_whole(data, end, b"\n,.!?;:-")
+        yield from _take_whole_name(data, end, b"\n,.!?;:-")
 
 
-def _take_name(data: bytes, start: int, *, small: bool = False, sure: bool = True) -> list[Span]:
+def _take_name_words(data: bytes, start: int, *, small: bool = False, sure: bool = True) -> list[Span]:
     """The name that begins at `start`; none where the words there name nobody."""
     found = _NAME.match_span(data, start=start, end=min(len(data), start + 120))
     if found is not None:
         first, last = _trim(data, *found)
         words = data[first:last].split()
-        if words and (sure or len(words) > 1 or _ends_clause(data, last)):
+        if words and (sure or len(words) > 1 or _ends_sentence_clause(data, last)):
             return [Span(Kind.NAME, first, last)]
         return []
     return _take_small_name(data, start) if small else []
@@ -101,10 +101,10 @@ def _take_small_name(data: bytes, start: int) -> list[Span]:
     return [Span(Kind.NAME, start, last)] if last > start else []
 
 
-def _take_whole(data: bytes, start: int, ends: bytes) -> list[Span]:
+def _take_whole_name(data: bytes, start: int, ends: bytes) -> list[Span]:
     """The name that begins at `start` where nothing stands behind it: "Dear Ms Smith," and not "Thanks Amazon took"."""
     # Nothing stands behind the end of a text, and nothing is in any bytes.
-    return [span for span in _take_name(data, start) if data[span.end : span.end + 1] in ends]
+    return [span for span in _take_name_words(data, start) if data[span.end : span.end + 1] in ends]
 
 
 def _trim(data: bytes, start: int, end: int) -> tuple[int, int]:
@@ -128,11 +128,11 @@ def _trim(data: bytes, start: int, end: int) -> tuple[int, int]:
     return start, start + len(data[start : min(last, end)].rstrip(b" ."))
 
 
-def _ends_clause(data: bytes, end: int) -> bool:
+def _ends_sentence_clause(data: bytes, end: int) -> bool:
     return data[end : end + 1] in (b"", b".", b",", b"!", b"\n", b";", b")", b"?") or data[end : end + 2] == b" ."
 
 
-def _find_again(data: bytes, found: list[Span]) -> Iterator[Span]:
+def _find_name_again(data: bytes, found: list[Span]) -> Iterator[Span]:
     """Where a name that was introduced stands again, alone or in part."""
     words = {
         word for span in found for word in data[span.start : span.end].replace(b".", b" ").split() if len(word) > 2

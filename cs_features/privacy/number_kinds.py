@@ -12,7 +12,7 @@ _REGIONS = ("NL", "BE", "FR", "ES", "PL", "DE", "GB")
 _LONGEST = 60  # characters; no number of anybody has more, and a library may fail on thousands of digits
 
 
-def name_number(data: bytes, country: str) -> Kind:
+def name_number_kind(data: bytes, country: str) -> Kind:
     """The kind of a number as it is written, letters and marks included."""
     return _name_compact(_compact(data), country) if len(data) <= _LONGEST else Kind.NUMBER
 
@@ -26,21 +26,21 @@ def _compact(data: bytes) -> str:
 @lru_cache(maxsize=4096)
 def _name_compact(compact: str, country: str) -> Kind:
     digits = compact.lstrip("+")
-    if compact.startswith("+") and _is_phone(compact, country):
+    if compact.startswith("+") and _is_phone_number(compact, country):
         return Kind.PHONE
-    if digits.isdigit() and 13 <= len(digits) <= 19 and _is_card(digits):
+    if digits.isdigit() and 13 <= len(digits) <= 19 and _is_payment_card(digits):
         return Kind.CARD
     own = _list_checks(country)
     if any(is_valid(digits) for is_valid in own):
         return Kind.NATIONAL_ID
-    if _is_phone(compact, country):
+    if _is_phone_number(compact, country):
         return Kind.PHONE
     if any(is_valid(digits) for is_valid in _list_checks("")):
         return Kind.NATIONAL_ID
     return Kind.NUMBER
 
 
-def _is_card(digits: str) -> bool:
+def _is_payment_card(digits: str) -> bool:
     from stdnum import luhn
 
     return bool(luhn.is_valid(digits))
@@ -67,7 +67,7 @@ def _list_checks(country: str) -> tuple[Callable[[str], bool], ...]:
     return tuple(check for group in checks.values() for check in group)
 
 
-def _is_phone(compact: str, country: str) -> bool:
+def _is_phone_number(compact: str, country: str) -> bool:
     import phonenumbers
 
     if not 7 <= len(compact) <= 17 or not compact.lstrip("+").isdigit():

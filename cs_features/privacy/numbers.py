@@ -7,7 +7,7 @@ masked run is of is told by its checksum (`number_kinds.py`); whether it is mask
 from collections.abc import Iterator
 
 from cs_features.privacy.linear import LinearPattern
-from cs_features.privacy.number_kinds import name_number
+from cs_features.privacy.number_kinds import name_number_kind
 from cs_features.privacy.spans import Kind, Span
 
 MIN_DIGITS = 7
@@ -17,7 +17,7 @@ _RUN = LinearPattern(r"[0-9](?:(?:,|[ ()./_*|\\-]{0,3})[0-9]){6,}")
 _DAY, _MONTH = r"(?:0?[1-9]|[12][0-9]|3[01])", r"(?:0?[1-9]|1[0-2])"
 
 
-def _spell_dates(year: str) -> str:
+def _spell_date_forms(year: str) -> str:
     spellings = [
         *(rf"{year}{mark}{_MONTH}{mark}{_DAY}" for mark in ("-", "/", r"\.")),
         *(rf"{_DAY}{mark}{_MONTH}{mark}{year}" for mark in ("-", "/", r"\.", r"\. ", r" \. ", " - ", " / ")),
@@ -27,10 +27,10 @@ def _spell_dates(year: str) -> str:
 
 
 _YEAR = r"(?:19|20)[0-9]{2}"
-_DATE = _spell_dates(_YEAR)
+_DATE = _spell_date_forms(_YEAR)
 # The date of somebody who may write to us: older than any contract, order or warranty that is spoken of.
 _BIRTH_YEAR = r"(?:19[1-9][0-9]|200[0-9])"
-_BIRTH_DATE = LinearPattern(_spell_dates(_BIRTH_YEAR))
+_BIRTH_DATE = LinearPattern(_spell_date_forms(_BIRTH_YEAR))
 _PRICE = r"[1-9][0-9]{0,3}[.,][0-9]{2}"
 _CLOCK = r"[0-2]?[0-9][.][0-5][0-9]"
 _HARMLESS = (
@@ -57,40 +57,40 @@ _MARKS = b" ,()./_*|\\-"
 _ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
-def find_numbers(data: bytes, country: str) -> Iterator[Span]:
+def find_number_spans(data: bytes, country: str) -> Iterator[Span]:
     typed = 0
     for start, end in _RUN.find_spans(data):
-        for piece_start, piece_end in _drop_harmless(data, start, end):
+        for piece_start, piece_end in _drop_harmless_numbers(data, start, end):
             first, last = _extend(data, piece_start, piece_end)
-            kind = name_number(data[first:last], country) if typed < _MAX_TYPED else Kind.NUMBER
+            kind = name_number_kind(data[first:last], country) if typed < _MAX_TYPED else Kind.NUMBER
             typed += 1
             yield Span(kind, first, last)
 
 
 def find_birth_dates_by_age(data: bytes) -> Iterator[Span]:
     for start, end in _BIRTH_DATE.find_spans(data):
-        if not _touches_digits(data, start, end):
+        if not _touches_other_digits(data, start, end):
             yield Span(Kind.BIRTH_DATE, start, end)
 
 
-def _touches_digits(data: bytes, start: int, end: int) -> bool:
+def _touches_other_digits(data: bytes, start: int, end: int) -> bool:
     return data[start - 1 : start].isdigit() or data[end : end + 1].isdigit()
 
 
-def _drop_harmless(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _drop_harmless_numbers(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
     """What is left of a run without dates, years and amounts, as far as it is long enough to identify."""
-    if _is_amount(data, start, end):
+    if _is_money_amount(data, start, end):
         return
     run = data[start:end]
     piece = 0
     for part_start, part_end in _HARMLESS_PART.find_spans(run, 1):
         if _ends_there(run, part_end):
-            yield from _keep_long(run, piece, part_start, start)
+            yield from _keep_long_numbers(run, piece, part_start, start)
             piece = part_end
-    yield from _keep_long(run, piece, len(run), start)
+    yield from _keep_long_numbers(run, piece, len(run), start)
 
 
-def _is_amount(data: bytes, start: int, end: int) -> bool:
+def _is_money_amount(data: bytes, start: int, end: int) -> bool:
     if not _AMOUNT.matches_whole(data[start:end]):
         return False
     has_currency = _CURRENCY_BEFORE.search_span(data[max(0, start - 5) : start]) is not None
@@ -102,7 +102,7 @@ def _ends_there(run: bytes, end: int) -> bool:
     return after[:1] in (b"", b" ", b")") or (after[:1] in (b".", b",") and after[1:] == b" ")
 
 
-def _keep_long(run: bytes, start: int, end: int, offset: int) -> Iterator[tuple[int, int]]:
+def _keep_long_numbers(run: bytes, start: int, end: int, offset: int) -> Iterator[tuple[int, int]]:
     piece = run[start:end]
     if len(piece) - len(piece.translate(None, b"0123456789")) >= MIN_DIGITS:
         last = len(piece.rstrip(_MARKS))

@@ -38,7 +38,7 @@ class Span(NamedTuple):
     end: int
 
 
-def merge_spans(spans: Iterable[Span]) -> list[Span]:
+def merge_overlapping_spans(spans: Iterable[Span]) -> list[Span]:
     """In order and apart: of those that overlap the longest gives the kind, and all that they cover is one."""
     merged: list[Span] = []
     end = 0  # of the last one that is merged

@@ -17,7 +17,7 @@ from cs_features.publishing.records import (
     WRITTEN_AT_ONCE,
     RecordStore,
     WriteResult,
-    split_batches,
+    split_record_batches,
 )
 
 OwnEntry = TypeVar("OwnEntry", covariant=True)
@@ -83,14 +83,14 @@ def carry_out(
     """
     if not changes.to_write and not changes.to_withdraw:
         return CarriedOut([], frozenset())
-    manifest.put_entries(changes.mark_changes())
+    manifest.put_manifest_entries(changes.mark_changes())
     manifest.save()
     try:
         handed_over = _withdraw_records(changes)
         if changes.to_withdraw:
             notify(list(changes.to_withdraw))
-            manifest.drop_entries(changes.to_withdraw)
-        refused, others = _write_records(changes, manifest)
+            manifest.drop_manifest_entries(changes.to_withdraw)
+        refused, others = _write_planned_records(changes, manifest)
     except BaseException:
         manifest.save()
         raise
@@ -112,12 +112,12 @@ def _withdraw_records(changes: Changes[AnyEntry]) -> list[str]:
 
     handed_over: list[str] = []
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
-        for ids in pool.map(withdraw, split_batches(changes.to_withdraw, WRITTEN_AT_ONCE)):
+        for ids in pool.map(withdraw, split_record_batches(changes.to_withdraw, WRITTEN_AT_ONCE)):
             handed_over += ids
     return handed_over
 
 
-def _write_records(
+def _write_planned_records(
     changes: Changes[AnyEntry], manifest: OpenManifest[AnyEntry]
 ) -> tuple[dict[str, str], frozenset[str]]:
     """Returns the error codes of records that were not written, by id, and the ids of others' records."""
@@ -129,11 +129,11 @@ def _write_records(
 
     refused: dict[str, str] = {}
     of_others: frozenset[str] = frozenset()
-    batches = split_batches(changes.to_write, WRITTEN_AT_ONCE)
+    batches = split_record_batches(changes.to_write, WRITTEN_AT_ONCE)
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
         for number, (result, others) in enumerate(pool.map(write, batches), start=1):
-            manifest.put_entries(changes.finish_entries(result.written))
-            manifest.drop_entries(others)
+            manifest.put_manifest_entries(changes.finish_entries(result.written))
+            manifest.drop_manifest_entries(others)
             refused |= result.refused
             of_others |= others
             if number % changes.save_every == 0:

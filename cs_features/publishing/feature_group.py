@@ -74,15 +74,15 @@ def encode_record(features: Record, document_hash: str | None) -> FeatureRecord:
     )
 
 
-def define_features(layout: GroupLayout = INTERACTIONS) -> list[dict[str, str]]:
+def define_feature_definitions(layout: GroupLayout = INTERACTIONS) -> list[dict[str, str]]:
     """CreateFeatureGroup's `FeatureDefinitions`, in the order of the layout."""
     return [{"FeatureName": name, "FeatureType": kind} for name, kind in layout.types.items()]
 
 
-def build_record(row: Mapping[str, Any], layout: GroupLayout = INTERACTIONS) -> Record:
+def build_feature_record(row: Mapping[str, Any], layout: GroupLayout = INTERACTIONS) -> Record:
     """One row as a feature store record; a null feature, or one that the row lacks, is left out."""
     return [
-        {"FeatureName": name, "ValueAsString": format_value(row[name])}
+        {"FeatureName": name, "ValueAsString": format_feature_value(row[name])}
         for name in layout.types
         if row.get(name) is not None
     ]
@@ -94,18 +94,18 @@ def order_features(record: Record, layout: GroupLayout = INTERACTIONS) -> Record
     return [{"FeatureName": name, "ValueAsString": values[name]} for name in layout.types if name in values]
 
 
-def format_value(value: Any) -> str:
+def format_feature_value(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     # The API's pattern for values is `.*`, in which a line break does not match.
     return " ".join(value.splitlines()) if isinstance(value, str) else repr(value)
 
 
-def get_feature(record: Record, feature: str) -> str:
+def get_record_feature(record: Record, feature: str) -> str:
     return next(pair["ValueAsString"] for pair in record if pair["FeatureName"] == feature)
 
 
-def require_group(sagemaker: Any, group: str, layout: GroupLayout = INTERACTIONS) -> str:
+def require_feature_group(sagemaker: Any, group: str, layout: GroupLayout = INTERACTIONS) -> str:
     """Make sure that the group takes our records, all of them and in both stores; returns which group it is.
 
     Raises:
@@ -115,17 +115,17 @@ def require_group(sagemaker: Any, group: str, layout: GroupLayout = INTERACTIONS
     """
     with explained(f"Feature group {group}", layout.setting):
         described = sagemaker.describe_feature_group(FeatureGroupName=group)
-    _require_features(described, layout)
-    _require_stores(described, layout.setting)
-    return identify_group(described)
+    _require_group_features(described, layout)
+    _require_both_stores(described, layout.setting)
+    return identify_feature_group(described)
 
 
-def identify_group(described: dict[str, Any]) -> str:
+def identify_feature_group(described: dict[str, Any]) -> str:
     """`{ARN} {creation time}`: a group that was deleted and created anew has the same ARN."""
-    return f"{described['FeatureGroupArn']} {format_value(described['CreationTime'])}"
+    return f"{described['FeatureGroupArn']} {format_feature_value(described['CreationTime'])}"
 
 
-def _require_features(described: dict[str, Any], layout: GroupLayout) -> None:
+def _require_group_features(described: dict[str, Any], layout: GroupLayout) -> None:
     group = described["FeatureGroupName"]
     types = {item["FeatureName"]: item["FeatureType"] for item in described["FeatureDefinitions"]}
     ours = layout.types
@@ -140,7 +140,7 @@ def _require_features(described: dict[str, Any], layout: GroupLayout) -> None:
         )
 
 
-def _require_stores(described: dict[str, Any], setting: str) -> None:
+def _require_both_stores(described: dict[str, Any], setting: str) -> None:
     group = described["FeatureGroupName"]
     if described["FeatureGroupStatus"] != "Created":
         raise ConfigurationError(

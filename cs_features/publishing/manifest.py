@@ -29,7 +29,7 @@ MANIFEST_SCHEMA = pl.Schema(
         "prompt_version": pl.String(),
         "model_id": pl.String(),
         "written_at": pl.Datetime("us", "UTC"),  # when the publication that wrote it began, by S3's clock
-        "group": pl.String(),  # the feature group: ARN and creation time, see `feature_group.require_group`
+        "group": pl.String(),  # the feature group: ARN and creation time, see `feature_group.require_feature_group`
         "record": pl.String(),  # as JSON, written or to be written; null while it is withdrawn
         "source_uri": pl.String(),  # the landing file in which the document was last seen
     }
@@ -76,7 +76,7 @@ def read_manifest(tables: Tables, partition: Partition) -> pl.DataFrame:
     return fill_missing_columns(stored, MANIFEST_SCHEMA).select(MANIFEST_SCHEMA.names())
 
 
-def select_group(manifest: pl.DataFrame, group: str) -> pl.DataFrame:
+def select_group_entries(manifest: pl.DataFrame, group: str) -> pl.DataFrame:
     """The rows that say something about `group`: its own, and those of versions that did not name one."""
     return manifest.filter(pl.col("group").is_null() | (pl.col("group") == group))
 
@@ -86,9 +86,11 @@ def list_entries(manifest: pl.DataFrame) -> dict[str, Entry]:
     return {row["interaction_id"]: Entry(**row) for row in manifest.iter_rows(named=True)}
 
 
-def recall_entries(manifest: pl.DataFrame, group: str, tables: Tables, partition: Partition) -> dict[str, Entry]:
+def recall_manifest_entries(
+    manifest: pl.DataFrame, group: str, tables: Tables, partition: Partition
+) -> dict[str, Entry]:
     """What the manifest says of `group`; of one that was set before and is set again, what was put aside then."""
-    entries = list_entries(select_group(manifest, group))
+    entries = list_entries(select_group_entries(manifest, group))
     return entries or list_entries(_read_other_groups(tables, partition).filter(pl.col("group") == group))
 
 
@@ -133,10 +135,10 @@ class OpenManifest(Generic[AnyEntry]):
     def entries(self) -> Collection[AnyEntry]:
         return self._entries.values()
 
-    def put_entries(self, entries: Iterable[AnyEntry]) -> None:
+    def put_manifest_entries(self, entries: Iterable[AnyEntry]) -> None:
         self._entries |= {entry.key: entry for entry in entries}
 
-    def drop_entries(self, ids: Iterable[str]) -> None:
+    def drop_manifest_entries(self, ids: Iterable[str]) -> None:
         for key in ids:
             del self._entries[key]
 

@@ -16,13 +16,13 @@ import polars as pl
 from cs_features.erasure.subjects import Erased
 from cs_features.errors import RequestError
 from cs_features.hashing import content_hash
-from cs_features.landing.damage import Damage, find_damage
+from cs_features.landing.damage import Damage, find_object_damage
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import FeatureRecord, Record, build_record, encode_record
+from cs_features.publishing.feature_group import FeatureRecord, Record, build_feature_record, encode_record
 from cs_features.publishing.manifest import Entry
-from cs_features.publishing.records import identify_partition
+from cs_features.publishing.records import identify_record_partition
 from cs_features.schemas import Reason
-from cs_features.short_names import shorten_id
+from cs_features.short_names import shorten_interaction_id
 
 
 class Evidence(str, Enum):
@@ -58,7 +58,7 @@ class Documents:
     damage: Damage
     erased: Collection[str] = frozenset()  # ids of entries that a tombstone covers
 
-    def find_source(self, entry: Entry) -> str | None:
+    def find_record_source(self, entry: Entry) -> str | None:
         """The landing file of a record's document, or where it was last seen."""
         document = self.accepted.get(entry.interaction_id)
         return entry.source_uri if document is None else document.source_uri
@@ -77,7 +77,9 @@ class Plan:
 # --- what the plan is made of -----------------------------------------------------------------
 
 
-def collect_documents(raw: pl.DataFrame, rejected: pl.DataFrame, held_elsewhere: Collection[str]) -> Documents:
+def collect_partition_documents(
+    raw: pl.DataFrame, rejected: pl.DataFrame, held_elsewhere: Collection[str]
+) -> Documents:
     """From raw_interactions and rejected_records; `held_elsewhere` are ids of documents of other partitions."""
     accepted = raw.filter(pl.col("status") == "accepted")
     columns = ("interaction_id", "content_hash", "landed_at", "source_uri")
@@ -92,14 +94,14 @@ def collect_documents(raw: pl.DataFrame, rejected: pl.DataFrame, held_elsewhere:
         invalid=frozenset(invalid) | frozenset(unusable),
         disputed=frozenset(raw.filter(is_disputed)["interaction_id"]),
         landed=raw.height,
-        damage=find_damage(raw),
+        damage=find_object_damage(raw),
     )
 
 
 def build_records(validated: pl.DataFrame) -> dict[str, FeatureRecord]:
     """The rows of validated_features as records, by interaction id; an older version's have no document's hash."""
     return {
-        row["interaction_id"]: encode_record(build_record(row), row.get("content_hash"))
+        row["interaction_id"]: encode_record(build_feature_record(row), row.get("content_hash"))
         for row in validated.iter_rows(named=True)
     }
 
@@ -115,10 +117,10 @@ def leave_out_erased(validated: pl.DataFrame, erased: Erased) -> pl.DataFrame:
 
 def find_erased_entries(entries: Mapping[str, Entry], erased: Erased) -> frozenset[str]:
     """Ids of records that were served when whom they are about was erased."""
-    return frozenset(key for key, entry in entries.items() if erased and _is_covered(entry, erased))
+    return frozenset(key for key, entry in entries.items() if erased and _is_entry_covered(entry, erased))
 
 
-def _is_covered(entry: Entry, erased: Erased) -> bool:
+def _is_entry_covered(entry: Entry, erased: Erased) -> bool:
     record = {pair["FeatureName"]: pair["ValueAsString"] for pair in json.loads(entry.record or "[]")}
     moment = datetime.fromisoformat(entry.event_time.replace("Z", "+00:00")) if entry.event_time else None
     return erased.covers_interaction(entry.interaction_id) or erased.covers_customer(record.get("customer_id"), moment)
@@ -135,8 +137,8 @@ def require_current_records(records: Mapping[str, FeatureRecord], documents: Doc
     if outdated:
         raise RequestError(
             f"{len(outdated)} of {len(records)} rows of validated_features are of documents that raw_interactions no "
-            f"longer holds, the first {shorten_id(outdated[0])}. Materialize llm_extractions and validated_features "
-            "again"
+            f"longer holds, the first {shorten_interaction_id(outdated[0])}. Materialize llm_extractions and "
+            "validated_features again"
         )
 
 
@@ -146,7 +148,7 @@ def choose_records_to_read(entries: Mapping[str, Entry], verify_online: bool) ->
     return [key for key, entry in entries.items() if entry.group is None or (verify_online and entry.is_finished)]
 
 
-def complete_entries(entries: Mapping[str, Entry], online: Mapping[str, Record | None]) -> dict[str, Entry]:
+def complete_manifest_entries(entries: Mapping[str, Entry], online: Mapping[str, Record | None]) -> dict[str, Entry]:
     """What older versions left out is as the online store serves it. Where it serves nothing there is no entry, but
     for what a publisher of that time had begun."""
     completed: dict[str, Entry] = {}
@@ -188,7 +190,7 @@ def plan_publication(
     for key, entry in entries.items():
         if key in records:
             continue
-        evidence = find_evidence(entry, documents)
+        evidence = find_withdrawal_evidence(entry, documents)
         if evidence is not None:
             withdraw[key] = evidence
         elif entry.record is not None and not _is_served(entry, withdrawn_elsewhere, online):
@@ -198,7 +200,7 @@ def plan_publication(
     return Plan(write, withdraw, keep, unchanged)
 
 
-def find_evidence(entry: Entry, documents: Documents) -> Evidence | None:
+def find_withdrawal_evidence(entry: Entry, documents: Documents) -> Evidence | None:
     """Why the record of an interaction without features in this run has to leave; None when it still stands."""
     key = entry.interaction_id
     if key in documents.erased:
@@ -212,7 +214,7 @@ def find_evidence(entry: Entry, documents: Documents) -> Evidence | None:
         if key in documents.invalid:
             return Evidence.INVALID
         # The other document may be the one that this one superseded: which is later, the damaged file would tell.
-        if not documents.damage.may_hide(entry.source_uri):
+        if not documents.damage.may_hide_documents(entry.source_uri):
             return Evidence.SUPERSEDED if key in documents.held_elsewhere else Evidence.GONE
     elif not is_made_of(entry, document):
         return Evidence.CORRECTED
@@ -246,7 +248,7 @@ def may_replace(record: Record, features: Record, partition: Partition, window_d
     Of partitions within the window it was settled when they were read whose the id is. Of others only the records
     are left to judge by: the one of another customer is another interaction's, and so is one that names none.
     """
-    owner = identify_partition(record)
+    owner = identify_record_partition(record)
     if owner is None or owner == partition or abs((owner.date - partition.date).days) <= window_days:
         return True
     customer = _read_customer(record)

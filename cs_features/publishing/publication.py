@@ -12,14 +12,14 @@ from cs_features.publishing.feature_group import FeatureRecord, Record
 from cs_features.publishing.manifest import UNFINISHED, Entry
 from cs_features.publishing.plan import Documents, Plan, may_replace
 from cs_features.publishing.records import RecordStore, is_of_partition
-from cs_features.short_names import shorten_id
+from cs_features.short_names import shorten_interaction_id
 
 SAVE_EVERY = 40
 
 
 @dataclass(frozen=True)
 class Destination:
-    """The feature group that is published to; `identity` is what `feature_group.require_group` says of it."""
+    """The feature group that is published to; `identity` is what `feature_group.require_feature_group` says of it."""
 
     records: RecordStore
     identity: str
@@ -56,10 +56,10 @@ class Publication:
     def build_records(self, ids: Collection[str]) -> dict[str, Record]:
         return {key: self.plan.write[key].features for key in ids}
 
-    def confirm_entries(self) -> list[Entry]:
+    def confirm_served_entries(self) -> list[Entry]:
         """The entries of records that stay as they are, with what older versions had not written down."""
         kept = [
-            replace(entry, group=self.destination.identity, source_uri=self.documents.find_source(entry))
+            replace(entry, group=self.destination.identity, source_uri=self.documents.find_record_source(entry))
             for entry in self.plan.keep.values()
         ]
         unchanged = [
@@ -70,7 +70,7 @@ class Publication:
     def mark_changes(self) -> list[Entry]:
         """Unfinished entries of all that is about to change."""
         withdrawn = [replace(self.entries[key], content_hash=UNFINISHED, record=None) for key in self.plan.withdraw]
-        return withdrawn + [self._mark_written(key, record) for key, record in self.plan.write.items()]
+        return withdrawn + [self._mark_record_written(key, record) for key, record in self.plan.write.items()]
 
     def finish_entries(self, ids: Iterable[str]) -> list[Entry]:
         """Entries of records that were written."""
@@ -82,15 +82,15 @@ class Publication:
 
     def make_room(self, ids: list[str]) -> frozenset[str]:
         """The online store keeps the older of two records with one event time: what is there is cleared before."""
-        return self.store.clear_online(self.latest_event_times(ids), self.may_replace)
+        return self.store.clear_online_records(self.latest_event_times(ids), self.may_replace)
 
     def is_own(self, record: Record) -> bool:
         return is_of_partition(self.partition)(record)
 
     def advise(self, refused: Collection[str]) -> str:
         return (
-            f", the first {shorten_id(min(refused))}; the others were. Run {self.store.layout.asset} again for this "
-            "partition"
+            f", the first {shorten_interaction_id(min(refused))}; the others were. Run {self.store.layout.asset} "
+            "again for this partition"
         )
 
     def may_replace(self, key: str, record: Record) -> bool:
@@ -98,7 +98,7 @@ class Publication:
         features = self.plan.write[key].features
         return key in self.entries or may_replace(record, features, self.partition, self.window_days)
 
-    def _mark_written(self, key: str, record: FeatureRecord) -> Entry:
+    def _mark_record_written(self, key: str, record: FeatureRecord) -> Entry:
         (before,) = self.latest_event_times([key]).values()
         return replace(
             self._build_entry(key, record, self.began),
@@ -120,4 +120,4 @@ class Publication:
             record=record.encoded,
             source_uri=self.entries[key].source_uri if key in self.entries else None,
         )
-        return replace(entry, source_uri=self.documents.find_source(entry))
+        return replace(entry, source_uri=self.documents.find_record_source(entry))

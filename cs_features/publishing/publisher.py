@@ -11,7 +11,7 @@ import polars as pl
 from cs_features.aws import explained
 from cs_features.erasure.tombstones import NO_TOMBSTONES, Tombstones
 from cs_features.landing.corrections import find_ids_held_elsewhere
-from cs_features.landing.notices import notify_of_withdrawal, read_notices
+from cs_features.landing.notices import notify_of_withdrawal, read_partition_notices
 from cs_features.partitions import Partition
 from cs_features.publishing.brake import check_withdrawals
 from cs_features.publishing.changes import carry_out
@@ -22,13 +22,13 @@ from cs_features.publishing.manifest import (
     build_manifest,
     put_other_groups_aside,
     read_manifest,
-    recall_entries,
+    recall_manifest_entries,
 )
 from cs_features.publishing.plan import (
     build_records,
     choose_records_to_read,
-    collect_documents,
-    complete_entries,
+    collect_partition_documents,
+    complete_manifest_entries,
     find_erased_entries,
     leave_out_erased,
     plan_publication,
@@ -93,25 +93,25 @@ def publish_partition(
         WithdrawalStopped: when too much would be withdrawn; nothing was changed.
     """
     outcome = replace(outcome, erased=rules.read_tombstones())
-    published = _publish_once(partition, outcome, tables, destination, rules)
+    published = _publish_partition_once(partition, outcome, tables, destination, rules)
     while published.written and (known := rules.read_tombstones()) != outcome.erased:
         outcome = replace(outcome, erased=known)
         tables.write(MANIFEST, partition, published.manifest)
-        published = _publish_once(partition, outcome, tables, destination, rules)
+        published = _publish_partition_once(partition, outcome, tables, destination, rules)
     return published
 
 
-def _publish_once(
+def _publish_partition_once(
     partition: Partition, outcome: Outcome, tables: Tables, destination: Destination, rules: PublicationRules
 ) -> Published:
-    notices = read_notices(partition, tables)
+    notices = read_partition_notices(partition, tables)
     records = build_records(leave_out_erased(outcome.validated, outcome.erased))
     stored = read_manifest(tables, partition)
-    entries = recall_entries(stored, destination.identity, tables, partition)
+    entries = recall_manifest_entries(stored, destination.identity, tables, partition)
     unseen = entries.keys() - records.keys() - set(outcome.raw["interaction_id"])
     held_elsewhere = find_ids_held_elsewhere(unseen, partition, tables, rules.window_days)
     documents = replace(
-        collect_documents(outcome.raw, outcome.rejected, held_elsewhere),
+        collect_partition_documents(outcome.raw, outcome.rejected, held_elsewhere),
         erased=find_erased_entries(entries, outcome.erased),
     )
     require_current_records(records, documents)
@@ -119,7 +119,7 @@ def _publish_once(
     doubtful = choose_records_to_read(entries, rules.verify_online)
     with explained(f"Feature group {destination.records.group}", SETTING):
         online = read_online_records(doubtful, partition, destination.records)
-    entries = complete_entries(entries, online)
+    entries = complete_manifest_entries(entries, online)
     plan = plan_publication(records, documents, entries, notices.withdrawn, online)
     if not rules.allow_deletions:
         check_withdrawals(plan, documents, entries, rules.max_withdrawn_share)
@@ -127,7 +127,7 @@ def _publish_once(
     put_other_groups_aside(stored, destination.identity, tables, partition)
     publication = Publication(partition, plan, entries, documents, destination, notices.listed_at, rules.window_days)
     manifest = OpenManifest(
-        publication.confirm_entries(), lambda entries: tables.write(MANIFEST, partition, build_manifest(entries))
+        publication.confirm_served_entries(), lambda entries: tables.write(MANIFEST, partition, build_manifest(entries))
     )
     with explained(f"Feature group {destination.records.group}", SETTING):
         done = carry_out(

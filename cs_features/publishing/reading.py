@@ -17,7 +17,7 @@ import polars as pl
 from cs_features import aws
 from cs_features.environments import settings
 from cs_features.errors import AwsRefusal, RequestError
-from cs_features.publishing.feature_group import FRACTIONAL, IDENTIFIER, identify_group
+from cs_features.publishing.feature_group import FRACTIONAL, IDENTIFIER, identify_feature_group
 from cs_features.schemas import FEATURE_COLUMNS
 
 READERS = 16
@@ -28,7 +28,7 @@ EVENT_TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.3fZ"
 class OfflineHistory:
     """All rows that one feature group's offline store held at a moment (UTC): each version, each deletion."""
 
-    group: str  # see `feature_group.identify_group`
+    group: str  # see `feature_group.identify_feature_group`
     as_of: datetime
     rows: pl.DataFrame  # of `HISTORY_SCHEMA`
 
@@ -41,7 +41,7 @@ class Part:
     since: datetime
 
 
-def read_features(as_of: datetime | None = None, *, group: str | None = None) -> pl.DataFrame:
+def read_online_features(as_of: datetime | None = None, *, group: str | None = None) -> pl.DataFrame:
     """One row an interaction, as the feature group knew it at `as_of` (default: now).
 
     Point-in-time correct: no row is used that was written after `as_of`, so a model trained on the
@@ -53,11 +53,11 @@ def read_features(as_of: datetime | None = None, *, group: str | None = None) ->
         AwsRefusal: when the group or its offline store cannot be read; says what to set or allow.
         RequestError: when `as_of` has no time zone.
     """
-    history = read_history(as_of, group=group)
-    return select_known(history.rows, history.as_of)
+    history = read_offline_history(as_of, group=group)
+    return select_known_rows(history.rows, history.as_of)
 
 
-def read_history(
+def read_offline_history(
     as_of: datetime | None = None, *, group: str | None = None, part: Part | None = None
 ) -> OfflineHistory:
     """Every row that was told the group until `as_of` (default: now) and that its offline store holds by now.
@@ -82,10 +82,10 @@ def read_history(
         uri = store["S3StorageConfig"]["ResolvedOutputS3Uri"]
         asked = None if store.get("TableFormat") == "Iceberg" else part
         rows = _read_rows(aws.client("s3", max_pool_connections=READERS), uri, as_of, asked)
-    return OfflineHistory(identify_group(described), as_of.astimezone(timezone.utc), rows)
+    return OfflineHistory(identify_feature_group(described), as_of.astimezone(timezone.utc), rows)
 
 
-def select_known(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+def select_known_rows(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """The latest row of each interaction among those written until `as_of`, deleted ones left out."""
     moment = as_of.astimezone(timezone.utc).replace(tzinfo=None)
     return (

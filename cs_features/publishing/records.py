@@ -21,8 +21,8 @@ from cs_features.publishing.feature_group import (
     INTERACTIONS,
     GroupLayout,
     Record,
-    format_value,
-    get_feature,
+    format_feature_value,
+    get_record_feature,
     order_features,
 )
 
@@ -90,7 +90,7 @@ class RecordStore:
             _wait(attempt)
             entries = [{"FeatureGroupName": self.group, "Record": record} for record in remaining.values()]
             response = self.runtime.batch_write_record(Entries=entries)
-            codes = _read_codes(response, self.layout.identifier)
+            codes = _read_record_codes(response, self.layout.identifier)
             refused |= {key: code for key, code in codes.items() if code not in _PASSING}
             written += [key for key in remaining if key not in codes]
             remaining = {key: record for key, record in remaining.items() if key in codes and key not in refused}
@@ -98,7 +98,7 @@ class RecordStore:
                 break
         return WriteResult(written, refused | {key: codes[key] for key in remaining})
 
-    def clear_online(
+    def clear_online_records(
         self, event_times: Mapping[str, str], may_replace: Callable[[str, Record], bool] = lambda key, record: True
     ) -> frozenset[str]:
         """Take up to 25 records out of the online store, to make room for others; `event_times` are the latest that
@@ -113,7 +113,7 @@ class RecordStore:
                 continue
             latest = max(event_time, _get_event_time(served.get(key)))
             if latest:
-                self._delete_online(key, latest)
+                self._delete_online_record(key, latest)
         return others
 
     def withdraw_records(
@@ -131,16 +131,16 @@ class RecordStore:
                 handed_over.append(key)
                 continue
             latest = max(event_time, _get_event_time(record))
-            self._delete_online(key, latest)
+            self._delete_online_record(key, latest)
             # No later event time than the record's own, which would outrank a successor: of rows of one event
             # time the offline store's readers take the one that was written last.
             self._delete(key, latest, DeletionMode="SoftDelete", TargetStores=["OfflineStore"])
         return handed_over
 
-    def _delete_online(self, key: str, latest: str) -> None:
+    def _delete_online_record(self, key: str, latest: str) -> None:
         """A hard delete is refused unless its event time is later than the record's."""
         moment = datetime.fromisoformat(latest.replace("Z", "+00:00")) + timedelta(milliseconds=1)
-        self._delete(key, format_value(moment), DeletionMode="HardDelete", TargetStores=["OnlineStore"])
+        self._delete(key, format_feature_value(moment), DeletionMode="HardDelete", TargetStores=["OnlineStore"])
 
     def _delete(self, key: str, event_time: str, **how: Any) -> None:
         self.runtime.delete_record(
@@ -157,12 +157,12 @@ def read_online_records(ids: list[str], partition: Partition, records: RecordSto
     """
     served: dict[str, Record | None] = dict.fromkeys(ids)
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
-        for found in pool.map(records.read_records, split_batches(ids, READ_AT_ONCE)):
-            served |= {key: record for key, record in found.items() if identify_partition(record) == partition}
+        for found in pool.map(records.read_records, split_record_batches(ids, READ_AT_ONCE)):
+            served |= {key: record for key, record in found.items() if identify_record_partition(record) == partition}
     return served
 
 
-def identify_partition(record: Record) -> Partition | None:
+def identify_record_partition(record: Record) -> Partition | None:
     """The partition that an online record is of; None for a record that no partition of ours can have written."""
     values = {pair["FeatureName"]: pair["ValueAsString"] for pair in record}
     try:
@@ -173,23 +173,25 @@ def identify_partition(record: Record) -> Partition | None:
 
 def is_of_partition(partition: Partition) -> Callable[[Record], bool]:
     """What tells a partition's own records from others'."""
-    return lambda record: identify_partition(record) == partition
+    return lambda record: identify_record_partition(record) == partition
 
 
-def split_batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
+def split_record_batches(ids: Iterable[str], size: int) -> Iterator[list[str]]:
     remaining = iter(ids)
     while batch := list(islice(remaining, size)):
         yield batch
 
 
 def _get_event_time(record: Record | None) -> str:
-    return "" if record is None else get_feature(record, EVENT_TIME)
+    return "" if record is None else get_record_feature(record, EVENT_TIME)
 
 
-def _read_codes(response: dict[str, Any], identifier: str) -> dict[str, str]:
+def _read_record_codes(response: dict[str, Any], identifier: str) -> dict[str, str]:
     """The error code of each record that BatchWriteRecord did not write, by id."""
-    unprocessed = {get_feature(item["Record"], identifier): UNPROCESSED for item in response["UnprocessedEntries"]}
-    errors = {get_feature(item["Entry"]["Record"], identifier): item["ErrorCode"] for item in response["Errors"]}
+    unprocessed = {
+        get_record_feature(item["Record"], identifier): UNPROCESSED for item in response["UnprocessedEntries"]
+    }
+    errors = {get_record_feature(item["Entry"]["Record"], identifier): item["ErrorCode"] for item in response["Errors"]}
     return unprocessed | errors
 
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from cs_features.extraction.country_files import CountryFile, ModelCalibration, ScoreCalibration
 from cs_features.schemas import SCORES
-from cs_features.validation.calibration import DECIMALS, DISSATISFIED_TO, URGENT_FROM, Knots, apply_knots
+from cs_features.validation.calibration import DECIMALS, DISSATISFIED_TO, URGENT_FROM, Knots, apply_calibration_knots
 
 FOLDS = 5
 MIN_ITEMS = 25
@@ -47,14 +47,14 @@ class Fit:
     calibration: ScoreCalibration
 
 
-def fit_correction(score: str, answers: "np.ndarray", labels: "np.ndarray") -> Fit:
+def fit_score_correction(score: str, answers: "np.ndarray", labels: "np.ndarray") -> Fit:
     """The correction of one score. Too few items, or no gain or no rank on unseen ones: `kept` is false."""
     knots = fit_isotonic_knots(answers, labels)
-    unseen = _correct_unseen(answers, labels)
+    unseen = _correct_unseen_items(answers, labels)
     before, after = np.abs(answers - labels), np.abs(unseen - labels)
     enough = labels.size >= MIN_ITEMS
     rank = _correlate_ranks(unseen, labels)
-    rank_p = _test_ranks(unseen, labels, rank) if enough and rank is not None else 1.0
+    rank_p = _test_rank_correlation(unseen, labels, rank) if enough and rank is not None else 1.0
     return Fit(
         score=score,
         items=int(labels.size),
@@ -69,19 +69,19 @@ def fit_correction(score: str, answers: "np.ndarray", labels: "np.ndarray") -> F
             and _is_gain_beyond_chance(before - after)
         ),
         calibration=ScoreCalibration(
-            threshold=_find_threshold(score, apply_knots(knots, answers), labels), knots=knots
+            threshold=_find_best_threshold(score, apply_calibration_knots(knots, answers), labels), knots=knots
         ),
     )
 
 
-def _correct_unseen(answers: "np.ndarray", labels: "np.ndarray") -> "np.ndarray":
+def _correct_unseen_items(answers: "np.ndarray", labels: "np.ndarray") -> "np.ndarray":
     """Each answer as the correction moves it that was fitted on the other folds."""
     unseen = np.array(answers, dtype=float)
     folds = np.arange(labels.size) % FOLDS
     for fold in range(FOLDS):
         seen = folds != fold
         if seen.any() and (~seen).any():
-            unseen[~seen] = apply_knots(fit_isotonic_knots(answers[seen], labels[seen]), answers[~seen])
+            unseen[~seen] = apply_calibration_knots(fit_isotonic_knots(answers[seen], labels[seen]), answers[~seen])
     return unseen
 
 
@@ -99,7 +99,7 @@ def _correlate_ranks(one: "np.ndarray", other: "np.ndarray") -> float | None:
     return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
 
 
-def _test_ranks(unseen: "np.ndarray", labels: "np.ndarray", rank: float) -> float:
+def _test_rank_correlation(unseen: "np.ndarray", labels: "np.ndarray", rank: float) -> float:
     """One-sided p-value of `rank` among those with the labels dealt out anew.
 
     Rather too high than too low: what is left out of a fit lies on the other side of its mean, so corrections of
@@ -134,24 +134,24 @@ def fit_isotonic_knots(answers: "np.ndarray", labels: "np.ndarray") -> Knots:
     return tuple(knots)
 
 
-def _find_threshold(score: str, corrected_answers: "np.ndarray", labels: "np.ndarray") -> float:
+def _find_best_threshold(score: str, corrected_answers: "np.ndarray", labels: "np.ndarray") -> float:
     """The cut that tells the labels' two sides apart best: the mean of both sides' hit rates is highest."""
     usual = URGENT_FROM if score == "urgency_score" else DISSATISFIED_TO
     flagged = labels >= usual if score == "urgency_score" else labels <= usual
     if flagged.all() or not flagged.any():
         return usual
 
-    def measure_separation(cut: float) -> float:
+    def measure_class_separation(cut: float) -> float:
         called = corrected_answers >= cut if score == "urgency_score" else corrected_answers <= cut
         return float(called[flagged].mean() + (~called)[~flagged].mean())
 
     levels = np.unique(corrected_answers)
     cuts = [usual, *np.round((levels[1:] + levels[:-1]) / 2, DECIMALS)]
     # Among equals the one nearest to the usual.
-    return float(max(cuts, key=lambda cut: (measure_separation(float(cut)), -abs(float(cut) - usual))))
+    return float(max(cuts, key=lambda cut: (measure_class_separation(float(cut)), -abs(float(cut) - usual))))
 
 
-def format_calibration(calibration: Mapping[str, ModelCalibration]) -> str:
+def format_calibration_section(calibration: Mapping[str, ModelCalibration]) -> str:
     """The `calibration:` block of a country file's front matter, as text."""
     lines = ["# Fitted on the golden corpus by `make calibrate`: [[the model says, it means], ...].", "calibration:"]
     for model_id, scores in calibration.items():
@@ -164,17 +164,17 @@ def format_calibration(calibration: Mapping[str, ModelCalibration]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def fit_corrections(answers: pl.DataFrame) -> dict[str, Fit]:
+def fit_country_corrections(answers: pl.DataFrame) -> dict[str, Fit]:
     """The fit of each score on the answered items of one country."""
     found = {}
     for score in SCORES:
         pairs = answers.select(answer=score, label=f"{score}_label").drop_nulls()
         if pairs.height:
-            found[score] = fit_correction(score, pairs["answer"].to_numpy(), pairs["label"].to_numpy())
+            found[score] = fit_score_correction(score, pairs["answer"].to_numpy(), pairs["label"].to_numpy())
     return found
 
 
-def replace_calibration(text: str, file: CountryFile, model_id: str, fits: dict[str, Fit]) -> str:
+def replace_calibration_section(text: str, file: CountryFile, model_id: str, fits: dict[str, Fit]) -> str:
     """The text of a country file with the corrections of `model_id` replaced by those of `fits` that are kept."""
     kept = {score: found.calibration for score, found in fits.items() if found.kept}
     calibration = {model: each for model, each in file.calibration.items() if model != model_id}
@@ -182,4 +182,4 @@ def replace_calibration(text: str, file: CountryFile, model_id: str, fits: dict[
         calibration[model_id] = ModelCalibration(**kept)
     front, body = re.fullmatch(r"---\n(.*?\n)---\n(.*)", text, re.S).groups()  # type: ignore[union-attr]
     front = re.sub(r"(?m)^# Fitted on the golden corpus.*\n|^calibration:.*\n(?:[ \t]+.*\n)*", "", front)
-    return f"---\n{front}{format_calibration(calibration) if calibration else ''}---\n{body}"
+    return f"---\n{front}{format_calibration_section(calibration) if calibration else ''}---\n{body}"

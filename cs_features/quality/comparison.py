@@ -12,7 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from cs_features.quality.evaluation import ALL, ERRORS, SHARES, Interval, Z, mean_interval
+from cs_features.quality.evaluation import ALL, ERRORS, SHARES, Interval, Z, compute_mean_interval
 
 # The chance that a run calls anything better that is not, whatever the number of its comparisons.
 FALSE_BETTER = 0.025
@@ -44,7 +44,7 @@ class Comparison:
     verdict: Verdict
 
 
-def compare_answers(in_use: pl.DataFrame, candidate: pl.DataFrame) -> list[Comparison]:
+def compare_paired_answers(in_use: pl.DataFrame, candidate: pl.DataFrame) -> list[Comparison]:
     """Compare the answers of two prompts or models (`build_answers_frame`) to the same items.
 
     Every measure in every language, and in all of them together where there are several: the latter has
@@ -62,38 +62,40 @@ def compare_answers(in_use: pl.DataFrame, candidate: pl.DataFrame) -> list[Compa
     return [
         found
         for language, chosen in groups.items()
-        for found in _compare_group(language, in_use.filter(chosen), candidate.filter(chosen), level)
+        for found in _compare_answer_group(language, in_use.filter(chosen), candidate.filter(chosen), level)
     ]
 
 
-def _compare_group(language: str, in_use: pl.DataFrame, candidate: pl.DataFrame, level: float) -> Iterator[Comparison]:
+def _compare_answer_group(
+    language: str, in_use: pl.DataFrame, candidate: pl.DataFrame, level: float
+) -> Iterator[Comparison]:
     for (field, measure), expression in {**SHARES, **ERRORS}.items():
         is_share = (field, measure) in SHARES
         was, now = (frame.select(expression.cast(pl.Float64)).to_series() for frame in (in_use, candidate))
         advantage = now - was if is_share else was - now
         gained, lost = int((advantage > 0).sum()), int((advantage < 0).sum())
-        low, high = _interval_of_shares(gained, lost, advantage.len()) if is_share else mean_interval(advantage)
+        low, high = _interval_of_shares(gained, lost, advantage.len()) if is_share else compute_mean_interval(advantage)
         p = sign_test(gained, lost)
         yield Comparison(
             language=language,
             field=field,
             measure=measure,
-            in_use=_average_values(was),
-            candidate=_average_values(now),
-            difference=_average_values(advantage),
+            in_use=_average_field_values(was),
+            candidate=_average_field_values(now),
+            difference=_average_field_values(advantage),
             low=low,
             high=high,
             p=p,
             items=advantage.len(),
-            verdict=_judge_difference(low, high, p, level),
+            verdict=_judge_paired_difference(low, high, p, level),
         )
 
 
-def _average_values(values: pl.Series) -> float:
+def _average_field_values(values: pl.Series) -> float:
     return float(values.sum()) / values.len()
 
 
-def _judge_difference(low: float | None, high: float | None, p: float, level: float) -> Verdict:
+def _judge_paired_difference(low: float | None, high: float | None, p: float, level: float) -> Verdict:
     if high is not None and high < 0:
         return "worse"
     # The interval too: more items may have gained than lost, and still lost more than was gained.

@@ -13,11 +13,11 @@ import polars as pl
 
 from cs_features.quality.golden import GoldenItem
 from cs_features.quality.grounding import (
-    find_unsupported,
+    find_unsupported_claims,
     has_asked_length,
     is_english,
     measure_stated_facts,
-    repeats_example,
+    repeats_prompt_example,
 )
 from cs_features.schemas import CATEGORICAL, SCORES
 
@@ -73,7 +73,7 @@ ERRORS: Mapping[tuple[str, str], pl.Expr] = {
 Interval = tuple[float | None, float | None]
 
 
-def wilson_interval(right: float, items: float) -> tuple[float, float]:
+def compute_wilson_interval(right: float, items: float) -> tuple[float, float]:
     """The 95 % score interval of a share (Wilson 1927); (0, 1) for no items.
 
     Chosen over the exact interval because it is shorter and covers 95 % on average: between accuracies of
@@ -88,7 +88,7 @@ def wilson_interval(right: float, items: float) -> tuple[float, float]:
     return max(0.0, min(share, low)), min(1.0, max(share, high))  # the last bit must leave neither out
 
 
-def mean_interval(values: pl.Series, least: float = -1.0) -> Interval:
+def compute_mean_interval(values: pl.Series, least: float = -1.0) -> Interval:
     """The 95 % interval of a mean (Student's t) in [`least`, 1]; nulls where the values do not vary."""
     from scipy.stats import ttest_1samp
 
@@ -120,16 +120,16 @@ def build_answers_frame(
                 "summary": summary or None,
                 "summary_facts": measure_stated_facts(summary, item.facts),
                 "summary_english": is_english(summary, item.language),
-                "summary_supported": is_supported(summary, text, examples),
+                "summary_supported": is_summary_supported(summary, text, examples),
                 "summary_length": has_asked_length(summary),
             }
         )
     return pl.DataFrame(rows, schema=ANSWERS_SCHEMA)
 
 
-def is_supported(summary: str, text: str, examples: frozenset[str]) -> bool:
+def is_summary_supported(summary: str, text: str, examples: frozenset[str]) -> bool:
     """Whether the summary is there, says nothing that the text does not, and is none of the prompt's examples."""
-    return bool(summary) and not (find_unsupported(summary, text) or repeats_example(summary, examples))
+    return bool(summary) and not (find_unsupported_claims(summary, text) or repeats_prompt_example(summary, examples))
 
 
 def measure_quality(answers: pl.DataFrame, by: tuple[str, ...] = ("country", "language")) -> pl.DataFrame:
@@ -152,7 +152,7 @@ def _measure_group(group: pl.DataFrame) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for (field, measure), counts in SHARES.items():
         hits = int(group.select(counts).to_series().sum())
-        rows.append((field, measure, hits / items, *wilson_interval(hits, items), items))
+        rows.append((field, measure, hits / items, *compute_wilson_interval(hits, items), items))
         if measure == "accuracy":
             rows.append((field, "macro_f1", *_macro_f1_with_interval(group[field], group[f"{field}_label"]), items))
     for (field, measure), error in ERRORS.items():
@@ -161,7 +161,7 @@ def _measure_group(group: pl.DataFrame) -> list[tuple[Any, ...]]:
         rows += [
             (field, "spearman", *_correlate_with_interval(pairs), pairs.height),
             (field, "calibration_error", calibration_error(pairs), None, None, pairs.height),
-            (field, measure, errors.mean(), *mean_interval(errors, least=0.0), items),
+            (field, measure, errors.mean(), *compute_mean_interval(errors, least=0.0), items),
         ]
     summaries = group["summary"].drop_nulls()
     rows.append(("summary", "median_length", summaries.str.len_chars().median(), None, None, summaries.len()))
@@ -179,7 +179,7 @@ def _macro_f1_with_interval(answers: pl.Series, labels: pl.Series) -> tuple[floa
     value = macro_f1(answers, labels)
     counts = labels.value_counts()["count"]
     effective = len(counts) ** 2 / float((1 / counts).sum())
-    return value, *wilson_interval(value * effective, effective)
+    return value, *compute_wilson_interval(value * effective, effective)
 
 
 def macro_f1(answers: pl.Series, labels: pl.Series) -> float:
@@ -214,7 +214,7 @@ def calibration_error(pairs: pl.DataFrame) -> float | None:
     return float((distance["distance"] * distance["items"]).sum()) / pairs.height
 
 
-def list_misses(answers: pl.DataFrame) -> pl.DataFrame:
+def list_evaluation_misses(answers: pl.DataFrame) -> pl.DataFrame:
     """What was answered otherwise than labelled: item, field, expected, given (`none` without an answer)."""
     misses = [
         answers.filter((pl.col(name) != pl.col(f"{name}_label")).fill_null(True)).select(
@@ -228,7 +228,7 @@ def list_misses(answers: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(misses).sort("item", "field")
 
 
-def count_confusions(answers: pl.DataFrame, name: str) -> pl.DataFrame:
+def count_field_confusions(answers: pl.DataFrame, name: str) -> pl.DataFrame:
     """Labels as rows, answers as columns, both sorted, counts; `none` is an item without an answer."""
     return (
         answers.select(label=f"{name}_label", answer=pl.col(name).fill_null("none"))

@@ -1,5 +1,5 @@
-"""Whether a country's quality is known to have fallen below its floor. `judge_quality` is pure; `read_measurements`
-reads for it.
+"""Whether a country's quality is known to have fallen below its floor. `judge_country_quality` is pure;
+`read_measurements` reads for it.
 
 Known means measured with the model and the prompt in use, and below means that the whole 95 % interval is:
 with the few items of a language, anything weaker would block on chance. What nobody has measured is not known,
@@ -14,7 +14,7 @@ import polars as pl
 from cs_features.extraction.country_files import Floors
 from cs_features.languages import UNDETERMINED
 from cs_features.partitions import Country, Locale, list_locales
-from cs_features.quality.evaluation import wilson_interval
+from cs_features.quality.evaluation import compute_wilson_interval
 from cs_features.schemas import CATEGORICAL
 from cs_features.services import Model
 from cs_features.storage import Tables
@@ -59,7 +59,7 @@ class KnownQuality:
         return f"{told}. Judged by people's labels: {', '.join(self.by_people)}" if self.by_people else told
 
 
-def judge_quality(
+def judge_country_quality(
     measured: Mapping[str, pl.DataFrame | None],
     floors: Floors,
     languages: Collection[str],
@@ -74,19 +74,20 @@ def judge_quality(
     `languages`, those that occur in what is about to be extracted; all of the country together always does.
     `human` is the table `human_quality`: a language of which people have labelled enough is judged by them.
     """
-    golden = _select_current(measured, model_id, prompt_version)
-    by_people = _select_current(split_human_quality(human), model_id, prompt_version)
+    golden = _select_current_figures(measured, model_id, prompt_version)
+    by_people = _select_current_figures(split_human_quality(human), model_id, prompt_version)
     current = {
-        language: _prefer_people(golden.get(language), by_people.get(language)) for language in {**golden, **by_people}
+        language: _prefer_people_figures(golden.get(language), by_people.get(language))
+        for language in {**golden, **by_people}
     }
     below = []
     for name in CATEGORICAL:
         floor = float(getattr(floors, name))
-        cells = {language: _count_right(frame, name) for language, frame in current.items()}
+        cells = {language: _count_right_answers(frame, name) for language, frame in current.items()}
         judged = {language: cell for language, cell in cells.items() if language in languages}
         judged[ALL] = (sum(right for right, _ in cells.values()), sum(items for _, items in cells.values()))
         for language, (right, items) in judged.items():
-            low, high = wilson_interval(right, items)
+            low, high = compute_wilson_interval(right, items)
             if items and high < floor:
                 below.append(f"{language} {name} {right / items:.2f} ({low:.2f}-{high:.2f}), floor {floor:.2f}")
     # A text in no language that can be told is in none that could have items.
@@ -106,7 +107,7 @@ def split_human_quality(human: pl.DataFrame | None) -> dict[str, pl.DataFrame | 
     return {language: rows for (language,), rows in told.partition_by("language", as_dict=True).items()}
 
 
-def _prefer_people(golden: pl.DataFrame | None, people: pl.DataFrame | None) -> pl.DataFrame:
+def _prefer_people_figures(golden: pl.DataFrame | None, people: pl.DataFrame | None) -> pl.DataFrame:
     """A field's accuracy by people's labels where there is one, else by the golden corpus."""
     if golden is None or people is None:
         return people if golden is None else golden  # type: ignore[return-value]
@@ -114,7 +115,7 @@ def _prefer_people(golden: pl.DataFrame | None, people: pl.DataFrame | None) -> 
     return pl.concat([people.select(shared), golden.join(people, on="field", how="anti").select(shared)])
 
 
-def _select_current(
+def _select_current_figures(
     measured: Mapping[str, pl.DataFrame | None], model_id: str, prompt_version: str
 ) -> dict[str, pl.DataFrame]:
     """The accuracies that were measured with this prompt and model, of the languages that have any."""
@@ -134,7 +135,7 @@ def _select_current(
 
 @dataclass(frozen=True)
 class Measurements:
-    """A country's latest tables, of whatever prompt and model: `golden` as `read_measured` gives it, and people's."""
+    """A country's latest tables, of whatever prompt and model: what `read_measured_figures` gives, and people's."""
 
     golden: Mapping[str, pl.DataFrame | None]
     human: pl.DataFrame | None
@@ -143,7 +144,7 @@ class Measurements:
 def read_measurements(country: str, model: Model, tables: Tables) -> Measurements:
     """What was measured of `country` last."""
     locales = [Locale.from_key(key) for key in list_locales(model.find_prompts_folder())]
-    golden = read_measured([locale for locale in locales if locale.country == country], tables)
+    golden = read_measured_figures([locale for locale in locales if locale.country == country], tables)
     return Measurements(golden, read_human_quality(country, tables))
 
 
@@ -153,7 +154,7 @@ def judge_measurements(
     """What they say with the prompt and model in use, for interactions in `languages`."""
     prompts = model.prompts()
     floors, version = prompts.countries[country].floors, prompts.version(country)
-    return judge_quality(measurements.golden, floors, languages, model.model_id, version, measurements.human)
+    return judge_country_quality(measurements.golden, floors, languages, model.model_id, version, measurements.human)
 
 
 # By address and ETag: a run asks twice, and what was measured a week ago is the same.
@@ -161,11 +162,11 @@ _read_before: dict[tuple[str, str], pl.DataFrame | None] = {}
 _KEPT = 100  # tables
 
 
-def read_measured(locales: Collection[Locale], tables: Tables) -> dict[str, pl.DataFrame | None]:
+def read_measured_figures(locales: Collection[Locale], tables: Tables) -> dict[str, pl.DataFrame | None]:
     """The latest tables of `extraction_quality` of a country's locales, by language; None was never measured."""
     measured: dict[str, pl.DataFrame | None] = {locale.language: None for locale in locales}
     for country in sorted({locale.country for locale in locales}):
-        listed = tables.bucket.list_objects(f"{QUALITY}/country={country}/").objects
+        listed = tables.bucket.list_bucket_objects(f"{QUALITY}/country={country}/").objects
         etags = {item.key: item.etag for item in listed}
         for locale in locales:
             key = tables.key(QUALITY, locale)
@@ -177,7 +178,7 @@ def read_measured(locales: Collection[Locale], tables: Tables) -> dict[str, pl.D
 def read_human_quality(country: str, tables: Tables) -> pl.DataFrame | None:
     """The table of people's judgement; None where nobody has labelled anything."""
     key = tables.key(HUMAN_QUALITY, Country(country))
-    found = next((item for item in tables.bucket.list_objects(key).objects if item.key == key), None)
+    found = next((item for item in tables.bucket.list_bucket_objects(key).objects if item.key == key), None)
     return None if found is None else _read_once(HUMAN_QUALITY, Country(country), found.etag, tables)
 
 
@@ -190,7 +191,7 @@ def _read_once(table: str, place: Locale | Country, etag: str, tables: Tables) -
     return _read_before[version]
 
 
-def _count_right(frame: pl.DataFrame, name: str) -> tuple[int, int]:
+def _count_right_answers(frame: pl.DataFrame, name: str) -> tuple[int, int]:
     """(right answers, items) of one field."""
     found = frame.filter(pl.col("field") == name)
     if found.is_empty():  # people have said too little of it, and nobody has measured it

@@ -16,7 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cs_features.errors import PromptError
-from cs_features.extraction.file_errors import describe_errors
+from cs_features.extraction.file_errors import describe_file_errors
 from cs_features.extraction.prompts import Prompts
 from cs_features.partitions import Locale
 from cs_features.schemas import CATEGORICAL, SCORES, Channel, Interaction, Turn
@@ -56,7 +56,7 @@ class GoldenItem(BaseModel):
         return facts
 
     @model_validator(mode="after")
-    def check_labellings(self) -> "GoldenItem":
+    def check_item_labellings(self) -> "GoldenItem":
         first, second = self.labellings
         if (first == second) != (self.reconciled is None):
             raise ValueError("reconciled must be null where the labellings are identical, and say why where not")
@@ -93,34 +93,34 @@ class GoldenCorpus:
     problems: list[GoldenProblem]
     places: dict[str, str]
 
-    def require_all(self) -> list[GoldenItem]:
+    def require_all_locales(self) -> list[GoldenItem]:
         """Every item.
 
         Raises:
             PromptError: a line for each thing that is wrong, with its file, its line and what it is.
         """
-        _raise_problems(self.problems)
+        _raise_golden_problems(self.problems)
         return self.items
 
-    def require_locale(self, locale: Locale) -> list[GoldenItem]:
+    def require_golden_locale(self, locale: Locale) -> list[GoldenItem]:
         """The items of one locale; what is wrong with those of others does not matter.
 
         Raises:
-            PromptError: as `require_all`, for this locale's lines and for those that name no country.
+            PromptError: as `require_all_locales`, for this locale's lines and for those that name no country.
         """
         countries = (locale.country, None)
-        _raise_problems(
+        _raise_golden_problems(
             [each for each in self.problems if each.language == locale.language and each.country in countries]
         )
         return [item for item in self.items if (item.country, item.language) == (locale.country, locale.language)]
 
 
-def _raise_problems(problems: list[GoldenProblem]) -> None:
+def _raise_golden_problems(problems: list[GoldenProblem]) -> None:
     if problems:
         raise PromptError("\n".join(each.description for each in problems))
 
 
-def read_golden(folder: Path, prompts: Prompts) -> GoldenCorpus:
+def read_golden_file(folder: Path, prompts: Prompts) -> GoldenCorpus:
     """The corpus in `folder` (the one that holds `golden/`); an item is judged by the taxonomy of `prompts`."""
     corpus = GoldenCorpus([], [], {})
     for path in sorted((folder / "golden").glob("*.jsonl")):
@@ -130,13 +130,13 @@ def read_golden(folder: Path, prompts: Prompts) -> GoldenCorpus:
             try:
                 item = GoldenItem.model_validate_json(line)
             except ValidationError as error:
-                country = _guess_country(line)
+                country = _guess_item_country(line)
                 corpus.problems.extend(
                     GoldenProblem(path.stem, country, f"{place}: {_strip_field_name(what)}")
-                    for what in describe_errors(error)
+                    for what in describe_file_errors(error)
                 )
                 continue
-            found = list(_find_problems(item, path.stem, prompts))
+            found = list(_find_item_problems(item, path.stem, prompts))
             if item.id in corpus.places:
                 found.append(f"id {item.id} is taken, {corpus.places[item.id]} has it")
             corpus.places[item.id] = place
@@ -146,16 +146,16 @@ def read_golden(folder: Path, prompts: Prompts) -> GoldenCorpus:
     return corpus
 
 
-def load_golden(folder: Path, prompts: Prompts) -> list[GoldenItem]:
+def load_golden_corpus(folder: Path, prompts: Prompts) -> list[GoldenItem]:
     """Every item of the corpus in `folder`.
 
     Raises:
-        PromptError: as `GoldenCorpus.require_all`.
+        PromptError: as `GoldenCorpus.require_all_locales`.
     """
-    return read_golden(folder, prompts).require_all()
+    return read_golden_file(folder, prompts).require_all_locales()
 
 
-def _guess_country(line: bytes) -> str | None:
+def _guess_item_country(line: bytes) -> str | None:
     """The country of a line that is no item."""
     try:
         entry = json.loads(line)
@@ -170,7 +170,7 @@ def _strip_field_name(what: str) -> str:
     return what.removeprefix("answer: ")
 
 
-def _find_problems(item: GoldenItem, language: str, prompts: Prompts) -> Iterator[str]:
+def _find_item_problems(item: GoldenItem, language: str, prompts: Prompts) -> Iterator[str]:
     if item.language != language:
         yield f"language {item.language} does not belong in this file"
     if item.country not in prompts.countries and item.country not in prompts.countries.problems:
@@ -184,7 +184,7 @@ def _find_problems(item: GoldenItem, language: str, prompts: Prompts) -> Iterato
             # A label is an answer: the same rules hold.
             answer = prompts.answer_model.model_validate({"summary": "The customer asks.", **labels})
         except ValidationError as error:
-            yield from (f"{name}.{what}" for what in describe_errors(error))
+            yield from (f"{name}.{what}" for what in describe_file_errors(error))
             continue
         if (answer.sentiment == "negative" and answer.csat_indicator > 0.4) or (
             answer.sentiment == "positive" and answer.csat_indicator < 0.6

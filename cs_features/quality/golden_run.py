@@ -13,15 +13,15 @@ import polars as pl
 
 from cs_features.errors import RequestRefused, Unavailable
 from cs_features.extraction.engine import Outcome
-from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
+from cs_features.extraction.prompting import ConverseRequest, build_converse_request, request_hash
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.session import Session, extract_answers
+from cs_features.extraction.session import Session, extract_needed_answers
 from cs_features.languages import UNDETERMINED
 from cs_features.quality.evaluation import build_answers_frame
 from cs_features.quality.golden import GoldenItem
 from cs_features.schemas import Interaction, Reason
 from cs_features.services import DataBucket, Model
-from cs_features.validation.calibration import correct_scores
+from cs_features.validation.calibration import correct_country_scores
 
 # What the model did say, and wrongly. Every other failure is no answer: it says nothing of the model's quality.
 WRONG_ANSWERS = frozenset({Reason.INVALID_ANSWER, Reason.ANSWER_CUT_OFF})
@@ -69,25 +69,25 @@ def ask_golden_items(
         RunStopper: with every answer so far in the ledger.
     """
     prompts = model.prompts()
-    asked = ask_labelled({item.id: item.as_interaction() for item in items}, model, data, "golden", progress)
+    asked = ask_labelled_items({item.id: item.as_interaction() for item in items}, model, data, "golden", progress)
     examples = frozenset(example.answer["summary"] for example in prompts.list_examples())
     answered = [item for item in items if item.id in asked.answers]
     frame = build_answers_frame(answered, asked.answers, examples)
     if not as_said:
-        frame = _correct_scores(frame, prompts, model.model_id)
+        frame = _correct_golden_scores(frame, prompts, model.model_id)
     return Answers(frame, len(asked.unanswered), asked.calls, asked.cost_usd)
 
 
-def _correct_scores(frame: pl.DataFrame, prompts: Prompts, model_id: str) -> pl.DataFrame:
+def _correct_golden_scores(frame: pl.DataFrame, prompts: Prompts, model_id: str) -> pl.DataFrame:
     parts = frame.partition_by("country", as_dict=True)
     corrected_parts = [
-        correct_scores(part, prompts.countries[str(country)].calibration.get(model_id))
+        correct_country_scores(part, prompts.countries[str(country)].calibration.get(model_id))
         for (country,), part in parts.items()
     ]
     return pl.concat([frame.clear(), *corrected_parts])
 
 
-def ask_labelled(
+def ask_labelled_items(
     interactions: Mapping[str, Interaction], model: Model, data: DataBucket, corpus: str, progress: Progress
 ) -> Asked:
     """Bring interactions, each under a name, to their answers; `corpus` names the folder in the ledger.
@@ -99,12 +99,12 @@ def ask_labelled(
     keys: dict[str, str] = {}
     for name, interaction in interactions.items():
         language = interaction.language or UNDETERMINED
-        request, _ = build_request(prompts, capabilities, interaction, language, model.masking.without_start())
+        request, _ = build_converse_request(prompts, capabilities, interaction, language, model.masking.without_start())
         keys[name] = request_hash(request)
         requests[keys[name]] = request
     folder = f"{corpus}/{model.model_id}"
     with data.ledger(folder) as ledger:
-        session = extract_answers(
+        session = extract_needed_answers(
             requests,
             ledger,
             model.extractor(prompts, data, folder),
@@ -112,15 +112,15 @@ def ask_labelled(
             lambda session: progress(session, len(requests)),
             redrive=NO_ANSWERS,
         )
-        ledger.compact_objects()
+        ledger.compact_ledger_objects()
     outcomes = {name: session.outcomes[key] for name, key in keys.items()}
-    unanswered = find_unanswered(outcomes)
-    _require_answers(unanswered, len(outcomes))
+    unanswered = find_unanswered_items(outcomes)
+    _require_golden_answers(unanswered, len(outcomes))
     answers = {name: outcome.answer for name, outcome in outcomes.items() if name not in unanswered}
     return Asked(answers, unanswered, len(session.asked), session.cost_usd)
 
 
-def find_unanswered(outcomes: Mapping[str, Outcome]) -> dict[str, Reason]:
+def find_unanswered_items(outcomes: Mapping[str, Outcome]) -> dict[str, Reason]:
     """Names without an answer, right or wrong, and why."""
     return {
         name: outcome.error
@@ -129,7 +129,7 @@ def find_unanswered(outcomes: Mapping[str, Outcome]) -> dict[str, Reason]:
     }
 
 
-def _require_answers(unanswered: Mapping[str, Reason], asked: int) -> None:
+def _require_golden_answers(unanswered: Mapping[str, Reason], asked: int) -> None:
     """An outage or an account that may not use the model would be measured as bad quality."""
     counts = Counter(unanswered.values())
     if down := counts[Reason.SERVICE_FAILED]:

@@ -54,10 +54,10 @@ _PLAIN_LETTERS = str.maketrans({"ł": "l", "ø": "o", "ß": "ss", "æ": "ae", "�
 def measure_stated_facts(summary: str, facts: list[list[str]]) -> float:
     """The share of the required facts that the summary states; any expression of a fact will do."""
     lower = summary.lower()
-    return sum(_states_fact(lower, fact) for fact in facts) / len(facts)
+    return sum(_states_named_fact(lower, fact) for fact in facts) / len(facts)
 
 
-def _states_fact(lower: str, fact: list[str]) -> bool:
+def _states_named_fact(lower: str, fact: list[str]) -> bool:
     return any(expression in lower for expression in fact)
 
 
@@ -71,7 +71,7 @@ def has_asked_length(summary: str) -> bool:
     return LENGTH[0] <= len(summary) <= LENGTH[1]
 
 
-def repeats_example(summary: str, examples: Iterable[str]) -> bool:
+def repeats_prompt_example(summary: str, examples: Iterable[str]) -> bool:
     """Whether the summary is one of the prompt's own examples, or nearly: weak models like to repeat them."""
     words = _split_words(summary)
     for example in examples:
@@ -81,20 +81,20 @@ def repeats_example(summary: str, examples: Iterable[str]) -> bool:
     return False
 
 
-def find_unsupported(summary: str, text: str) -> list[str]:
+def find_unsupported_claims(summary: str, text: str) -> list[str]:
     """Numbers and names in the summary that the interaction does not contain: what cannot be grounded.
 
     Names are compared without accents and endings, for other languages inflect them; in a text of another
     script they cannot be compared at all and pass. Number words pass, and so do English names of days,
     months, countries, languages and the larger cities.
     """
-    known = _list_numbers(text)
-    numbers = [str(number) for number in sorted(_list_numbers(summary)) if number > MAX_SPELLED_NUMBER]
+    known = _list_stated_numbers(text)
+    numbers = [str(number) for number in sorted(_list_stated_numbers(summary)) if number > MAX_SPELLED_NUMBER]
     wrong = [number for number in numbers if int(number) not in known]
     words = set(_split_words(text))
     if sum(word.isascii() for word in words) * 2 < len(words):
         return wrong
-    return wrong + [name for name in _list_names(summary) if not _occurs_in_text(_fold_text(name), words)]
+    return wrong + [name for name in _list_proper_names(summary) if not _occurs_in_text(_fold_text(name), words)]
 
 
 def _occurs_in_text(name: str, words: set[str]) -> bool:
@@ -102,7 +102,7 @@ def _occurs_in_text(name: str, words: set[str]) -> bool:
     return any(word.startswith(stem) for word in words)
 
 
-def _list_names(summary: str) -> list[str]:
+def _list_proper_names(summary: str) -> list[str]:
     """Capitalised words that do not begin a sentence."""
     found = []
     for match in _WORD.finditer(summary):
@@ -113,7 +113,7 @@ def _list_names(summary: str) -> list[str]:
     return found
 
 
-def _list_numbers(text: str) -> set[int]:
+def _list_stated_numbers(text: str) -> set[int]:
     """The whole numbers in the text, in any script's digits; 1.250,50 has 1250 and 50."""
     ungrouped = re.sub(r"(?<=\d)[.,'\s](?=\d{3}(?!\d))", "", text)
     return {int(number) for number in re.findall(r"\d+", ungrouped)}

@@ -36,7 +36,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from cs_features.errors import RequestError
-from cs_features.quality.evaluation import ALL, wilson_interval
+from cs_features.quality.evaluation import ALL, compute_wilson_interval
 from cs_features.schemas import Interaction, reason_of
 
 # STAR's tasks that are over when the chat is.
@@ -77,7 +77,7 @@ class Labelled:
     expected: Expected
 
 
-def translate_labels(source: str, labels: Mapping[str, Any]) -> Expected:
+def translate_source_labels(source: str, labels: Mapping[str, Any]) -> Expected:
     """The labels of one text in our terms, as this module's docstring explains."""
     if source.startswith("polemo"):
         if labels["sentiment"] == "ambivalent":
@@ -85,7 +85,7 @@ def translate_labels(source: str, labels: Mapping[str, Any]) -> Expected:
         return Expected(sentiment=labels["sentiment"])
     if source != "star":
         return Expected(left_out=f"{source}: no label that is ours")
-    annoyed = _find_answer(labels["wizard_questionnaire"], "annoyed")
+    annoyed = _find_source_answer(labels["wizard_questionnaire"], "annoyed")
     if labels["completion"] != "Complete":
         return Expected(resolution_status="pending", annoyed=annoyed)
     goal = [answer for question, answer in labels["user_questionnaire"].items() if "calm" not in question]
@@ -96,11 +96,11 @@ def translate_labels(source: str, labels: Mapping[str, Any]) -> Expected:
     return Expected(left_out="STAR: the outcome implies no status")
 
 
-def _find_answer(questionnaire: Mapping[str, bool], word: str) -> bool | None:
+def _find_source_answer(questionnaire: Mapping[str, bool], word: str) -> bool | None:
     return next((answer for question, answer in questionnaire.items() if word in question), None)
 
 
-def load_labelled(folder: Path, limit: int | None = None) -> tuple[list[Labelled], Counter[str]]:
+def load_labelled_interactions(folder: Path, limit: int | None = None) -> tuple[list[Labelled], Counter[str]]:
     """The texts of `folder` that have something to compare, and how many were left out, by reason.
 
     `limit`: so many of each language at most. They are the first in the order of a hash of their ids, so a
@@ -117,7 +117,7 @@ def load_labelled(folder: Path, limit: int | None = None) -> tuple[list[Labelled
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             entry = json.loads(line)
-            expected = translate_labels(entry["source"], entry["labels"])
+            expected = translate_source_labels(entry["source"], entry["labels"])
             identifier, language = entry["interaction_id"], entry["language"]
         except (ValueError, KeyError, TypeError) as error:
             raise RequestError(f"{path}:{number}: no label can be read: {error!r}") from None
@@ -128,9 +128,9 @@ def load_labelled(folder: Path, limit: int | None = None) -> tuple[list[Labelled
     chosen = {
         identifier: (language, expected)
         for language, entries in sorted(wanted.items())
-        for identifier, expected in sorted(entries, key=lambda entry: _hash_identifier(entry[0]))[:limit]
+        for identifier, expected in sorted(entries, key=lambda entry: _hash_source_identifier(entry[0]))[:limit]
     }
-    found = _read_interactions(folder / "landing", chosen.keys())
+    found = _read_labelled_interactions(folder / "landing", chosen.keys())
     if missing := chosen.keys() - found.keys():
         raise RequestError(f"{path}: no document in landing/ has the id {min(missing)}")
     return [
@@ -139,11 +139,11 @@ def load_labelled(folder: Path, limit: int | None = None) -> tuple[list[Labelled
     ], left_out
 
 
-def _hash_identifier(identifier: str) -> str:
+def _hash_source_identifier(identifier: str) -> str:
     return hashlib.sha256(identifier.encode()).hexdigest()
 
 
-def _read_interactions(landing: Path, wanted: Any) -> dict[str, Interaction]:
+def _read_labelled_interactions(landing: Path, wanted: Any) -> dict[str, Interaction]:
     found = {}
     for path in sorted(landing.glob("country=*/date=*/*.jsonl")):
         for number, line in enumerate(path.read_bytes().splitlines(), start=1):
@@ -173,7 +173,7 @@ def build_labelled_frame(items: list[Labelled], answers: Mapping[str, Mapping[st
     return pl.DataFrame(rows, schema={**dict.fromkeys(columns, pl.String()), "annoyed": pl.Boolean()})
 
 
-def measure_agreement(answers: pl.DataFrame) -> pl.DataFrame:
+def measure_label_agreement(answers: pl.DataFrame) -> pl.DataFrame:
     """How far answers agree with the sources: a row a language, field and measure, with 95 % intervals.
 
     `among` is the label whose recall it is, or `all`. No answer agrees with nothing.
@@ -181,18 +181,22 @@ def measure_agreement(answers: pl.DataFrame) -> pl.DataFrame:
     rows: list[tuple[Any, ...]] = []
     for (language,), group in sorted(answers.group_by("language"), key=lambda pair: str(pair[0])):
 
-        def add_share(field: str, measure: str, among: str, hits: pl.Series, language: object = language) -> None:
+        def add_agreement_share(
+            field: str, measure: str, among: str, hits: pl.Series, language: object = language
+        ) -> None:
             right, items = int(hits.sum()), hits.len()
             if items:
-                rows.append((language, field, measure, among, right / items, *wilson_interval(right, items), items))
+                rows.append(
+                    (language, field, measure, among, right / items, *compute_wilson_interval(right, items), items)
+                )
 
         for field in FIELDS:
             known = group.filter(pl.col(f"{field}_label").is_not_null())
             right = known[field] == known[f"{field}_label"]
-            add_share(field, "accuracy", ALL, right)
+            add_agreement_share(field, "accuracy", ALL, right)
             for label in sorted(known[f"{field}_label"].unique()):
-                add_share(field, "recall", label, right.filter(known[f"{field}_label"] == label))
+                add_agreement_share(field, "recall", label, right.filter(known[f"{field}_label"] == label))
         for annoyed, among in ((True, "annoyed"), (False, "not annoyed")):
             chosen = group.filter(pl.col("annoyed") == annoyed)
-            add_share("sentiment", "called negative", among, chosen["sentiment"] == "negative")
+            add_agreement_share("sentiment", "called negative", among, chosen["sentiment"] == "negative")
     return pl.DataFrame(rows, schema=REPORT_SCHEMA, orient="row")

@@ -23,11 +23,11 @@ FORMULAS = (
 
 def find_shared_words(one: str, other: str) -> str | None:
     """The first `WORDS_IN_A_ROW` words in a row that both texts hold, formulas apart."""
-    runs = set(_list_runs(_strip_punctuation(other)))
-    return next((run for run in _list_runs(_strip_punctuation(one)) if run in runs), None)
+    runs = set(_list_runs(_strip_word_punctuation(other)))
+    return next((run for run in _list_runs(_strip_word_punctuation(one)) if run in runs), None)
 
 
-def _strip_punctuation(text: str) -> str:
+def _strip_word_punctuation(text: str) -> str:
     plain = " ".join(re.findall(r"\w+", text.lower()))
     for formula in FORMULAS:
         plain = plain.replace(formula, " | ")  # a border that no run of words crosses
@@ -49,7 +49,7 @@ def find_leaks(prompts: Prompts, corpus: GoldenCorpus, folder: Path) -> list[str
     found = []
     for item in corpus.items:
         for path, example in examples:
-            run = _find_leak(item, example)
+            run = _find_golden_leak(item, example)
             if run is not None:
                 found.append(
                     f"{corpus.places[item.id]}: {item.id} says {run!r} like the example at {path}:{example.line}: "
@@ -58,7 +58,7 @@ def find_leaks(prompts: Prompts, corpus: GoldenCorpus, folder: Path) -> list[str
     return found
 
 
-def _find_leak(item: GoldenItem, example: Example) -> str | None:
+def _find_golden_leak(item: GoldenItem, example: Example) -> str | None:
     words = re.sub(r"^\w+: ", "", example.text, flags=re.M)  # without the speakers
     for turn in item.turns:
         run = find_shared_words(turn.text, words)

@@ -23,17 +23,17 @@ class Target:
     today: date
 
 
-def suggest_command(title: str, target: Target) -> str:
+def suggest_concern_command(title: str, target: Target) -> str:
     """The command for a check or a cause; where the cause has none of its own, its partitions run again."""
     if title.endswith("switched off"):
         return f"{DAGSTER} sensor start -w workspace.yaml {title.split()[0]}"
     for beginning, suggest in _COMMANDS.items():
         if title.startswith(beginning):
             return suggest(target)
-    return rerun_partitions(target)
+    return rerun_named_partitions(target)
 
 
-def rerun_partitions(target: Target) -> str:
+def rerun_named_partitions(target: Target) -> str:
     """Many of them by the days and countries that they span: what of these is right already costs nothing."""
     keys = _list_keys(target)
     if len(keys) <= SHOWN_PARTITIONS:
@@ -43,17 +43,17 @@ def rerun_partitions(target: Target) -> str:
     return f"{PYTHON} cs_features.cli.backfill --country {countries} --first {days[0]} --last {days[-1]}"
 
 
-def redrive_partitions(target: Target) -> str:
+def redrive_rejected_partitions(target: Target) -> str:
     return _backfill("redrive_rejected", _list_keys(target))
 
 
-def measure_locales(target: Target) -> str:
+def measure_country_locales(target: Target) -> str:
     return _backfill("measure_quality", target.locales) or "make evaluate"
 
 
 def show_rejects(target: Target) -> str:
     keys = _list_keys(target)
-    return f"{PYTHON} cs_features.cli.why --rejects '{keys[0]}'" if keys else _take_inventory(target)
+    return f"{PYTHON} cs_features.cli.why --rejects '{keys[0]}'" if keys else _take_landing_inventory(target)
 
 
 def _backfill(job: str, keys: Sequence[str]) -> str:
@@ -74,11 +74,11 @@ def _list_landing(target: Target) -> str:
     return f"aws s3 ls --recursive s3://{target.landing_bucket}/interactions/{folder} | tail -20"
 
 
-def _take_inventory(target: Target) -> str:
+def _take_landing_inventory(target: Target) -> str:
     return f"{DAGSTER} job launch -w workspace.yaml -j take_inventory"
 
 
-def _quote_month(target: Target) -> str:
+def _quote_rest_month(target: Target) -> str:
     return f"{PYTHON} cs_features.cli.quote --first {target.today.replace(day=1)} --last {target.today}"
 
 
@@ -86,7 +86,7 @@ def _evaluate(target: Target) -> str:
     return "make evaluate"
 
 
-def _check_heartbeat(target: Target) -> str:
+def _check_daemon_heartbeat(target: Target) -> str:
     return f"{PYTHON} cs_features.cli.heartbeat"
 
 
@@ -94,29 +94,29 @@ def _list_runs(target: Target) -> str:
     return f"{DAGSTER} run list --limit 20"
 
 
-def _lint_prompts(target: Target) -> str:
+def _lint_prompt_files(target: Target) -> str:
     return "make lint"
 
 
 _COMMANDS: Mapping[str, Callable[[Target], str]] = {
-    "extraction_failures": redrive_partitions,
+    "extraction_failures": redrive_rejected_partitions,
     "rejected_share": show_rejects,
-    "quality_floor": measure_locales,
-    "quality below the floor": measure_locales,
+    "quality_floor": measure_country_locales,
+    "quality below the floor": measure_country_locales,
     "drift": _evaluate,
     "copied_summaries": _evaluate,
     "misfiled": _list_landing,
     "freshness": _list_landing,
     "documents gone": _list_landing,
     "unreadable": _list_landing,
-    "inventory": _take_inventory,
-    "source": _take_inventory,
-    "spending": _quote_month,
-    "cost_per_interaction": _quote_month,
-    "kept": redrive_partitions,
-    "landing_sensor": _check_heartbeat,
-    "daemon": _check_heartbeat,
-    "prompt_sensor": _lint_prompts,
+    "inventory": _take_landing_inventory,
+    "source": _take_landing_inventory,
+    "spending": _quote_rest_month,
+    "cost_per_interaction": _quote_rest_month,
+    "kept": redrive_rejected_partitions,
+    "landing_sensor": _check_daemon_heartbeat,
+    "daemon": _check_daemon_heartbeat,
+    "prompt_sensor": _lint_prompt_files,
     "runs wait": _list_runs,
     "run goes on": _list_runs,
 }

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cs_features.figures import format_dollars, format_share, format_span
-from cs_features.monitoring.alerts import ALL_COUNTRIES, Alert, Severity, identify_cause
+from cs_features.monitoring.alerts import ALL_COUNTRIES, Alert, Severity, identify_incident_cause
 from cs_features.monitoring.freshness import FreshnessState
-from cs_features.monitoring.silence import describe_silence
-from cs_features.reporting.commands import Target, suggest_command
+from cs_features.monitoring.silence import describe_country_silence
+from cs_features.reporting.commands import Target, suggest_concern_command
 from cs_features.reporting.facts import CountryFacts, Operations
 
 SHOWN_CONCERNS = 5
@@ -71,17 +71,17 @@ class Concern:
         return ", ".join(self.countries) or ALL_COUNTRIES
 
 
-def list_concerns(facts: Operations, standing: Iterable[Alert], ui_url: str, landing_bucket: str) -> list[Concern]:
+def list_page_concerns(facts: Operations, standing: Iterable[Alert], ui_url: str, landing_bucket: str) -> list[Concern]:
     """All of them, the most urgent first."""
     alerts = [*standing, *describe_figures(facts, ui_url)]
     groups: dict[str, list[Alert]] = {}
     for alert in alerts:
-        groups.setdefault(identify_cause(alert.title), []).append(alert)
-    concerns = [merge_alerts(group, facts, landing_bucket) for group in groups.values()]
+        groups.setdefault(identify_incident_cause(alert.title), []).append(alert)
+    concerns = [merge_alert_concerns(group, facts, landing_bucket) for group in groups.values()]
     return sorted(concerns, key=lambda concern: (concern.rank, -len(concern.partitions), concern.title))
 
 
-def merge_alerts(alerts: Sequence[Alert], facts: Operations, landing_bucket: str) -> Concern:
+def merge_alert_concerns(alerts: Sequence[Alert], facts: Operations, landing_bucket: str) -> Concern:
     """The alerts of one check or cause, of whatever countries, as one concern: the words are the gravest's."""
     first = min(alerts, key=lambda alert: (alert.severity is not Severity.ERROR, alert.country))
     countries = tuple(sorted({alert.country for alert in alerts} - {ALL_COUNTRIES}))
@@ -95,18 +95,18 @@ def merge_alerts(alerts: Sequence[Alert], facts: Operations, landing_bucket: str
         today=facts.now.date(),
     )
     return Concern(
-        rank=rank_alert(first),
+        rank=rank_alert_urgency(first),
         title=first.title,
         countries=countries,
         sentence=shorten_sentence(first.reason),
         advice=first.advice,
         link=first.link,
-        command=suggest_command(first.title, target),
+        command=suggest_concern_command(first.title, target),
         partitions=partitions,
     )
 
 
-def rank_alert(alert: Alert) -> int:
+def rank_alert_urgency(alert: Alert) -> int:
     if alert.title.endswith("switched off"):
         return BLIND
     for beginning, rank in _RANKS.items():
@@ -127,17 +127,17 @@ def shorten_sentence(sentence: str) -> str:
 def describe_figures(facts: Operations, ui_url: str) -> Iterator[Alert]:
     """What no check and no failed run tells."""
     for country in facts.countries:
-        yield from describe_feed(country, facts, ui_url)
+        yield from describe_late_feed(country, facts, ui_url)
         yield from describe_unknown_quality(country, facts, ui_url)
-        yield from describe_kept(country, facts, ui_url)
-    yield from describe_spending(facts, ui_url)
-    yield from describe_sources(facts, ui_url)
+        yield from describe_kept_records(country, facts, ui_url)
+    yield from describe_budget_spending(facts, ui_url)
+    yield from describe_unread_sources(facts, ui_url)
 
 
-def describe_feed(country: CountryFacts, facts: Operations, ui_url: str) -> Iterator[Alert]:
+def describe_late_feed(country: CountryFacts, facts: Operations, ui_url: str) -> Iterator[Alert]:
     """A country that is silent; the same words go by mail."""
     if country.freshness is not None and country.freshness.state is FreshnessState.LATE:
-        yield describe_silence(country.country, country.freshness, facts.now, ui_url)
+        yield describe_country_silence(country.country, country.freshness, facts.now, ui_url)
 
 
 def describe_unknown_quality(country: CountryFacts, facts: Operations, ui_url: str) -> Iterator[Alert]:
@@ -155,7 +155,7 @@ def describe_unknown_quality(country: CountryFacts, facts: Operations, ui_url: s
     )
 
 
-def describe_kept(country: CountryFacts, facts: Operations, ui_url: str) -> Iterator[Alert]:
+def describe_kept_records(country: CountryFacts, facts: Operations, ui_url: str) -> Iterator[Alert]:
     """Kept records are right as long as they are few: their newest extraction failed."""
     days = [day for day in (country.documents or {}).values() if day.kept is not None and day.served is not None]
     kept, served = sum(day.kept or 0 for day in days), sum(day.served or 0 for day in days)
@@ -176,8 +176,8 @@ def describe_kept(country: CountryFacts, facts: Operations, ui_url: str) -> Iter
     )
 
 
-def describe_spending(facts: Operations, ui_url: str) -> Iterator[Alert]:
-    sentence = judge_month(facts) or judge_day(facts)
+def describe_budget_spending(facts: Operations, ui_url: str) -> Iterator[Alert]:
+    sentence = judge_month_spending(facts) or judge_day_spending(facts)
     if sentence is None:
         return
     yield Alert(
@@ -191,7 +191,7 @@ def describe_spending(facts: Operations, ui_url: str) -> Iterator[Alert]:
     )
 
 
-def judge_month(facts: Operations) -> str | None:
+def judge_month_spending(facts: Operations) -> str | None:
     spending, day = facts.spending, facts.now.day
     if spending.month is None:
         return None
@@ -204,7 +204,7 @@ def judge_month(facts: Operations) -> str | None:
     return None
 
 
-def judge_day(facts: Operations) -> str | None:
+def judge_day_spending(facts: Operations) -> str | None:
     """Yesterday or today against the dearest day before them."""
     spending = facts.spending
     if spending.today is None or len(spending.before) < 2:
@@ -218,7 +218,7 @@ def judge_day(facts: Operations) -> str | None:
     )
 
 
-def describe_sources(facts: Operations, ui_url: str) -> Iterator[Alert]:
+def describe_unread_sources(facts: Operations, ui_url: str) -> Iterator[Alert]:
     """What the page could not read, or only as it was days ago."""
     for source in facts.sources:
         if source.error is not None:

@@ -196,7 +196,7 @@ def sum_up_law(countries: Iterable[CountryFacts]) -> Law | None:
     )
 
 
-def read_day(country: CountryFacts, day: date, figure: Callable[[Documents], int | None]) -> int | None:
+def read_day_facts(country: CountryFacts, day: date, figure: Callable[[Documents], int | None]) -> int | None:
     """A day's figure: None where it is unknown, 0 where the inventory has looked and nothing landed."""
     if country.documents is None or not country.counted_from <= day <= country.counted_to:
         return None
@@ -204,7 +204,7 @@ def read_day(country: CountryFacts, day: date, figure: Callable[[Documents], int
     return 0 if documents is None else figure(documents)
 
 
-def sum_kept(country: CountryFacts) -> int | None:
+def sum_kept_records(country: CountryFacts) -> int | None:
     """Records that are served though their newest extraction failed; None where any day of it is unknown."""
     if country.documents is None:
         return None
@@ -212,7 +212,7 @@ def sum_kept(country: CountryFacts) -> int | None:
     return None if None in kept else sum(count or 0 for count in kept)
 
 
-def count_differing(country: CountryFacts) -> int | None:
+def count_differing_partitions(country: CountryFacts) -> int | None:
     """Partitions that differ from what landed or from what is served, or of which it is unknown."""
     if country.documents is None:
         return None
@@ -247,24 +247,24 @@ def sum_spent(country: CountryFacts, days: Iterable[date]) -> float | None:
     return sum(country.spent.get(day, 0.0) for day in days)
 
 
-def price_thousand(country: CountryFacts, day: date) -> float | None:
+def price_thousand_interactions(country: CountryFacts, day: date) -> float | None:
     """US dollars a thousand interactions of a day."""
     calls = country.calls.get(day)
     return calls.cost_usd / calls.interactions * 1_000 if calls and calls.interactions else None
 
 
-def list_figures(country: CountryFacts, facts: Operations) -> dict[str, float | None]:
+def list_country_figures(country: CountryFacts, facts: Operations) -> dict[str, float | None]:
     """The figures of yesterday that are worth a plot, by name."""
     calls = country.calls.get(facts.yesterday)
     worst = country.quality.worst if country.quality else None
     return {
-        "landed": read_day(country, facts.yesterday, lambda day: day.landed),
-        "validated": read_day(country, facts.yesterday, lambda day: day.validated),
-        "rejected": read_day(country, facts.yesterday, lambda day: day.rejected),
+        "landed": read_day_facts(country, facts.yesterday, lambda day: day.landed),
+        "validated": read_day_facts(country, facts.yesterday, lambda day: day.validated),
+        "rejected": read_day_facts(country, facts.yesterday, lambda day: day.rejected),
         "open_rejects": country.open_rejects.documents if country.open_rejects else None,
-        "kept": sum_kept(country),
+        "kept": sum_kept_records(country),
         "dollars": sum_spent(country, [facts.yesterday]),
-        "dollars_a_thousand": price_thousand(country, facts.yesterday),
+        "dollars_a_thousand": price_thousand_interactions(country, facts.yesterday),
         "cache_share": calls.cache_share if calls else None,
         "p95_ms": calls.p95_ms if calls else None,
         "worst_field": worst.value if worst else None,

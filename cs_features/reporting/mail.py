@@ -17,7 +17,7 @@ class Message:
     body: str
 
 
-def write_message(concerns: Sequence[Concern], now: datetime, page_uri: str, ui_url: str) -> Message:
+def write_morning_message(concerns: Sequence[Concern], now: datetime, page_uri: str, ui_url: str) -> Message:
     count = f"{len(concerns)} things need you" if len(concerns) > 1 else "1 thing needs you"
     subject = f"cs-features {now:%Y-%m-%d}: {count if concerns else 'nothing needs you'}"
     lines = [

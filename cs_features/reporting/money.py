@@ -34,7 +34,7 @@ def read_calls(reader: Reader, scope: Scope, now: datetime) -> dict[str, dict[da
     days = [now.date() - timedelta(days=back) for back in range(DAYS, -1, -1)]
     partitions = [Partition(country, day) for country in scope.countries for day in days]
     found: dict[str, dict[date, Calls]] = {country: {} for country in scope.countries}
-    for partition, frame in reader.read_many("llm_extractions", partitions).items():
+    for partition, frame in reader.read_many_tables("llm_extractions", partitions).items():
         assert isinstance(partition, Partition)
         found[partition.country][partition.date] = sum_up_calls(frame)
     return found
@@ -66,7 +66,7 @@ def sum_by_day(spent: Iterable[Spent], country: str) -> dict[date, float]:
     return days
 
 
-def sum_spending(spent: Sequence[Spent] | None, model: Model, today: date) -> Spending:
+def sum_country_spending(spent: Sequence[Spent] | None, model: Model, today: date) -> Spending:
     """Of all that was asked, the golden corpus and previews included; unknown where the bucket did not tell."""
     limits = model.limits()
     if spent is None:

@@ -31,15 +31,15 @@ from cs_features.reporting.facts import (
     CountryFacts,
     Documents,
     Operations,
-    count_differing,
+    count_differing_partitions,
     list_missing_days,
-    price_thousand,
-    read_day,
-    sum_kept,
+    price_thousand_interactions,
+    read_day_facts,
+    sum_kept_records,
     sum_spent,
     sum_up_law,
 )
-from cs_features.reporting.sparkline import draw_sparkline
+from cs_features.reporting.sparkline import draw_svg_sparkline
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -59,25 +59,25 @@ class Cell:
     is_worrying: bool = False
 
 
-def render_page(facts: Operations, concerns: Sequence[Concern], ui_url: str) -> str:
+def render_report_page(facts: Operations, concerns: Sequence[Concern], ui_url: str) -> str:
     """The page as HTML."""
-    return _load_template().render(
+    return _load_page_template().render(
         now=facts.now,
         yesterday=facts.yesterday,
         concerns=concerns[:SHOWN_CONCERNS],
         more=concerns[SHOWN_CONCERNS:],
         columns=list(COLUMNS),
-        rows=[(country.country, build_row(country, facts)) for country in facts.countries],
-        money=describe_money(facts),
-        law=describe_law(facts),
-        changes=[*describe_stale(facts), *describe_changes(facts)][:SHOWN_CHANGES],
-        unknown=describe_unknown(facts),
+        rows=[(country.country, build_country_row(country, facts)) for country in facts.countries],
+        money=describe_window_money(facts),
+        law=describe_window_law(facts),
+        changes=[*describe_stale_partitions(facts), *describe_recent_changes(facts)][:SHOWN_CHANGES],
+        unknown=describe_unknown_sources(facts),
         ui_url=ui_url,
     )
 
 
 @lru_cache(maxsize=1)
-def _load_template() -> Template:
+def _load_page_template() -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # once a day
 
     environment = Environment(
@@ -93,27 +93,27 @@ def _load_template() -> Template:
 # --- a country's row --------------------------------------------------------------------------
 
 
-def build_row(country: CountryFacts, facts: Operations) -> list[Cell]:
+def build_country_row(country: CountryFacts, facts: Operations) -> list[Cell]:
     return [build(country, facts) for build in COLUMNS.values()]
 
 
-def show_landed(country: CountryFacts, facts: Operations) -> Cell:
-    return _show_documents(country, facts, "landed", lambda day: day.landed)
+def show_landed_cell(country: CountryFacts, facts: Operations) -> Cell:
+    return _show_documents_cell(country, facts, "landed", lambda day: day.landed)
 
 
-def show_validated(country: CountryFacts, facts: Operations) -> Cell:
-    return _show_documents(country, facts, "validated", lambda day: day.validated)
+def show_validated_cell(country: CountryFacts, facts: Operations) -> Cell:
+    return _show_documents_cell(country, facts, "validated", lambda day: day.validated)
 
 
-def show_rejected(country: CountryFacts, facts: Operations) -> Cell:
-    return _show_documents(country, facts, "rejected", lambda day: day.rejected, country.rejected_reason or "")
+def show_rejected_cell(country: CountryFacts, facts: Operations) -> Cell:
+    return _show_documents_cell(country, facts, "rejected", lambda day: day.rejected, country.rejected_reason or "")
 
 
-def _show_documents(
+def _show_documents_cell(
     country: CountryFacts, facts: Operations, name: str, figure: Callable[[Documents], int | None], note: str = ""
 ) -> Cell:
-    days = [read_day(country, day, figure) for day in facts.days]
-    spark = draw_sparkline(days, escape(f"{country.country} {name}, four weeks"))
+    days = [read_day_facts(country, day, figure) for day in facts.days]
+    spark = draw_svg_sparkline(days, escape(f"{country.country} {name}, four weeks"))
     return Cell(format_count(days[-1]), note, Markup(spark))  # noqa: S704 (numbers, and a title that is escaped)
 
 
@@ -125,20 +125,20 @@ def show_open_rejects(country: CountryFacts, facts: Operations) -> Cell:
     return Cell(format_count(found.documents), ", ".join(filter(None, [found.top_reason, note])))
 
 
-def show_kept(country: CountryFacts, facts: Operations) -> Cell:
-    return Cell(format_count(sum_kept(country)))
+def show_kept_cell(country: CountryFacts, facts: Operations) -> Cell:
+    return Cell(format_count(sum_kept_records(country)))
 
 
-def show_partitions(country: CountryFacts, facts: Operations) -> Cell:
+def show_partitions_cell(country: CountryFacts, facts: Operations) -> Cell:
     """Days that are missing, and partitions that differ or are unknown."""
-    missing, differing = list_missing_days(country, facts.days), count_differing(country)
+    missing, differing = list_missing_days(country, facts.days), count_differing_partitions(country)
     if missing is None or differing is None:
         return Cell(UNKNOWN)
     note = f"missing {missing[-1]:%d %b}" if missing else ""
     return Cell(f"{len(missing)} / {differing}", note, is_worrying=bool(missing or differing))
 
 
-def show_newest(country: CountryFacts, facts: Operations) -> Cell:
+def show_newest_cell(country: CountryFacts, facts: Operations) -> Cell:
     found = country.freshness
     if found is None or found.newest is None:
         return Cell(UNKNOWN)
@@ -147,33 +147,33 @@ def show_newest(country: CountryFacts, facts: Operations) -> Cell:
     return Cell(format_moment(found.newest, facts.now), note, is_worrying=found.state is FreshnessState.LATE)
 
 
-def show_dollars(country: CountryFacts, facts: Operations) -> Cell:
+def show_dollars_cell(country: CountryFacts, facts: Operations) -> Cell:
     """Today and this month."""
     today = facts.now.date()
     month = [date(today.year, today.month, day) for day in range(1, today.day + 1)]
     spent = [None if country.spent is None else country.spent.get(day, 0.0) for day in facts.days]
-    spark = draw_sparkline(spent, escape(f"{country.country} dollars, four weeks"))
+    spark = draw_svg_sparkline(spent, escape(f"{country.country} dollars, four weeks"))
     spent_this_month, limit = sum_spent(country, month), facts.spending.month_limit
     share = None if spent_this_month is None or not limit else spent_this_month / limit
     note = f"{format_dollars(spent_this_month)} month, {format_share(share)} of the cap"
     return Cell(format_dollars(sum_spent(country, [today])), note, Markup(spark))  # noqa: S704
 
 
-def show_thousand(country: CountryFacts, facts: Operations) -> Cell:
-    return Cell(format_dollars(price_thousand(country, facts.yesterday)))
+def show_thousand_cell(country: CountryFacts, facts: Operations) -> Cell:
+    return Cell(format_dollars(price_thousand_interactions(country, facts.yesterday)))
 
 
-def show_cache(country: CountryFacts, facts: Operations) -> Cell:
+def show_cache_cell(country: CountryFacts, facts: Operations) -> Cell:
     calls = country.calls.get(facts.yesterday)
     return Cell(format_share(calls.cache_share if calls else None))
 
 
-def show_latency(country: CountryFacts, facts: Operations) -> Cell:
+def show_latency_cell(country: CountryFacts, facts: Operations) -> Cell:
     calls = country.calls.get(facts.yesterday)
     return Cell(format_milliseconds(calls.p95_ms if calls else None))
 
 
-def show_quality(country: CountryFacts, facts: Operations) -> Cell:
+def show_quality_cell(country: CountryFacts, facts: Operations) -> Cell:
     if country.quality is None or country.quality.worst is None:
         return Cell(UNKNOWN)
     worst = country.quality.worst
@@ -181,7 +181,7 @@ def show_quality(country: CountryFacts, facts: Operations) -> Cell:
     return Cell(figure, f"{worst.margin:+.2f} to its floor {worst.floor:.2f}", is_worrying=worst.margin < 0)
 
 
-def show_drift(country: CountryFacts, facts: Operations) -> Cell:
+def show_drift_cell(country: CountryFacts, facts: Operations) -> Cell:
     found = country.drift
     if found is None:
         return Cell(UNKNOWN)
@@ -191,32 +191,32 @@ def show_drift(country: CountryFacts, facts: Operations) -> Cell:
     return Cell(", ".join(found.drifted) or "steady", week, is_worrying=bool(found.drifted))
 
 
-def show_source(country: CountryFacts, facts: Operations) -> Cell:
+def show_source_cell(country: CountryFacts, facts: Operations) -> Cell:
     return Cell(UNKNOWN if country.quality is None else country.quality.source)
 
 
 COLUMNS: Mapping[str, Callable[[CountryFacts, Operations], Cell]] = {
-    "landed": show_landed,
-    "validated": show_validated,
-    "rejected, mostly": show_rejected,
+    "landed": show_landed_cell,
+    "validated": show_validated_cell,
+    "rejected, mostly": show_rejected_cell,
     "open rejects": show_open_rejects,
-    "kept": show_kept,
-    "days missing / differing": show_partitions,
-    "newest document": show_newest,
-    "dollars today": show_dollars,
-    "a thousand": show_thousand,
-    "cache": show_cache,
-    "p95": show_latency,
-    "worst field": show_quality,
-    "drift": show_drift,
-    "known from": show_source,
+    "kept": show_kept_cell,
+    "days missing / differing": show_partitions_cell,
+    "newest document": show_newest_cell,
+    "dollars today": show_dollars_cell,
+    "a thousand": show_thousand_cell,
+    "cache": show_cache_cell,
+    "p95": show_latency_cell,
+    "worst field": show_quality_cell,
+    "drift": show_drift_cell,
+    "known from": show_source_cell,
 }
 
 
 # --- below the table --------------------------------------------------------------------------
 
 
-def describe_money(facts: Operations) -> str:
+def describe_window_money(facts: Operations) -> str:
     spending = facts.spending
     if spending.today is None or spending.month is None:
         return "What was spent is unknown."
@@ -227,7 +227,7 @@ def describe_money(facts: Operations) -> str:
     )
 
 
-def describe_law(facts: Operations) -> str:
+def describe_window_law(facts: Operations) -> str:
     law = sum_up_law(facts.countries)
     if law is None:
         return "The law is unknown: there is no inventory."
@@ -239,7 +239,7 @@ def describe_law(facts: Operations) -> str:
     )
 
 
-def describe_stale(facts: Operations) -> list[str]:
+def describe_stale_partitions(facts: Operations) -> list[str]:
     """Features that another prompt or model has made: nobody has to renew them, and this is how."""
     if not facts.stale_days:
         return []
@@ -250,11 +250,11 @@ def describe_stale(facts: Operations) -> list[str]:
     ]
 
 
-def describe_changes(facts: Operations) -> list[str]:
+def describe_recent_changes(facts: Operations) -> list[str]:
     return [f"{change.day:%d %b}: {change.what} {change.before} → {change.after}" for change in facts.changes]
 
 
-def describe_unknown(facts: Operations) -> list[str]:
+def describe_unknown_sources(facts: Operations) -> list[str]:
     """What could not be read, and what is older than it should be."""
     lines = [f"{source.name}: unknown ({source.error})" for source in facts.sources if source.error]
     if len(lines) > SHOWN_SOURCES:
@@ -274,10 +274,10 @@ def write_first_lines(concerns: Sequence[Concern]) -> list[str]:
     """What needs a person, one line each; one line where nothing does."""
     if not concerns:
         return ["Nothing needs you today."]
-    lines = [f"{number}. {describe_concern(each)}" for number, each in enumerate(concerns[:SHOWN_CONCERNS], 1)]
+    lines = [f"{number}. {describe_page_concern(each)}" for number, each in enumerate(concerns[:SHOWN_CONCERNS], 1)]
     more = concerns[SHOWN_CONCERNS:]
     return [*lines, f"and {len(more)} more: {', '.join(each.title for each in more)}"] if more else lines
 
 
-def describe_concern(concern: Concern) -> str:
+def describe_page_concern(concern: Concern) -> str:
     return f"{concern.title}, {concern.where}: {concern.sentence}"

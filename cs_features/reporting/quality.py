@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from cs_features.extraction.country_files import Floors
-from cs_features.quality.evaluation import wilson_interval
+from cs_features.quality.evaluation import compute_wilson_interval
 from cs_features.reporting.facts import FieldQuality, Quality
 from cs_features.schemas import CATEGORICAL
 
@@ -25,17 +25,17 @@ def find_worst_field(
     current = pl.concat(frames, how="diagonal").filter(pl.col("measure") == "accuracy", of_now)
     if current.is_empty():
         return Quality(worst=None, source="not with this prompt")
-    fields = [judge_field(current.filter(pl.col("field") == name), name, floors) for name in CATEGORICAL]
+    fields = [judge_worst_field(current.filter(pl.col("field") == name), name, floors) for name in CATEGORICAL]
     worst = min(fields, key=lambda field: (field.margin, field.name))
     languages = current["language"].n_unique()
     part = "" if languages == len(measured) else f", {languages} of {len(measured)} languages"
     return Quality(worst=worst, source=f"golden, {worst.items} items{part}")
 
 
-def judge_field(rows: pl.DataFrame, name: str, floors: Floors) -> FieldQuality:
+def judge_worst_field(rows: pl.DataFrame, name: str, floors: Floors) -> FieldQuality:
     items = int(rows["items"].sum())
     right = sum(round(value * count) for value, count in rows.select("value", "items").iter_rows())
-    low, high = wilson_interval(right, items)
+    low, high = compute_wilson_interval(right, items)
     return FieldQuality(
         name=name,
         value=right / items if items else 0.0,

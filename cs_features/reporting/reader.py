@@ -30,14 +30,14 @@ class Reader:
     tables: Tables
     sources: dict[str, Source] = field(default_factory=dict)
 
-    def try_reading(self, name: str, read: Callable[[], Result]) -> Result | None:
+    def try_reading_table(self, name: str, read: Callable[[], Result]) -> Result | None:
         try:
             return read()
         except ISOLATED_ERRORS as error:
             self.sources[name] = Source(name=name, error=name_error(error))
             return None
 
-    def read_inventory(self, table: str) -> pl.DataFrame | None:
+    def read_latest_inventory(self, table: str) -> pl.DataFrame | None:
         """A table over all partitions, whose age is noted; one that nobody has made yet is unknown."""
 
         def read() -> pl.DataFrame | None:
@@ -48,16 +48,16 @@ class Reader:
             self.sources[table] = Source(name=table, made_at=found[0].last_modified)
             return pl.read_parquet(BytesIO(found[1]), hive_partitioning=False)
 
-        return self.try_reading(table, read)
+        return self.try_reading_table(table, read)
 
-    def read_many(self, table: str, partitions: Sequence[Asked]) -> dict[Asked, pl.DataFrame]:
+    def read_many_tables(self, table: str, partitions: Sequence[Asked]) -> dict[Asked, pl.DataFrame]:
         """The partitions that there are. One that cannot be read makes the table a source that is known in part."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="report") as pool:
-            frames = list(pool.map(lambda each: self._read_one(table, each), partitions))
+            frames = list(pool.map(lambda each: self._read_one_table(table, each), partitions))
         return {partition: frame for partition, frame in zip(partitions, frames, strict=True) if frame is not None}
 
-    def _read_one(self, table: str, partition: AnyPartition) -> pl.DataFrame | None:
-        return self.try_reading(f"{table} of {partition}", lambda: self.tables.read(table, partition))
+    def _read_one_table(self, table: str, partition: AnyPartition) -> pl.DataFrame | None:
+        return self.try_reading_table(f"{table} of {partition}", lambda: self.tables.read(table, partition))
 
 
 @dataclass(frozen=True)

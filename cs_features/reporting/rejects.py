@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from cs_features.monitoring.misfiled import mask_name
+from cs_features.monitoring.misfiled import mask_folder_name
 from cs_features.schemas import Reason
 from cs_features.short_names import shorten_name
 
@@ -12,7 +12,7 @@ _MEANINGS = {reason.value: reason.meaning for reason in Reason}
 
 def name_file(name: str) -> str:
     """As it is; where it may say who somebody is, its first letters and a digest that finds it."""
-    return name if mask_name(name) == name else shorten_name(name)
+    return name if mask_folder_name(name) == name else shorten_name(name)
 
 
 def list_first_rejects(rejected: pl.DataFrame, most: int = SHOWN_REJECTS) -> pl.DataFrame:

@@ -43,7 +43,7 @@ def write_state(bucket: Bucket, state: ReportState) -> None:
     bucket.put(STATE_KEY, state.model_dump_json().encode())
 
 
-def note_versions(before: ReportState, versions: Mapping[str, str], today: date) -> ReportState:
+def note_seen_versions(before: ReportState, versions: Mapping[str, str], today: date) -> ReportState:
     """With the versions of now. The first sight of one is no change; one that cannot be read keeps what it was."""
     changed = [
         Told(day=today, what=what, before=before.versions[what], after=version)

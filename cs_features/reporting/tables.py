@@ -13,7 +13,7 @@ import polars as pl
 
 from cs_features.extraction.spending import read_spending
 from cs_features.monitoring.findings import FindingKind
-from cs_features.monitoring.freshness import Arrivals, judge_freshness, read_arrivals
+from cs_features.monitoring.freshness import Arrivals, judge_country_freshness, read_arrival_times
 from cs_features.monitoring.reconciliation import differs_in
 from cs_features.partitions import Locale, Partition, Week, list_locales, monday_of
 from cs_features.reporting.facts import (
@@ -26,7 +26,7 @@ from cs_features.reporting.facts import (
     Quality,
     Source,
 )
-from cs_features.reporting.money import count_stale_days, read_calls, sum_by_day, sum_spending
+from cs_features.reporting.money import count_stale_days, read_calls, sum_by_day, sum_country_spending
 from cs_features.reporting.quality import find_worst_field
 from cs_features.reporting.reader import Reader, Scope
 from cs_features.schemas import FEATURE_COLUMNS
@@ -36,20 +36,20 @@ LAG_OF_DRIFT = 2  # weeks back at which the latest judged one is looked for
 _COUNTS = ("landed", "validated", "rejected", "duplicates", "missing", "kept", "served")
 
 
-def read_operations(tables: Tables, scope: Scope, now: datetime) -> Operations:
+def read_operations_table(tables: Tables, scope: Scope, now: datetime) -> Operations:
     """Everything that the buckets tell of the operation at `now`."""
     reader = Reader(tables)
-    counted = read_documents(reader, scope, now)
+    counted = read_documents_table(reader, scope, now)
     calls = read_calls(reader, scope, now)
     reasons = read_top_reasons(reader, scope, now)
     rejects = read_open_rejects(reader, scope)
-    reader.read_inventory("misfiled_objects")
+    reader.read_latest_inventory("misfiled_objects")
     since = min(now.date().replace(day=1), now.date() - timedelta(days=DAYS))
-    spent = reader.try_reading("spending", lambda: read_spending(tables.bucket, since))
-    arrivals = reader.try_reading("arrivals", lambda: read_arrivals(tables.bucket))
+    spent = reader.try_reading_table("spending", lambda: read_spending(tables.bucket, since))
+    arrivals = reader.try_reading_table("arrivals", lambda: read_arrival_times(tables.bucket))
     locales = list_locales(scope.model.prompts_dir)
-    qualities = read_qualities(reader, scope, locales)
-    drifts = read_drifts(reader, scope, now)
+    qualities = read_quality_tables(reader, scope, locales)
+    drifts = read_drift_tables(reader, scope, now)
     countries = [
         CountryFacts(
             country=country,
@@ -60,7 +60,7 @@ def read_operations(tables: Tables, scope: Scope, now: datetime) -> Operations:
             calls=calls[country],
             rejected_reason=reasons.get(country),
             open_rejects=None if rejects is None else rejects.get(country, OpenRejects.none()),
-            freshness=judge_freshness(arrivals or Arrivals(), country, now),
+            freshness=judge_country_freshness(arrivals or Arrivals(), country, now),
             spent=None if spent is None else sum_by_day(spent, country),
             quality=qualities.get(country),
             drift=drifts.get(country),
@@ -70,7 +70,7 @@ def read_operations(tables: Tables, scope: Scope, now: datetime) -> Operations:
     return Operations(
         now=now,
         countries=countries,
-        spending=sum_spending(spent, scope.model, now.date()),
+        spending=sum_country_spending(spent, scope.model, now.date()),
         sources=list(reader.sources.values()),
         stale_days=count_stale_days(calls, scope.model),
     )
@@ -87,8 +87,8 @@ class Counted:
     until: date
 
 
-def read_documents(reader: Reader, scope: Scope, now: datetime) -> Counted | None:
-    frame = reader.read_inventory("reconciliation")
+def read_documents_table(reader: Reader, scope: Scope, now: datetime) -> Counted | None:
+    frame = reader.read_latest_inventory("reconciliation")
     if frame is None:
         return None
     made_at = reader.sources["reconciliation"].made_at or now
@@ -105,7 +105,7 @@ def read_documents(reader: Reader, scope: Scope, now: datetime) -> Counted | Non
 def read_top_reasons(reader: Reader, scope: Scope, now: datetime) -> dict[str, str]:
     """The most frequent reason for which yesterday's documents were rejected, by country."""
     yesterday = now.date() - timedelta(days=1)
-    frames = reader.read_many("rejected_records", [Partition(country, yesterday) for country in scope.countries])
+    frames = reader.read_many_tables("rejected_records", [Partition(country, yesterday) for country in scope.countries])
     found = {}
     for partition, frame in frames.items():
         counted = frame.group_by("reason").len().sort("len", "reason", descending=[True, False])
@@ -115,7 +115,7 @@ def read_top_reasons(reader: Reader, scope: Scope, now: datetime) -> dict[str, s
 
 
 def read_open_rejects(reader: Reader, scope: Scope) -> dict[str, OpenRejects] | None:
-    frame = reader.read_inventory("open_rejects")
+    frame = reader.read_latest_inventory("open_rejects")
     if frame is None:
         return None
     found = {}
@@ -132,13 +132,13 @@ def read_open_rejects(reader: Reader, scope: Scope) -> dict[str, OpenRejects] | 
 # --- quality and drift ------------------------------------------------------------------------
 
 
-def read_qualities(reader: Reader, scope: Scope, keys: Iterable[str]) -> dict[str, Quality]:
+def read_quality_tables(reader: Reader, scope: Scope, keys: Iterable[str]) -> dict[str, Quality]:
     """Of each country whose file can be used: the worst field, and what that is known from."""
-    prompts = reader.try_reading("prompts", scope.model.prompts)
+    prompts = reader.try_reading_table("prompts", scope.model.prompts)
     if prompts is None:
         return {}
     locales = [Locale.from_key(key) for key in keys]
-    tables = reader.read_many("extraction_quality", locales)
+    tables = reader.read_many_tables("extraction_quality", locales)
     found = {}
     for country in scope.countries:
         if country not in prompts.countries:
@@ -150,20 +150,20 @@ def read_qualities(reader: Reader, scope: Scope, keys: Iterable[str]) -> dict[st
     return found
 
 
-def read_drifts(reader: Reader, scope: Scope, now: datetime) -> dict[str, Drift]:
+def read_drift_tables(reader: Reader, scope: Scope, now: datetime) -> dict[str, Drift]:
     """The latest of the last weeks that was judged, by country."""
     this_week = monday_of(now.date())
     mondays = [this_week - timedelta(weeks=back) for back in range(1, LAG_OF_DRIFT + 1)]
     weeks = [Week(country, monday) for country in scope.countries for monday in mondays]
     found: dict[str, Drift] = {}
-    for week, verdicts in reader.read_many("feature_drift", weeks).items():
+    for week, verdicts in reader.read_many_tables("feature_drift", weeks).items():
         assert isinstance(week, Week)
         if week.country not in found or week.monday > found[week.country].monday:
-            found[week.country] = describe_drift(week.monday, verdicts)
+            found[week.country] = describe_country_drift(week.monday, verdicts)
     return found
 
 
-def describe_drift(monday: date, verdicts: pl.DataFrame) -> Drift:
+def describe_country_drift(monday: date, verdicts: pl.DataFrame) -> Drift:
     if verdicts.filter(pl.col("verdict") != "too few").is_empty():
         return Drift(monday=monday, drifted=None)
     drifted = verdicts.filter(pl.col("verdict") == "drifted", pl.col("feature").is_in(FEATURE_COLUMNS))

@@ -7,7 +7,7 @@ from cs_features.hashing import content_hash
 from cs_features.services import Model
 
 
-def list_versions(model: Model) -> dict[str, str]:
+def list_running_versions(model: Model) -> dict[str, str]:
     """A prompt that cannot be used has none."""
     found = {"model": model.model_id, "cs-features": find_project_version()}
     try:

@@ -12,7 +12,7 @@ import polars as pl
 
 from cs_features.errors import CsFeaturesError
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import get_feature
+from cs_features.publishing.feature_group import get_record_feature
 from cs_features.publishing.manifest import list_entries, read_manifest
 from cs_features.publishing.records import RecordStore
 from cs_features.schemas import Reason
@@ -31,53 +31,55 @@ class Trace:
     sentence: str
 
 
-def find_partitions(tables: Tables, interaction_id: str, hint: Partition | None = None) -> list[Partition]:
+def find_interaction_partitions(tables: Tables, interaction_id: str, hint: Partition | None = None) -> list[Partition]:
     """The partitions that have a row of it; with a hint only that one is looked at."""
     candidates = [hint] if hint is not None else tables.partitions("raw_interactions")
-    return [each for each in candidates if _has_row(tables, "raw_interactions", each, interaction_id)]
+    return [each for each in candidates if _has_interaction_row(tables, "raw_interactions", each, interaction_id)]
 
 
-def trace_interaction(services: Services, interaction_id: str, hint: Partition | None = None) -> Iterator[Trace]:
+def trace_interaction_everywhere(
+    services: Services, interaction_id: str, hint: Partition | None = None
+) -> Iterator[Trace]:
     """From the landing folder to the store, in the order of the flow."""
     tables = services.data.tables()
-    partitions = find_partitions(tables, interaction_id, hint)
+    partitions = find_interaction_partitions(tables, interaction_id, hint)
     if not partitions:
         yield Trace("raw_interactions", "no document with this id has ever been read (or its id cannot be read)")
     for partition in partitions:
         yield from trace_in_partition(services, partition, interaction_id)
-    yield trace_online(services, interaction_id)
+    yield trace_online_record(services, interaction_id)
 
 
 def trace_in_partition(services: Services, partition: Partition, interaction_id: str) -> Iterator[Trace]:
     tables = services.data.tables()
     for row in _read_rows(tables, "raw_interactions", partition, interaction_id):
-        yield Trace(f"raw_interactions of {partition}", describe_document(row))
+        yield Trace(f"raw_interactions of {partition}", describe_traced_document(row))
     for row in _read_rows(tables, "llm_extractions", partition, interaction_id):
-        yield Trace(f"llm_extractions of {partition}", describe_answer(row))
+        yield Trace(f"llm_extractions of {partition}", describe_ledger_answer(row))
         yield trace_in_ledger(services, partition, row["request_hash"])
     for row in _read_rows(tables, "validated_features", partition, interaction_id):
         made_by = f"{row['model_id']}, prompt {row['prompt_version']}"
         yield Trace(f"validated_features of {partition}", f"validated; made by {made_by}")
     for row in _read_rows(tables, "rejected_records", partition, interaction_id):
-        yield Trace(f"rejected_records of {partition}", describe_reject(row))
+        yield Trace(f"rejected_records of {partition}", describe_traced_reject(row))
     yield from trace_in_manifest(tables, partition, interaction_id)
 
 
-def describe_document(row: dict[str, Any]) -> str:
+def describe_traced_document(row: dict[str, Any]) -> str:
     place = f"{row['source_uri']} line {row['source_line']}, landed {row['landed_at']:%Y-%m-%d %H:%M} UTC"
     if row["reason"] is None:
         return f"{row['status']}: {place}"
     return f"{row['status']}, {row['reason']} ({_MEANINGS.get(row['reason'], 'unknown')}): {place}"
 
 
-def describe_answer(row: dict[str, Any]) -> str:
+def describe_ledger_answer(row: dict[str, Any]) -> str:
     made_by = f"{row['model_id']}, prompt {row['prompt_version']}, {row['attempts']} calls, ${row['cost_usd']:.6f}"
     if row["error"] is None:
         return f"{row['status']}: {made_by}"
     return f"{row['status']}, {row['error']} ({_MEANINGS.get(row['error'], 'unknown')}): {made_by}"
 
 
-def describe_reject(row: dict[str, Any]) -> str:
+def describe_traced_reject(row: dict[str, Any]) -> str:
     again = "redrive_rejected asks again" if row["redrivable"] else "asking again cannot help"
     return f"rejected at {row['stage']}, {row['reason']} ({_MEANINGS.get(row['reason'], 'unknown')}); {again}"
 
@@ -104,7 +106,7 @@ def trace_in_manifest(tables: Tables, partition: Partition, interaction_id: str)
         yield Trace(place, f"written {entry.written_at:%Y-%m-%d %H:%M} UTC, event time {entry.event_time}")
 
 
-def trace_online(services: Services, interaction_id: str) -> Trace:
+def trace_online_record(services: Services, interaction_id: str) -> Trace:
     """What the store itself serves; a store that cannot be asked is unknown, and no reason to stop."""
     place = f"online store {services.feature_group.name}"
     try:
@@ -116,7 +118,7 @@ def trace_online(services: Services, interaction_id: str) -> Trace:
     record = found.get(interaction_id)
     if record is None:
         return Trace(place, "no record of it is served")
-    country, event_time = get_feature(record, "country"), get_feature(record, "event_time")
+    country, event_time = get_record_feature(record, "country"), get_record_feature(record, "event_time")
     return Trace(place, f"a record is served, of {country}, event time {event_time}")
 
 
@@ -130,7 +132,7 @@ def conclude(traces: Sequence[Trace]) -> str:
     return f"It is not served; the last that is known: {held[-1].place}: {held[-1].sentence}."
 
 
-def _has_row(tables: Tables, table: str, partition: Partition, interaction_id: str) -> bool:
+def _has_interaction_row(tables: Tables, table: str, partition: Partition, interaction_id: str) -> bool:
     return bool(_read_rows(tables, table, partition, interaction_id))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from cs_features.extraction.spending import parse_key
-from cs_features.landing.notices import list_notices
+from cs_features.landing.notices import list_partition_notices
 from cs_features.retention.rules import Ages, find_read_notices, is_old_day, is_old_spending
 from cs_features.retention.sweeps import Sweeper, SweepResult
 from cs_features.s3 import Bucket, StoredObject
@@ -19,47 +19,49 @@ LEDGER, SPENDING, MANIFESTS = "ledger/", "spending/date=", "feature_store/countr
 
 def list_bucket_sweepers(tables: Tables, ages: Ages) -> list[Sweeper]:
     return [
-        Sweeper("notices that were read", lambda now, dry: sweep_notices(tables, ages.notices, now, dry)),
-        Sweeper("ledgers", lambda now, dry: sweep_ledgers(tables.bucket, ages.ledgers, now, dry)),
-        Sweeper("amounts spent", lambda now, dry: sweep_spending(tables.bucket, ages.ledgers, now, dry)),
+        Sweeper("notices that were read", lambda now, dry: sweep_old_notices(tables, ages.notices, now, dry)),
+        Sweeper("ledgers", lambda now, dry: sweep_old_ledgers(tables.bucket, ages.ledgers, now, dry)),
+        Sweeper("amounts spent", lambda now, dry: sweep_old_spending(tables.bucket, ages.ledgers, now, dry)),
     ]
 
 
-def sweep_notices(tables: Tables, age: timedelta, now: datetime, dry_run: bool) -> SweepResult:
-    notices = list_notices(tables)
+def sweep_old_notices(tables: Tables, age: timedelta, now: datetime, dry_run: bool) -> SweepResult:
+    notices = list_partition_notices(tables)
     examined = sum(map(len, notices.values()))
-    read = find_read_notices(notices, list_publications(tables.bucket), now, age)
-    return remove_objects("notices that were read", tables.bucket, examined, read, dry_run)
+    read = find_read_notices(notices, list_last_publications(tables.bucket), now, age)
+    return remove_swept_objects("notices that were read", tables.bucket, examined, read, dry_run)
 
 
-def list_publications(bucket: Bucket) -> dict[str, datetime]:
+def list_last_publications(bucket: Bucket) -> dict[str, datetime]:
     """When each partition was last published, by folder."""
-    manifests = [item for item in bucket.iterate_objects(MANIFESTS) if item.name == "data.parquet"]
+    manifests = [item for item in bucket.iterate_bucket_objects(MANIFESTS) if item.name == "data.parquet"]
     return {item.key.split("/", 1)[1].rsplit("/", 1)[0]: item.last_modified for item in manifests}
 
 
-def sweep_ledgers(bucket: Bucket, age: timedelta, now: datetime, dry_run: bool) -> SweepResult:
+def sweep_old_ledgers(bucket: Bucket, age: timedelta, now: datetime, dry_run: bool) -> SweepResult:
     examined, old = 0, []
-    for item in bucket.iterate_objects(LEDGER):
+    for item in bucket.iterate_bucket_objects(LEDGER):
         examined += 1
         folder = item.key.removeprefix(LEDGER).rsplit("/", 1)[0]
         # Of an old day that somebody has run again lately the answers are as new as any.
         if is_old_day(folder, now, age) and item.last_modified < now - age:
             old.append(item)
-    return remove_objects("ledgers", bucket, examined, old, dry_run)
+    return remove_swept_objects("ledgers", bucket, examined, old, dry_run)
 
 
-def sweep_spending(bucket: Bucket, age: timedelta, now: datetime, dry_run: bool) -> SweepResult:
+def sweep_old_spending(bucket: Bucket, age: timedelta, now: datetime, dry_run: bool) -> SweepResult:
     examined, old = 0, []
-    for item in bucket.iterate_objects(SPENDING):
+    for item in bucket.iterate_bucket_objects(SPENDING):
         examined += 1
         spent = parse_key(item.key)
         if spent is not None and is_old_spending(spent.day, now, age):
             old.append(item)
-    return remove_objects("amounts spent", bucket, examined, old, dry_run)
+    return remove_swept_objects("amounts spent", bucket, examined, old, dry_run)
 
 
-def remove_objects(what: str, bucket: Bucket, examined: int, old: Iterable[StoredObject], dry_run: bool) -> SweepResult:
+def remove_swept_objects(
+    what: str, bucket: Bucket, examined: int, old: Iterable[StoredObject], dry_run: bool
+) -> SweepResult:
     objects = list(old)
     if not dry_run:
         bucket.delete(item.key for item in objects)

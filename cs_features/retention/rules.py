@@ -41,7 +41,9 @@ class RunsToSweep:
     reduced: Sequence[str]
 
 
-def choose_runs(ended: Sequence[EndedRun], latest: Collection[str], now: datetime, age: timedelta) -> RunsToSweep:
+def choose_removable_runs(
+    ended: Sequence[EndedRun], latest: Collection[str], now: datetime, age: timedelta
+) -> RunsToSweep:
     """`latest` are the runs that some partition's present state is told from."""
     old = [run.run_id for run in ended if run.created_at < now - age]
     return RunsToSweep([each for each in old if each not in latest], [each for each in old if each in latest])

@@ -35,7 +35,7 @@ class Sweeper:
     sweep: Callable[[datetime, bool], SweepResult]
 
 
-def apply_sweepers(sweepers: Iterable[Sweeper], now: datetime, dry_run: bool) -> list[SweepResult]:
+def apply_retention_sweepers(sweepers: Iterable[Sweeper], now: datetime, dry_run: bool) -> list[SweepResult]:
     """All of them, in order; one that is refused says so in its result and stops no other."""
     results = []
     for sweeper in sweepers:

@@ -21,12 +21,14 @@ def differ(one: Hashable, other: Hashable) -> float:
     return float(one != other)
 
 
-def square_distance(one: float, other: float) -> float:
+def square_value_distance(one: float, other: float) -> float:
     """The distance of numbers on an interval scale."""
     return (one - other) ** 2
 
 
-def measure_alpha(units: Iterable[Sequence[Label]], distance: Callable[[Label, Label], float]) -> float | None:
+def measure_krippendorff_alpha(
+    units: Iterable[Sequence[Label]], distance: Callable[[Label, Label], float]
+) -> float | None:
     """Krippendorff's alpha; `units` are the labels that each item got, those with fewer than two say nothing.
 
     None where nothing was labelled twice, or where all labels are the same: there is nothing to agree about.
@@ -34,10 +36,10 @@ def measure_alpha(units: Iterable[Sequence[Label]], distance: Callable[[Label, L
     pairable = [labels for labels in units if len(labels) > 1]
     totals = Counter(label for labels in pairable for label in labels)
     count = sum(totals.values())
-    expected = _sum_distances(totals, distance)
+    expected = _sum_pair_distances(totals, distance)
     if not expected:
         return None
-    observed = sum(_sum_distances(Counter(labels), distance) / (len(labels) - 1) for labels in pairable)
+    observed = sum(_sum_pair_distances(Counter(labels), distance) / (len(labels) - 1) for labels in pairable)
     return 1 - (count - 1) * observed / expected
 
 
@@ -53,7 +55,7 @@ class Agreement:
 def estimate_alpha(units: Sequence[Sequence[Label]], distance: Callable[[Label, Label], float]) -> Agreement | None:
     """Alpha and its interval by drawing the items anew: percentiles over `RESAMPLES` draws, with a fixed seed."""
     pairable = [labels for labels in units if len(labels) > 1]
-    value = measure_alpha(pairable, distance)
+    value = measure_krippendorff_alpha(pairable, distance)
     if value is None:
         return None
     if value == 1:
@@ -68,7 +70,7 @@ def _redraw_alphas(units: Sequence[Sequence[Label]], distance: Callable[[Label, 
     values = list(dict.fromkeys(label for labels in units for label in labels))
     apart = np.array([[distance(one, other) for other in values] for one in values])
     counts = np.array([[labels.count(value) for value in values] for labels in units])
-    observed = np.array([_sum_distances(Counter(labels), distance) / (len(labels) - 1) for labels in units])
+    observed = np.array([_sum_pair_distances(Counter(labels), distance) / (len(labels) - 1) for labels in units])
     chances = np.full(len(units), 1 / len(units))
     draws = np.random.default_rng(SEED).multinomial(len(units), chances, size=RESAMPLES)
     totals = draws @ counts
@@ -77,7 +79,7 @@ def _redraw_alphas(units: Sequence[Sequence[Label]], distance: Callable[[Label, 
     return np.asarray(1 - (totals.sum(axis=1)[known] - 1) * (draws @ observed)[known] / expected[known])
 
 
-def _sum_distances(counts: Counter[Label], distance: Callable[[Label, Label], float]) -> float:
+def _sum_pair_distances(counts: Counter[Label], distance: Callable[[Label, Label], float]) -> float:
     """Over all ordered pairs of labels."""
     pairs = ((one, other) for one in counts for other in counts)
     return sum(counts[one] * counts[other] * distance(one, other) for one, other in pairs)

@@ -21,7 +21,7 @@ from cs_features.review.estimates import (
     estimate_corrected_share,
     estimate_naive_share,
 )
-from cs_features.review.labelled import select_random
+from cs_features.review.labelled import select_random_items
 from cs_features.schemas import CATEGORICAL, SCORES
 from cs_features.storage import fill_missing_columns
 
@@ -65,7 +65,7 @@ class _Part:
 Figure = tuple[int, str, str | None, float, Estimate | None]
 
 
-def correct_figures(frame: pl.DataFrame, labelled: pl.DataFrame, country: str) -> pl.DataFrame:
+def correct_monthly_figures(frame: pl.DataFrame, labelled: pl.DataFrame, country: str) -> pl.DataFrame:
     """A row a value's share, and a score's mean, of each month, model and prompt; of all, and of each language.
 
     `frame` are all interactions with their answers (`frame.py`). `parts` says how many models and prompts the month
@@ -74,7 +74,7 @@ def correct_figures(frame: pl.DataFrame, labelled: pl.DataFrame, country: str) -
     dated = frame.with_columns(month=pl.col("date").dt.truncate("1mo"))
     parts = dated.partition_by(PART, as_dict=True)
     months = [key[0] for key in parts]
-    at_random, made = select_random(labelled), []
+    at_random, made = select_random_items(labelled), []
     for key, rows in sorted(parts.items(), key=lambda pair: [str(each) for each in pair[0]]):
         month, model_id, version = key
         ours = at_random.filter(
@@ -82,7 +82,7 @@ def correct_figures(frame: pl.DataFrame, labelled: pl.DataFrame, country: str) -
         )
         for language, part in _split_languages(_Part(rows, ours)):
             place = (country, month, language, model_id, version, months.count(month), part.rows.height)
-            made += [_build_row(place, part, figure) for figure in _list_figures(part)]
+            made += [_build_row(place, part, figure) for figure in _list_field_figures(part)]
     return pl.DataFrame(made, schema=COUNTRY_REPORT_SCHEMA, orient="row")
 
 
@@ -109,9 +109,9 @@ def _build_row(place: Sequence[Any], part: _Part, figure: Figure) -> tuple[Any, 
     return (*place, labels, name, value, naive, found.value, found.low, found.high, CORRECTED)
 
 
-def _list_figures(part: _Part) -> Iterator[Figure]:
+def _list_field_figures(part: _Part) -> Iterator[Figure]:
     for name in CATEGORICAL:
-        yield from _list_shares(name, part)
+        yield from _list_value_shares(name, part)
     for name in SCORES:
         told = part.labelled.filter(pl.col(f"{name}_label").is_not_null())
         mean_said = float(part.rows[name].to_numpy().mean())
@@ -122,7 +122,7 @@ def _list_figures(part: _Part) -> Iterator[Figure]:
         yield told.height, name, None, mean_said, found
 
 
-def _list_shares(name: str, part: _Part) -> Iterator[Figure]:
+def _list_value_shares(name: str, part: _Part) -> Iterator[Figure]:
     """Every value that was answered or labelled."""
     told = part.labelled.filter(pl.col(f"{name}_label").is_not_null())
     said, label, weights = _take_columns(name, told)

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from cs_features.quality.evaluation import Z, wilson_interval
+from cs_features.quality.evaluation import Z, compute_wilson_interval
 from cs_features.review.words import STEPS
 
 # A label of a score is rounded to a step of its list: no spread of labels is less than what that hides.
@@ -33,16 +33,16 @@ class Estimate:
         return self.high - self.low
 
 
-def count_effective(weights: Array) -> float:
+def count_effective_labels(weights: Array) -> float:
     """How many items of equal weight tell as much; 0 for none."""
     return float(weights.sum() ** 2 / (weights**2).sum()) if weights.size else 0.0
 
 
 def estimate_labelled_share(meant: Array, weights: Array) -> Estimate:
     """A share by labels alone."""
-    effective = count_effective(weights)
+    effective = count_effective_labels(weights)
     value = float(np.average(meant, weights=weights)) if weights.size else 0.5
-    return Estimate(value, *wilson_interval(value * effective, effective))
+    return Estimate(value, *compute_wilson_interval(value * effective, effective))
 
 
 def estimate_corrected_share(said: Array, meant: Array, weights: Array, share_said: float) -> Estimate:
@@ -64,7 +64,7 @@ def estimate_corrected_share(said: Array, meant: Array, weights: Array, share_sa
 
 def estimate_naive_share(share_said: float, rows: int) -> Estimate:
     """What answers alone make one believe."""
-    return Estimate(share_said, *wilson_interval(share_said * rows, rows))
+    return Estimate(share_said, *compute_wilson_interval(share_said * rows, rows))
 
 
 def estimate_labelled_mean(labels: Array, weights: Array) -> Estimate:
@@ -78,7 +78,7 @@ def estimate_corrected_mean(said: Array, labels: Array, weights: Array, mean_sai
     The difference estimator with its coefficient fitted: where answers follow labels it removes their noise, where they
     say nothing it costs nothing. Too few labels could mean anything.
     """
-    effective = count_effective(weights)
+    effective = count_effective_labels(weights)
     if labels.size < LEAST_ITEMS or effective <= 2:
         return Estimate(float(np.average(labels, weights=weights)) if labels.size else 0.5, 0.0, 1.0)
     mean_of_sample, mean_label = np.average(said, weights=weights), np.average(labels, weights=weights)
@@ -97,7 +97,7 @@ def estimate_corrected_mean(said: Array, labels: Array, weights: Array, mean_sai
     return Estimate(value, max(0.0, value - half), min(1.0, value + half))
 
 
-def estimate_error(said: Array, labels: Array, weights: Array) -> Estimate:
+def estimate_standard_error(said: Array, labels: Array, weights: Array) -> Estimate:
     """The mean distance between answer and label."""
     return estimate_labelled_mean(np.abs(said - labels), weights)
 
@@ -114,7 +114,7 @@ def estimate_macro_f1(said: Array, meant: Array, weights: Array) -> Estimate:
     found = [_score_value(value, said, meant, weights) for value in sorted(set(meant))]
     value = sum(f1 for f1, _ in found) / len(found)
     effective = len(found) ** 2 / sum(1 / items for _, items in found)
-    return Estimate(value, *wilson_interval(value * effective, effective))
+    return Estimate(value, *compute_wilson_interval(value * effective, effective))
 
 
 def _score_value(value: object, said: Array, meant: Array, weights: Array) -> tuple[float, float]:
@@ -122,15 +122,15 @@ def _score_value(value: object, said: Array, meant: Array, weights: Array) -> tu
     is_said, is_meant = said == value, meant == value
     hit = float(weights[is_said & is_meant].sum())
     f1 = 2 * hit / float(weights[is_said].sum() + weights[is_meant].sum())
-    return f1, count_effective(weights[is_meant])
+    return f1, count_effective_labels(weights[is_meant])
 
 
-def correlate_ranks(said: Array, labels: Array, weights: Array) -> Estimate | None:
+def correlate_score_ranks(said: Array, labels: Array, weights: Array) -> Estimate | None:
     """Spearman's correlation, each item with its weight; None where either does not vary.
 
     The interval is Fisher's after Bonett and Wright (2000), for as many items as the weights are worth.
     """
-    effective = count_effective(weights)
+    effective = count_effective_labels(weights)
     if effective < 4 or len(set(said)) < 2 or len(set(labels)) < 2:
         return None
     value = _correlate(_rank_by_weight(said, weights), _rank_by_weight(labels, weights), weights)

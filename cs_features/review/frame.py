@@ -42,7 +42,7 @@ class Version:
     prompt_version: str
 
 
-def choose_month(tables: Tables, country: str, asked: date | None) -> list[Partition]:
+def choose_drawn_month(tables: Tables, country: str, asked: date | None) -> list[Partition]:
     """The days of the month asked for, or of the latest, that have validated features.
 
     Raises:
@@ -57,7 +57,7 @@ def choose_month(tables: Tables, country: str, asked: date | None) -> list[Parti
     return days
 
 
-def read_frame(tables: Tables, days: Sequence[Partition]) -> pl.DataFrame:
+def read_sampling_frame(tables: Tables, days: Sequence[Partition]) -> pl.DataFrame:
     """A row a validated interaction with the answer that counts."""
     parts = [FRAME_SCHEMA.to_frame()]
     for day in days:
@@ -73,11 +73,11 @@ def find_newest_version(frame: pl.DataFrame) -> Version:
     return Version(newest["model_id"], newest["prompt_version"])
 
 
-def select_version(frame: pl.DataFrame, version: Version) -> pl.DataFrame:
+def select_prompt_version(frame: pl.DataFrame, version: Version) -> pl.DataFrame:
     return frame.filter(pl.col("model_id") == version.model_id, pl.col("prompt_version") == version.prompt_version)
 
 
-def add_difficulty(frame: pl.DataFrame, tables: Tables, days: Sequence[Partition]) -> pl.DataFrame:
+def add_item_difficulty(frame: pl.DataFrame, tables: Tables, days: Sequence[Partition]) -> pl.DataFrame:
     """With what the model itself said and what is hard about each row.
 
     `moved` is how far the calibration took a score, `evidence` is 0, or less where there is little to go by.
@@ -129,5 +129,5 @@ def render_for_reader(interaction: Interaction, language: str, model: Model) -> 
     return inside.encode("utf-8", "replace").decode()
 
 
-def exclude_items(frame: pl.DataFrame, identifiers: Collection[str]) -> pl.DataFrame:
+def exclude_drawn_items(frame: pl.DataFrame, identifiers: Collection[str]) -> pl.DataFrame:
     return frame.filter(~pl.col("interaction_id").is_in(list(identifiers)))

@@ -11,17 +11,17 @@ import numpy as np
 import polars as pl
 
 from cs_features.quality.evaluation import ALL, QUALITY_SCHEMA
-from cs_features.review.agreement import differ, estimate_alpha, square_distance
+from cs_features.review.agreement import differ, estimate_alpha, square_value_distance
 from cs_features.review.estimates import (
     Estimate,
-    correlate_ranks,
-    count_effective,
-    estimate_error,
+    correlate_score_ranks,
+    count_effective_labels,
     estimate_labelled_mean,
     estimate_labelled_share,
     estimate_macro_f1,
+    estimate_standard_error,
 )
-from cs_features.review.labelled import select_random
+from cs_features.review.labelled import select_random_items
 from cs_features.review.words import ASKED
 from cs_features.schemas import CATEGORICAL, SCORES
 
@@ -36,12 +36,12 @@ def measure_human_quality(labelled: pl.DataFrame, country: str) -> pl.DataFrame:
     """A row a language, field and measure; alpha is of all languages, models and prompts together."""
     rows: list[tuple[Any, ...]] = []
     keys = ["model_id", "prompt_version"]
-    at_random = select_random(labelled)
+    at_random = select_random_items(labelled)
     for (model_id, version), of_version in _partition(at_random, keys):
         groups = [(ALL, of_version), *((key[0], part) for key, part in _partition(of_version, ["language"]))]
         for language, group in groups:
             rows += [(country, language, *row, model_id, version) for row in _measure_group(group)]
-    rows += [(country, ALL, *row, None, None) for row in _measure_agreement(labelled)]
+    rows += [(country, ALL, *row, None, None) for row in _measure_people_agreement(labelled)]
     return pl.DataFrame(rows, schema=HUMAN_QUALITY_SCHEMA, orient="row")
 
 
@@ -59,43 +59,43 @@ def _measure_group(group: pl.DataFrame) -> Iterator[Row]:
             continue
         said, label = told[name].to_numpy(), told[f"{name}_label"].to_numpy()
         weights = told["weight"].to_numpy()
-        effective = count_effective(weights)
-        for measure, found in _list_measures(name, said, label, weights):
+        effective = count_effective_labels(weights)
+        for measure, found in _list_field_measures(name, said, label, weights):
             yield name, measure, found.value, found.low, found.high, told.height, effective
 
 
-def _list_measures(
+def _list_field_measures(
     name: str, said: "np.ndarray", label: "np.ndarray", weights: "np.ndarray"
 ) -> Iterator[tuple[str, Estimate]]:
     if name in CATEGORICAL:
         yield "accuracy", estimate_labelled_share(said == label, weights)
         yield "macro_f1", estimate_macro_f1(said, label, weights)
         return
-    yield "mean_absolute_error", estimate_error(said, label, weights)
-    yield "mean_error", _estimate_bias(said, label, weights)
-    ranks = correlate_ranks(said, label, weights)
+    yield "mean_absolute_error", estimate_standard_error(said, label, weights)
+    yield "mean_error", _estimate_score_bias(said, label, weights)
+    ranks = correlate_score_ranks(said, label, weights)
     if ranks is not None:
         yield "spearman", ranks
 
 
-def _estimate_bias(said: "np.ndarray", label: "np.ndarray", weights: "np.ndarray") -> Estimate:
+def _estimate_score_bias(said: "np.ndarray", label: "np.ndarray", weights: "np.ndarray") -> Estimate:
     """How far answers are too high; the interval of a mean is made for numbers from 0 to 1."""
     shifted = estimate_labelled_mean((said - label + 1) / 2, weights)
     return Estimate(2 * shifted.value - 1, 2 * shifted.low - 1, 2 * shifted.high - 1)
 
 
-def _measure_agreement(labelled: pl.DataFrame) -> Iterator[Row]:
+def _measure_people_agreement(labelled: pl.DataFrame) -> Iterator[Row]:
     """Between readers, on what several were asked; of readers with themselves, on what they were asked again."""
     between = labelled.unique(["interaction_id", "reader"], keep="first", maintain_order=True)
     for name in ASKED:
-        yield from _measure_units(name, "alpha", between, ["interaction_id"])
-        yield from _measure_units(name, "alpha_again", labelled, ["interaction_id", "reader"])
+        yield from _measure_label_units(name, "alpha", between, ["interaction_id"])
+        yield from _measure_label_units(name, "alpha_again", labelled, ["interaction_id", "reader"])
 
 
-def _measure_units(name: str, measure: str, labelled: pl.DataFrame, unit: list[str]) -> Iterator[Row]:
+def _measure_label_units(name: str, measure: str, labelled: pl.DataFrame, unit: list[str]) -> Iterator[Row]:
     told = labelled.filter(pl.col(f"{name}_label").is_not_null())
     grouped = told.group_by(unit, maintain_order=True).agg(pl.col(f"{name}_label"))
     units = [labels for labels in grouped[f"{name}_label"].to_list() if len(labels) > 1]
-    alpha = estimate_alpha(units, square_distance) if name in SCORES else estimate_alpha(units, differ)
+    alpha = estimate_alpha(units, square_value_distance) if name in SCORES else estimate_alpha(units, differ)
     if alpha is not None:
         yield name, measure, alpha.value, alpha.low, alpha.high, len(units), None

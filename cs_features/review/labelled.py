@@ -34,17 +34,17 @@ class Returned:
     labels: pl.DataFrame
 
 
-def read_returned(records: Records, country: str) -> list[Returned]:
+def read_returned_labels(records: Records, country: str) -> list[Returned]:
     """The sheets of a country that came back, oldest first."""
     found = []
-    for sheet in records.list_sheets(country):
+    for sheet in records.list_drawn_sheets(country):
         labels = records.read_labels(sheet)
         if labels is not None:
-            found.append(Returned(sheet, records.read_drawn(sheet), labels))
+            found.append(Returned(sheet, records.read_drawn_items(sheet), labels))
     return found
 
 
-def join_labels(returned: Sequence[Returned]) -> pl.DataFrame:
+def join_label_answers(returned: Sequence[Returned]) -> pl.DataFrame:
     """Every labelled item of every kind; `weight` is null where an item was not drawn at random."""
     parts = [LABELLED_SCHEMA.to_frame()]
     for each in returned:
@@ -54,13 +54,13 @@ def join_labels(returned: Sequence[Returned]) -> pl.DataFrame:
             joined.with_columns(
                 reader=pl.lit(each.sheet.reader, pl.Int64),
                 month=pl.lit(each.sheet.month),
-                weight=weigh_items(joined, each.sheet, [other.sheet for other in returned]),
+                weight=weigh_sampled_items(joined, each.sheet, [other.sheet for other in returned]),
             ).select(LABELLED_SCHEMA.names())
         )
     return pl.concat(parts)
 
 
-def weigh_items(items: pl.DataFrame, sheet: Sheet, sheets: Sequence[Sheet]) -> pl.Series:
+def weigh_sampled_items(items: pl.DataFrame, sheet: Sheet, sheets: Sequence[Sheet]) -> pl.Series:
     """1 / the chance of being drawn at random by any of the month's sheets for the same model and prompt."""
     alike = [
         each
@@ -78,7 +78,7 @@ def weigh_items(items: pl.DataFrame, sheet: Sheet, sheets: Sequence[Sheet]) -> p
     return pl.Series("weight", weights, dtype=pl.Float64)
 
 
-def select_random(labelled: pl.DataFrame) -> pl.DataFrame:
+def select_random_items(labelled: pl.DataFrame) -> pl.DataFrame:
     """What estimates are made of: the random items, each once."""
     kept = labelled.filter(pl.col("weight").is_not_null())
     return kept.unique("interaction_id", keep="first", maintain_order=True)

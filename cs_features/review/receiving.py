@@ -5,7 +5,7 @@ from cs_features.review.records import Records, Sheet
 from cs_features.review.returned import File
 
 
-def find_sheet(records: Records, file: File, country: str | None, *, late: bool = False) -> Sheet:
+def find_drawn_sheet(records: Records, file: File, country: str | None, *, late: bool = False) -> Sheet:
     """The sheet on record.
 
     Raises:
@@ -13,7 +13,7 @@ def find_sheet(records: Records, file: File, country: str | None, *, late: bool 
     """
     if country is not None and file.country != country:
         raise RequestError(f"The file is a sheet of {file.country}, not of {country}: ask for the right one")
-    sheets = records.list_sheets(file.country)
+    sheets = records.list_drawn_sheets(file.country)
     sheet = next((each for each in sheets if each.id == file.sheet_id), None)
     if sheet is None:
         raise RequestError(f"No such sheet of {file.country} was drawn in this data bucket: is it another account's?")

@@ -68,32 +68,32 @@ class Records:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
-    def save_sheet(self, sheet: Sheet, drawn: pl.DataFrame) -> None:
+    def save_drawn_sheet(self, sheet: Sheet, drawn: pl.DataFrame) -> None:
         """The rows first: a sheet that is listed has them."""
         self._write(f"{SHEETS}/{sheet.folder}/drawn.parquet", drawn)
         self._bucket.put(f"{SHEETS}/{sheet.folder}/sheet.json", sheet.model_dump_json(indent=1).encode())
 
-    def list_sheets(self, country: str) -> list[Sheet]:
+    def list_drawn_sheets(self, country: str) -> list[Sheet]:
         """The sheets of a country, oldest first."""
-        listed = self._bucket.list_objects(f"{SHEETS}/country={country}/").objects
+        listed = self._bucket.list_bucket_objects(f"{SHEETS}/country={country}/").objects
         bodies = [self._bucket.get(item.key) for item in listed if item.name == "sheet.json"]
         sheets = [Sheet.model_validate_json(body) for body in bodies if body is not None]
         return sorted(sheets, key=lambda sheet: (sheet.drawn_at, sheet.id))
 
-    def read_drawn(self, sheet: Sheet) -> pl.DataFrame:
+    def read_drawn_items(self, sheet: Sheet) -> pl.DataFrame:
         found = self._read(f"{SHEETS}/{sheet.folder}/drawn.parquet")
         return DRAWN_SCHEMA.to_frame() if found is None else found
 
-    def save_labels(self, sheet: Sheet, labels: pl.DataFrame) -> None:
+    def save_returned_labels(self, sheet: Sheet, labels: pl.DataFrame) -> None:
         self._write(f"{LABELS}/{sheet.folder}/data.parquet", labels)
 
     def read_labels(self, sheet: Sheet) -> pl.DataFrame | None:
         """None where the sheet has not come back."""
         return self._read(f"{LABELS}/{sheet.folder}/data.parquet")
 
-    def list_returned(self, country: str) -> set[str]:
+    def list_returned_labels(self, country: str) -> set[str]:
         """The ids of the sheets that have labels, from a listing."""
-        listed = self._bucket.list_objects(f"{LABELS}/country={country}/sheet=").objects
+        listed = self._bucket.list_bucket_objects(f"{LABELS}/country={country}/sheet=").objects
         return {item.key.split("/sheet=", 1)[1].split("/", 1)[0] for item in listed}
 
     def _write(self, key: str, frame: pl.DataFrame) -> None:

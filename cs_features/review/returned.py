@@ -18,7 +18,7 @@ from xlsxwriter.utility import xl_col_to_name
 from cs_features.errors import RequestError
 from cs_features.review.drawing import hash_shown_text
 from cs_features.review.records import FORMAT, LABELS_SCHEMA, Sheet
-from cs_features.review.words import ASKED, STEPS, load_words
+from cs_features.review.words import ASKED, STEPS, load_language_words
 from cs_features.review.workbook import ABOUT_SHEET, LISTS_SHEET
 from cs_features.schemas import SCORES
 
@@ -57,7 +57,7 @@ class Reading:
     comments: int = 0
 
 
-def open_returned(name: str, body: bytes) -> File:
+def open_returned_workbook(name: str, body: bytes) -> File:
     """The file, if it is one of ours.
 
     Raises:
@@ -68,8 +68,8 @@ def open_returned(name: str, body: bytes) -> File:
     _require_plain_archive(name, body)
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(body))
-        about = _read_about(book)
-        pages = _read_pages(name, book)
+        about = _read_about_page(book)
+        pages = _read_workbook_pages(name, book)
     except (CalamineError, ValueError, OSError, zipfile.BadZipFile):
         raise RequestError(f"{name} cannot be read as a workbook: ask for it again") from None
     if "sheet" not in about or "country" not in about:
@@ -98,14 +98,14 @@ def _require_plain_archive(name: str, body: bytes) -> None:
         raise RequestError(f"{name} holds macros: ask for it saved without them (.xlsx)")
 
 
-def _read_about(book: CalamineWorkbook) -> dict[str, str]:
+def _read_about_page(book: CalamineWorkbook) -> dict[str, str]:
     if ABOUT_SHEET not in book.sheet_names:
         return {}
     rows = book.get_sheet_by_name(ABOUT_SHEET).to_python(nrows=20)
     return {str(row[0]): str(row[1]) for row in rows if len(row) > 1}
 
 
-def _read_pages(name: str, book: CalamineWorkbook) -> dict[str, Sequence[Sequence[Any]]]:
+def _read_workbook_pages(name: str, book: CalamineWorkbook) -> dict[str, Sequence[Sequence[Any]]]:
     pages: dict[str, Sequence[Sequence[Any]]] = {}
     for title in book.sheet_names:
         if title in (ABOUT_SHEET, LISTS_SHEET):
@@ -125,8 +125,8 @@ def read_labels(file: File, sheet: Sheet, drawn: pl.DataFrame) -> Reading:
     Raises:
         RequestError: there is no page with the texts, or nothing is filled in.
     """
-    words = load_words(sheet.language)
-    title = _find_page(file, words.headings["token"])
+    words = load_language_words(sheet.language)
+    title = _find_entries_page(file, words.headings["token"])
     page = file.pages[title]
     reading, columns = Reading(), {}
     headings = {heading: name for name, heading in words.headings.items()}
@@ -143,14 +143,14 @@ def read_labels(file: File, sheet: Sheet, drawn: pl.DataFrame) -> Reading:
             reading.bad.append(BadCell(title, 1, f"'{words.headings[name]}'", "the column is missing"))
     judge = _Judge(title, sheet, columns, words.cannot_tell)
     rows = dict(zip(drawn["token"], drawn["text_hash"], strict=True))
-    for number, token, row in _find_rows(page, columns["token"], rows, reading, title):
-        judge.read_row(number, token, row, rows[token], reading)
+    for number, token, row in _find_entry_rows(page, columns["token"], rows, reading, title):
+        judge.read_entry_row(number, token, row, rows[token], reading)
     if not reading.labels and not reading.bad:
         raise RequestError("Nothing is filled in: no cell of the file holds a label")
     return reading
 
 
-def _find_page(file: File, heading: str) -> str:
+def _find_entries_page(file: File, heading: str) -> str:
     for title, page in file.pages.items():
         if page and heading in [str(cell).strip() for cell in page[0]]:
             return title
@@ -159,7 +159,7 @@ def _find_page(file: File, heading: str) -> str:
     )
 
 
-def _find_rows(
+def _find_entry_rows(
     page: Sequence[Sequence[Any]], column: int, tokens: Mapping[str, Any], reading: Reading, title: str
 ) -> Iterator[tuple[int, str, Sequence[Any]]]:
     """The rows whose token was drawn for this sheet and is there once: of two with one token nobody knows which."""
@@ -188,13 +188,13 @@ class _Judge:
     def __init__(self, title: str, sheet: Sheet, columns: Mapping[str, int], cannot_tell: str) -> None:
         self._title = title
         self._columns = columns
-        self._cannot_tell = fold_cell(cannot_tell)
+        self._cannot_tell = fold_cell_text(cannot_tell)
         self._values = {
-            name: {**{fold_cell(value): value for value in glosses.values()}, **_fold_keys(glosses)}
+            name: {**{fold_cell_text(value): value for value in glosses.values()}, **_fold_keys(glosses)}
             for name, glosses in sheet.choices.items()
         }
 
-    def read_row(self, number: int, token: str, row: Sequence[Any], text_hash: str, reading: Reading) -> None:
+    def read_entry_row(self, number: int, token: str, row: Sequence[Any], text_hash: str, reading: Reading) -> None:
         place = self._columns.get("text")
         if place is not None and hash_shown_text(token, str(row[place])) != text_hash:
             why = "not the text of this code; the row is left out"
@@ -206,31 +206,31 @@ class _Judge:
             position = self._columns.get(name)
             if position is None or str(row[position]).strip() == "":
                 continue
-            label = self.read_cell(name, row[position])
+            label = self.read_choice_cell(name, row[position])
             if label is None:
                 reading.bad.append(BadCell(self._title, number, xl_col_to_name(position), "not a value of the list"))
             else:
                 reading.labels.setdefault(token, {})[name] = label
 
-    def read_cell(self, name: str, cell: Any) -> str | float | None:
+    def read_choice_cell(self, name: str, cell: Any) -> str | float | None:
         """The label; None for what the list does not offer."""
-        if isinstance(cell, str) and fold_cell(cell) == self._cannot_tell:
+        if isinstance(cell, str) and fold_cell_text(cell) == self._cannot_tell:
             return CANNOT_TELL
         if name in SCORES:
-            return read_score(cell)
-        return self._values[name].get(fold_cell(cell)) if isinstance(cell, str) else None
+            return read_score_cell(cell)
+        return self._values[name].get(fold_cell_text(cell)) if isinstance(cell, str) else None
 
 
-def fold_cell(text: str) -> str:
+def fold_cell_text(text: str) -> str:
     """As it is compared: blanks and capitals do not matter."""
     return " ".join(text.split()).casefold()
 
 
 def _fold_keys(glosses: Mapping[str, str]) -> dict[str, str]:
-    return {fold_cell(gloss): value for gloss, value in glosses.items()}
+    return {fold_cell_text(gloss): value for gloss, value in glosses.items()}
 
 
-def read_score(cell: Any) -> float | None:
+def read_score_cell(cell: Any) -> float | None:
     """A step of the list, as a number or as text with a point or a comma; None for anything else, dates included."""
     if isinstance(cell, bool) or not isinstance(cell, int | float | str):
         return None
@@ -241,7 +241,7 @@ def read_score(cell: Any) -> float | None:
     return next((step for step in STEPS if abs(step - number) < 1e-6), None)
 
 
-def merge_labels(earlier: pl.DataFrame | None, labels: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+def merge_returned_labels(earlier: pl.DataFrame | None, labels: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
     """The labels of a sheet with those that are new: a cell that is empty this time takes nothing away."""
     known: dict[str, dict[str, Any]] = {}
     for row in earlier.iter_rows(named=True) if earlier is not None else ():

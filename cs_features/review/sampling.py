@@ -31,7 +31,7 @@ class Sizes:
     repeated: int
 
 
-def divide_sheet(size: int, doublable: int, repeatable: int) -> Sizes:
+def divide_sheet_size(size: int, doublable: int, repeatable: int) -> Sizes:
     """A fifth hard cases, some asked of a second colleague, some asked again; the rest, most of it, at random."""
     hard = round(size * HARD_SHARE)
     doubled = min(doublable, math.ceil(size * DOUBLED_SHARE))
@@ -39,7 +39,7 @@ def divide_sheet(size: int, doublable: int, repeatable: int) -> Sizes:
     return Sizes(max(0, size - hard - doubled - repeated), hard, doubled, repeated)
 
 
-def allocate_random(heights: Mapping[str, int], total: int) -> dict[str, int]:
+def allocate_random_items(heights: Mapping[str, int], total: int) -> dict[str, int]:
     """How many of each stratum: by the root of its size, so that small languages are known too; never more than it has.
 
     Rounded by largest remainders, after each stratum that can has one.
@@ -66,7 +66,7 @@ def draw_systematically(count: int, of: int, random: Random) -> list[int]:
 def draw_random_items(rows: pl.DataFrame, total: int, random: Random) -> tuple[pl.DataFrame, dict[str, dict[str, int]]]:
     """The random items with their probabilities, and of each language how many there were and were drawn."""
     groups = {language: group for (language,), group in rows.partition_by("language", as_dict=True).items()}
-    counts = allocate_random({language: group.height for language, group in groups.items()}, total)
+    counts = allocate_random_items({language: group.height for language, group in groups.items()}, total)
     parts, strata = [ITEM_SCHEMA.to_frame()], {}
     for language, group in sorted(groups.items()):
         count = counts[language]

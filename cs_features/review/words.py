@@ -56,11 +56,11 @@ class Choices:
 
 
 @lru_cache(maxsize=8)
-def load_words(language: str) -> Words:
+def load_language_words(language: str) -> Words:
     return Words.model_validate(yaml.safe_load((FOLDER / f"{language}.yaml").read_text("utf-8")))
 
 
-def choose_language(country: str, asked: str | None) -> str:
+def choose_instruction_language(country: str, asked: str | None) -> str:
     """The language asked for, or the first of the country's; English where nobody has written the country's words.
 
     Raises:
@@ -72,21 +72,21 @@ def choose_language(country: str, asked: str | None) -> str:
     return asked or LANGUAGES.get(country, (FALLBACK,))[0]
 
 
-def list_choices(words: Words, taxonomy: Taxonomy) -> dict[str, Choices]:
+def list_field_choices(words: Words, taxonomy: Taxonomy) -> dict[str, Choices]:
     """The lists of the categorical fields."""
-    return {field: Choices(_gloss_values(field, words, taxonomy), words.cannot_tell) for field in CATEGORICAL}
+    return {field: Choices(_gloss_field_values(field, words, taxonomy), words.cannot_tell) for field in CATEGORICAL}
 
 
-def _gloss_values(field: str, words: Words, taxonomy: Taxonomy) -> dict[str, str]:
+def _gloss_field_values(field: str, words: Words, taxonomy: Taxonomy) -> dict[str, str]:
     glosses: Mapping[str, str] = getattr(words, field)
     found: dict[str, str] = {}
     for value, description in _list_values(field, taxonomy).items():
-        gloss = glosses.get(value) or shorten_description(value, description)
+        gloss = glosses.get(value) or shorten_value_description(value, description)
         found[gloss if gloss not in found else f"{gloss} ({value})"] = value
     return found
 
 
-def shorten_description(value: str, description: str) -> str:
+def shorten_value_description(value: str, description: str) -> str:
     """The value's name with the beginning of what the prompt says of it."""
     name = value.replace("_", " ").capitalize()
     told = f"{name}: {description}" if description else name

@@ -13,7 +13,7 @@ from xlsxwriter.utility import xl_col_to_name
 
 from cs_features.review.drawing import DrawnSheet
 from cs_features.review.records import Sheet
-from cs_features.review.words import ASKED, STEPS, Choices, Words, load_words
+from cs_features.review.words import ASKED, STEPS, Choices, Words, load_language_words
 from cs_features.schemas import SCORES
 
 ABOUT_SHEET, LISTS_SHEET = "_about", "_lists"
@@ -34,20 +34,20 @@ _LINE_HEIGHT, _MOST_HEIGHT = 15, 405  # points; no program shows a higher row
 _PLAIN = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
 
 
-def write_workbook(drawn: DrawnSheet) -> bytes:
+def write_review_workbook(drawn: DrawnSheet) -> bytes:
     """The file's bytes."""
-    words, body = load_words(drawn.sheet.language), io.BytesIO()
+    words, body = load_language_words(drawn.sheet.language), io.BytesIO()
     with xlsxwriter.Workbook(body, _PLAIN) as book:
-        _write_instructions(book, words)
+        _write_instructions_page(book, words)
         sheet = book.add_worksheet(words.sheet)
-        ranges = _write_lists(book, drawn.choices, words.cannot_tell)
-        _write_entries(book, sheet, words, drawn.entries)
-        _offer_choices(sheet, ranges, len(drawn.entries), words)
-        _write_about(book, drawn.sheet)
+        ranges = _write_lists_page(book, drawn.choices, words.cannot_tell)
+        _write_entries_page(book, sheet, words, drawn.entries)
+        _offer_cell_choices(sheet, ranges, len(drawn.entries), words)
+        _write_about_page(book, drawn.sheet)
     return body.getvalue()
 
 
-def _write_instructions(book: Any, words: Words) -> None:
+def _write_instructions_page(book: Any, words: Words) -> None:
     sheet = book.add_worksheet(words.about)
     title = book.add_format({"bold": True, "font_size": 16, "valign": "vcenter"})
     line = book.add_format({"text_wrap": True, "valign": "top", "font_size": 11})
@@ -63,7 +63,7 @@ def _write_instructions(book: Any, words: Words) -> None:
     sheet.fit_to_pages(1, 1)
 
 
-def _write_lists(book: Any, choices: Mapping[str, Choices], cannot_tell: str) -> dict[str, str]:
+def _write_lists_page(book: Any, choices: Mapping[str, Choices], cannot_tell: str) -> dict[str, str]:
     """The lists, a column each on a hidden sheet; returns where each is."""
     sheet = book.add_worksheet(LISTS_SHEET)
     sheet.hide()
@@ -78,7 +78,7 @@ def _write_lists(book: Any, choices: Mapping[str, Choices], cannot_tell: str) ->
     return ranges
 
 
-def _write_entries(book: Any, sheet: Any, words: Words, entries: Sequence[tuple[str, str]]) -> None:
+def _write_entries_page(book: Any, sheet: Any, words: Words, entries: Sequence[tuple[str, str]]) -> None:
     heading = book.add_format(
         {"bold": True, "bg_color": "#DCE6F1", "border": 1, "text_wrap": True, "valign": "vcenter"}
     )
@@ -95,7 +95,7 @@ def _write_entries(book: Any, sheet: Any, words: Words, entries: Sequence[tuple[
     for row, (token, text) in enumerate(entries, start=1):
         sheet.write_string(row, 0, token, token_format)
         sheet.write_string(row, 1, text, text_format)
-        sheet.set_row(row, measure_height(text))
+        sheet.set_row(row, measure_row_height(text))
     sheet.set_row(0, 36)
     sheet.freeze_panes(1, 2)  # and on a narrower screen the text stays while the answers scroll
     # Sorting by these buttons moves whole rows.
@@ -105,20 +105,20 @@ def _write_entries(book: Any, sheet: Any, words: Words, entries: Sequence[tuple[
     sheet.fit_to_pages(1, 0)
 
 
-def measure_height(text: str) -> int:
+def measure_row_height(text: str) -> int:
     """The points that a text takes in its column: programs that do not measure for themselves show its first line."""
     lines = sum(1 + len(line) // (_WIDTHS["text"] - 4) for line in text.split("\n"))
     return min(_MOST_HEIGHT, _LINE_HEIGHT * max(2, lines) + 3)  # a gloss of two lines fits beside the shortest
 
 
-def _offer_choices(sheet: Any, ranges: Mapping[str, str], entries: int, words: Words) -> None:
+def _offer_cell_choices(sheet: Any, ranges: Mapping[str, str], entries: int, words: Words) -> None:
     for field, where in ranges.items():
         column = COLUMNS.index(field)
         rule = {"validate": "list", "source": where, "error_title": words.headings[field][:32]}
         sheet.data_validation(1, column, entries, column, rule)
 
 
-def _write_about(book: Any, sheet: Sheet) -> None:
+def _write_about_page(book: Any, sheet: Sheet) -> None:
     about = book.add_worksheet(ABOUT_SHEET)
     about.very_hidden()
     facts = {"format": str(sheet.format), "sheet": sheet.id, "country": sheet.country}

@@ -48,23 +48,23 @@ _SENT_FROM = re.compile(
 )
 
 
-def remove_thread(text: str) -> str:
+def remove_quoted_thread(text: str) -> str:
     """The mail without the mails it quotes; unchanged where it quotes none or has nothing else."""
     lines = text.split("\n")
     kept = _drop_quoted_lines(lines)
-    kept = kept[: _find_thread(kept)]
+    kept = kept[: _find_quoted_thread(kept)]
     return text if len(kept) == len(lines) else _join(kept)
 
 
-def remove_signature(text: str) -> str:
+def remove_mail_signature(text: str) -> str:
     """The mail without what stands below its closing; unchanged where no closing is found."""
     lines = text.split("\n")
-    end = _find_signature(lines)
+    end = _find_signature_line(lines)
     kept = [line for line in lines[:end] if not _SENT_FROM.fullmatch(line.strip())]
     return text if len(kept) == len(lines) else _join(kept)
 
 
-def is_forwarded(text: str) -> bool:
+def is_forwarded_mail(text: str) -> bool:
     """Whether a quoted part begins as programs begin one that is passed on: its words are what the mail is about."""
     return _FORWARDED.search(text[:_HEADER_LENGTH]) is not None
 
@@ -96,29 +96,29 @@ def _count_attribution_lines(kept: Sequence[str]) -> int:
         blank += 1
     for count in (1, 2, 3):
         wrapped = kept[len(kept) - blank - count : len(kept) - blank]
-        if len(wrapped) == count and _is_attribution(" ".join(wrapped)):
+        if len(wrapped) == count and _is_attribution_line(" ".join(wrapped)):
             return blank + count
     return 0
 
 
-def _is_attribution(line: str) -> bool:
+def _is_attribution_line(line: str) -> bool:
     line = line.strip()
     if len(line) > 2 * _HEADER_LENGTH or not line.endswith(":"):
         return False
     return _ATTRIBUTION.match(line) is not None or _WROTE.fullmatch(line) is not None
 
 
-def _find_thread(lines: Sequence[str]) -> int:
+def _find_quoted_thread(lines: Sequence[str]) -> int:
     """The line at which a quoted mail begins; the number of lines where none does."""
     clipped = _clip(lines)
     own = _find_words(clipped)
-    fields, attribution = _find_fields(clipped, own), _find_attribution(clipped, own)
+    fields, attribution = _find_header_fields(clipped, own), _find_attribution_line(clipped, own)
     if fields is None and attribution is None:
         return len(lines)
     return min(_before_rule(lines, start) for start in (fields, attribution) if start is not None)
 
 
-def _find_fields(clipped: Sequence[str], own: int) -> int | None:
+def _find_header_fields(clipped: Sequence[str], own: int) -> int | None:
     """The line below the customer's `own` first one at which a block of From, Sent, Subject begins."""
     text, start, counted = "\n".join(clipped), 0, 0
     for found in _field_headers().finditer(text):
@@ -130,7 +130,7 @@ def _find_fields(clipped: Sequence[str], own: int) -> int | None:
     return None
 
 
-def _find_attribution(clipped: Sequence[str], own: int) -> int | None:
+def _find_attribution_line(clipped: Sequence[str], own: int) -> int | None:
     """The line at which "On Tuesday at 9:30 somebody wrote:" begins; programs wrap it."""
     for start in range(own + 1, len(clipped)):
         # Most lines are none: the clock stands in its first or, wrapped, in its second.
@@ -166,21 +166,21 @@ def _before_rule(lines: Sequence[str], start: int) -> int:
         above -= 1
     if above == 0 or not _RULE.fullmatch(lines[above - 1].strip()):
         return start
-    return len(lines) if is_forwarded(lines[above - 1]) else above - 1
+    return len(lines) if is_forwarded_mail(lines[above - 1]) else above - 1
 
 
-def _find_signature(lines: Sequence[str]) -> int:
+def _find_signature_line(lines: Sequence[str]) -> int:
     """The line at which a signature begins; the number of lines where there is none."""
     first = max(1, len(lines) - _SIGNATURE_LINES, _find_words(lines) + 1)
     for start in range(first, len(lines)):
         line = lines[start].strip()
-        closes = line == "--" or (_closings().fullmatch(line) and not any(map(_is_sentence, lines[start + 1 :])))
+        closes = line == "--" or (_closings().fullmatch(line) and not any(map(_is_whole_sentence, lines[start + 1 :])))
         if closes:
             return start
     return len(lines)
 
 
-def _is_sentence(line: str) -> bool:
+def _is_whole_sentence(line: str) -> bool:
     words = line.split()
     return "?" in line or len(words) > 8 or (len(words) > 3 and line.rstrip().endswith((".", "!", ",")))
 

@@ -38,12 +38,12 @@ _ENCODED = re.compile(
 )
 
 
-def has_markup(text: str) -> bool:
+def has_html_markup(text: str) -> bool:
     """Whether a program wrote the text as HTML, and it can be taken apart in reasonable time."""
-    return _MARKUP.search(text) is not None and _measure_depth(text) <= _MAX_DEPTH
+    return _MARKUP.search(text) is not None and _measure_markup_depth(text) <= _MAX_DEPTH
 
 
-def extract_text(
+def extract_markup_text(
     html: str,
     unwanted: str = INVISIBLE,
     unwanted_from: Iterable[str] = (),
@@ -60,7 +60,7 @@ def extract_text(
     tree = LexborHTMLParser(html.translate(_MARKS))
     # Marked and not taken out of the tree: an element may lie in another that is left out, too.
     unread = _MAX_SPARED * len(html)
-    for node in [*tree.css(unwanted), *_list_followers(tree, unwanted_from)]:
+    for node in [*tree.css(unwanted), *_list_following_nodes(tree, unwanted_from)]:
         # An element in an element in an element has the same words each time.
         words = node.text() if unread > 0 else ""
         unread -= len(words)
@@ -73,10 +73,10 @@ def extract_text(
     for node in tree.css("td,th"):
         node.insert_after(" ")
     text = tree.body.text() if tree.body else ""
-    return _lay_out(_leave_out(text).split(_BREAK))
+    return _lay_out(_leave_out_nodes(text).split(_BREAK))
 
 
-def _list_followers(tree: Any, selectors: Iterable[str]) -> list[Any]:
+def _list_following_nodes(tree: Any, selectors: Iterable[str]) -> list[Any]:
     """The elements behind the first of each selector. The parser's own `~` takes quadratic time in them."""
     followers = []
     for selector in selectors:
@@ -91,10 +91,10 @@ def remove_encoded_files(text: str) -> str:
     """The text without images and attachments in base64; unchanged where there are none."""
     if "base64," in text:
         text = _DATA_URI.sub("", text)
-    return _ENCODED.sub(_drop_encoded, text)
+    return _ENCODED.sub(_drop_encoded_data, text)
 
 
-def _leave_out(text: str) -> str:
+def _leave_out_nodes(text: str) -> str:
     kept, depth = [], 0
     for part in re.split(f"([{_LEFT_OUT}{_END}])", text):
         if part == _LEFT_OUT:
@@ -111,14 +111,14 @@ def _lay_out(lines: Iterable[str]) -> str:
     return "\n".join(line for line in collapsed if line)
 
 
-def _drop_encoded(found: "re.Match[str]") -> str:
+def _drop_encoded_data(found: "re.Match[str]") -> str:
     # A long word, a row of a's and a number are no file: base64 has all three kinds of characters.
     run = found[0]
     mixed = re.search("[a-z]", run) and re.search("[A-Z]", run) and re.search("[0-9]", run)
     return "" if mixed else run
 
 
-def _measure_depth(text: str) -> int:
+def _measure_markup_depth(text: str) -> int:
     depth = deepest = 0
     for tag in _TAG.finditer(text):
         depth = max(0, depth - 1) if tag[1] else depth + 1

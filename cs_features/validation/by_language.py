@@ -31,9 +31,9 @@ def count_by_language(
     document states), validated, rejected, urgent and dissatisfied (among the validated), cost_usd (of this run).
     """
     fates = (
-        _select_accepted(raw)
-        .join(_select_paid(extractions), on="interaction_id", how="left")
-        .join(_flag_validated(validated, urgent_from, dissatisfied_to), on="interaction_id", how="left")
+        _select_accepted_rows(raw)
+        .join(_select_paid_rows(extractions), on="interaction_id", how="left")
+        .join(_flag_validated_rows(validated, urgent_from, dissatisfied_to), on="interaction_id", how="left")
     )
     flags = [pl.col(flag).sum().cast(pl.Int64).alias(name) for flag, name in _FLAGS.items()]
     counts = fates.group_by("language").agg(
@@ -55,18 +55,18 @@ def count_by_language(
     )
 
 
-def _select_accepted(raw: pl.DataFrame) -> pl.DataFrame:
+def _select_accepted_rows(raw: pl.DataFrame) -> pl.DataFrame:
     accepted = fill_missing_columns(raw, _OF_RAW).filter(pl.col("status") == "accepted")
     disagrees = pl.col("language_detected") != pl.col("language")
     return accepted.select("interaction_id", "language", disagrees.alias("disagrees"))
 
 
-def _select_paid(extractions: pl.DataFrame) -> pl.DataFrame:
+def _select_paid_rows(extractions: pl.DataFrame) -> pl.DataFrame:
     of_this_run = ~pl.col("reused").fill_null(False)
     return fill_missing_columns(extractions, _OF_EXTRACTIONS).filter(of_this_run).select("interaction_id", "cost_usd")
 
 
-def _flag_validated(validated: pl.DataFrame, urgent_from: float, dissatisfied_to: float) -> pl.DataFrame:
+def _flag_validated_rows(validated: pl.DataFrame, urgent_from: float, dissatisfied_to: float) -> pl.DataFrame:
     return validated.select(
         "interaction_id",
         validated=True,

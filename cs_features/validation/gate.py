@@ -110,16 +110,16 @@ def split_documents(
     raw: pl.DataFrame, extractions: pl.DataFrame, schema: pa.DataFrameSchema, rejected_at: datetime
 ) -> Doors:
     """`validated_features` and `rejected_records` of one partition, from the two tables before them."""
-    fates = _match_content(raw.filter(pl.col("status") == "accepted"), extractions)
+    fates = _match_document_content(raw.filter(pl.col("status") == "accepted"), extractions)
     answered = fates.filter(pl.col("status_right") == "answered")
     candidates = answered.with_columns(event_time="occurred_at").select(VALIDATED_COLUMNS)
     verdict = judge(candidates, schema)
     validated = candidates.with_row_index("row").filter(~pl.col("row").is_in(verdict.failed_rows)).drop("row")
     rejected = pl.concat(
         [
-            _reject_unreadable(raw.filter(pl.col("status") == "rejected")),
-            _reject_unanswered(fates.filter(pl.col("status_right").ne_missing("answered"))),
-            _reject_invalid(answered, verdict),
+            _reject_unreadable_rows(raw.filter(pl.col("status") == "rejected")),
+            _reject_unanswered_rows(fates.filter(pl.col("status_right").ne_missing("answered"))),
+            _reject_invalid_rows(answered, verdict),
         ]
     ).with_columns(pl.lit(rejected_at).cast(pl.Datetime("us", "UTC")).alias("rejected_at"))
     own = judge(rejected, rejected_schema)
@@ -128,7 +128,7 @@ def split_documents(
     return Doors(validated, rejected)
 
 
-def _match_content(accepted: pl.DataFrame, extractions: pl.DataFrame) -> pl.DataFrame:
+def _match_document_content(accepted: pl.DataFrame, extractions: pl.DataFrame) -> pl.DataFrame:
     """Each accepted row beside what was extracted from its content, and whether another content of it was extracted.
 
     Which content a row of an older version was extracted from is not known, and not known is no match.
@@ -140,11 +140,11 @@ def _match_content(accepted: pl.DataFrame, extractions: pl.DataFrame) -> pl.Data
     return before.join(known.drop("reused"), on=["interaction_id", "content_hash"], how="left")
 
 
-def _reject_unreadable(rows: pl.DataFrame) -> pl.DataFrame:
+def _reject_unreadable_rows(rows: pl.DataFrame) -> pl.DataFrame:
     return _reject(rows, pl.col("reason"), pl.col("detail"), unknown=Reason.INVALID_VALUE)
 
 
-def _reject_unanswered(rows: pl.DataFrame) -> pl.DataFrame:
+def _reject_unanswered_rows(rows: pl.DataFrame) -> pl.DataFrame:
     of_other_content = pl.col("status_right").is_null() & pl.col("extracted_before")
     unextracted = pl.when(of_other_content).then(pl.lit(OTHER_CONTENT)).otherwise(pl.lit(NO_ROW))
     return _reject(
@@ -155,7 +155,7 @@ def _reject_unanswered(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _reject_invalid(answered: pl.DataFrame, verdict: Verdict) -> pl.DataFrame:
+def _reject_invalid_rows(answered: pl.DataFrame, verdict: Verdict) -> pl.DataFrame:
     complaint = pl.format("{}: {}", "column", "check").unique().sort().str.join("; ")
     complaints = verdict.failures.group_by("index").agg(complaint.alias("complaint"))
     rows = answered.with_row_index("index").with_columns(pl.col("index").cast(pl.Int64))

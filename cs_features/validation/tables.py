@@ -18,7 +18,7 @@ _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 ADDED_COLUMNS = pl.Schema({"truncated": pl.Boolean(), "content_hash": pl.String(), "suspected_injection": pl.Boolean()})
 
 
-def _make_column(rule: dict[str, Any]) -> pa.Column:
+def _make_schema_column(rule: dict[str, Any]) -> pa.Column:
     """A pandera column from one property of the answer's JSON schema."""
     if rule["type"] == "number":
         return pa.Column(pl.Float64, pa.Check.in_range(rule["minimum"], rule["maximum"]))
@@ -30,7 +30,7 @@ def _make_column(rule: dict[str, Any]) -> pa.Column:
     return pa.Column(pl.String, checks)
 
 
-def _make_check(rule: SummaryRule) -> pa.Check:
+def _make_schema_check(rule: SummaryRule) -> pa.Check:
     # The very function that judges the answer: polars' patterns are not Python's.
     def is_kept(summary: str) -> bool:
         return find_broken_rule(summary) is not rule
@@ -44,8 +44,8 @@ def _make_check(rule: SummaryRule) -> pa.Check:
 @lru_cache(maxsize=64)  # a run asks for it three times, and pydantic takes long over a JSON schema
 def features_schema(model: type[Extraction], country: str) -> pa.DataFrameSchema:
     """Schema of `validated_features` for one country, a row an interaction."""
-    answer = {name: _make_column(rule) for name, rule in model.model_json_schema()["properties"].items()}
-    answer["summary"].checks += [_make_check(rule) for rule in SUMMARY_RULES]
+    answer = {name: _make_schema_column(rule) for name, rule in model.model_json_schema()["properties"].items()}
+    answer["summary"].checks += [_make_schema_check(rule) for rule in SUMMARY_RULES]
     return pa.DataFrameSchema(
         {
             "interaction_id": pa.Column(pl.String, pa.Check.str_matches(_UUID), unique=True),
@@ -81,6 +81,6 @@ rejected_schema = pa.DataFrameSchema(
 )
 
 
-def list_dtypes(schema: pa.DataFrameSchema) -> dict[str, Any]:
+def list_column_dtypes(schema: pa.DataFrameSchema) -> dict[str, Any]:
     """The columns of a table and polars' type of each."""
     return {name: column.dtype.type for name, column in schema.columns.items()}

@@ -14,13 +14,13 @@ from cs_features.cli.evaluate import WORSE, main
 from cs_features.local.bench.quality import PlantedAnswerer, ask_draw, figures_of, user_text
 from cs_features.local.converse import ConverseRequest, Reply
 from cs_features.local.scripted import Script, hash_text
-from cs_features.quality.golden import GoldenItem, load_golden
+from cs_features.quality.golden import GoldenItem, load_golden_corpus
 from cs_features.quality.golden_run import ask_golden_items
 from cs_features_tests.support.desk import DEFAULT, PROMPTS_READ
 from cs_features_tests.support.lab import HAIKU_4_5, PROMPTS, AwsAndModel, Lab
 from cs_features_tests.support.labelled import REVIEWS, folder_of
 
-CORPUS = load_golden(PROMPTS, PROMPTS_READ)
+CORPUS = load_golden_corpus(PROMPTS, PROMPTS_READ)
 DUTCH = [item for item in CORPUS if item.language == "nl"]
 ITALIAN = [item for item in CORPUS if item.language == "it"]
 SUMMARY = "Customer asks for help with a matter and the agent looks into it; how it ends can be read in the labels."

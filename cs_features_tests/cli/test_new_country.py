@@ -8,7 +8,7 @@ import pytest
 from cs_features.cli import lint_prompts
 from cs_features.cli.new_country import main, write_country_file
 from cs_features.errors import PromptError, RequestError
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.partitions import list_countries
 from cs_features_tests.support.lab import PROMPTS
 
@@ -21,9 +21,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("country", "languages"), [("DE", ["de", "en", "tr"]), ("PT", ["pt"]), ("SE", ["en"])])
 def test_the_file_of_a_new_country_is_valid_as_it_is_written(folder: Path, country: str, languages: list[str]) -> None:
     """Copied from a neighbour by hand, it calibrated Germany on Dutch irony (fault 42)."""
-    before = load_prompts(folder)
+    before = load_prompt_folder(folder)
     write_country_file(country, languages, folder)
-    after = load_prompts(folder)
+    after = load_prompt_folder(folder)
     assert after.countries[country].languages == languages
     assert country in list_countries(folder)
     assert {each: after.version(each) for each in before.countries} == {

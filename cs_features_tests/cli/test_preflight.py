@@ -15,10 +15,10 @@ from cs_features.cli import preflight as command
 from cs_features.environments import Settings
 from cs_features.local.provision import TOPIC
 from cs_features.monitoring import preflight_probes
-from cs_features.monitoring.preflight import PROBES, Finding, run_preflight, run_probe
-from cs_features.monitoring.preflight_quotas import TASK_QUOTA, name_model
+from cs_features.monitoring.preflight import PROBES, Finding, run_preflight_probe, run_preflight_probes
+from cs_features.monitoring.preflight_quotas import TASK_QUOTA, name_quota_model
 from cs_features.orchestration.jobs import check_access
-from cs_features.services import History, Services, build_services, s3_client
+from cs_features.services import History, Services, build_services_from, s3_client
 from cs_features_tests.support.lab import Lab
 from cs_features_tests.support.refusals import RawAnswer
 
@@ -28,11 +28,11 @@ Plant = Callable[[Lab], Any]
 
 
 def services_of(lab: Lab, **changes: Any) -> Services:
-    return build_services(Settings(**{**lab.settings.model_dump(), "alerts_topic_arn": TOPIC_ARN, **changes}))
+    return build_services_from(Settings(**{**lab.settings.model_dump(), "alerts_topic_arn": TOPIC_ARN, **changes}))
 
 
 def probe(services: Services, subject: str) -> Finding:
-    return run_probe(subject, PROBES[subject], services)
+    return run_preflight_probe(subject, PROBES[subject], services)
 
 
 @contextmanager
@@ -68,14 +68,14 @@ def quotas(name: str, value: float) -> Any:
 
 
 def test_the_local_stack_is_well(lab: Lab) -> None:
-    findings = run_preflight(services_of(lab))
+    findings = run_preflight_probes(services_of(lab))
     assert [finding.line for finding in findings if not finding.is_ok] == []
     assert [finding.subject for finding in findings] == list(PROBES)
 
 
 def test_nothing_of_it_is_left_behind(lab: Lab) -> None:
     before = lab.s3.list_objects_v2(Bucket=lab.settings.data_bucket).get("Contents", [])
-    run_preflight(services_of(lab))
+    run_preflight_probes(services_of(lab))
     assert lab.s3.list_objects_v2(Bucket=lab.settings.data_bucket).get("Contents", []) == before
 
 
@@ -249,7 +249,7 @@ def test_fewer_tasks_than_runs_at_once_are_named(lab: Lab) -> None:
     ],
 )
 def test_a_models_quotas_are_found_by_its_name(model_id: str, name: str) -> None:
-    assert name_model(model_id) == name
+    assert name_quota_model(model_id) == name
 
 
 def test_the_command_prints_a_line_each_and_says_by_its_code(

@@ -9,10 +9,10 @@ import pytest
 from cs_features.cli import lint_prompts
 from cs_features.cli.remove_country import main
 from cs_features.errors import AwsRefusal
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.publishing import reading
 from cs_features.publishing.records import RecordStore
-from cs_features.quality.golden import load_golden
+from cs_features.quality.golden import load_golden_corpus
 from cs_features.s3 import Bucket
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.kept_lab import KeptLab
@@ -77,7 +77,7 @@ def test_without_yes_everything_is_counted_and_nothing_changed(
     assert main(["PL"]) == 0
     printed = capsys.readouterr().out
     assert "records in the feature store: 3 of 1 partitions" in printed
-    polish = [item for item in load_golden(PROMPTS, load_prompts(PROMPTS)) if item.country == "PL"]
+    polish = [item for item in load_golden_corpus(PROMPTS, load_prompt_folder(PROMPTS)) if item.country == "PL"]
     assert f"golden items: {len(polish)} in {len({item.language for item in polish})} files" in printed
     assert f"tables, ledger, listings): {len(served.data_keys('PL'))}" in printed
     assert "Nothing was changed" in printed
@@ -102,7 +102,7 @@ def test_everything_of_the_country_goes_and_nothing_of_another(
     assert lint_prompts.main(served.folder) == 0
     assert any(key.startswith("spending/") for key in served.keys(served.settings.data_bucket))
     assert served.process("NL").success
-    known = reading.read_features(group=served.settings.feature_group)
+    known = reading.read_online_features(group=served.settings.feature_group)
     assert set(known["interaction_id"]) == {id_of(number) for number in DUTCH}
 
 

@@ -37,7 +37,7 @@ def test_a_sheet_goes_out_and_its_labels_come_back(
     assert "11 labels of 10 texts kept, 1 cells to mend" in told.out
     assert f"Teksten, row {colleague.tokens.index(second) + 2}, column C: not a value of the list" in told.err
     records = Records(processed.resources["data"].bucket())
-    (sheet,) = records.list_sheets("NL")
+    (sheet,) = records.list_drawn_sheets("NL")
     labels = records.read_labels(sheet)
     assert labels is not None
     told_of_first = labels.filter(token=first).select("sentiment", "urgency_score")

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 from cs_features.customers.definitions import NAMES, SCHEMA
-from cs_features.customers.fingerprints import hash_frame
+from cs_features.customers.fingerprints import hash_frame_values
 from cs_features.customers.training import (
     Options,
     TrainingSet,
     build_training_set,
-    read_recipe,
+    read_training_recipe,
     remake_training_set,
     training_set,
 )
@@ -145,7 +145,7 @@ def test_a_training_set_is_made_again_byte_for_byte(tmp_path: Path) -> None:
         contact(1, NOON + DAY, told=NOON + 11 * DAY, is_deleted=True),
         contact(2, NOON + 2 * DAY, told=NOON + 12 * DAY, prompt_version="t3-b"),
     ]
-    recipe = read_recipe(tmp_path / "first.parquet")
+    recipe = read_training_recipe(tmp_path / "first.parquet")
     remake_training_set(recipe, asked, history(*later, *rows)).write(tmp_path / "again.parquet")
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "first.parquet").read_bytes()
 
@@ -242,4 +242,4 @@ def test_a_published_interaction_stands_in_the_training_set(store: LabStore) -> 
     made = training_set(spine(datetime.now(timezone.utc)), Options(embargo=timedelta(0)), group=store.group)
     assert (counts(made), counts(made, "negative_share_7d")) == ([2], [0.5])
     assert made.recipe.group.startswith("arn:")
-    assert made.recipe.result == hash_frame(made.frame)
+    assert made.recipe.result == hash_frame_values(made.frame)

@@ -14,7 +14,7 @@ from cs_features.customers.serving import CUSTOMERS, SERVED, find_cut
 from cs_features.customers.spine import CUSTOMER
 from cs_features.customers.update import read_manifest
 from cs_features.erasure.subjects import Subject
-from cs_features.erasure.tombstones import add_entries, make_entry
+from cs_features.erasure.tombstones import add_tombstone_entries, make_tombstone_entry
 from cs_features.errors import WithdrawalStopped
 from cs_features.local.bench.training_histories import AS_OF, BEGIN, WENT_LIVE, merge_stories, tell_story
 from cs_features.publishing.records import RecordStore
@@ -195,10 +195,10 @@ def test_who_is_erased_while_his_record_is_written_is_taken_out_by_the_same_upda
     """The eraser had deleted his record and his contacts a second before the update wrote both again."""
     second = serve_forty()
     second.rows.append(tell_contact(50, NOON - 9 * DAY, "c30", told=NOON + timedelta(hours=1)))
-    entry = make_entry(Subject(until=NOON + timedelta(days=1, hours=1), customer_id="c30"), KEY)
+    entry = make_tombstone_entry(Subject(until=NOON + timedelta(days=1, hours=1), customer_id="c30"), KEY)
 
     def erase_him(**request: Any) -> Any:
-        second.erased = add_entries([entry], KEY)
+        second.erased = add_tombstone_entries([entry], KEY)
         return write(**request)
 
     write, second.group.batch_write_record = second.group.batch_write_record, erase_him  # type: ignore[method-assign]
@@ -219,7 +219,9 @@ def read_tables(second: SecondGroup) -> list[bytes]:
 def test_of_who_is_erased_nothing_is_written_though_his_contacts_are_still_remembered() -> None:
     """A tombstone is the first that an eraser writes, and the tables are the last that he comes to."""
     second = serve_forty()
-    second.erased = add_entries([make_entry(Subject(until=NOON + DAY, customer_id="c31"), KEY)], KEY)
+    second.erased = add_tombstone_entries(
+        [make_tombstone_entry(Subject(until=NOON + DAY, customer_id="c31"), KEY)], KEY
+    )
     updated = second.update(NOON + DAY)  # his contact leaves the window of 30 days
     assert updated.decision.plan.withdraw == {"c31": Reason.ERASED}
     assert balance_customers(updated).holds

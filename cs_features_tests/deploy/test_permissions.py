@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cs_features.aws import explained, name_action
+from cs_features.aws import explained, name_refused_action
 from cs_features.errors import AccessRefused, AwsRefusal, ObjectUnreadable
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.prompt_versions import PromptVersions
-from cs_features.monitoring.heartbeat import read_health
+from cs_features.monitoring.heartbeat import read_daemon_health
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
@@ -58,7 +58,7 @@ def test_a_missing_object_that_is_answered_403_is_no_absence(bucket: Bucket, tmp
 
 
 def test_what_is_found_by_a_listing_needs_no_403_to_be_absent(bucket: Bucket) -> None:
-    assert "does not exist" in read_health(bucket).sentence
+    assert "does not exist" in read_daemon_health(bucket).sentence
 
 
 def test_a_refused_deletion_is_named(bucket: Bucket) -> None:
@@ -73,11 +73,11 @@ def test_a_ledger_whose_objects_cannot_be_deleted_does_not_grow(
     """Fault 20: each compaction left a full copy, run after run."""
     for number in range(4):
         with Ledger(bucket, FOLDER, tmp_path) as ledger:
-            ledger.record_outcome(answered(number))
+            ledger.record_call_outcome(answered(number))
     sizes = []
     for _ in range(4):
         with Ledger(bucket, FOLDER, tmp_path) as ledger:
-            ledger.compact_objects()
+            ledger.compact_ledger_objects()
         sizes.append(sum(len(body) for body, _ in s3.objects.values()))
     assert sizes[-1] == sizes[0]
 
@@ -99,4 +99,4 @@ def test_the_statement_to_add_is_named_as_the_template_has_it(operation: str, ac
     with pytest.raises(AccessRefused, match=f"allow {action} to the role"), explained("It", "SETTING"):
         raise ClientError(error, operation)
     granted = {each for statements in POLICIES.values() for one in statements for each in as_list(one["Action"])}
-    assert name_action(operation) in granted
+    assert name_refused_action(operation) in granted

@@ -19,14 +19,14 @@ from dagster._core.launcher import LaunchRunContext
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from pydantic import SecretStr
 
-from cs_features.erasure.subjects import make_subject
+from cs_features.erasure.subjects import make_erasure_subject
 from cs_features.monitoring.alerts import Alert, Severity
 from cs_features.orchestration.sensors.alerts import publish_alert
 from cs_features.partitions import Partition
-from cs_features.planning.erasing.eraser import erase_subject
-from cs_features.planning.erasing.stores import open_stores
-from cs_features.services import build_services
-from cs_features.storage import encode_table
+from cs_features.planning.erasing.eraser import erase_subject_everywhere
+from cs_features.planning.erasing.stores import open_erasable_stores
+from cs_features.services import build_services_from
+from cs_features.storage import encode_parquet_table
 from cs_features_tests.support.cloudformation import read_template
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.iam import Need, as_list, find_statement
@@ -103,7 +103,7 @@ class FullRun:
         assert self.lab.process().success
         self.lab.land("NL", DAY, "b.jsonl", jsonl([document(4)]))
         assert self.lab.process().success
-        build_services(self.lab.settings).data.ledger(Partition("NL", DAY).folder).compact_objects()
+        build_services_from(self.lab.settings).data.ledger(Partition("NL", DAY).folder).compact_ledger_objects()
         redrive = self.lab.definitions.resolve_job_def("redrive_rejected")
         assert redrive.execute_in_process(partition_key=Partition("NL", DAY).key, instance=self.lab.instance).success
 
@@ -123,13 +123,15 @@ class FullRun:
 
     def erase_a_customer(self) -> None:
         """He is in landing, tables, ledger, both stores; what a run still wrote is in a file of the history alone."""
-        services = build_services(self.lab.settings)
-        stores = open_stores(services.landing, services.data, services.feature_group, services.customer_feature_group)
-        subject = make_subject(None, [id_of(1)], datetime.now(timezone.utc))
+        services = build_services_from(self.lab.settings)
+        stores = open_erasable_stores(
+            services.landing, services.data, services.feature_group, services.customer_feature_group
+        )
+        subject = make_erasure_subject(None, [id_of(1)], datetime.now(timezone.utc))
         history = f"{stores.offline.prefix}year=2026/month=11/day=24/hour=10/x.parquet"
-        stores.offline.bucket.put(history, encode_table(pl.DataFrame({"interaction_id": [id_of(1)]})))
+        stores.offline.bucket.put(history, encode_parquet_table(pl.DataFrame({"interaction_id": [id_of(1)]})))
         assert self.lab.online(id_of(1))
-        receipt = erase_subject(subject, stores, services.data.reveal_tombstone_key(), dry_run=False)
+        receipt = erase_subject_everywhere(subject, stores, services.data.reveal_tombstone_key(), dry_run=False)
         assert {each.place for each in receipt.taken} >= {"landing bucket", "online store", "offline store"}
         assert self.lab.online(id_of(1)) is None
 
@@ -137,7 +139,7 @@ class FullRun:
         alert = Alert(
             severity=Severity.ERROR, title="a test", reason="-", meaning="-", advice="-", link="-", at=datetime.now()
         )
-        publish_alert(build_services(self.lab.settings).alerts, alert)
+        publish_alert(build_services_from(self.lab.settings).alerts, alert)
 
     def start_and_stop_a_task(self) -> None:
         launcher = make_launcher()

@@ -17,8 +17,8 @@ from cs_features.publishing.feature_group import (
     EVENT_TIME,
     INTERACTIONS,
     GroupLayout,
-    define_features,
-    require_group,
+    define_feature_definitions,
+    require_feature_group,
 )
 from cs_features_tests.support.cloudformation import read_template
 from cs_features_tests.support.local_aws import account
@@ -110,10 +110,10 @@ def test_data_outlives_the_stack() -> None:
 def test_a_feature_group_takes_our_records(made: TemplateStack, name: str, layout: GroupLayout) -> None:
     """Its features are listed in the template; a feature that is added to the code must be added there."""
     wanted = made.properties_of(name)
-    assert wanted["FeatureDefinitions"] == define_features(layout)
+    assert wanted["FeatureDefinitions"] == define_feature_definitions(layout)
     assert (wanted["RecordIdentifierFeatureName"], wanted["EventTimeFeatureName"]) == (layout.identifier, EVENT_TIME)
     sagemaker = made.make_client("sagemaker")
-    assert require_group(sagemaker, made.names[name], layout)
+    assert require_feature_group(sagemaker, made.names[name], layout)
     described = sagemaker.describe_feature_group(FeatureGroupName=made.names[name])
     assert described["OfflineStoreConfig"]["TableFormat"] == "Glue"
     assert (

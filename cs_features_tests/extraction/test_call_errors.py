@@ -21,9 +21,9 @@ from cs_features.extraction.call_errors import (
     MEANINGS,
     Ending,
     Meaning,
-    classify_error,
-    classify_stop,
-    quote_aws,
+    classify_call_error,
+    classify_stop_reason,
+    quote_aws_safely,
 )
 from cs_features_tests.support.desk import GOOD, Endpoint, extractor_in, key_of, request_of, serving
 
@@ -33,7 +33,7 @@ SECRET = "Jan-de-Vries-NL91ABNA0417164300"
 
 def error_of(status: int, code: str, message: str = "No.") -> CallFailed:
     response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return classify_error(ClientError(response, "Converse"))
+    return classify_call_error(ClientError(response, "Converse"))
 
 
 # --- the tables against botocore --------------------------------------------------------------
@@ -85,7 +85,7 @@ def test_every_botocore_error_of_the_way_is_asked_again_and_every_lasting_one_st
         "CredentialRetrievalError", "MetadataRetrievalError",
     }  # fmt: skip
     lasting = {"NoCredentialsError", "PartialCredentialsError", "NoRegionError", "ProfileNotFound", "SSOTokenLoadError"}
-    kinds = {name: type(classify_error(_made(name))) for name in passing | lasting}
+    kinds = {name: type(classify_call_error(_made(name))) for name in passing | lasting}
     assert kinds == {**dict.fromkeys(passing, Unavailable), **dict.fromkeys(lasting, RunStopper)}
 
 
@@ -100,13 +100,13 @@ def _made(name: str) -> Exception:
 
 def test_a_body_that_no_parser_reads_is_the_services_fault() -> None:
     """botocore's parser error is none of botocore's errors; it left the run as a defect of ours."""
-    assert type(classify_error(ResponseParserError("Unable to parse response"))) is Unavailable
+    assert type(classify_call_error(ResponseParserError("Unable to parse response"))) is Unavailable
 
 
 def test_a_defect_of_ours_is_no_failed_call() -> None:
     """Taken for an outage it would be retried for minutes and told as Bedrock's."""
     with pytest.raises(ZeroDivisionError):
-        classify_error(ZeroDivisionError())
+        classify_call_error(ZeroDivisionError())
 
 
 # --- the account's fault ----------------------------------------------------------------------
@@ -202,7 +202,7 @@ def test_a_parameter_that_boto3_refuses_is_not_repeated() -> None:
 
 def test_aws_words_are_one_bounded_printable_line() -> None:
     """A page of HTML of a proxy, with line ends, in the middle of a log."""
-    words = quote_aws("User: u\n\tis not   authorized\x1b[31m " + "x" * 5_000)
+    words = quote_aws_safely("User: u\n\tis not   authorized\x1b[31m " + "x" * 5_000)
     assert words.startswith("User: u is not authorized[31m x")
     assert len(words) <= MAX_QUOTED_CHARACTERS + 3
 
@@ -212,8 +212,8 @@ def test_aws_words_are_one_bounded_printable_line() -> None:
 
 def test_a_stop_reason_of_tomorrow_is_no_answer() -> None:
     """A wrong value that looks right is worse than a missing one."""
-    assert classify_stop("paused_for_thought") is Ending.WITHHELD
-    assert classify_stop("") is Ending.WITHHELD
+    assert classify_stop_reason("paused_for_thought") is Ending.WITHHELD
+    assert classify_stop_reason("") is Ending.WITHHELD
 
 
 def test_each_meaning_and_each_ending_is_used() -> None:

@@ -674,7 +674,7 @@ def test_an_outage_or_a_refused_account_that_is_known_after_the_wait_stops_the_c
                         if self.trouble == "outage":
                             self.extractor.breaker.failed(Unavailable("503"))
                         else:
-                            self.extractor.refusals.note_refusal(RequestRefused("400"))
+                            self.extractor.refusals.note_account_refusal(RequestRefused("400"))
                             self.extractor.refusals.convict()
                     clock.now += OUTAGE_SECONDS
 

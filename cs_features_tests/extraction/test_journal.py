@@ -11,11 +11,17 @@ from hypothesis import strategies as st
 from cs_features.errors import RunStopper
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.engine import Outcome
-from cs_features.extraction.journal import Journal, format_reply, merge_unjudged, parse_replies, read_content
+from cs_features.extraction.journal import (
+    Journal,
+    format_reply_line,
+    merge_unjudged_replies,
+    parse_unjudged_replies,
+    read_journal_content,
+)
 from cs_features.extraction.ledger import Ledger
-from cs_features.extraction.ledger_lines import format_line
+from cs_features.extraction.ledger_lines import format_ledger_line
 from cs_features.extraction.prompts import TOOL_NAME
-from cs_features.extraction.session import Session, extract_answers
+from cs_features.extraction.session import Session, extract_needed_answers
 from cs_features.s3 import Bucket
 from cs_features_tests.support.desk import GOOD, extractor_in, key_of, requests_of
 from cs_features_tests.support.ledgers import FOLDER, ONE_CALL, answered
@@ -55,7 +61,7 @@ class Host:
         if model is not None:
             extractor = replace(extractor, answer_model=model)
         with self.open_ledger() as ledger:
-            return extract_answers(
+            return extract_needed_answers(
                 requests_of(1) if requests is None else requests,
                 ledger,
                 extractor,
@@ -127,7 +133,7 @@ def test_of_a_reply_that_no_request_needs_any_more_the_bill_is_kept(host: Host) 
     host.run(reply_of(GOOD), requests=requests_of(2))
     with host.open_ledger() as ledger:
         assert set(ledger.known) == {key_of(2)}, "an answer that nobody judged passes for one"
-        earlier = ledger.record_outcome(Outcome(key_of(1), answer=GOOD, usage=ONE_CALL, cost_usd=0.0, attempts=1))
+        earlier = ledger.record_call_outcome(Outcome(key_of(1), answer=GOOD, usage=ONE_CALL, cost_usd=0.0, attempts=1))
     assert earlier.usage == ONE_CALL + ONE_CALL
     assert not host.journal_files
 
@@ -153,11 +159,11 @@ def test_a_reader_of_the_ledger_alone_takes_no_reply_away(host: Host) -> None:
 
 def test_an_outcome_settles_the_replies_before_it_and_no_later_one() -> None:
     """A redrive asks the same request again: its reply stands behind the old outcome, and is not settled by it."""
-    first, second = format_reply("a", "1", reply_of(BAD)), format_reply("b", "1", reply_of(GOOD))
-    settled = read_content([first, format_line(answered("1"))])
+    first, second = format_reply_line("a", "1", reply_of(BAD)), format_reply_line("b", "1", reply_of(GOOD))
+    settled = read_journal_content([first, format_ledger_line(answered("1"))])
     assert settled.unjudged == {}
-    again = read_content([first, format_line(answered("1")), second])
-    assert parse_replies(again.unjudged["1"]) == [reply_of(GOOD)]
+    again = read_journal_content([first, format_ledger_line(answered("1")), second])
+    assert parse_unjudged_replies(again.unjudged["1"]) == [reply_of(GOOD)]
     assert len(again.outcomes) == 1
 
 
@@ -178,9 +184,11 @@ def test_a_journal_gives_back_what_was_written_whatever_the_model_said(
     said: list[tuple[str, Reply]], torn: int
 ) -> None:
     """Half a surrogate pair, a line break, a torn end: none may hide the replies before it."""
-    lines = [format_reply(str(number), *each) for number, each in enumerate(said)]
-    content = read_content([*lines, format_reply("last", "d", Reply(None, "x", ONE_CALL, 1))[: 20 + torn]])
-    found = {request: parse_replies(kept) for request, kept in merge_unjudged([content, content]).items()}
+    lines = [format_reply_line(str(number), *each) for number, each in enumerate(said)]
+    content = read_journal_content([*lines, format_reply_line("last", "d", Reply(None, "x", ONE_CALL, 1))[: 20 + torn]])
+    found = {
+        request: parse_unjudged_replies(kept) for request, kept in merge_unjudged_replies([content, content]).items()
+    }
     expected: dict[str, list[Reply]] = {}
     for request, reply in said:
         expected.setdefault(request, []).append(reply)
@@ -199,9 +207,9 @@ def test_a_journal_gives_back_what_was_written_whatever_the_model_said(
 )
 def test_a_reply_of_another_version_is_none_and_is_not_sent_to_s3(line: bytes) -> None:
     """Whoever reads stored state tolerates what newer versions wrote, and asks again."""
-    content = read_content([line])
+    content = read_journal_content([line])
     assert content.outcomes == []
-    assert parse_replies(content.unjudged["a"]) == []
+    assert parse_unjudged_replies(content.unjudged["a"]) == []
 
 
 def test_a_full_disk_is_an_error_and_not_half_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,4 +222,4 @@ def test_a_full_disk_is_an_error_and_not_half_a_line(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(journal, "_file", Full())
     with pytest.raises(OSError, match="disk full"):
-        journal.append_line(b"line\n")
+        journal.append_journal_line(b"line\n")

@@ -25,9 +25,9 @@ from cs_features.extraction import ledger as ledger_module
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.ledger import Ledger
-from cs_features.extraction.ledger_lines import Askings, format_line
+from cs_features.extraction.ledger_lines import Askings, format_ledger_line
 from cs_features.extraction.prompts import TOOL_NAME
-from cs_features.extraction.session import extract_answers
+from cs_features.extraction.session import extract_needed_answers
 from cs_features.local.scripted import Script
 from cs_features.schemas import Reason
 from cs_features_tests.support.desk import GOOD, extractor_in, key_of, requests_of, wait_until
@@ -73,7 +73,7 @@ class Billed:
 def ask_all(bucket: str, folder: Path, *numbers: int | str, **changes: Any) -> dict[str, Outcome]:
     """A run over so many requests, as the asset makes it."""
     with opened(bucket, folder / "journals") as ledger:
-        session = extract_answers(
+        session = extract_needed_answers(
             requests_of(*numbers), ledger, extractor_in(folder, **changes), 8, lambda session: None
         )
         return session.outcomes
@@ -201,13 +201,13 @@ def test_a_redrive_asks_again_for_the_reasons_it_names_and_for_nothing_else(buck
     requests = requests_of("refused", "answered", "cut")
     refused, good, cut = requests
     with opened(bucket, tmp_path / "journals") as ledger:
-        ledger.record_outcome(failed(refused, Reason.MODEL_REFUSED))
-        ledger.record_outcome(answered(good))
-        ledger.record_outcome(failed(cut, Reason.ANSWER_CUT_OFF))
+        ledger.record_call_outcome(failed(refused, Reason.MODEL_REFUSED))
+        ledger.record_call_outcome(answered(good))
+        ledger.record_call_outcome(failed(cut, Reason.ANSWER_CUT_OFF))
     billed = Billed()
     with opened(bucket, tmp_path / "journals") as ledger:
         reasons = frozenset({Reason.MODEL_REFUSED})
-        session = extract_answers(requests, ledger, extractor_in(tmp_path), 4, lambda session: None, reasons)
+        session = extract_needed_answers(requests, ledger, extractor_in(tmp_path), 4, lambda session: None, reasons)
     assert billed.calls == 1
     assert set(session.asked) == {refused}
     assert session.outcomes[refused].answered
@@ -235,9 +235,9 @@ from cs_features.extraction.bedrock import make_bedrock_client, converse
 from cs_features.extraction.brakes import Budget
 from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.ledger import Ledger
-from cs_features.extraction.ledger_lines import Askings, format_line
+from cs_features.extraction.ledger_lines import Askings, format_ledger_line
 from cs_features.extraction.quota import Limiter
-from cs_features.extraction.session import extract_answers
+from cs_features.extraction.session import extract_needed_answers
 from cs_features.s3 import Bucket
 from cs_features.schemas import Extraction
 bucket, folder, concurrency = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
@@ -246,7 +246,7 @@ limiter = Limiter(folder / "quota", requests_per_minute=60_000, tokens_per_minut
 extractor = Extractor(lambda request: converse(client, request), Extraction, lambda usage: 0.001, limiter, Budget(1.0),
                       TokenEstimate(0.3))
 with Ledger(Bucket(boto3.client("s3"), bucket, "X"), "FOLDER", folder / "journals") as ledger:
-    extract_answers(requests, ledger, extractor, concurrency, lambda session: None)
+    extract_needed_answers(requests, ledger, extractor, concurrency, lambda session: None)
 """.replace("FOLDER", FOLDER)
 CONCURRENCY = 8
 
@@ -298,15 +298,15 @@ def test_while_s3_refuses_nothing_is_lost_and_it_is_shipped_when_s3_is_back(
         return down.is_set()
 
     with opened(bucket, tmp_path, Refusing(refuses)) as ledger:
-        ledger.record_outcome(answered("before"))
+        ledger.record_call_outcome(answered("before"))
         wait_until(lambda: len(objects_of(bucket)) == 1)
         down.set()
         for number in range(5):
-            ledger.record_outcome(answered(number))
+            ledger.record_call_outcome(answered(number))
         wait_until(lambda: refused.count("put_object") >= 3)
         down.clear()
         wait_until(lambda: len(opened(bucket, tmp_path / "reader").read_outcomes()) == 6)
-        ledger.record_outcome(answered("after"))
+        ledger.record_call_outcome(answered("after"))
     assert set(opened(bucket, tmp_path / "reader").read_outcomes()) == {"before", "after", *map(str, range(5))}
     assert not list(tmp_path.rglob("*.jsonl")), "a journal of a finished run is left behind"
 
@@ -319,10 +319,10 @@ def test_a_run_that_ends_while_s3_refuses_is_shipped_by_the_next_one_on_the_host
 
     def a_run() -> None:
         with ledger:
-            ledger.record_outcome(answered("shipped"))
+            ledger.record_call_outcome(answered("shipped"))
             wait_until(lambda: len(objects_of(bucket)) == 1)
             down.set()
-            ledger.record_outcome(answered("journaled"))
+            ledger.record_call_outcome(answered("journaled"))
 
     with pytest.raises(AwsRefusal):
         a_run()
@@ -339,10 +339,10 @@ def test_a_torn_last_line_of_a_journal_is_ignored(bucket: str, tmp_path: Path, t
     """A kill in the middle of a write: a reader that insisted on JSON never opened the partition again."""
     journal = tmp_path / bucket / FOLDER / "dead.jsonl"
     journal.parent.mkdir(parents=True)
-    journal.write_bytes(format_line(answered("whole")) + format_line(answered("torn"))[:-1][:torn])
+    journal.write_bytes(format_ledger_line(answered("whole")) + format_ledger_line(answered("torn"))[:-1][:torn])
     with opened(bucket, tmp_path) as ledger:
         assert ledger.known == {"whole": answered("whole")}
-        ledger.record_outcome(answered("next"))
+        ledger.record_call_outcome(answered("next"))
     assert opened(bucket, tmp_path).read_outcomes() == {"whole": answered("whole"), "next": answered("next")}
     assert not journal.exists()
 
@@ -353,7 +353,7 @@ def test_the_journal_of_a_running_run_is_left_to_it(
     """A second run that 'recovered' the first one's journal deleted it under its hands."""
     monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 3_600)
     with opened(bucket, tmp_path) as one:
-        one.record_outcome(answered("one"))
+        one.record_call_outcome(answered("one"))
         (journal,) = tmp_path.rglob("*.jsonl")
         with opened(bucket, tmp_path) as other:
             assert other.known == {}
@@ -379,7 +379,7 @@ def test_two_runs_that_start_at_the_same_moment_keep_their_journals(
     monkeypatch.setattr(fcntl, "flock", locked)
     with opened(bucket, tmp_path) as ledger:
         assert not meanwhile
-        ledger.record_outcome(answered("one"))
+        ledger.record_call_outcome(answered("one"))
         (journal,) = tmp_path.rglob("*.jsonl")
         assert Askings(journal.read_bytes().splitlines()).known == {"one": answered("one")}
     assert set(opened(bucket, tmp_path).read_outcomes()) == {"one"}
@@ -392,7 +392,7 @@ def test_what_is_recorded_is_in_the_journal_before_record_returns(
     monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 3_600)
     with opened(bucket, tmp_path) as ledger:
         for number in range(3):
-            ledger.record_outcome(answered(number))
+            ledger.record_call_outcome(answered(number))
             (journal,) = tmp_path.rglob("*.jsonl")
             assert len(journal.read_bytes().splitlines()) == number + 1
 
@@ -401,7 +401,7 @@ def test_many_threads_record_whole_lines(bucket: str, tmp_path: Path) -> None:
     """Lines of two threads in one another are two answers lost."""
     with opened(bucket, tmp_path) as ledger:
         threads = [
-            threading.Thread(target=lambda t=t: [ledger.record_outcome(answered(f"{t}-{n}")) for n in range(100)])
+            threading.Thread(target=lambda t=t: [ledger.record_call_outcome(answered(f"{t}-{n}")) for n in range(100)])
             for t in range(8)
         ]
         for thread in threads:
@@ -433,11 +433,11 @@ def test_two_runs_of_one_partition_share_what_they_pay_for(
         def while_the_other_runs(_: dict[str, Any]) -> Reply:
             asked.append(1)
             for key in requests:
-                one.record_outcome(Outcome(key, answer=GOOD, usage=ONE_CALL, attempts=1))
+                one.record_call_outcome(Outcome(key, answer=GOOD, usage=ONE_CALL, attempts=1))
             wait_until(lambda: len(other.known) == 10)
             return Reply({"toolUseId": "t", "name": "n", "input": GOOD}, "tool_use", ONE_CALL, 1)
 
-        session = extract_answers(
+        session = extract_needed_answers(
             requests, other, extractor_in(tmp_path, call=while_the_other_runs), 4, lambda session: None
         )
     assert len(asked) == 1
@@ -451,10 +451,10 @@ def test_an_answer_that_is_known_is_not_replaced_by_another_runs_failure(
     """An answer beats a failure, also when the failure comes in while the run goes."""
     monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 0.02)
     with opened(bucket, tmp_path / "here") as one, opened(bucket, tmp_path / "there") as other:
-        other.record_outcome(answered("x"))
+        other.record_call_outcome(answered("x"))
         wait_until(lambda: "x" in one.known)
-        other.record_outcome(failed("x"))
-        other.record_outcome(answered("marker"))
+        other.record_call_outcome(failed("x"))
+        other.record_call_outcome(answered("marker"))
         wait_until(lambda: "marker" in one.known)
         assert one.known["x"].answered
 
@@ -466,7 +466,7 @@ def test_what_the_service_failed_is_not_kept(bucket: str, tmp_path: Path) -> Non
     """An outage in the ledger is an outage for ever."""
     with opened(bucket, tmp_path) as ledger:
         for reason in Reason:
-            ledger.record_outcome(failed(reason.value, reason))
+            ledger.record_call_outcome(failed(reason.value, reason))
     kept = set(opened(bucket, tmp_path).read_outcomes())
     assert kept == {reason.value for reason in Reason} - {Reason.SERVICE_FAILED.value}
 
@@ -486,9 +486,9 @@ def test_refusals_are_kept_once_other_interactions_are_answered_beside_them(
     poison row among good ones must not be asked again at every rerun."""
     with opened(bucket, tmp_path) as ledger:
         for number in range(refusals):
-            ledger.record_outcome(refused(f"refused {number}"))
+            ledger.record_call_outcome(refused(f"refused {number}"))
         for number in range(answers):
-            ledger.record_outcome(answered(number))
+            ledger.record_call_outcome(answered(number))
     found = opened(bucket, tmp_path).read_outcomes()
     assert sum(outcome.error is Reason.REQUEST_REFUSED for outcome in found.values()) == kept
     assert sum(outcome.answered for outcome in found.values()) == answers
@@ -499,8 +499,8 @@ def test_a_run_that_is_stopped_keeps_no_refusal(bucket: str, tmp_path: Path) -> 
 
     def stopped() -> None:
         with opened(bucket, tmp_path) as ledger:
-            ledger.record_outcome(answered(1))
-            ledger.record_outcome(refused(2))
+            ledger.record_call_outcome(answered(1))
+            ledger.record_call_outcome(refused(2))
             raise RunStopper("the account is refused")
 
     with pytest.raises(RunStopper):
@@ -511,7 +511,7 @@ def test_a_run_that_is_stopped_keeps_no_refusal(bucket: str, tmp_path: Path) -> 
 def test_a_refusal_that_follows_a_paid_answer_is_kept_because_it_has_a_bill(bucket: str, tmp_path: Path) -> None:
     """The answer that was paid before it proves that the account is served."""
     with opened(bucket, tmp_path) as ledger:
-        ledger.record_outcome(failed("paid", Reason.REQUEST_REFUSED))
+        ledger.record_call_outcome(failed("paid", Reason.REQUEST_REFUSED))
     assert set(opened(bucket, tmp_path).read_outcomes()) == {"paid"}
 
 
@@ -527,7 +527,7 @@ def test_what_was_paid_for_a_request_that_a_stop_left_unanswered_is_on_its_bill(
         ask_all(bucket, tmp_path, 1, call=call, max_cost_usd=1e-9)
     with opened(bucket, tmp_path / "journals") as ledger:
         assert ledger.known == {}, "a stop is no answer"
-        session = extract_answers(requests, ledger, extractor_in(tmp_path, call=call), 4, lambda session: None)
+        session = extract_needed_answers(requests, ledger, extractor_in(tmp_path, call=call), 4, lambda session: None)
     (outcome,) = session.outcomes.values()
     assert outcome.answered
     assert outcome.cost_usd == pytest.approx(2 * session.cost_usd)
@@ -548,10 +548,10 @@ def test_a_shipping_thread_that_dies_is_told_by_the_next_record_and_nothing_is_l
 
     def a_run() -> None:
         with opened(bucket, tmp_path) as ledger:
-            ledger.record_outcome(answered("before"))
+            ledger.record_call_outcome(answered("before"))
             monkeypatch.setattr(Ledger, "_read_new", dies)
             wait_until(lambda: not ledger._thread.is_alive())
-            ledger.record_outcome(answered("after"))
+            ledger.record_call_outcome(answered("after"))
 
     with pytest.raises(RuntimeError, match="ships the ledger has died") as caught:
         a_run()
@@ -583,8 +583,8 @@ def test_a_line_that_another_run_ships_and_this_one_cannot_read_does_not_stop_it
     """Two versions during a deployment: the older run's thread died unnoticed (fault 8)."""
     monkeypatch.setattr(ledger_module, "SHIP_SECONDS", 0.01)
     with opened(bucket, tmp_path) as ledger:
-        body = line + b"\n" + format_line(answered("theirs"))
+        body = line + b"\n" + format_ledger_line(answered("theirs"))
         boto3.client("s3").put_object(Bucket=bucket, Key=f"ledger/{FOLDER}/part-9-theirs.jsonl", Body=body)
         wait_until(lambda: "theirs" in ledger.known)
-        ledger.record_outcome(answered("ours"))
+        ledger.record_call_outcome(answered("ours"))
     assert set(opened(bucket, tmp_path).read_outcomes()) == {"ours", "theirs"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cs_features.extraction import ledger as ledger_module
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.ledger import Ledger
-from cs_features.extraction.ledger_lines import Askings, format_line
+from cs_features.extraction.ledger_lines import Askings, format_ledger_line
 from cs_features.s3 import Bucket
 from cs_features.schemas import Reason
 from cs_features_tests.support.ledgers import FOLDER, answered, failed, objects_of, opened, outcomes
@@ -22,14 +22,14 @@ def test_compaction_leaves_one_object_with_everything_in_it(bucket: str, tmp_pat
     """A part a second is 3,600 objects an hour, each one a GET for every later run."""
     for number in range(4):
         with opened(bucket, tmp_path) as ledger:
-            ledger.record_outcome(answered(number))
-            ledger.record_outcome(failed("x"))
+            ledger.record_call_outcome(answered(number))
+            ledger.record_call_outcome(failed("x"))
     before = opened(bucket, tmp_path).read_outcomes()
     assert len(objects_of(bucket)) == 4
     with opened(bucket, tmp_path) as ledger:
-        ledger.compact_objects()
+        ledger.compact_ledger_objects()
         assert len(objects_of(bucket)) == 1
-        ledger.compact_objects()
+        ledger.compact_ledger_objects()
     assert len(objects_of(bucket)) == 1
     assert opened(bucket, tmp_path).read_outcomes() == before
     assert len(before) == 5
@@ -62,10 +62,10 @@ def test_no_order_of_appends_compactions_and_openings_of_three_runs_loses_an_out
         left = todo[0][0] if todo else 0
         busy.add(who)
         if what == "record":
-            runs[who].record_outcome(outcome)
+            runs[who].record_call_outcome(outcome)
             recorded.append(outcome)
         elif what == "compact":
-            runs[who].compact_objects()
+            runs[who].compact_ledger_objects()
         else:
             runs[who].__exit__(None, None, None)
             there = Askings(line for body, _ in s3.objects.values() for line in body.splitlines()).known
@@ -99,7 +99,7 @@ def test_no_order_of_appends_compactions_and_openings_of_three_runs_loses_an_out
             run.__exit__(None, None, None)
         found = made(9).read_outcomes()
         with made(9) as last:
-            last.compact_objects()
+            last.compact_ledger_objects()
         assert made(9).read_outcomes() == found
     assert len(s3.objects) <= 1
     kept = [each for each in recorded if each.error is not Reason.REQUEST_REFUSED or each.cost_usd]
@@ -134,8 +134,8 @@ def run_once(s3: MemoryS3, folder: Path, *outcomes: Outcome) -> None:
     """A run of the partition, as `llm_extractions` makes it."""
     with Ledger(Bucket(s3, "bucket", "CS_FEATURES_DATA_BUCKET"), FOLDER, folder) as ledger:
         for outcome in outcomes:
-            ledger.record_outcome(outcome)
-        ledger.compact_objects()
+            ledger.record_call_outcome(outcome)
+        ledger.compact_ledger_objects()
 
 
 def test_a_ledger_that_may_not_delete_grows_by_what_is_new_and_the_runs_go_on(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_ledger_that_may_not_delete_grows_by_what_is_new_and_the_runs_go_on(tm
     copied_once = s3.size
     for number in range(10):
         run_once(s3, tmp_path, answered(f"later {number}"))
-    new = sum(len(format_line(answered(f"later {number}"))) for number in range(10))
+    new = sum(len(format_ledger_line(answered(f"later {number}"))) for number in range(10))
     assert s3.size == copied_once + new
     assert len(Ledger(Bucket(s3, "bucket", "X"), FOLDER, tmp_path).read_outcomes()) == 61
 
@@ -164,7 +164,7 @@ def test_a_ledger_of_many_objects_that_may_not_delete_can_be_opened(
     s3 = Undeletable()
     for number in range(5):
         with Ledger(Bucket(s3, "bucket", "X"), FOLDER, tmp_path) as ledger:
-            ledger.record_outcome(answered(number))
+            ledger.record_call_outcome(answered(number))
     run_once(s3, tmp_path, answered("next"))
     assert len(Ledger(Bucket(s3, "bucket", "X"), FOLDER, tmp_path).read_outcomes()) == 6
 

@@ -10,10 +10,10 @@ import pytest
 from cs_features.cli import prompts as command
 from cs_features.errors import RequestError
 from cs_features.extraction import prompt_versions
-from cs_features.extraction.prompt_versions import CURRENT, PromptsInUse, PromptVersions, hash_folder
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompt_versions import CURRENT, PromptsInUse, PromptVersions, hash_prompt_folder
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.s3 import Bucket
-from cs_features.services import build_services
+from cs_features.services import build_services_from
 from cs_features_tests.support.lab import PROMPTS, Lab
 from cs_features_tests.support.memory_s3 import MemoryS3
 
@@ -39,19 +39,19 @@ def edited(tmp_path: Path) -> Path:
 
 
 def test_what_was_pushed_comes_back_as_it_was(versions: PromptVersions) -> None:
-    version = versions.push_folder(PROMPTS)
-    fetched = versions.fetch_version(version)
-    assert hash_folder(fetched) == hash_folder(PROMPTS) == version
-    assert load_prompts(fetched).version("NL") == load_prompts(PROMPTS).version("NL")
+    version = versions.push_prompt_folder(PROMPTS)
+    fetched = versions.fetch_prompt_version(version)
+    assert hash_prompt_folder(fetched) == hash_prompt_folder(PROMPTS) == version
+    assert load_prompt_folder(fetched).version("NL") == load_prompt_folder(PROMPTS).version("NL")
 
 
 def test_the_same_content_is_the_same_version_and_any_edit_another(versions: PromptVersions, edited: Path) -> None:
-    assert versions.push_folder(PROMPTS) == versions.push_folder(PROMPTS)
-    assert versions.push_folder(edited) != versions.push_folder(PROMPTS)
+    assert versions.push_prompt_folder(PROMPTS) == versions.push_prompt_folder(PROMPTS)
+    assert versions.push_prompt_folder(edited) != versions.push_prompt_folder(PROMPTS)
 
 
 def test_who_changed_what_when_and_why_stays_on_record(versions: PromptVersions, edited: Path) -> None:
-    old, new = versions.push_folder(PROMPTS), versions.push_folder(edited)
+    old, new = versions.push_prompt_folder(PROMPTS), versions.push_prompt_folder(edited)
     versions.use_version(old, "arn:aws:iam::1:user/ann", "first", NOON)
     versions.use_version(new, "arn:aws:iam::1:user/bob", "sorry", NOON.replace(hour=13))
     versions.use_version(old, "arn:aws:iam::1:user/ann", "back", NOON.replace(hour=14))
@@ -74,11 +74,11 @@ def test_what_was_never_pushed_cannot_be_used(versions: PromptVersions) -> None:
 
 def test_a_version_that_somebody_changed_is_refused(versions: PromptVersions, s3: MemoryS3, edited: Path) -> None:
     """Half a prompt, or another one under an old name, would be wrong in silence."""
-    old, new = versions.push_folder(PROMPTS), versions.push_folder(edited)
+    old, new = versions.push_prompt_folder(PROMPTS), versions.push_prompt_folder(edited)
     body, _ = s3.objects[f"prompts/versions/{new}.zip"]
     s3.put_object(Key=f"prompts/versions/{old}.zip", Body=body)
     with pytest.raises(RequestError, match="was changed after it was pushed"):
-        versions.fetch_version(old)
+        versions.fetch_prompt_version(old)
 
 
 def test_the_images_prompts_are_in_use_until_a_version_is(
@@ -88,7 +88,7 @@ def test_the_images_prompts_are_in_use_until_a_version_is(
     monkeypatch.setattr(prompt_versions, "monotonic", lambda: clock[0])
     in_use = PromptsInUse(lambda: versions, PROMPTS)
     assert in_use.find_folder() == PROMPTS
-    versions.use_version(versions.push_folder(edited), "ann", "-", NOON)
+    versions.use_version(versions.push_prompt_folder(edited), "ann", "-", NOON)
     assert in_use.find_folder() == PROMPTS
     clock[0] = prompt_versions.LOOK_AGAIN_SECONDS + 1
     assert "Dutch customers say sorry first." in (in_use.find_folder() / "countries" / "NL.md").read_text()
@@ -96,11 +96,11 @@ def test_the_images_prompts_are_in_use_until_a_version_is(
 
 def test_a_candidate_is_a_folder_or_a_version(versions: PromptVersions, edited: Path) -> None:
     """A task has no folder of whoever asks for a preview."""
-    version = versions.push_folder(edited)
-    assert versions.find_candidate(str(edited)) == edited
-    assert hash_folder(versions.find_candidate(version)) == version
+    version = versions.push_prompt_folder(edited)
+    assert versions.find_candidate_folder(str(edited)) == edited
+    assert hash_prompt_folder(versions.find_candidate_folder(version)) == version
     with pytest.raises(RequestError, match="is neither a folder nor a version"):
-        versions.find_candidate("/no/such/folder")
+        versions.find_candidate_folder("/no/such/folder")
 
 
 def test_the_commands_push_use_and_tell(
@@ -113,9 +113,9 @@ def test_the_commands_push_use_and_tell(
     assert command.main(["history"]) == 0
     assert "user/moto  an apology is no complaint" in capsys.readouterr().out
     assert command.main(["pull", version, str(tmp_path / "pulled")]) == 0
-    assert hash_folder(tmp_path / "pulled") == version
-    model = build_services(lab.settings.model_copy(update={"prompts_from": "bucket"})).model
-    assert model.prompts().asked_version("NL") == load_prompts(edited).asked_version("NL")
+    assert hash_prompt_folder(tmp_path / "pulled") == version
+    model = build_services_from(lab.settings.model_copy(update={"prompts_from": "bucket"})).model
+    assert model.prompts().asked_version("NL") == load_prompt_folder(edited).asked_version("NL")
     assert lab.s3.get_object(Bucket=lab.settings.data_bucket, Key=CURRENT)
 
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from cs_features.errors import PromptError, UnknownModelError
 from cs_features.extraction.envelope import CONTINUED, LEFT_OUT, render_interaction
 from cs_features.extraction.models import CAPABILITIES, capabilities_of
-from cs_features.extraction.prompting import RequestBuilder, build_request, request_hash
-from cs_features.extraction.prompts import TOOL_NAME, load_prompts
-from cs_features.schemas import Interaction, says_something
+from cs_features.extraction.prompting import RequestBuilder, build_converse_request, request_hash
+from cs_features.extraction.prompts import TOOL_NAME, load_prompt_folder
+from cs_features.schemas import Interaction, says_something_readable
 from cs_features_tests.support.documents import document
 from cs_features_tests.support.lab import HAIKU_4_5, PROMPTS
 
-PROMPTS_READ = load_prompts(PROMPTS)
+PROMPTS_READ = load_prompt_folder(PROMPTS)
 DEFAULT = capabilities_of("eu.anthropic.claude-haiku-5-5")
 CACHE_POINT = {"cachePoint": {"type": "default"}}
 
@@ -29,7 +29,7 @@ def interaction(number: int = 1, **changes: Any) -> Interaction:
 
 
 def request_for(number: int = 1, model: Any = DEFAULT, prompts: Any = PROMPTS_READ, **changes: Any) -> dict[str, Any]:
-    return build_request(prompts, model, interaction(number, **changes), "nl")[0]
+    return build_converse_request(prompts, model, interaction(number, **changes), "nl")[0]
 
 
 def user_text(request: dict[str, Any]) -> str:
@@ -65,7 +65,7 @@ def test_the_instructions_carry_the_taxonomy_in_place_of_the_placeholder() -> No
 def test_all_calls_of_a_country_share_their_prefix_byte_for_byte(text: str, channel: str, language: str) -> None:
     """A time, an id or an unordered set in the prefix: 0 % cache hits and a bill four times as high."""
     other = Interaction.model_validate(document(2, channel=channel, turns=said(f"a{text}")))
-    first, second = request_for(), build_request(load_prompts(PROMPTS), DEFAULT, other, language)[0]
+    first, second = request_for(), build_converse_request(load_prompt_folder(PROMPTS), DEFAULT, other, language)[0]
     assert json.dumps([first["toolConfig"], first["system"]]) == json.dumps([second["toolConfig"], second["system"]])
 
 
@@ -247,7 +247,7 @@ def prompts(tmp_path: Path) -> Path:
 
 
 def versions(folder: Path) -> dict[str, str]:
-    read = load_prompts(folder)
+    read = load_prompt_folder(folder)
     return {country: read.version(country) for country in read.countries}
 
 
@@ -306,7 +306,7 @@ def test_a_prompt_file_that_cannot_be_used_is_named_with_what_is_wrong(
     """A prompt is edited by people who do not read tracebacks."""
     edit(prompts / file, old, new)
     with pytest.raises(PromptError) as error:
-        load_prompts(prompts).countries["NL"]
+        load_prompt_folder(prompts).countries["NL"]
     assert str(prompts / file) in str(error.value)
     assert told in str(error.value)
 
@@ -315,28 +315,28 @@ def test_a_prompt_file_that_cannot_be_used_is_named_with_what_is_wrong(
 def test_a_missing_prompt_file_names_the_variable_to_set(prompts: Path, file: str) -> None:
     (prompts / file).unlink()
     with pytest.raises(PromptError, match=f"{file} does not exist; set CS_FEATURES_PROMPTS_DIR"):
-        load_prompts(prompts)
+        load_prompt_folder(prompts)
 
 
 def test_prompts_without_any_country_name_the_variable_to_set(prompts: Path) -> None:
     shutil.rmtree(prompts / "countries")
     with pytest.raises(PromptError, match="CS_FEATURES_PROMPTS_DIR"):
-        load_prompts(prompts)
+        load_prompt_folder(prompts)
 
 
 def test_an_id_twice_in_the_taxonomy_is_refused(prompts: Path) -> None:
     """Copy, paste, forget to rename: the second description contradicts the first, and both reach the model."""
     edit(prompts / "taxonomy.yaml", "- id: delivery_fulfilment", "- id: billing_payment")
     with pytest.raises(PromptError, match="billing_payment"):
-        load_prompts(prompts)
+        load_prompt_folder(prompts)
 
 
-@given(st.text(min_size=1, max_size=60).filter(says_something), st.sampled_from(["NL", "BE"]))
+@given(st.text(min_size=1, max_size=60).filter(says_something_readable), st.sampled_from(["NL", "BE"]))
 def test_a_request_that_is_built_beside_others_has_the_hash_of_one_that_is_built_alone(text: str, country: str) -> None:
     """What requests share is serialized once; another byte in a hash, and every answer would be bought anew."""
     one = interaction(text=f'{text} "messages":[] \ud800', turns=None, country=country)
     builder = RequestBuilder(PROMPTS_READ, DEFAULT)
-    builder.build_hashed(interaction(country="FR"), "fr")
-    request, key, truncated = builder.build_hashed(one, "nl")
-    assert (request, truncated) == build_request(PROMPTS_READ, DEFAULT, one, "nl")
+    builder.build_hashed_request(interaction(country="FR"), "fr")
+    request, key, truncated = builder.build_hashed_request(one, "nl")
+    assert (request, truncated) == build_converse_request(PROMPTS_READ, DEFAULT, one, "nl")
     assert key == request_hash(request)

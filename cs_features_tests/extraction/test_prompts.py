@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cs_features.errors import PromptError
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features_tests.support.lab import PROMPTS
 
 CALIBRATION = "calibration: {m: {urgency_score: {threshold: 0.5, knots: [[0, 0.1], [1, 0.9]]}}}\n"
@@ -25,9 +25,9 @@ def calibrate(folder: Path, country: str, front_matter: str = CALIBRATION) -> No
 
 def test_a_calibration_changes_what_is_applied_and_not_what_is_asked(folder: Path) -> None:
     """Urgency 0.11 became 0.906 under the `prompt_version` of before: one column for two things (fault 7)."""
-    before = load_prompts(folder)
+    before = load_prompt_folder(folder)
     calibrate(folder, "NL")
-    after = load_prompts(folder)
+    after = load_prompt_folder(folder)
     assert after.asked_version("NL") == before.asked_version("NL")
     assert after.version("NL") != before.version("NL")
     assert (after.version("BE"), after.asked_version("BE")) == (before.version("BE"), before.asked_version("BE"))
@@ -36,14 +36,14 @@ def test_a_calibration_changes_what_is_applied_and_not_what_is_asked(folder: Pat
 def test_answers_to_an_older_prompt_are_told_apart_after_the_correction_too(folder: Path) -> None:
     """A late document beside rows of last week's prompt: corrected alike, they are still of two prompts (fault 36)."""
     calibrate(folder, "NL")
-    prompts = load_prompts(folder)
+    prompts = load_prompt_folder(folder)
     now, earlier = (prompts.applied_version("NL", asked) for asked in (prompts.asked_version("NL"), "0123456789ab"))
     assert now == prompts.version("NL")
     assert len({now, earlier, "0123456789ab", prompts.asked_version("NL")}) == 4
 
 
 def test_without_a_correction_what_is_asked_is_what_is_applied() -> None:
-    prompts = load_prompts(PROMPTS)
+    prompts = load_prompt_folder(PROMPTS)
     country = next(country for country, file in prompts.countries.items() if not file.calibration)
     assert prompts.applied_version(country, "0123456789ab") == "0123456789ab"
     assert prompts.version(country) == prompts.asked_version(country)
@@ -52,7 +52,7 @@ def test_without_a_correction_what_is_asked_is_what_is_applied() -> None:
 def test_each_version_of_the_prompt_says_which_taxonomy_its_values_are_of(folder: Path) -> None:
     """A model trained on topics of two meanings cannot tell the rows apart unless each of them says its own."""
     calibrate(folder, "NL")
-    prompts = load_prompts(folder)
+    prompts = load_prompt_folder(folder)
     prefix = f"t{prompts.taxonomy.version}-"
     for country in ("NL", "BE"):
         assert prompts.asked_version(country).startswith(prefix)
@@ -73,4 +73,4 @@ def test_a_taxonomy_that_does_not_tell_what_changed_is_refused(folder: Path, old
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(PromptError, match=problem):
-        load_prompts(folder)
+        load_prompt_folder(folder)

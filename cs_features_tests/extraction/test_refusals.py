@@ -18,7 +18,7 @@ from cs_features.extraction.brakes import (
     are_own_faults,
 )
 from cs_features.extraction.engine import Outcome
-from cs_features.extraction.session import Session, extract_answers
+from cs_features.extraction.session import Session, extract_needed_answers
 from cs_features.local import converse as wire
 from cs_features.schemas import Reason
 from cs_features_tests.support.desk import DOWN, REFUSED, Desk, extractor_in, key_of, reply, requests_of, serving
@@ -33,7 +33,7 @@ def ask_all(bucket: str, folder: Path, *numbers: int | str, concurrency: int = 4
     """A run over so many requests, as the asset makes it."""
     with opened(bucket, folder / "journals") as ledger:
         extractor = extractor_in(folder, **changes)
-        return extract_answers(requests_of(*numbers), ledger, extractor, concurrency, lambda session: None)
+        return extract_needed_answers(requests_of(*numbers), ledger, extractor, concurrency, lambda session: None)
 
 
 # --- runs -------------------------------------------------------------------------------------
@@ -203,12 +203,14 @@ def test_four_in_a_row_or_a_quarter_of_many_are_a_suspicion(answers: list[bool])
     brake, refused, in_a_row = RefusalBrake(), 0, 0
     for number, answer in enumerate(answers, start=1):
         if answer:
-            brake.note_answer()
+            brake.note_good_answer()
             in_a_row = 0
             continue
         refused, in_a_row = refused + 1, in_a_row + 1
         many = refused >= MIN_SUSPECTED and refused > SUSPECTED_SHARE * number
-        assert brake.note_refusal(RequestRefused("ValidationException")) == (many or in_a_row >= SUSPECTED_IN_A_ROW)
+        assert brake.note_account_refusal(RequestRefused("ValidationException")) == (
+            many or in_a_row >= SUSPECTED_IN_A_ROW
+        )
         if many or in_a_row >= SUSPECTED_IN_A_ROW:
             break
         brake.check()
@@ -219,9 +221,9 @@ def test_a_folder_of_bad_rows_costs_a_handful_of_controls(rows: int) -> None:
     """One control for every four rows was a quarter of the bill again."""
     brake, controls = RefusalBrake(), 0
     for _ in range(rows):
-        if brake.note_refusal(RequestRefused("ValidationException")):
+        if brake.note_account_refusal(RequestRefused("ValidationException")):
             controls += 1
-            brake.note_answer()
+            brake.note_good_answer()
             brake.acquit()
     assert controls <= math.log2(rows / SUSPECTED_IN_A_ROW + 1)
 
@@ -229,7 +231,7 @@ def test_a_folder_of_bad_rows_costs_a_handful_of_controls(rows: int) -> None:
 def test_one_thread_asks_the_control_and_all_stop_when_it_is_refused() -> None:
     """Thirty-two threads met the suspicion together."""
     brake = RefusalBrake()
-    told = [brake.note_refusal(RequestRefused("ValidationException")) for _ in range(32)]
+    told = [brake.note_account_refusal(RequestRefused("ValidationException")) for _ in range(32)]
     assert told.count(True) == 1
     brake.check()
     brake.convict()
@@ -256,7 +258,7 @@ def test_a_run_whose_every_call_the_service_failed_is_an_outage_however_few_they
     with serving(Desk(otherwise=DOWN)):
         session = ask_all(bucket, tmp_path, 1, 2)
     with pytest.raises(Outage, match="2 of 2 calls"):
-        session.check_service()
+        session.check_model_service()
 
 
 @pytest.mark.parametrize(("down", "asked", "outage"), [(1, 2, False), (4, 50, False), (5, 200, False), (5, 50, True)])
@@ -268,11 +270,11 @@ def test_single_calls_that_the_service_failed_are_rejects(down: int, asked: int,
     session = Session(by_key, by_key)
     if outage:
         with pytest.raises(Outage):
-            session.check_service()
+            session.check_model_service()
     else:
-        session.check_service()
+        session.check_model_service()
 
 
 def test_a_run_that_asked_nothing_is_no_outage() -> None:
     """Zero of zero."""
-    Session().check_service()
+    Session().check_model_service()

@@ -16,10 +16,10 @@ from cs_features.extraction.spending import (
     Limits,
     SharedBudget,
     Spent,
-    format_key,
+    format_spending_key,
     latest_of_each_run,
     parse_key,
-    read_totals,
+    read_spending_totals,
 )
 from cs_features.s3 import Bucket
 from cs_features_tests.support.desk import PATIENCE, Clock
@@ -60,7 +60,7 @@ def spend_a_run(s3: MemoryS3, day: Day, *costs: float, folder: str = FOLDER) -> 
 
 
 def totals_of(s3: MemoryS3, now: datetime, folder: str = FOLDER) -> tuple[float, float, float]:
-    found = read_totals(Bucket(s3, "data", "X"), folder, now)
+    found = read_spending_totals(Bucket(s3, "data", "X"), folder, now)
     return found.partition, found.day, found.month
 
 
@@ -342,8 +342,8 @@ runs = st.builds(
 @given(runs)
 def test_a_name_reads_back_as_it_was_written(spent: Spent) -> None:
     """The amount stands nowhere else."""
-    assert parse_key(format_key(spent)) == spent
-    assert re.fullmatch(r"spending/date=\d{4}-\d\d-\d\d/.*\.json", format_key(spent))
+    assert parse_key(format_spending_key(spent)) == spent
+    assert re.fullmatch(r"spending/date=\d{4}-\d\d-\d\d/.*\.json", format_spending_key(spent))
 
 
 @given(st.lists(runs, max_size=12))
@@ -381,9 +381,9 @@ def test_spending_is_told_by_one_listing_from_a_days_first_run_on() -> None:
     bucket, asked = Bucket(s3, "data", "X"), []
     noon = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
     for day in (20, 21, 24):
-        bucket.put(format_key(Spent(date(2026, 11, day), "NL", f"{day:032x}", 0.5)), b"{}")
-    first = read_totals(bucket, "NL", noon)
+        bucket.put(format_spending_key(Spent(date(2026, 11, day), "NL", f"{day:032x}", 0.5)), b"{}")
+    first = read_spending_totals(bucket, "NL", noon)
     s3.before_call = lambda: asked.append(1)
-    assert read_totals(bucket, "NL", noon) == first
+    assert read_spending_totals(bucket, "NL", noon) == first
     assert (first.day, first.month) == (0.5, 1.5)
     assert len(asked) == 1

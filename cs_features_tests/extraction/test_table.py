@@ -14,8 +14,8 @@ from cs_features.extraction.table import (
     BILL,
     EXTRACTIONS_SCHEMA,
     Needed,
-    build_extractions,
-    keep_answered,
+    build_extraction_table,
+    keep_answered_rows,
     sort_as,
 )
 from cs_features.schemas import Reason
@@ -29,7 +29,7 @@ def needs(*keys: str) -> list[Needed]:
 
 def frame_of(keys: str, outcomes: list[Outcome], asked: str = "", **changes: Any) -> pl.DataFrame:
     by_key = {outcome.request_hash: outcome for outcome in outcomes}
-    return build_extractions(needs(*keys), by_key, set(asked), "m", "v1", **changes)
+    return build_extraction_table(needs(*keys), by_key, set(asked), "m", "v1", **changes)
 
 
 def raw_of(contents: dict[str, str], *, rejected: tuple[str, ...] = ()) -> pl.DataFrame:
@@ -83,13 +83,13 @@ def table(**contents: str) -> pl.DataFrame:
     """An earlier table: each interaction answered by a request of its own, of that content."""
     needed = [Needed(key, f"old-{key}", truncated=False, content_hash=content) for key, content in contents.items()]
     outcomes = {f"old-{key}": answered(f"old-{key}") for key in contents}
-    return build_extractions(needed, outcomes, set(outcomes), "old model", "old prompt")
+    return build_extraction_table(needed, outcomes, set(outcomes), "old model", "old prompt")
 
 
 def test_answers_are_kept_with_the_prompt_and_model_that_made_them() -> None:
     """A prompt was edited, then one document came late: eleven calls where one was promised (fault 36)."""
     previous = table(i0="c0", i1="c1")
-    kept = keep_answered(previous, raw_of({"i0": "c0", "i1": "c1", "late": "c"}))
+    kept = keep_answered_rows(previous, raw_of({"i0": "c0", "i1": "c1", "late": "c"}))
     assert_frame_equal(kept, previous.with_columns(reused=pl.lit(True)))
     assert set(kept["prompt_version"]) == {"old prompt"}
 
@@ -103,19 +103,19 @@ def test_an_answer_whose_document_is_not_what_it_was_is_not_kept(
     contents: dict[str, str], rejected: tuple[str, ...]
 ) -> None:
     """Features of an old text under a corrected document (fault 6)."""
-    assert keep_answered(table(i0="c0"), raw_of(contents, rejected=rejected)).is_empty()
+    assert keep_answered_rows(table(i0="c0"), raw_of(contents, rejected=rejected)).is_empty()
 
 
 def test_a_failure_is_not_kept_but_asked_again() -> None:
     """It is no answer; the prompt of today may get one."""
     previous = frame_of("ab", [answered("a"), failed("b", Reason.MODEL_REFUSED)])
-    assert keep_answered(previous, raw_of({"i0": "c0", "i1": "c1"}))["interaction_id"].to_list() == ["i0"]
+    assert keep_answered_rows(previous, raw_of({"i0": "c0", "i1": "c1"}))["interaction_id"].to_list() == ["i0"]
 
 
 def test_a_bill_whose_row_is_gone_moves_to_another_row_of_its_request() -> None:
     """The first of three identical texts carried the cost; corrected, it took the bill of the other two with it."""
     previous = frame_of("aaab", [answered("a"), answered("b")], asked="ab")
-    kept = keep_answered(previous, raw_of({"i0": "corrected", "i1": "c1", "i2": "c2", "i3": "c3"}))
+    kept = keep_answered_rows(previous, raw_of({"i0": "corrected", "i1": "c1", "i2": "c2", "i3": "c3"}))
     assert kept["cost_usd"].to_list() == [0.001, 0.0, 0.001]
     assert kept["attempts"].to_list() == [1, 0, 1]
     assert kept.schema == EXTRACTIONS_SCHEMA
@@ -132,14 +132,14 @@ def test_a_request_that_a_kept_row_has_the_bill_of_is_billed_once() -> None:
 def test_a_table_of_another_version_is_read_and_claims_nothing_that_it_does_not_say(lost: str) -> None:
     """Tables written before a column was there lie in every bucket; of unknown content nothing may be kept."""
     previous = table(i0="c0").drop(lost).with_columns(of_tomorrow=pl.lit(1))
-    kept = keep_answered(previous, raw_of({"i0": "c0"}))
+    kept = keep_answered_rows(previous, raw_of({"i0": "c0"}))
     assert kept.schema == EXTRACTIONS_SCHEMA
     assert kept.height == (0 if lost == "content_hash" else 1)
 
 
 def test_where_there_was_no_table_nothing_is_kept() -> None:
     """The first run of a partition."""
-    assert keep_answered(None, raw_of({"i0": "c0"})).schema == EXTRACTIONS_SCHEMA
+    assert keep_answered_rows(None, raw_of({"i0": "c0"})).schema == EXTRACTIONS_SCHEMA
 
 
 def test_rows_stand_in_the_order_of_their_documents() -> None:

@@ -15,10 +15,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cs_features.extraction.models import capabilities_of
-from cs_features.extraction.prompts import load_prompts
-from cs_features.extraction.table import plan_requests
-from cs_features.landing.documents import read_document
-from cs_features.landing.files import MAX_FILE_BYTES, split_file
+from cs_features.extraction.prompts import load_prompt_folder
+from cs_features.extraction.table import plan_partition_requests
+from cs_features.landing.documents import read_landed_document
+from cs_features.landing.files import MAX_FILE_BYTES, split_file_documents
 from cs_features.schemas import Reason
 from cs_features_tests.support.bad_documents import (
     FILES,
@@ -36,7 +36,7 @@ from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.lab import PROMPTS, Lab
 from cs_features_tests.support.landing import READER, outcomes, read
 
-PROMPTS_READ = load_prompts(PROMPTS)
+PROMPTS_READ = load_prompt_folder(PROMPTS)
 HAIKU = capabilities_of("eu.anthropic.claude-haiku-5-5")
 NEIGHBOURS = document("before"), document("after")
 
@@ -98,7 +98,9 @@ def test_what_only_looks_bad_is_accepted_and_can_be_put_to_the_model(kind: str) 
     """A document that is accepted here and read differently later fails the run of its whole partition."""
     raw = read(("a.jsonl", ODD_LINES[kind]))
     assert outcomes(raw) == ["accepted"]
-    needed, requests = plan_requests(raw.with_columns(pl.col("language").fill_null("nl")), PROMPTS_READ, HAIKU)
+    needed, requests = plan_partition_requests(
+        raw.with_columns(pl.col("language").fill_null("nl")), PROMPTS_READ, HAIKU
+    )
     assert [item.interaction_id for item in needed] == raw["interaction_id"].to_list()
     assert len(requests) == 1
 
@@ -109,8 +111,8 @@ def test_no_kind_takes_long() -> None:
     for name, (body, _) in KINDS.items():
         content = body_of(body)
         started = time.thread_time()
-        for piece in split_file("a.jsonl", content):
-            read_document(piece, READER)
+        for piece in split_file_documents("a.jsonl", content):
+            read_landed_document(piece, READER)
         assert time.thread_time() - started < 1.5, name
 
 
@@ -251,7 +253,7 @@ def test_a_good_document_with_anything_in_its_fields_is_one_document(changes: di
     line = json.dumps(document() | changes).encode()
     reads_beside_neighbours(line)
     raw = read(("a.json", line))
-    plan_requests(raw.with_columns(pl.col("language").fill_null("nl")), PROMPTS_READ, HAIKU)
+    plan_partition_requests(raw.with_columns(pl.col("language").fill_null("nl")), PROMPTS_READ, HAIKU)
 
 
 @st.composite

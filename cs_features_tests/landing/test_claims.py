@@ -18,7 +18,7 @@ from cs_features.landing.claims import (
     Wanted,
     collect_document_ids,
     read_document_ids,
-    read_rivals,
+    read_rival_claims,
 )
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket
@@ -52,7 +52,7 @@ class Claims:
         self.tables.write(IDS, partition, ids.with_columns(superseded_by=pl.lit(superseded_by, pl.String())))
 
     def find(self, *numbers: int, named: Partition | None = HERE) -> set[tuple[str, str]]:
-        found = read_rivals(Wanted([id_of(number) for number in numbers], named), HERE, self.tables, 35)
+        found = read_rival_claims(Wanted([id_of(number) for number in numbers], named), HERE, self.tables, 35)
         assert found.schema == IDS_ELSEWHERE_SCHEMA
         return set(found.select("partition", "interaction_id").iter_rows())
 

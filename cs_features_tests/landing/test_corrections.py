@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from moto.s3.models import s3_backends
 
 from cs_features.landing.claims import IDS, IDS_SCHEMA, collect_document_ids
-from cs_features.landing.corrections import judge_rivals, reject_lost_documents, resolve_owners
+from cs_features.landing.corrections import judge_rival_claims, reject_lost_documents, resolve_id_owners
 from cs_features.landing.documents import RAW_SCHEMA
-from cs_features.landing.notices import list_notices, notify_of_withdrawal, read_notices
-from cs_features.monitoring.findings import read_differences
+from cs_features.landing.notices import list_partition_notices, notify_of_withdrawal, read_partition_notices
+from cs_features.monitoring.findings import read_reconciled_differences
 from cs_features.partitions import Partition
-from cs_features.publishing.reading import read_features
+from cs_features.publishing.reading import read_online_features
 from cs_features.s3 import Bucket
 from cs_features.schemas import FEATURE_COLUMNS
 from cs_features.storage import Tables
@@ -86,7 +86,7 @@ class Desk:
             if (rows := self.table("validated_features", partition).filter(interaction_id=key)).height
         }
         lab.stack.local.feature_store.flush()
-        trained = read_features(group=lab.settings.feature_group).filter(interaction_id=key)
+        trained = read_online_features(group=lab.settings.feature_group).filter(interaction_id=key)
         served = lab.online(key)
         if not validated:
             assert served is None
@@ -180,7 +180,7 @@ def test_a_note_that_was_lost_is_found_by_reconciliation(desk: Desk) -> None:
     assert desk.tick() == [BE]
     desk.run(BE)
     lab, tables = desk.lab, desk.lab.resources["data"].tables()
-    for item in list_notices(tables)[NL.folder]:
+    for item in list_partition_notices(tables)[NL.folder]:
         lab.s3.delete_object(Bucket=tables.bucket.name, Key=item.key)
     assert desk.tick() == []
 
@@ -190,7 +190,7 @@ def test_a_note_that_was_lost_is_found_by_reconciliation(desk: Desk) -> None:
     (row,) = [record.data for record in check.metadata["differing"].value.records]
     assert (row["partition"], row["missing"], row["superseded_elsewhere"]) == (str(NL.key), 0, 1)
     assert run.metadata("reconciliation")["superseded_elsewhere"] == 1
-    assert read_differences(tables).partitions == {str(NL.key)}
+    assert read_reconciled_differences(tables).partitions == {str(NL.key)}
     desk.rest()
     assert (desk.owner(1), desk.owner(2)) == (BE, NL)
     assert take_inventory(lab).checks["reconciled"].passed
@@ -257,7 +257,7 @@ def test_partitions_that_share_nothing_leave_each_other_no_notice() -> None:
     world.rest()
     assert sorted(world.ran) == sorted(PARTITIONS)
     assert sorted(world.tables.partitions(IDS)) == sorted(PARTITIONS)
-    assert list_notices(world.tables) == {}
+    assert list_partition_notices(world.tables) == {}
 
 
 def test_reruns_leave_no_notice_when_everybody_knows_already() -> None:
@@ -267,13 +267,13 @@ def test_reruns_leave_no_notice_when_everybody_knows_already() -> None:
     world.rest()
     world.landed[THERE] = {(1, 1)}
     world.rest()
-    before = list_notices(world.tables)
+    before = list_partition_notices(world.tables)
     assert {folder: [item.name for item in found] for folder, found in before.items()} == {
         HERE.folder: [f"BE-{THERE.date}.json"],  # superseded
         THERE.folder: [f"NL-{HERE.date}.json"],  # the record of NL has left the store
     }
     world.run(THERE, HERE, THERE)
-    assert list_notices(world.tables) == before
+    assert list_partition_notices(world.tables) == before
 
 
 @pytest.mark.parametrize("published_before", [False, True], ids=["a new document", "a changed one"])
@@ -313,12 +313,12 @@ def bucket_with_ids(documents: dict[Partition, list[tuple[int, int]]], window_da
     """What the raw steps of partitions leave there, run in this order."""
     tables = Tables(Bucket(MemoryS3(), "data", "CS_FEATURES_DATA_BUCKET"))
     for partition, landed in documents.items():
-        resolve_owners(raw(partition, landed), partition, tables, window_days)
+        resolve_id_owners(raw(partition, landed), partition, tables, window_days)
     return tables
 
 
 def list_notified_ids(partition: Partition, tables: Tables) -> set[str]:
-    return set(read_notices(partition, tables).withdrawn)
+    return set(read_partition_notices(partition, tables).withdrawn)
 
 
 def test_ids_and_notices_hold_no_text_of_any_customer() -> None:
@@ -327,9 +327,9 @@ def test_ids_and_notices_hold_no_text_of_any_customer() -> None:
     tables = Tables(Bucket(memory, "data", "CS_FEATURES_DATA_BUCKET"))
     for minute, partition in enumerate((HERE, THERE)):
         spoken = raw(partition, [(1, minute)]).with_columns(payload=pl.lit("secret words"), customer_id=pl.lit("c-1"))
-        resolve_owners(spoken, partition, tables, 35)
+        resolve_id_owners(spoken, partition, tables, 35)
     assert tables.read(IDS, HERE).schema == IDS_SCHEMA
-    notice = json.loads(tables.bucket.get(list_notices(tables)[HERE.folder][0].key))
+    notice = json.loads(tables.bucket.get(list_partition_notices(tables)[HERE.folder][0].key))
     assert set(notice) == {id_of(1)}
     assert not any(b"secret" in body or b"c-1" in body for body, _ in memory.objects.values())
 
@@ -347,8 +347,8 @@ def test_a_correction_of_a_day_that_the_sensor_no_longer_looks_at_leaves_it_a_no
     long_ago = Partition("NL", HERE.date - timedelta(days=34))
     tables = bucket_with_ids({long_ago: [(1, 0), (2, 0)], HERE: [(1, 1)]})
     assert list_notified_ids(long_ago, tables) == {id_of(1)}
-    assert list(list_notices(tables)) == [long_ago.folder], "which the sensor lists, whatever its window"
-    again = resolve_owners(raw(long_ago, [(1, 0), (2, 0)]), long_ago, tables, 35)
+    assert list(list_partition_notices(tables)) == [long_ago.folder], "which the sensor lists, whatever its window"
+    again = resolve_id_owners(raw(long_ago, [(1, 0), (2, 0)]), long_ago, tables, 35)
     assert again.filter(reason="superseded")["interaction_id"].to_list() == [id_of(1)]
 
 
@@ -367,13 +367,13 @@ def test_a_second_notice_forgets_nothing_of_the_first_and_dates_each_by_the_cloc
     times = []
     for number in (1, 2):
         notify_of_withdrawal([id_of(number)], THERE, tables, 35)
-        ((notice,),) = list_notices(tables).values()
+        ((notice,),) = list_partition_notices(tables).values()
         times.append(notice.last_modified)
-        assert read_notices(HERE, tables).listed_at >= notice.last_modified
+        assert read_partition_notices(HERE, tables).listed_at >= notice.last_modified
     assert times[0] < times[1]
-    assert read_notices(HERE, tables).withdrawn == {id_of(1): times[0], id_of(2): times[1]}
+    assert read_partition_notices(HERE, tables).withdrawn == {id_of(1): times[0], id_of(2): times[1]}
     notify_of_withdrawal([id_of(1)], YESTERDAY_NL, tables, 35)
-    latest = read_notices(HERE, tables).withdrawn
+    latest = read_partition_notices(HERE, tables).withdrawn
     assert latest[id_of(1)] > latest[id_of(2)] == times[1], "of two notices about one id the later counts"
 
 
@@ -384,7 +384,7 @@ def test_a_notice_of_an_older_version_is_read() -> None:
     key = f"superseded/{HERE.folder}/BE-{THERE.date}.json"
     tables.bucket.put(key, json.dumps({id_of(2): moment.isoformat()}).encode())
     notify_of_withdrawal([id_of(1)], THERE, tables, 35)
-    withdrawn = read_notices(HERE, tables).withdrawn
+    withdrawn = read_partition_notices(HERE, tables).withdrawn
     assert withdrawn[id_of(2)] == moment < withdrawn[id_of(1)]
 
 
@@ -403,7 +403,7 @@ def test_documents_that_landed_in_the_same_second_have_one_winner_everywhere() -
     accepted = []
     for partition, frame in frames.items():
         others = rivals(*((other, each) for other, each in frames.items() if other != partition))
-        decided = reject_lost_documents(frame, judge_rivals(collect_document_ids(frame), others))
+        decided = reject_lost_documents(frame, judge_rival_claims(collect_document_ids(frame), others))
         accepted += [partition] * decided.filter(status="accepted").height
     assert accepted == [PARTITIONS[1]], "the one whose name comes last"
 
@@ -411,7 +411,7 @@ def test_documents_that_landed_in_the_same_second_have_one_winner_everywhere() -
 def test_the_decision_changes_only_what_was_superseded() -> None:
     frame = raw(PARTITIONS[0], [(1, 0), (1, 5), (2, 0), (3, 9)])
     others = rivals((PARTITIONS[1], raw(PARTITIONS[1], [(1, 6), (3, 1), (4, 0)])))
-    claims = judge_rivals(collect_document_ids(frame), others)
+    claims = judge_rival_claims(collect_document_ids(frame), others)
     assert claims.schema == IDS_SCHEMA
     assert claims.drop("superseded_by").equals(collect_document_ids(frame).drop("superseded_by"))
     decided = reject_lost_documents(frame, claims)
@@ -539,7 +539,7 @@ def test_of_two_partitions_that_run_at_once_at_least_one_sees_the_other() -> Non
         if not world.interrupted(one, at, other):
             break
         superseded = world.raw[other].filter(reason="superseded").height
-        assert superseded or other.folder in list_notices(world.tables), f"interrupted at call {at}"
+        assert superseded or other.folder in list_partition_notices(world.tables), f"interrupted at call {at}"
     assert at > 2
 
 
@@ -550,9 +550,9 @@ def test_a_file_that_cannot_be_read_gives_up_no_id_to_a_stale_line_elsewhere() -
         status=pl.lit("rejected"), reason=pl.lit("corrupt_gzip"), interaction_id=pl.lit(None, pl.String())
     )
     for _ in range(2):  # however often it is looked at
-        resolve_owners(damaged, HERE, tables, 35)
-        stale = resolve_owners(raw(THERE, [(1, 0)]), THERE, tables, 35)
+        resolve_id_owners(damaged, HERE, tables, 35)
+        stale = resolve_id_owners(raw(THERE, [(1, 0)]), THERE, tables, 35)
         assert stale["reason"].to_list() == ["superseded"]
-    resolve_owners(raw(HERE, []), HERE, tables, 35)
-    freed = resolve_owners(raw(THERE, [(1, 0)]), THERE, tables, 35)
+    resolve_id_owners(raw(HERE, []), HERE, tables, 35)
+    freed = resolve_id_owners(raw(THERE, [(1, 0)]), THERE, tables, 35)
     assert freed["status"].to_list() == ["accepted"], "the file itself is gone"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.landing.documents import RAW_SCHEMA
-from cs_features.landing.earlier import recall_reading
+from cs_features.landing.earlier import recall_earlier_reading
 from cs_features.landing.files import Unread
 from cs_features.schemas import Reason
 from cs_features_tests.support.documents import document, id_of, jsonl
@@ -43,7 +43,7 @@ def accepted_ids(raw: pl.DataFrame) -> set[str]:
 )
 def test_a_copy_does_not_undo_a_correction(files: list[tuple[str, bytes, int]]) -> None:
     """Fault 21: a restore gave the first version a new date, and its features replaced the corrected ones."""
-    earlier = recall_reading(read(("a.jsonl", FIRST), ("b.jsonl", CORRECTION)))
+    earlier = recall_earlier_reading(read(("a.jsonl", FIRST), ("b.jsonl", CORRECTION)))
     raw = read_again(*(landed_file(*file) for file in files), earlier=earlier)
     assert accepted(raw) == ["op tijd"]
 
@@ -53,20 +53,20 @@ def test_a_copy_stays_a_copy_in_every_run_after() -> None:
     raw = read(("a.jsonl", FIRST), ("b.jsonl", CORRECTION))
     for minute in (5, 6, 7):
         files = landed_file("a.jsonl", FIRST, minute), landed_file("b.jsonl", CORRECTION, 1)
-        raw = read_again(*files, earlier=recall_reading(raw))
+        raw = read_again(*files, earlier=recall_earlier_reading(raw))
     assert accepted(raw) == ["op tijd"]
 
 
 def test_of_several_copies_the_oldest_says_when_a_content_was_first_seen() -> None:
     """Dated by its latest copy, the first version would be younger than its correction."""
-    earlier = recall_reading(read(("a.jsonl", FIRST), ("b.jsonl", CORRECTION), ("c.jsonl", FIRST)))
+    earlier = recall_earlier_reading(read(("a.jsonl", FIRST), ("b.jsonl", CORRECTION), ("c.jsonl", FIRST)))
     raw = read_again(landed_file("a.jsonl", FIRST, 9), landed_file("b.jsonl", CORRECTION, 1), earlier=earlier)
     assert accepted(raw) == ["op tijd"]
 
 
 def test_what_is_new_is_as_old_as_its_object() -> None:
     """A correction that lands is a correction, whatever was seen before it."""
-    earlier = recall_reading(read(("a.jsonl", CORRECTION)))
+    earlier = recall_earlier_reading(read(("a.jsonl", CORRECTION)))
     raw = read_again(landed_file("a.jsonl", CORRECTION), landed_file("c.jsonl", FIRST, 4), earlier=earlier)
     assert accepted(raw) == ["te laat"]
 
@@ -76,21 +76,23 @@ def test_a_table_of_an_older_version_is_read_as_far_as_it_goes(column: str) -> N
     """Fault 8: a reader that asks for a column of tomorrow stops every partition of yesterday."""
     older = read(("a.jsonl", FIRST), ("b.jsonl", CORRECTION)).drop(column)
     files = landed_file("a.jsonl", REFUSED), landed_file("b.jsonl", CORRECTION, 1)
-    raw = read_again(*files, earlier=recall_reading(older))
+    raw = read_again(*files, earlier=recall_earlier_reading(older))
     assert raw.schema == RAW_SCHEMA
     assert "op tijd" in accepted(raw)
 
 
 def test_columns_that_a_newer_version_added_are_passed_over() -> None:
     newer = read(("a.jsonl", FIRST)).with_columns(mood=pl.lit("fine"))
-    (row,) = next(iter(recall_reading(newer).rows.values()))
+    (row,) = next(iter(recall_earlier_reading(newer).rows.values()))
     assert list(row) == RAW_SCHEMA.names()
 
 
 def test_before_the_first_run_nothing_is_known() -> None:
-    assert recall_reading(None).rows == {}
-    assert recall_reading(None).first_seen == {}
-    assert outcomes(read_again(landed_file("a.jsonl", REFUSED), earlier=recall_reading(None))) == ["unreadable_object"]
+    assert recall_earlier_reading(None).rows == {}
+    assert recall_earlier_reading(None).first_seen == {}
+    assert outcomes(read_again(landed_file("a.jsonl", REFUSED), earlier=recall_earlier_reading(None))) == [
+        "unreadable_object"
+    ]
 
 
 # --- objects that cannot be read --------------------------------------------------------------
@@ -109,7 +111,7 @@ def test_an_object_that_cannot_be_read_is_one_reject_with_its_key() -> None:
 def test_its_documents_stand_as_they_were_last_read(minute: int) -> None:
     """An object that nobody may read is no evidence that its documents are gone: their records were withdrawn."""
     before = read(("a.jsonl", jsonl([document(1), document(2), b"broken", document(3, channel="fax")])))
-    again = read_again(landed_file("a.jsonl", REFUSED, minute), earlier=recall_reading(before))
+    again = read_again(landed_file("a.jsonl", REFUSED, minute), earlier=recall_earlier_reading(before))
     assert accepted_ids(again) == accepted_ids(before)
     assert sorted(outcomes(again)) == sorted(["unreadable_object", *outcomes(before)])
     kept = again.filter(pl.col("reason").ne_missing("unreadable_object"))
@@ -120,10 +122,10 @@ def test_its_documents_stand_as_they_were_last_read(minute: int) -> None:
 def test_they_stand_for_as_long_as_it_cannot_be_read() -> None:
     before = raw = read(("a.jsonl", jsonl([document(1), document(2)])))
     for _ in range(3):
-        raw = read_again(landed_file("a.jsonl", REFUSED), earlier=recall_reading(raw))
+        raw = read_again(landed_file("a.jsonl", REFUSED), earlier=recall_earlier_reading(raw))
     assert raw.height == 3
     assert accepted_ids(raw) == accepted_ids(before)
-    whole = read_again(landed_file("a.jsonl", jsonl([document(1)])), earlier=recall_reading(raw))
+    whole = read_again(landed_file("a.jsonl", jsonl([document(1)])), earlier=recall_earlier_reading(raw))
     assert accepted_ids(whole) == {id_of(1)}
 
 
@@ -131,10 +133,10 @@ def test_a_correction_elsewhere_wins_over_what_cannot_be_read_and_gives_way_when
     """Taken over with its verdict, a document that lost its id to another would never have it back."""
     before = read(("a.jsonl", FIRST), ("b.jsonl", CORRECTION))
     both = read_again(
-        landed_file("a.jsonl", REFUSED), landed_file("b.jsonl", CORRECTION, 1), earlier=recall_reading(before)
+        landed_file("a.jsonl", REFUSED), landed_file("b.jsonl", CORRECTION, 1), earlier=recall_earlier_reading(before)
     )
     assert accepted(both) == ["op tijd"]
-    alone = read_again(landed_file("a.jsonl", REFUSED), earlier=recall_reading(both))
+    alone = read_again(landed_file("a.jsonl", REFUSED), earlier=recall_earlier_reading(both))
     assert accepted(alone) == ["te laat"]
 
 
@@ -142,13 +144,13 @@ def test_what_another_partition_superseded_is_judged_anew() -> None:
     """`superseded` is an earlier run's verdict; the document itself is valid, and may have its id back by now."""
     raw = read(("a.jsonl", FIRST))
     lost = pl.lit("rejected").alias("status"), pl.lit("superseded").alias("reason"), pl.lit("there").alias("detail")
-    again = read_again(landed_file("a.jsonl", REFUSED), earlier=recall_reading(raw.with_columns(lost)))
+    again = read_again(landed_file("a.jsonl", REFUSED), earlier=recall_earlier_reading(raw.with_columns(lost)))
     assert accepted(again) == ["te laat"]
 
 
 def test_a_deleted_object_leaves_nothing_behind() -> None:
     """Only what is listed and refused stands: deletion by the feed is deletion."""
-    before = recall_reading(read(("a.jsonl", FIRST), ("b.jsonl", jsonl([document(2)]))))
+    before = recall_earlier_reading(read(("a.jsonl", FIRST), ("b.jsonl", jsonl([document(2)]))))
     assert accepted_ids(read_again(landed_file("b.jsonl", REFUSED), earlier=before)) == {id_of(2)}
 
 
@@ -170,7 +172,7 @@ def test_whatever_cannot_be_read_no_accepted_document_leaves(files: list[bytes],
     refused = data.draw(st.sets(st.sampled_from(range(len(files)))))
     again = read_again(
         *(landed_file(f"{n}.jsonl", REFUSED if n in refused else body, n) for n, body in enumerate(files)),
-        earlier=recall_reading(before),
+        earlier=recall_earlier_reading(before),
     )
     assert accepted_ids(again) == accepted_ids(before)
     assert accepted(again) == accepted(before)

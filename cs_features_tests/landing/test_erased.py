@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 from cs_features.erasure.subjects import Subject
 from cs_features.errors import AccessRefused
-from cs_features.landing.earlier import recall_reading
-from cs_features.landing.erased import MARKER, erase_documents, is_erased, screen_files, withhold_erased_rows
+from cs_features.landing.earlier import recall_earlier_reading
+from cs_features.landing.erased import (
+    MARKER,
+    erase_landed_documents,
+    is_erased,
+    screen_erased_files,
+    withhold_erased_rows,
+)
 from cs_features.landing.zone import LandingZone
 from cs_features.s3 import Bucket
 from cs_features_tests.support.documents import document, gz, id_of, jsonl
@@ -22,7 +28,7 @@ ERASED = Subject(until=EIGHT, customer_id="c-1", interaction_ids=frozenset({id_o
 
 
 def erased(key: str, body: bytes) -> bytes:
-    found = erase_documents(key, body, ERASED)
+    found = erase_landed_documents(key, body, ERASED)
     assert found is not None
     return found.body
 
@@ -33,7 +39,7 @@ def test_every_line_keeps_its_number_and_every_other_its_bytes(kinds: list[Any],
     made = {"blank": b"", "broken": b"{broken", "his broken": b'{"customer_id":"c-1", "text": "cut off'}
     lines = [made[kind] if kind in made else json.dumps(document(kind)).encode() for kind in kinds]
     body = b"\r\n".join(lines)
-    found = erase_documents(f"a.jsonl{suffix}", gz(body) if suffix else body, ERASED)
+    found = erase_landed_documents(f"a.jsonl{suffix}", gz(body) if suffix else body, ERASED)
     expected = [MARKER if kind in (1, "his broken") else line for kind, line in zip(kinds, lines, strict=True)]
     after = body if found is None else gzip.decompress(found.body) if suffix else found.body
     assert after == b"\r\n".join(expected)
@@ -74,7 +80,7 @@ def test_a_file_of_two_hundred_members_loses_his_lines_alone(is_cut: bool) -> No
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.jsonl.gz"])
 def test_what_cannot_be_taken_apart_is_left_as_it_is(name: str) -> None:
-    assert erase_documents(name, b"c-1 says hello", ERASED) is None
+    assert erase_landed_documents(name, b"c-1 says hello", ERASED) is None
 
 
 @pytest.mark.parametrize(
@@ -102,12 +108,12 @@ def test_a_file_that_is_delivered_again_is_put_back_without_him_and_no_newer_tha
     zone = LandingZone(Bucket(s3, "landing", "X"))
     for name, body in (("a", [document(1), document(2)]), ("b", [document(2, text="Corrected.", turns=...)])):
         zone.bucket.put(f"interactions/country=NL/date=2025-03-04/{name}.jsonl", jsonl(body))
-    objects = zone.bucket.list_objects("interactions/").objects
-    screened = list(screen_files(zone.read_files(objects), zone.bucket, ERASED))
+    objects = zone.bucket.list_bucket_objects("interactions/").objects
+    screened = list(screen_erased_files(zone.read_landed_files(objects), zone.bucket, ERASED))
     assert [landed.source.last_modified for landed in screened] == [item.last_modified for item in objects]
-    now = zone.bucket.list_objects("interactions/").objects
+    now = zone.bucket.list_bucket_objects("interactions/").objects
     assert now[0].last_modified > objects[1].last_modified
-    again = list(zone.read_files(now))
+    again = list(zone.read_landed_files(now))
     assert [file.source.last_modified for file in again] == [item.last_modified for item in objects]
     assert [file.source.etag for file in again] == [file.source.etag for file in screened]
     assert b"c-1" not in again[0].content  # type: ignore[operator]
@@ -123,7 +129,7 @@ def test_a_file_that_somebody_replaced_meanwhile_is_not_overwritten_and_he_is_no
     found = bucket.read("a.jsonl")
     assert found is not None
     bucket.put("a.jsonl", jsonl([document(3)]))
-    (screened,) = screen_files([landed_file("a.jsonl", found[1])], bucket, ERASED)
+    (screened,) = screen_erased_files([landed_file("a.jsonl", found[1])], bucket, ERASED)
     assert screened.content == MARKER + b"\n"
     assert s3.objects["a.jsonl"][0] == jsonl([document(3)])
 
@@ -137,7 +143,7 @@ def test_rows_that_an_earlier_run_had_read_are_withheld_as_their_markers_would_b
     of_markers = read_again(landed_file("a.jsonl", erased("a.jsonl", file.content)))  # type: ignore[arg-type]
     assert held.equals(of_markers)
     assert count_landed(file).documents == held.height
-    assert recall_reading(held).first_seen == recall_reading(of_markers).first_seen
+    assert recall_earlier_reading(held).first_seen == recall_earlier_reading(of_markers).first_seen
 
 
 def test_a_run_that_may_not_write_to_landing_reads_nothing_of_him_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +155,6 @@ def test_a_run_that_may_not_write_to_landing_reads_nothing_of_him_all_the_same(m
         raise AccessRefused("allow s3:PutObject")
 
     monkeypatch.setattr(Bucket, "replace", refuse)
-    (screened,) = screen_files([landed_file("a.jsonl", jsonl([document(1), document(2)]))], bucket, ERASED)
+    (screened,) = screen_erased_files([landed_file("a.jsonl", jsonl([document(1), document(2)]))], bucket, ERASED)
     assert outcomes(read_again(screened)) == ["erased", "accepted"]
     assert screened.source.etag == "etag-0", "unchanged, so that the next run keeps the rows"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cs_features.landing import documents
 from cs_features.landing.documents import SHAPED_BY_MODULES, DocumentReader
-from cs_features.landing.earlier import FIRST_SEEN, read_earlier
+from cs_features.landing.earlier import FIRST_SEEN, read_earlier_tables
 from cs_features.monitoring import kept_counts
 from cs_features_tests.support.documents import document, jsonl
 from cs_features_tests.support.histories import NL, Histories, Killed
@@ -187,7 +187,7 @@ def test_a_first_sight_outlives_a_run_that_dies_as_the_content_comes_back(past: 
     for body in (FIRST, CORRECTION):
         past.land("a.json", body)
         past.run()
-    (first_seen,) = [moment for content, moment in read_earlier(past.tables, NL).departed.items()]
+    (first_seen,) = [moment for content, moment in read_earlier_tables(past.tables, NL).departed.items()]
     past.land("a.json", FIRST)
     past.land("b.json", b"broken")
     write = past.tables.write

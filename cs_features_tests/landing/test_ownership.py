@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cs_features.landing.claims import read_document_ids
-from cs_features.landing.corrections import find_lost_ids, resolve_owners
+from cs_features.landing.corrections import find_lost_ids, resolve_id_owners
 from cs_features.landing.documents import RAW_SCHEMA
-from cs_features.landing.notices import list_notices
+from cs_features.landing.notices import list_partition_notices
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
@@ -88,7 +88,7 @@ class Runs:
                 return
             before = self._notices()
             for partition in due:
-                raw = resolve_owners(build_raw(claims, partition), partition, self.tables, 35)
+                raw = resolve_id_owners(build_raw(claims, partition), partition, self.tables, 35)
                 told = [reason or status for reason, status in raw.select("reason", "status").iter_rows()]
                 self.outcomes[partition] = told
             after = self._notices()
@@ -96,7 +96,7 @@ class Runs:
         raise AssertionError("it never comes to rest")
 
     def _notices(self) -> dict[str, object]:
-        found = list_notices(self.tables)
+        found = list_partition_notices(self.tables)
         return {folder: [(item.key, item.last_modified) for item in items] for folder, items in found.items()}
 
 
@@ -147,7 +147,7 @@ def test_when_the_contradiction_is_gone_the_other_is_accepted_again() -> None:
     runs.run(claims[:1], [BE])
     runs.run(claims[:1], [NL])
     assert runs.outcomes[NL] == ["accepted"]
-    assert list_notices(runs.tables)[NL.folder], "and it is told, so that it runs"
+    assert list_partition_notices(runs.tables)[NL.folder], "and it is told, so that it runs"
 
 
 claims_drawn = st.builds(

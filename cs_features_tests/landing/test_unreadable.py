@@ -2,7 +2,7 @@
 
 import pytest
 
-from cs_features.landing.listings import load_listing
+from cs_features.landing.listings import load_partition_listing
 from cs_features.partitions import Partition
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.lab import Lab
@@ -61,7 +61,7 @@ def test_a_run_keeps_what_it_listed(lab: Lab) -> None:
     lab.land("NL", DAY, "_temporary/b.jsonl", jsonl([document(2)]))
     with refused(key, "ExpiredToken", 400):
         assert not lab.process(only=["raw_interactions"]).success
-    listing = load_listing(lab.resources["data"].tables().bucket, NL)
+    listing = load_partition_listing(lab.resources["data"].tables().bucket, NL)
     assert listing is not None
     assert [item.key for item in listing.objects] == [key]
     assert listing.bucket == lab.settings.landing_bucket

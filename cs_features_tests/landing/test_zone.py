@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cs_features.errors import AwsRefusal
 from cs_features.landing import zone as zone_module
 from cs_features.landing.files import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, Unread
-from cs_features.landing.zone import LandedFile, LandingZone, Misfiled, classify_key, is_document_file
+from cs_features.landing.zone import LandedFile, LandingZone, Misfiled, classify_landing_key, is_document_file
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket, StoredObject
 from cs_features.schemas import Reason
@@ -65,12 +65,12 @@ def zone_of(client: Any) -> LandingZone:
 )
 def test_every_key_is_a_partition_s_or_says_why_it_is_none(key: str, found: Partition | Misfiled) -> None:
     """Fault 13: a feed wrote to `country=NL/2026-11-26/` for a month, and the sensor saw no change."""
-    assert classify_key(key) == found
+    assert classify_landing_key(key) == found
 
 
 @given(st.text(alphabet="interactions/country=NLdate-2026._é ", max_size=60))
 def test_no_key_is_too_odd_to_be_classified(key: str) -> None:
-    assert isinstance(classify_key(key), Partition | Misfiled)
+    assert isinstance(classify_landing_key(key), Partition | Misfiled)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_suffix_and_size_decide_before_a_byte_is_read() -> None:
     """Fault 17: forty recordings of 10 MiB were read, all at once, to be rejected by their names."""
     client = Counted()
     sizes = {"a.mp3": 10, "b.json": MAX_DOCUMENT_BYTES + 1, "c.jsonl": MAX_FILE_BYTES + 1, "d.jsonl.gz": 2**40}
-    files = list(zone_of(client).read_files([listed(name, size) for name, size in sizes.items()]))
+    files = list(zone_of(client).read_landed_files([listed(name, size) for name, size in sizes.items()]))
     reasons = [file.content.reason for file in files if isinstance(file.content, Unread)]
     assert reasons == ["unsupported_file", "document_too_large", "file_too_large", "file_too_large"]
     assert [file.source.name for file in files] == list(sizes)
@@ -129,7 +129,7 @@ def test_suffix_and_size_decide_before_a_byte_is_read() -> None:
 def test_what_is_just_within_its_limit_is_read(name: str, size: int) -> None:
     client = Counted()
     client.put_object(Key=f"{FOLDER}/{name}", Body=b"x")
-    (file,) = zone_of(client).read_files([listed(name, size)])
+    (file,) = zone_of(client).read_landed_files([listed(name, size)])
     assert file.content == b"x"
 
 
@@ -141,7 +141,7 @@ def test_only_so_much_is_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     for item in items:
         client.put_object(Key=item.key, Body=b"0123456789")
     handed_on = 0
-    for _ in zone_of(client).read_files(items):
+    for _ in zone_of(client).read_landed_files(items):
         handed_on += 1
         assert client.asked <= handed_on + 3
     assert handed_on == 20
@@ -153,13 +153,13 @@ def test_one_object_larger_than_what_is_read_ahead_is_read_alone(monkeypatch: py
     items = [listed(f"{number}.jsonl", 10) for number in range(3)]
     for item in items:
         client.put_object(Key=item.key, Body=b"0123456789")
-    assert [file.source.name for file in zone_of(client).read_files(items)] == ["0.jsonl", "1.jsonl", "2.jsonl"]
+    assert [file.source.name for file in zone_of(client).read_landed_files(items)] == ["0.jsonl", "1.jsonl", "2.jsonl"]
 
 
 def read_with(client: Counted, *names: str) -> list[LandedFile]:
     for name in names:
         client.put_object(Key=f"{FOLDER}/{name}", Body=name.encode())
-    return list(zone_of(client).read_files([listed(name) for name in names]))
+    return list(zone_of(client).read_landed_files([listed(name) for name in names]))
 
 
 def test_an_object_that_cannot_be_read_is_not_taken_for_deleted() -> None:
@@ -177,7 +177,7 @@ def test_an_object_that_cannot_be_read_is_not_taken_for_deleted() -> None:
 def test_an_object_that_was_deleted_since_it_was_listed_is_left_out() -> None:
     client = Counted()
     client.put_object(Key=f"{FOLDER}/b.jsonl", Body=b"b")
-    files = list(zone_of(client).read_files([listed("a.jsonl"), listed("b.jsonl")]))
+    files = list(zone_of(client).read_landed_files([listed("a.jsonl"), listed("b.jsonl")]))
     assert [file.source.name for file in files] == ["b.jsonl"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.monitoring.alerts import Alert, Severity, name_cause, summarize_held
+from cs_features.monitoring.alerts import Alert, Severity, name_incident_cause, summarize_held_incidents
 from cs_features_tests.support.documents import id_of
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -33,12 +33,12 @@ def test_one_cause_is_one_incident_whatever_partition_numbers_and_interaction_it
     """A message a partition, because each told another number of documents or the id of another one."""
     elsewhere = sentence.replace("NL 2025-03-04", "NL 2026-11-24").replace("3", "12").replace(id_of(1), id_of(2))
     elsewhere = elsewhere.replace("17 of", "9 of").replace("last: 503", "last: connection reset")
-    assert alert_of(name_cause(sentence)).incident == alert_of(name_cause(elsewhere)).incident
+    assert alert_of(name_incident_cause(sentence)).incident == alert_of(name_incident_cause(elsewhere)).incident
 
 
 def test_different_causes_are_different_incidents() -> None:
     """With too much taken out of them, a spent budget and an outage were the same."""
-    assert len({alert_of(name_cause(sentence)).incident for sentence in SENTENCES}) == len(SENTENCES)
+    assert len({alert_of(name_incident_cause(sentence)).incident for sentence in SENTENCES}) == len(SENTENCES)
 
 
 def test_the_set_of_languages_and_the_id_of_a_task_make_no_other_incident() -> None:
@@ -93,7 +93,7 @@ def test_of_many_partitions_some_are_named_and_the_others_counted() -> None:
 def test_what_was_held_back_is_summed_up_with_its_number_country_and_reason() -> None:
     """Fault 40: five partitions failed, one mail came, and nothing was ever said of the other four."""
     held = [f"FR 2026-11-{day:02}" for day in range(1, 13)]
-    summary = summarize_held(alert_of("x", "FR", reason="It broke."), held, NOW - timedelta(hours=1))
+    summary = summarize_held_incidents(alert_of("x", "FR", reason="It broke."), held, NOW - timedelta(hours=1))
     assert summary.reason.startswith("12 more partitions of FR for the same reason since 11:00 UTC.")
     assert "It broke." in summary.reason
     assert summary.partitions == tuple(held)
@@ -112,4 +112,4 @@ def test_whatever_is_told_sns_takes_it(title: str, country: str, reason: str, pa
     assert len(alert.body.encode()) < 256 * 1024
     assert "\0" not in alert.body
     assert len(alert.incident) <= 200
-    assert 0 < len(name_cause(reason)) <= 60
+    assert 0 < len(name_incident_cause(reason)) <= 60

@@ -15,10 +15,10 @@ from cs_features.monitoring.conservation import (
     Balance,
     Counted,
     CountPlan,
-    count_plan,
-    describe_balance,
+    count_planned_objects,
+    describe_law_balance,
     plan_count_of_run,
-    recall_run,
+    recall_partition_run,
 )
 from cs_features.monitoring.kept_counts import CountMemory
 from cs_features.s3 import Listing
@@ -35,7 +35,7 @@ def counted(folder: Folder) -> tuple[CountPlan, Counted]:
     """As the check counts: from the saved listing, the rows of the run, and the folder now."""
     run = folder.run_record()
     plan = plan_count_of_run(run, folder.list_now())
-    return plan, count_plan(plan, run, folder.zone, CountMemory(EIGHT))
+    return plan, count_planned_objects(plan, run, folder.zone, CountMemory(EIGHT))
 
 
 def landed(folder: Folder) -> tuple[int, int]:
@@ -55,7 +55,7 @@ def folder() -> Folder:
 def test_ten_thousand_objects_cost_ten_thousand_steps() -> None:
     """What a run knew was put together again for each object: ten thousand files at once were half a minute."""
     folder = Folder()
-    run = recall_run(Listing("landing", [], EIGHT), folder.raw, Listing("landing", [], EIGHT), EIGHT)
+    run = recall_partition_run(Listing("landing", [], EIGHT), folder.raw, Listing("landing", [], EIGHT), EIGHT)
     assert run.known_objects is run.known_objects
 
 
@@ -129,7 +129,7 @@ def test_a_file_that_was_listed_and_never_read_and_is_gone_is_a_document_at_the_
     assert plan.lost == [folder.uri("a.jsonl")]
     balance = Balance(found.landed.documents, validated=1, rejected=0, duplicates=0)
     assert not balance.holds
-    assert "1 objects were listed, never read, and are gone" in describe_balance(balance, plan, found)
+    assert "1 objects were listed, never read, and are gone" in describe_law_balance(balance, plan, found)
 
 
 def test_duplicates_are_found_between_files_that_are_read_and_files_that_were(folder: Folder) -> None:
@@ -159,7 +159,7 @@ def test_a_file_that_changes_while_it_is_counted_is_counted_as_it_was_read(folde
     run, now = folder.run_record(), folder.list_now()
     folder.land("a.jsonl", line(7))
     folder.unland("b.jsonl")
-    found = count_plan(plan_count_of_run(run, now), run, folder.zone, CountMemory(EIGHT))
+    found = count_planned_objects(plan_count_of_run(run, now), run, folder.zone, CountMemory(EIGHT))
     assert found.landed == (3, 0)
     assert sorted(found.changed) == [folder.uri("a.jsonl"), folder.uri("b.jsonl")]
 
@@ -174,7 +174,7 @@ def test_an_object_that_s3_refuses_is_one_document_and_stops_no_other(folder: Fo
     plan, found = counted(folder)
     assert found.landed == (3, 0)
     assert found.unreadable == [folder.uri("b.jsonl")]
-    assert "1 objects cannot be read now" in describe_balance(Balance(3, 2, 1, 0), plan, found)
+    assert "1 objects cannot be read now" in describe_law_balance(Balance(3, 2, 1, 0), plan, found)
 
 
 def test_an_object_that_can_be_read_again_is_counted_as_the_run_had_to_leave_it(folder: Folder) -> None:
@@ -232,8 +232,10 @@ def test_without_a_saved_listing_a_file_is_excused_from_the_second_of_the_listin
     folder.read_for_the_run()
     listed_at = folder.list_now().listed_at
     folder.land("late.jsonl", line(8), at=listed_at + timedelta(seconds=seconds))
-    run = recall_run(None, folder.raw, folder.list_now(), listed_at + timedelta(milliseconds=400))
-    assert count_plan(plan_count_of_run(run, folder.list_now()), run, folder.zone, CountMemory(EIGHT)).landed == (
+    run = recall_partition_run(None, folder.raw, folder.list_now(), listed_at + timedelta(milliseconds=400))
+    assert count_planned_objects(
+        plan_count_of_run(run, folder.list_now()), run, folder.zone, CountMemory(EIGHT)
+    ).landed == (
         expected,
         0,
     )
@@ -246,8 +248,10 @@ def test_the_listing_of_another_run_is_not_taken_for_that_of_the_rows(folder: Fo
     raw, listed_at = folder.raw, folder.listing.listed_at
     folder.land("late.jsonl", line(8))
     newer = folder.list_now()
-    run = recall_run(newer, raw, folder.list_now(), listed_at)
-    assert count_plan(plan_count_of_run(run, folder.list_now()), run, folder.zone, CountMemory(EIGHT)).landed == (3, 0)
+    run = recall_partition_run(newer, raw, folder.list_now(), listed_at)
+    assert count_planned_objects(
+        plan_count_of_run(run, folder.list_now()), run, folder.zone, CountMemory(EIGHT)
+    ).landed == (3, 0)
 
 
 def test_a_run_that_listed_another_bucket_is_counted_as_it_read(folder: Folder) -> None:
@@ -256,9 +260,9 @@ def test_a_run_that_listed_another_bucket_is_counted_as_it_read(folder: Folder) 
     other = Folder()
     other.zone.bucket.name = "other"
     other.land("a.jsonl", line(7))
-    run = recall_run(folder.listing, folder.raw, other.list_now(), folder.listing.listed_at)
+    run = recall_partition_run(folder.listing, folder.raw, other.list_now(), folder.listing.listed_at)
     plan = plan_count_of_run(run, other.list_now())
-    assert count_plan(plan, run, other.zone, CountMemory(EIGHT)).landed == (3, 0)
+    assert count_planned_objects(plan, run, other.zone, CountMemory(EIGHT)).landed == (3, 0)
     assert len(plan.landed_since) == 1
 
 

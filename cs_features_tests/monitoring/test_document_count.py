@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from cs_features.landing.documents import MAX_DOCUMENT_BYTES
 from cs_features.monitoring import document_count
-from cs_features.monitoring.conservation import add_up
-from cs_features.monitoring.document_count import FileCount, count_documents, is_one_document
+from cs_features.monitoring.conservation import add_up_counts
+from cs_features.monitoring.document_count import FileCount, count_object_documents, is_one_document
 from cs_features_tests.support.documents import document, gz, jsonl
 
 THREE = [document(n) for n in range(3)]
 
 
 def documents(name: str, body: bytes) -> int:
-    return count_documents(name, body).documents
+    return count_object_documents(name, body).documents
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_damaged_archive_gives_no_identities_either() -> None:
     """Half of it had been read before the damage showed, and its documents counted as duplicates of the whole copy."""
     damaged = bytearray(gz(jsonl(THREE)))
     damaged[-5] ^= 1
-    assert count_documents("a.jsonl.gz", bytes(damaged)) == FileCount(documents=1)
+    assert count_object_documents("a.jsonl.gz", bytes(damaged)) == FileCount(documents=1)
 
 
 def test_an_archive_of_40000_members_is_counted_in_steps_of_its_members(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,11 +114,11 @@ def test_a_file_beyond_the_limits_is_one_document(monkeypatch: pytest.MonkeyPatc
     body = jsonl(THREE)
     name, packed = ("a.jsonl.gz", gz(body)) if compressed else ("a.jsonl", body)
     monkeypatch.setattr(document_count, "MAX_FILE_BYTES", len(body) - 1)
-    assert count_documents(name, packed) == FileCount(documents=1)
+    assert count_object_documents(name, packed) == FileCount(documents=1)
     monkeypatch.setattr(document_count, "MAX_FILE_BYTES", len(body))
     assert documents(name, packed) == 3
     monkeypatch.setattr(document_count, "MAX_FILE_LINES", 2)
-    assert count_documents(name, packed) == FileCount(documents=1)
+    assert count_object_documents(name, packed) == FileCount(documents=1)
     monkeypatch.setattr(document_count, "MAX_FILE_LINES", 3)
     assert documents(name, packed) == 3
 
@@ -134,9 +134,9 @@ def test_what_is_one_document_by_name_or_size_need_not_be_read() -> None:
 
 def test_duplicates_are_counted_over_all_files() -> None:
     """Delivered twice, in two files and once more in the same: two of the three are duplicates."""
-    first = count_documents("a.jsonl", jsonl([document(1), document(2)]))
-    second = count_documents("b.jsonl.gz", gz(jsonl([document(1), document(1), b"broken", b"broken"])))
-    assert add_up([first, second]) == (6, 2)
+    first = count_object_documents("a.jsonl", jsonl([document(1), document(2)]))
+    second = count_object_documents("b.jsonl.gz", gz(jsonl([document(1), document(1), b"broken", b"broken"])))
+    assert add_up_counts([first, second]) == (6, 2)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=8), st.integers(1, 50), st.integers(1, 50))

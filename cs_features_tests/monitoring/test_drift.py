@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.monitoring import drift
-from cs_features.monitoring.distributions import COLUMNS, FEATURES, MIX, SCORES, count_distributions
+from cs_features.monitoring.distributions import COLUMNS, FEATURES, MIX, SCORES, count_feature_distributions
 from cs_features.monitoring.drift import (
     ALPHA,
     BASELINE_WEEKS,
     RELEVANT,
     adjust_by_holm,
     find_new_versions,
-    judge_drift,
-    summarize_verdicts,
+    judge_country_drift,
+    summarize_drift_verdicts,
 )
 from cs_features.validation.tables import features_schema
 from cs_features_tests.support.customers import DAYS, FIRST, MONDAY, WEEK, customers, moved, usual
@@ -31,7 +31,10 @@ pytestmark = pytest.mark.heavy
 
 def of(week: pl.DataFrame, baseline: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """The verdicts by feature."""
-    return {row["feature"]: row for row in judge_drift(*count_distributions(week, baseline)).iter_rows(named=True)}
+    return {
+        row["feature"]: row
+        for row in judge_country_drift(*count_feature_distributions(week, baseline)).iter_rows(named=True)
+    }
 
 
 def drifted(week: pl.DataFrame, baseline: pl.DataFrame) -> set[str]:
@@ -39,7 +42,9 @@ def drifted(week: pl.DataFrame, baseline: pl.DataFrame) -> set[str]:
 
 
 def line(week: pl.DataFrame, baseline: pl.DataFrame) -> str:
-    return summarize_verdicts(judge_drift(*count_distributions(week, baseline)), find_new_versions(week, baseline))
+    return summarize_drift_verdicts(
+        judge_country_drift(*count_feature_distributions(week, baseline)), find_new_versions(week, baseline)
+    )
 
 
 # --- how often it is wrong --------------------------------------------------------------------
@@ -259,7 +264,7 @@ def test_what_cannot_be_told_is_too_few_and_no_crash(days: int, weeks: int, verd
 
 
 def test_the_columns_are_those_of_validated_features() -> None:
-    schema = features_schema(load_prompts(PROMPTS).answer_model, "NL")
+    schema = features_schema(load_prompt_folder(PROMPTS).answer_model, "NL")
     assert {name: schema.columns[name].dtype.type for name in COLUMNS} == dict(COLUMNS)
 
 
@@ -267,7 +272,10 @@ def test_the_same_weeks_give_the_same_answer_in_any_order() -> None:
     """A warning that comes and goes with a rerun is not believed."""
     week, baseline = customers(11, 60, spread=0.15)
     mixed = week.sample(fraction=1, shuffle=True, seed=1), baseline.sample(fraction=1, shuffle=True, seed=2)
-    first, second = judge_drift(*count_distributions(week, baseline)), judge_drift(*count_distributions(*mixed))
+    first, second = (
+        judge_country_drift(*count_feature_distributions(week, baseline)),
+        judge_country_drift(*count_feature_distributions(*mixed)),
+    )
     assert first.drop("effect_same_mix").equals(second.drop("effect_same_mix"))
     assert (first["effect_same_mix"] - second["effect_same_mix"]).abs().max() < 1e-12  # type: ignore[operator]
 
@@ -303,10 +311,10 @@ def test_no_frames_of_the_schema_break_it(week: pl.DataFrame, baseline: pl.DataF
     """A country's first week, a week with one channel, a day with one row: Monday's run must not fail of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drift, "REARRANGEMENTS", 199)
-        frame = judge_drift(*count_distributions(week, baseline))
+        frame = judge_country_drift(*count_feature_distributions(week, baseline))
     assert frame["feature"].to_list() == [*FEATURES, *MIX]
     assert set(frame["verdict"]) <= {"drifted", "steady", "too few"}
     assert frame["effect"].is_between(0, 1 + 1e-9).all()
     assert frame["p_value"].drop_nulls().is_between(0, 1, closed="right").all()
     assert frame["week_rows"].unique().to_list() == [week.height]
-    assert summarize_verdicts(frame, find_new_versions(week, baseline))
+    assert summarize_drift_verdicts(frame, find_new_versions(week, baseline))

@@ -14,12 +14,12 @@ from cs_features.monitoring.freshness import (
     Arrivals,
     FreshnessState,
     floor_to_quarter,
-    judge_freshness,
+    judge_country_freshness,
     look_at_feeds,
-    read_arrivals,
-    write_arrivals,
+    read_arrival_times,
+    write_arrival_times,
 )
-from cs_features.monitoring.silence import describe_freshness, describe_silence
+from cs_features.monitoring.silence import describe_country_silence, describe_feed_freshness
 from cs_features.s3 import Bucket
 from cs_features_tests.support.memory_s3 import EIGHT, MemoryS3
 
@@ -71,7 +71,7 @@ def test_a_feed_that_stops_is_late_the_same_day(feed: Feed) -> None:
     """A feed stopped and nothing said so: nothing landed equals nothing missing."""
     moments = history(feed, 60)
     looks = [TUESDAY + timedelta(minutes=30 * number) for number in range(48)]
-    states = [judge_freshness(remember(moments, now), "NL", now).state for now in looks]
+    states = [judge_country_freshness(remember(moments, now), "NL", now).state for now in looks]
     assert FreshnessState.LATE in states
     assert FreshnessState.UNKNOWN not in states
 
@@ -84,7 +84,7 @@ def test_over_sixty_normal_days_of_five_countries_nobody_is_called_late_more_tha
         moments = history(feed, 125, seed=country, until=TUESDAY + timedelta(days=60))
         for day in range(60):
             looks = [TUESDAY + timedelta(days=day, hours=hour) for hour in range(1, 24, 3)]
-            verdicts = [judge_freshness(remember(moments, now), "NL", now).state for now in looks]
+            verdicts = [judge_country_freshness(remember(moments, now), "NL", now).state for now in looks]
             alarms += FreshnessState.LATE in verdicts
     assert alarms <= 2
 
@@ -93,21 +93,21 @@ def test_a_day_that_failed_is_no_habit() -> None:
     """After one silent Tuesday the next one would have gone unnoticed for a day longer, for eight weeks."""
     moments = [moment for moment in history(deliver_always, 60) if moment.date() != (TUESDAY - timedelta(7)).date()]
     now = TUESDAY + timedelta(hours=9)
-    assert judge_freshness(remember(moments, now), "NL", now).state is FreshnessState.LATE
+    assert judge_country_freshness(remember(moments, now), "NL", now).state is FreshnessState.LATE
 
 
 def test_too_few_days_are_unknown_and_not_late() -> None:
     now = TUESDAY + timedelta(hours=20)
-    found = judge_freshness(remember(history(deliver_always, 6), now), "NL", now)
+    found = judge_country_freshness(remember(history(deliver_always, 6), now), "NL", now)
     assert found.state is FreshnessState.UNKNOWN
-    assert "Too few days" in describe_freshness("NL", found, now)
-    assert judge_freshness(Arrivals(), "NL", now).state is FreshnessState.UNKNOWN
+    assert "Too few days" in describe_feed_freshness("NL", found, now)
+    assert judge_country_freshness(Arrivals(), "NL", now).state is FreshnessState.UNKNOWN
 
 
 def test_what_is_told_says_since_when_and_what_is_usual() -> None:
     now = TUESDAY + timedelta(hours=9)
-    found = judge_freshness(remember(history(deliver_at_night, 60), now), "NL", now)
-    alert = describe_silence("NL", found, now, "http://ui")
+    found = judge_country_freshness(remember(history(deliver_at_night, 60), now), "NL", now)
+    alert = describe_country_silence("NL", found, now, "http://ui")
     assert alert.subject == "cs-features ERROR: freshness, NL"
     assert "NL is silent: the newest document of NL is of 23 Nov 0" in alert.reason
     assert "the first of a day usually comes by 0" in alert.reason
@@ -125,10 +125,10 @@ def test_what_landed_is_remembered_when_its_objects_are_gone() -> None:
     s3, data = MemoryS3(), Bucket(MemoryS3(), "data", "CS_FEATURES_DATA_BUCKET")
     key = "interactions/country=NL/date=2026-11-20/a.jsonl"
     put(s3, key, datetime(2026, 11, 20, 7, 3, tzinfo=timezone.utc))
-    write_arrivals(data, look_at_feeds(make_zone(s3), read_arrivals(data), ["NL"], EIGHT))
+    write_arrival_times(data, look_at_feeds(make_zone(s3), read_arrival_times(data), ["NL"], EIGHT))
     del s3.objects[key]
     put(s3, "interactions/country=NL/date=2026-11-24/b.jsonl", EIGHT)
-    after = look_at_feeds(make_zone(s3), read_arrivals(data), ["NL"], EIGHT)
+    after = look_at_feeds(make_zone(s3), read_arrival_times(data), ["NL"], EIGHT)
     assert after.newest["NL"] == EIGHT
     assert after.quarters["NL"] == [datetime(2026, 11, 20, 7, tzinfo=timezone.utc), EIGHT]
 
@@ -146,4 +146,4 @@ def test_a_memory_of_another_version_is_a_fresh_start() -> None:
     data = Bucket(MemoryS3(), "data", "CS_FEATURES_DATA_BUCKET")
     for body in (b"not json", b'{"newest": 3}', b'{"quarters": {"NL": {"x": [1]}}}'):
         data.put("freshness/arrivals.json", body)
-        assert read_arrivals(data) == Arrivals()
+        assert read_arrival_times(data) == Arrivals()

@@ -12,9 +12,9 @@ from cs_features.monitoring.heartbeat import (
     DEAD_AFTER,
     HEARTBEAT_KEY,
     is_beat_due,
-    judge_heartbeat,
-    read_health,
-    write_heartbeat,
+    judge_daemon_heartbeat,
+    read_daemon_health,
+    write_daemon_heartbeat,
 )
 from cs_features.s3 import Bucket
 from cs_features_tests.support.lab import Lab
@@ -31,8 +31,8 @@ def bucket_in_memory() -> tuple[Bucket, MemoryS3]:
 
 def test_a_sensor_that_has_looked_is_alive() -> None:
     bucket, _ = bucket_in_memory()
-    write_heartbeat(bucket, [])
-    health = read_health(bucket)
+    write_daemon_heartbeat(bucket, [])
+    health = read_daemon_health(bucket)
     assert health.is_alive
     assert health.sentence == "landing_sensor looked 0 minutes ago"
 
@@ -40,11 +40,11 @@ def test_a_sensor_that_has_looked_is_alive() -> None:
 def test_a_daemon_that_was_killed_is_dead_by_the_clock_of_s3() -> None:
     """Fault 19: the daemon itself was dead, and everything that could have told somebody ran in it."""
     bucket, s3 = bucket_in_memory()
-    write_heartbeat(bucket, [])
+    write_daemon_heartbeat(bucket, [])
     s3.puts += int(DEAD_AFTER.total_seconds())
-    assert read_health(bucket).is_alive
+    assert read_daemon_health(bucket).is_alive
     s3.puts += 60  # that clock moves a second a PUT
-    health = read_health(bucket)
+    health = read_daemon_health(bucket)
     assert not health.is_alive
     assert health.sentence.startswith("landing_sensor last looked 16 minutes ago")
 
@@ -53,15 +53,15 @@ def test_a_pipeline_that_never_looked_is_dead() -> None:
     """A deployment whose sensor was never started has no old heartbeat, but none."""
     bucket, _ = bucket_in_memory()
     bucket.put(HEARTBEAT_KEY + ".bak", b"{}")
-    health = read_health(bucket)
+    health = read_daemon_health(bucket)
     assert not health.is_alive
     assert "has never looked: s3://cs-data/heartbeat/landing_sensor.json" in health.sentence
 
 
 def test_a_sensor_that_looks_while_the_daemon_that_starts_runs_is_dead_is_not_alive() -> None:
     bucket, _ = bucket_in_memory()
-    write_heartbeat(bucket, ["SCHEDULER", "QUEUED_RUN_COORDINATOR"])
-    health = read_health(bucket)
+    write_daemon_heartbeat(bucket, ["SCHEDULER", "QUEUED_RUN_COORDINATOR"])
+    health = read_daemon_health(bucket)
     assert not health.is_alive
     assert "no sign of life from QUEUED_RUN_COORDINATOR, SCHEDULER" in health.sentence
 
@@ -71,11 +71,13 @@ def test_a_heartbeat_of_another_version_is_one_too(body: bytes) -> None:
     """Rule 4: an upgrade of one side made a watchman cry, or sleep."""
     bucket, _ = bucket_in_memory()
     bucket.put(HEARTBEAT_KEY, body)
-    assert read_health(bucket).is_alive
+    assert read_daemon_health(bucket).is_alive
 
 
 def test_a_clock_that_goes_backwards_is_no_death() -> None:
-    assert judge_heartbeat(timedelta(seconds=-5), [], DEAD_AFTER).sentence == "landing_sensor looked 0 minutes ago"
+    assert (
+        judge_daemon_heartbeat(timedelta(seconds=-5), [], DEAD_AFTER).sentence == "landing_sensor looked 0 minutes ago"
+    )
 
 
 def test_a_beat_is_written_every_few_minutes_and_not_at_each_tick() -> None:

@@ -9,14 +9,14 @@ import pytest
 
 from cs_features.errors import AwsRefusal
 from cs_features.landing.documents import RAW_SCHEMA
-from cs_features.landing.listings import save_listing
+from cs_features.landing.listings import save_partition_listing
 from cs_features.landing.zone import LandingZone
 from cs_features.monitoring.findings import FindingKind
 from cs_features.monitoring.reconciliation import (
     DOCUMENTS_UNKNOWN,
     STORE_UNKNOWN,
     Sources,
-    collect_findings,
+    collect_reconciliation_findings,
     differs_in,
     list_partitions,
     reconcile,
@@ -58,7 +58,7 @@ class Warehouse:
     def run(self, partition: Partition) -> None:
         """Every document is read and rejected: no model and no store are needed for that."""
         listing = self.zone.list_documents(partition)
-        save_listing(self.tables.bucket, partition, listing)
+        save_partition_listing(self.tables.bucket, partition, listing)
         rows = []
         for item in listing.objects:
             body, _ = self.landing.objects[item.key]
@@ -104,7 +104,7 @@ def test_days_at_rest_are_settled_and_known(warehouse: Warehouse) -> None:
     assert by_country(frame, "state", "landed", "missing", "error") == dict.fromkeys(
         ("BE", "FR", "NL"), ("settled", 3, 0, None)
     )
-    assert collect_findings(frame) == {}
+    assert collect_reconciliation_findings(frame) == {}
     assert frame.filter(DOCUMENTS_UNKNOWN | STORE_UNKNOWN).is_empty()
 
 
@@ -143,7 +143,7 @@ def test_an_object_that_is_refused_makes_its_partition_unknown_and_no_other(ware
         "NL": ("settled", 3, 0, None),
     }
     assert frame.filter(DOCUMENTS_UNKNOWN)["partition"].to_list() == [FR.key]
-    assert collect_findings(frame) == {}
+    assert collect_reconciliation_findings(frame) == {}
 
 
 def test_an_object_that_its_run_rejected_for_that_is_known(warehouse: Warehouse) -> None:
@@ -186,7 +186,7 @@ def test_without_a_feature_group_the_documents_are_known_and_what_is_served_is_n
         "BE": ("unknown", 0, None, "ResourceNotFound"),
         "NL": ("unknown", 1, None, "ResourceNotFound"),
     }
-    assert collect_findings(frame) == {NL.key: {FindingKind.DOCUMENTS.value}}
+    assert collect_reconciliation_findings(frame) == {NL.key: {FindingKind.DOCUMENTS.value}}
     assert frame.filter(STORE_UNKNOWN).height == 2
 
 
@@ -226,7 +226,7 @@ def test_a_feed_that_goes_on_is_changing_and_no_difference(warehouse: Warehouse)
     warehouse.land(NL, "c.jsonl", 4, 5, at=warehouse.landing.now)
     frame = warehouse.reconcile()
     assert by_country(frame, "state", "landed", "missing", "unread_objects")["NL"] == ("changing", 3, 0, 0)
-    assert collect_findings(frame) == {}
+    assert collect_reconciliation_findings(frame) == {}
 
 
 def test_of_a_feed_that_goes_on_the_listed_part_is_judged(warehouse: Warehouse) -> None:
@@ -237,7 +237,7 @@ def test_of_a_feed_that_goes_on_the_listed_part_is_judged(warehouse: Warehouse) 
     warehouse.tables.write("rejected_records", NL, rejected[1:])
     frame = warehouse.reconcile()
     assert by_country(frame, "state", "missing")["NL"] == ("changing", 1)
-    assert collect_findings(frame) == {NL.key: {FindingKind.DOCUMENTS.value}}
+    assert collect_reconciliation_findings(frame) == {NL.key: {FindingKind.DOCUMENTS.value}}
 
 
 def test_a_partition_that_is_being_run_is_not_judged(warehouse: Warehouse) -> None:
@@ -245,8 +245,8 @@ def test_a_partition_that_is_being_run_is_not_judged(warehouse: Warehouse) -> No
     warehouse.tables.write("rejected_records", NL, pl.DataFrame({"interaction_id": [], "stage": []}))
     frame = warehouse.reconcile(running=frozenset({NL.key}))
     assert by_country(frame, "state", "missing")["NL"] == ("running", 3)
-    assert collect_findings(frame) == {}
-    assert collect_findings(warehouse.reconcile(running=frozenset({BE.key}))).keys() == {NL.key}
+    assert collect_reconciliation_findings(frame) == {}
+    assert collect_reconciliation_findings(warehouse.reconcile(running=frozenset({BE.key}))).keys() == {NL.key}
 
 
 def test_kinds_are_found_by_their_own_columns(warehouse: Warehouse) -> None:
@@ -262,5 +262,5 @@ def test_kinds_are_found_by_their_own_columns(warehouse: Warehouse) -> None:
     }
     for column, kind in columns.items():
         changed = row.with_columns(pl.lit(-1).alias(column))
-        assert collect_findings(changed) == {NL.key: {kind.value}}
+        assert collect_reconciliation_findings(changed) == {NL.key: {kind.value}}
         assert [each for each in FindingKind if not changed.filter(differs_in(each)).is_empty()] == [kind]

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta, timezone
 
 import pytest
 
-from cs_features.landing.listings import save_listing
+from cs_features.landing.listings import save_partition_listing
 from cs_features.landing.zone import LandingZone, Misfiled
 from cs_features.monitoring.misfiled import (
     BEFORE_FIRST_DATE,
@@ -14,8 +14,8 @@ from cs_features.monitoring.misfiled import (
     UNKNOWN_COUNTRY,
     RunMemory,
     Scope,
-    find_misfiled,
-    shorten_folder,
+    find_misfiled_objects,
+    shorten_folder_name,
 )
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket
@@ -41,7 +41,7 @@ class Places:
 
     def found(self) -> list[tuple[str, str, int]]:
         """(folder below interactions/, reason, objects)."""
-        frame = find_misfiled(self.zone.iterate_everything(), SCOPE, RunMemory(self.tables))
+        frame = find_misfiled_objects(self.zone.iterate_all_objects(), SCOPE, RunMemory(self.tables))
         assert dict(frame.schema) == dict(MISFILED_SCHEMA)
         rows = frame.sort("folder").select("folder", "reason", "objects").iter_rows()
         return [(folder.removeprefix("interactions").lstrip("/"), reason, count) for folder, reason, count in rows]
@@ -85,7 +85,7 @@ def test_objects_are_counted_by_folder_with_their_size_and_their_dates(places: P
     places.land(
         *(f"country=NL/2026-11-26/{n}.jsonl" for n in range(7)), "country=NL/2026-11-26/deeper/x.jsonl", "b.json"
     )
-    frame = find_misfiled(places.zone.iterate_everything(), SCOPE, RunMemory(places.tables))
+    frame = find_misfiled_objects(places.zone.iterate_all_objects(), SCOPE, RunMemory(places.tables))
     first = frame.row(0, named=True)
     assert (first["folder"], first["objects"], first["bytes"]) == ("interactions/country=NL/2026-11-26", 7, 14)
     assert first["newest"] - first["oldest"] == timedelta(seconds=6)
@@ -108,7 +108,7 @@ def test_a_late_file_of_a_day_that_has_left_the_window_is_told_until_a_run_has_l
     """Fault 13: a file 40 days late was nobody's: the sensor does not look there, and no run had failed."""
     places.land(f"{OLD.folder}/a.jsonl")
     assert places.found() == [(OLD.folder, BEFORE_WINDOW, 1)]
-    save_listing(places.tables.bucket, OLD, places.zone.list_documents(OLD))
+    save_partition_listing(places.tables.bucket, OLD, places.zone.list_documents(OLD))
     assert places.found() == []
     places.land(f"{OLD.folder}/b.jsonl")
     assert places.found() == [(OLD.folder, BEFORE_WINDOW, 1)]
@@ -117,7 +117,7 @@ def test_a_late_file_of_a_day_that_has_left_the_window_is_told_until_a_run_has_l
 def test_an_old_file_that_was_replaced_since_its_run_is_told(places: Places) -> None:
     """A correction by the feed's owner, two months later: it lies under a key that a run knows."""
     places.land(f"{OLD.folder}/a.jsonl")
-    save_listing(places.tables.bucket, OLD, places.zone.list_documents(OLD))
+    save_partition_listing(places.tables.bucket, OLD, places.zone.list_documents(OLD))
     places.land(f"{OLD.folder}/a.jsonl", body=b'{"other": 1}')
     assert places.found() == [(OLD.folder, BEFORE_WINDOW, 1)]
 
@@ -137,9 +137,9 @@ def test_the_listing_of_one_day_excuses_no_other(places: Places) -> None:
     """Listings are read one a day, in the order of keys: of the day before, the next one knows nothing."""
     later = Partition("NL", OLD.date + timedelta(days=1))
     places.land(f"{OLD.folder}/a.jsonl", f"{later.folder}/a.jsonl")
-    save_listing(places.tables.bucket, OLD, places.zone.list_documents(OLD))
+    save_partition_listing(places.tables.bucket, OLD, places.zone.list_documents(OLD))
     assert places.found() == [(later.folder, BEFORE_WINDOW, 1)]
-    save_listing(places.tables.bucket, later, places.zone.list_documents(later))
+    save_partition_listing(places.tables.bucket, later, places.zone.list_documents(later))
     assert places.found() == []
 
 
@@ -159,4 +159,4 @@ def test_the_listing_of_one_day_excuses_no_other(places: Places) -> None:
 )
 def test_a_folder_is_shown_shortened_and_never_the_name_of_a_file(key: str, shown: str) -> None:
     """Whoever names a file after a customer has put the customer into our alerts."""
-    assert shorten_folder(key) == shown
+    assert shorten_folder_name(key) == shown

@@ -8,8 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.errors import AwsRefusal
-from cs_features.monitoring.alerts import SILENCE, Alert, Severity, write_digest
-from cs_features.monitoring.outbox import HELD_AT_MOST, MESSAGES_A_TICK, Outbox, Pending, Progress, deliver_pending
+from cs_features.monitoring.alerts import SILENCE, Alert, Severity, write_alert_digest
+from cs_features.monitoring.outbox import (
+    HELD_AT_MOST,
+    MESSAGES_A_TICK,
+    Outbox,
+    Pending,
+    Progress,
+    deliver_pending_alerts,
+)
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
@@ -45,28 +52,28 @@ def test_an_incident_is_sent_once_and_its_next_partitions_are_held_back() -> Non
     sent: list[Alert] = []
     days = [f"FR 2026-11-{day:02}" for day in range(1, 14)]
     pending = [event(number, alert_of("outage", day)) for number, day in enumerate(days, start=1)]
-    progress = deliver_pending(pending, START, accept(sent), NOON)
+    progress = deliver_pending_alerts(pending, START, accept(sent), NOON)
     assert [alert.partitions for alert in sent] == [("FR 2026-11-01",)]
     assert (progress.position, progress.sent, progress.has_stopped) == ({"failed": 13}, 1, False)
 
-    again = deliver_pending([], Progress(progress.outbox, progress.position), accept(sent), NOON + SILENCE)
+    again = deliver_pending_alerts([], Progress(progress.outbox, progress.position), accept(sent), NOON + SILENCE)
     assert len(sent) == 2
     assert sent[1].reason.startswith("12 more partitions of FR for the same reason since 12:00 UTC.")
     assert sent[1].partitions == tuple(days[1:])
 
-    end = deliver_pending([], Progress(again.outbox, again.position), accept(sent), NOON + timedelta(days=1))
+    end = deliver_pending_alerts([], Progress(again.outbox, again.position), accept(sent), NOON + timedelta(days=1))
     assert len(sent) == 2, "summed up once"
     assert end.outbox == Outbox(), "and then forgotten"
 
 
 def test_nothing_is_summed_up_before_the_silence_ends_and_nothing_where_nothing_was_held() -> None:
     sent: list[Alert] = []
-    progress = deliver_pending([event(1, alert_of("outage", "FR 1"))], START, accept(sent), NOON)
-    progress = deliver_pending([event(2, alert_of("outage", "FR 2"))], progress, accept(sent), NOON + MINUTE)
-    deliver_pending([], Progress(progress.outbox, {}), accept(sent), NOON + SILENCE - MINUTE)
+    progress = deliver_pending_alerts([event(1, alert_of("outage", "FR 1"))], START, accept(sent), NOON)
+    progress = deliver_pending_alerts([event(2, alert_of("outage", "FR 2"))], progress, accept(sent), NOON + MINUTE)
+    deliver_pending_alerts([], Progress(progress.outbox, {}), accept(sent), NOON + SILENCE - MINUTE)
     assert len(sent) == 1
-    alone = deliver_pending([event(1, alert_of("outage", "FR 1"))], START, accept([]), NOON)
-    deliver_pending([], Progress(alone.outbox, {}), accept(sent), NOON + SILENCE)
+    alone = deliver_pending_alerts([event(1, alert_of("outage", "FR 1"))], START, accept([]), NOON)
+    deliver_pending_alerts([], Progress(alone.outbox, {}), accept(sent), NOON + SILENCE)
     assert len(sent) == 1
 
 
@@ -74,21 +81,21 @@ def test_a_partition_that_was_told_and_fails_again_is_not_one_more() -> None:
     """Its retry failed in the hour: "1 more partition", and it was the same."""
     sent: list[Alert] = []
     pending = [event(1, alert_of("outage", "FR 1")), event(2, alert_of("outage", "FR 1"))]
-    progress = deliver_pending(pending, START, accept(sent), NOON)
-    deliver_pending([], Progress(progress.outbox, {}), accept(sent), NOON + SILENCE)
+    progress = deliver_pending_alerts(pending, START, accept(sent), NOON)
+    deliver_pending_alerts([], Progress(progress.outbox, {}), accept(sent), NOON + SILENCE)
     assert len(sent) == 1
 
 
 def test_told_again_after_the_silence_it_names_what_was_held_back_too() -> None:
     """Still broken, and told again: two messages at once, the summary and the news, of one thing."""
     sent: list[Alert] = []
-    progress = deliver_pending(
+    progress = deliver_pending_alerts(
         [event(1, alert_of("outage", "FR 1")), event(2, alert_of("outage", "FR 2"))], START, accept(sent), NOON
     )
     later = [event(3, alert_of("outage", "FR 3"))]
-    progress = deliver_pending(later, Progress(progress.outbox, progress.position), accept(sent), NOON + SILENCE)
+    progress = deliver_pending_alerts(later, Progress(progress.outbox, progress.position), accept(sent), NOON + SILENCE)
     assert [alert.partitions for alert in sent] == [("FR 1",), ("FR 2", "FR 3")]
-    deliver_pending([], Progress(progress.outbox, {}), accept(sent), NOON + 2 * SILENCE)
+    deliver_pending_alerts([], Progress(progress.outbox, {}), accept(sent), NOON + 2 * SILENCE)
     assert len(sent) == 2
 
 
@@ -96,10 +103,10 @@ def test_what_is_refused_waits_and_is_not_taken_for_sent() -> None:
     """The first message was refused, and the silence that follows a message followed it."""
     sent: list[Alert] = []
     pending = [event(1, alert_of("outage", "FR 1")), event(2, alert_of("budget", "FR 2"))]
-    refused = deliver_pending(pending, START, accept(sent, lambda _: True), NOON)
+    refused = deliver_pending_alerts(pending, START, accept(sent, lambda _: True), NOON)
     assert refused.refusal is not None
     assert (refused.outbox, refused.position, sent) == (START.outbox, START.position, [])
-    deliver_pending(pending, START, accept(sent), NOON)
+    deliver_pending_alerts(pending, START, accept(sent), NOON)
     assert [alert.title for alert in sent] == ["outage", "budget"]
 
 
@@ -108,12 +115,16 @@ def test_what_was_sent_before_a_refusal_is_remembered_though_its_event_is_not_do
     sent: list[Alert] = []
     pending = [event(1, alert_of("schema", "FR 1"), alert_of("one_door", "FR 1"))]
     second_refused = accept(sent, lambda alert: alert.title == "one_door")
-    progress = deliver_pending(pending, START, second_refused, NOON)
+    progress = deliver_pending_alerts(pending, START, second_refused, NOON)
     assert progress.position == START.position
     for _ in range(3):
-        progress = deliver_pending(pending, Progress(progress.outbox, progress.position), second_refused, NOON + MINUTE)
+        progress = deliver_pending_alerts(
+            pending, Progress(progress.outbox, progress.position), second_refused, NOON + MINUTE
+        )
     assert [alert.title for alert in sent] == ["schema"]
-    progress = deliver_pending(pending, Progress(progress.outbox, progress.position), accept(sent), NOON + MINUTE)
+    progress = deliver_pending_alerts(
+        pending, Progress(progress.outbox, progress.position), accept(sent), NOON + MINUTE
+    )
     assert [alert.title for alert in sent] == ["schema", "one_door"]
     assert progress.position == {"failed": 1}
 
@@ -123,11 +134,11 @@ def test_more_incidents_than_a_tick_may_send_are_sent_in_the_next_ones() -> None
     sent: list[Alert] = []
     causes = ("outage", "budget", "schema", "misfiled", "drift")
     pending = [event(number, alert_of(cause)) for number, cause in enumerate(causes, start=1)]
-    progress = deliver_pending(pending, START, accept(sent), NOON)
+    progress = deliver_pending_alerts(pending, START, accept(sent), NOON)
     assert (len(sent), progress.is_full, progress.position) == (MESSAGES_A_TICK, True, {"failed": 2})
     while progress.is_full:
         rest = [item for item in pending if item.position and item.position["failed"] > progress.position["failed"]]
-        progress = deliver_pending(rest, Progress(progress.outbox, progress.position), accept(sent), NOON)
+        progress = deliver_pending_alerts(rest, Progress(progress.outbox, progress.position), accept(sent), NOON)
     assert len(sent) == len({alert.incident for alert in sent}) == 5
 
 
@@ -138,14 +149,14 @@ def test_a_state_that_lasts_is_told_again_after_its_own_silence() -> None:
     progress = START
     for hour in range(48):
         now = NOON + timedelta(hours=hour)
-        progress = deliver_pending([Pending([state])], Progress(progress.outbox, {}), accept(sent), now)
+        progress = deliver_pending_alerts([Pending([state])], Progress(progress.outbox, {}), accept(sent), now)
     assert len(sent) == 2
 
 
 def test_what_is_held_back_is_bounded() -> None:
     """The cursor is a column of a database: a year's backfill that fails may not fill it."""
     pending = [event(number, alert_of("outage", f"FR {number}")) for number in range(2 * HELD_AT_MOST)]
-    progress = deliver_pending(pending, START, accept([]), NOON)
+    progress = deliver_pending_alerts(pending, START, accept([]), NOON)
     assert len(progress.outbox.model_dump_json()) < 20_000
 
 
@@ -175,7 +186,7 @@ def test_every_partition_of_every_incident_is_told_whatever_sns_refuses_and_when
 
         rest = [item for item in pending if item.position and item.position["failed"] > progress.position["failed"]]
         outbox = Outbox.model_validate_json(progress.outbox.model_dump_json())
-        progress = deliver_pending(rest, Progress(outbox, progress.position), send, now)
+        progress = deliver_pending_alerts(rest, Progress(outbox, progress.position), send, now)
 
     for is_refusing, minutes in ticks:
         now += minutes * MINUTE
@@ -211,9 +222,9 @@ def live_through_a_bad_day(strikes: Callable[[int, str, str], bool]) -> list[Ale
             for country in COUNTRIES
             if strikes(minute, cause, country)
         ]
-        progress = deliver_pending(hits, Progress(progress.outbox, progress.position), accept(sent), now)
+        progress = deliver_pending_alerts(hits, Progress(progress.outbox, progress.position), accept(sent), now)
         while progress.is_full:
-            progress = deliver_pending(hits, Progress(progress.outbox, progress.position), accept(sent), now)
+            progress = deliver_pending_alerts(hits, Progress(progress.outbox, progress.position), accept(sent), now)
     return sent
 
 
@@ -244,7 +255,7 @@ def test_a_bad_day_of_a_cause_a_country_is_eight_messages_too() -> None:
 
 def test_a_digest_fits_into_one_message_and_names_what_to_do() -> None:
     parts = [alert_of(cause, f"{country} 1", country=country) for cause in CAUSES for country in COUNTRIES]
-    digest = write_digest([part.model_copy(update={"reason": "x" * 900}) for part in parts])
+    digest = write_alert_digest([part.model_copy(update={"reason": "x" * 900}) for part in parts])
     assert len(digest.subject) < 100
     assert len(digest.reason) < 6_000
     assert digest.country == "BE, ES, FR, NL, PL"

@@ -8,7 +8,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from cs_features.monitoring.findings import Differences, name_documents_finding, read_differences, write_differences
+from cs_features.monitoring.findings import (
+    Differences,
+    name_documents_finding,
+    read_reconciled_differences,
+    write_reconciled_differences,
+)
 from cs_features.monitoring.reconciliation import Sources, list_partitions, reconcile
 from cs_features.monitoring.serving import GroupState
 from cs_features.monitoring.settling import SETTLING_TIME
@@ -47,7 +52,7 @@ def findings(lab: Lab) -> dict[str, tuple[int, ...]]:
 
 def differing(lab: Lab) -> set[str]:
     """What the sensor is told to run again."""
-    return set(read_differences(lab.resources["data"].tables()).partitions)
+    return set(read_reconciled_differences(lab.resources["data"].tables()).partitions)
 
 
 def process_asked(lab: Lab, data: Any) -> None:
@@ -201,7 +206,7 @@ def test_days_before_the_window_are_left_alone(make_lab: Callable[..., Lab]) -> 
 def test_a_landing_bucket_that_cannot_be_listed_is_no_finding(lab: Lab) -> None:
     """Taken for empty, it would have asked for every partition to be emptied."""
     held(lab, validated_features=2)
-    write_differences(lab.resources["data"].tables(), Differences("before", name_documents_finding(["x"])))
+    write_reconciled_differences(lab.resources["data"].tables(), Differences("before", name_documents_finding(["x"])))
     run = take_inventory(lab.with_settings(landing_bucket="no-such-bucket"))
     assert not run.success
     assert "CS_FEATURES_LANDING_BUCKET" in run.errors
@@ -246,7 +251,7 @@ def test_one_finding_is_asked_for_once_and_the_next_one_anew(a_day_that_was_run:
     lab, cursor = a_day_that_was_run
     tables, run_keys, asked = lab.resources["data"].tables(), [], []
     for finding in ("first", "first", "second", "second"):
-        write_differences(tables, Differences(finding, name_documents_finding([key("NL", TODAY)])))
+        write_reconciled_differences(tables, Differences(finding, name_documents_finding([key("NL", TODAY)])))
         data = tick(lab, cursor)
         cursor = data.cursor
         asked.append(len(data.run_requests))
@@ -294,7 +299,9 @@ TABLES = ["raw_interactions", "llm_extractions", "validated_features", "rejected
 
 
 def kinds(lab: Lab) -> dict[str, set[str]]:
-    return {key: set(found) for key, found in read_differences(lab.resources["data"].tables()).findings.items()}
+    return {
+        key: set(found) for key, found in read_reconciled_differences(lab.resources["data"].tables()).findings.items()
+    }
 
 
 def number(run: Run, check: str, name: str) -> Any:
@@ -359,7 +366,7 @@ def test_a_group_that_was_set_since_serves_nothing_yet(a_day_that_was_run: tuple
 def test_an_offline_store_that_takes_no_records_is_told(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault 10: half a write was taken for a whole: served online, and never trained on."""
     blocked = GroupState("arn", "Blocked")
-    monkeypatch.setattr("cs_features.orchestration.checks.inventory.describe_group", lambda *_: blocked)
+    monkeypatch.setattr("cs_features.orchestration.checks.inventory.describe_served_group", lambda *_: blocked)
     run = take_inventory(lab)
     assert not run.checks["served"].passed
     assert number(run, "served", "offline_store") == "Blocked"
@@ -486,7 +493,7 @@ def test_a_finding_about_what_is_no_partition_any_more_fails_no_tick(make_lab: C
     lab = make_lab(landing_window_days=3)
     lab.land("NL", TODAY, "a.jsonl", b"x")
     gone = frozenset([f"XX|{TODAY}", "NL|2024-12-31", key("NL", TODAY - timedelta(days=9))])
-    write_differences(lab.resources["data"].tables(), Differences("night", name_documents_finding(gone)))
+    write_reconciled_differences(lab.resources["data"].tables(), Differences("night", name_documents_finding(gone)))
     assert partitions(tick(lab)) == [key("NL", TODAY)]
 
 

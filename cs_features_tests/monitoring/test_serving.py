@@ -15,10 +15,10 @@ from cs_features.monitoring.serving import (
     OnlineSample,
     OnlineStore,
     ServedBalance,
-    balance_served,
+    balance_served_records,
     choose_sample,
 )
-from cs_features.publishing.feature_group import build_record
+from cs_features.publishing.feature_group import build_feature_record
 from cs_features.publishing.manifest import UNFINISHED, Entry
 from cs_features_tests.support.documents import id_of
 from cs_features_tests.support.features import frame, row
@@ -30,7 +30,7 @@ def features(number: int, **changes: Any) -> dict[str, Any]:
 
 def entry(number: int, **changes: Any) -> Entry:
     """The manifest's of a record that was published as `features(number)`."""
-    record = build_record(frame(features(number)).row(0, named=True))
+    record = build_feature_record(frame(features(number)).row(0, named=True))
     values = {
         "interaction_id": id_of(number),
         "event_time": "2025-03-04T08:30:00.000Z",
@@ -64,7 +64,7 @@ def balance(
     rejects: pl.DataFrame | None = None,
     landed: pl.DataFrame | None = None,
 ) -> ServedBalance:
-    return balance_served(
+    return balance_served_records(
         frame(*validated),
         {each.interaction_id: each for each in entries},
         rejected() if rejects is None else rejects,

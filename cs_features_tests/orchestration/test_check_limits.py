@@ -9,7 +9,7 @@ import pytest
 from cs_features.environments import settings
 from cs_features.orchestration import checks
 from cs_features.schemas import Reason
-from cs_features.services import build_services
+from cs_features.services import build_services_from
 from cs_features_tests.support.documents import id_of
 
 
@@ -99,7 +99,7 @@ def test_a_prompt_that_is_not_cached_is_noticed(lab_model: Any, rows: list[dict[
 
 @pytest.fixture
 def lab_model() -> Any:
-    return build_services(settings({})).model
+    return build_services_from(settings({})).model
 
 
 @pytest.mark.parametrize(

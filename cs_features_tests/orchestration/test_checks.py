@@ -12,12 +12,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from cs_features.definitions import build_defs
+from cs_features.definitions import build_code_location
 from cs_features.local.scripted import Script
 from cs_features.monitoring.conservation import Balance
 from cs_features.orchestration import checks
 from cs_features.partitions import Partition
-from cs_features.short_names import shorten_id
+from cs_features.short_names import shorten_interaction_id
 from cs_features.validation.gate import split_documents
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.lab import AwsAndModel, Lab, Run
@@ -126,7 +126,7 @@ def test_an_interaction_behind_both_doors_blocks_the_feature_store(gate: Callabl
     run = gate(tampering)
     assert_blocked(run, "one_door")
     assert value(run, "one_door", "in_both") == 1
-    assert value(run, "one_door", "interaction_ids") == [shorten_id(id_of(0))]
+    assert value(run, "one_door", "interaction_ids") == [shorten_interaction_id(id_of(0))]
 
 
 def test_a_check_that_crashes_blocks_too_and_is_no_verdict(day: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ def test_every_check_of_every_partition_is_recorded_under_its_partition(stack: A
 
 def test_every_check_says_what_it_holds_to_and_what_to_do() -> None:
     """A check was renamed, and its mail said from then on what the mails of all others say."""
-    graph = build_defs().resolve_asset_graph()
+    graph = build_code_location().resolve_asset_graph()
     specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
     assert all(len(checks.find_rule(spec.name)) > 20 for spec in specs)
     advice = [checks.advice_of(spec.name) for spec in specs]

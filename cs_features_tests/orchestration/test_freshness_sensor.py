@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 import dagster as dg
 import pytest
 
-from cs_features.monitoring.freshness import QUARTER, Arrivals, Freshness, FreshnessState, write_arrivals
+from cs_features.monitoring.freshness import QUARTER, Arrivals, Freshness, FreshnessState, write_arrival_times
 from cs_features.orchestration.incidents import EndedRun, list_alerts
 from cs_features.orchestration.sensors.freshness import Reported, choose_reports, freshness_sensor, read_reported
 from cs_features.s3 import Bucket
@@ -21,7 +21,7 @@ def remember_silence(lab: Lab) -> None:
     first = datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=timezone.utc) - timedelta(days=59)
     moments = [first + number * QUARTER for number in range(58 * 96)]
     bucket = Bucket(lab.s3, lab.settings.data_bucket, "CS_FEATURES_DATA_BUCKET")
-    write_arrivals(bucket, Arrivals({"NL": moments[-1]}, {"NL": moments}))
+    write_arrival_times(bucket, Arrivals({"NL": moments[-1]}, {"NL": moments}))
 
 
 def test_a_country_is_reported_when_it_stands_otherwise_and_once_a_day() -> None:

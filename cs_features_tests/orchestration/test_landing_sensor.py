@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 import dagster as dg
 import pytest
 
-from cs_features.monitoring.findings import Differences, name_documents_finding, write_differences
+from cs_features.monitoring.findings import Differences, name_documents_finding, write_reconciled_differences
 from cs_features.orchestration.failures import passing_failure
 from cs_features.orchestration.sensors import landing_decision
 from cs_features.orchestration.sensors.landing import landing_sensor
@@ -380,7 +380,9 @@ def test_a_run_that_somebody_stopped_is_left_alone(lab: Lab, at_once: None) -> N
 def test_a_budget_that_is_spent_is_bought_again_by_no_retry_and_by_no_finding(lab: Lab, at_once: None) -> None:
     """Faults 35 and 46: each retry brought a fresh budget, and so did the finding of the next inventory."""
     cursor = fail_once(lab, max_cost_usd=0.0)
-    write_differences(lab.resources["data"].tables(), Differences("n", name_documents_finding([key("NL", TODAY)])))
+    write_reconciled_differences(
+        lab.resources["data"].tables(), Differences("n", name_documents_finding([key("NL", TODAY)]))
+    )
     data = tick(lab, cursor)
     assert partitions(data) == []
     assert "not tried again" in (data.skip_message or "")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.monitoring.findings import Differences, name_documents_finding, write_differences
+from cs_features.monitoring.findings import Differences, name_documents_finding, write_reconciled_differences
 from cs_features.orchestration.failures import Cause
 from cs_features.orchestration.sensors.landing_decision import Failed, Folder, Limits, Observed, decide_runs
 from cs_features.orchestration.sensors.landing_memory import Cursor, Request, parse_cursor
@@ -221,7 +221,9 @@ def test_a_finding_about_a_day_that_was_never_asked_for_waits_for_the_hour_and_e
     lab.land("NL", TODAY, "a.jsonl", b"x")
     cursor = tick(lab).cursor
     lab.land("NL", LAST_WEEK, "a.jsonl", b"x")
-    write_differences(lab.resources["data"].tables(), Differences("n", name_documents_finding([key("NL", LAST_WEEK)])))
+    write_reconciled_differences(
+        lab.resources["data"].tables(), Differences("n", name_documents_finding([key("NL", LAST_WEEK)]))
+    )
     between = tick(lab, cursor)
     assert partitions(between) == []
     assert "gone" not in (between.skip_message or "")

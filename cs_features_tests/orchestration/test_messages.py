@@ -17,7 +17,7 @@ import pytest
 from cs_features.errors import AwsRefusal, BudgetSpent, Outage, RunStopper, WithdrawalStopped
 from cs_features.monitoring.alerts import Alert
 from cs_features.monitoring.freshness import Freshness, FreshnessState
-from cs_features.monitoring.silence import describe_silence
+from cs_features.monitoring.silence import describe_country_silence
 from cs_features.orchestration import conditions
 from cs_features.orchestration.checks.registry import _SPECS
 from cs_features.orchestration.failures import lasting_failure, make_failure
@@ -146,7 +146,7 @@ KINDS: dict[str, list[Send]] = {
         fail_check("preflight", wrong=2),
         fail_with(lasting_failure("NL.md:3: the front matter must be lines"), "measure_quality"),
         fail_with(AwsRefusal("Bucket cs-data (AccessDenied at GetObject): allow it"), "take_inventory"),
-        state(describe_silence("NL", SILENT, NOW, UI)),
+        state(describe_country_silence("NL", SILENT, NOW, UI)),
         lambda _: list(describe_figures(UNMEASURED, UI)),
     ],
     "messages": [state(describe_defect("The cursor of alert_sensor cannot be read.", f"{UI}/runs", NOW))],

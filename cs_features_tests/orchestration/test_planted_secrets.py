@@ -17,15 +17,15 @@ import pytest
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
-from cs_features.erasure.subjects import make_subject
+from cs_features.erasure.subjects import make_erasure_subject
 from cs_features.local import scripted
 from cs_features.local.scripted import Script
 from cs_features.orchestration.assets import validated_features as gate_step
 from cs_features.orchestration.incidents import EndedRun, list_alerts
-from cs_features.planning.erasing.eraser import erase_subject
-from cs_features.planning.erasing.stores import open_stores
+from cs_features.planning.erasing.eraser import erase_subject_everywhere
+from cs_features.planning.erasing.stores import open_erasable_stores
 from cs_features.publishing.records import RecordStore
-from cs_features.services import build_services
+from cs_features.services import build_services_from
 from cs_features_tests.support.desk import GOOD
 from cs_features_tests.support.documents import document, jsonl
 from cs_features_tests.support.inventory import take_inventory
@@ -235,10 +235,12 @@ def repeat_secrets(make_answer: Any, script: Script, request: Any, fate: str, dr
 
 
 def erase_customer(lab: Lab) -> None:
-    services = build_services(lab.settings)
-    stores = open_stores(services.landing, services.data, services.feature_group, services.customer_feature_group)
-    subject = make_subject(CUSTOMER, [], datetime.now(timezone.utc))
-    erase_subject(subject, stores, services.data.reveal_tombstone_key(), dry_run=False)
+    services = build_services_from(lab.settings)
+    stores = open_erasable_stores(
+        services.landing, services.data, services.feature_group, services.customer_feature_group
+    )
+    subject = make_erasure_subject(CUSTOMER, [], datetime.now(timezone.utc))
+    erase_subject_everywhere(subject, stores, services.data.reveal_tombstone_key(), dry_run=False)
 
 
 def crash_with(error: Exception) -> Any:

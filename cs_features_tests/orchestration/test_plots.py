@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cs_features.extraction.prompts import load_prompts
-from cs_features.monitoring.distributions import Distribution, count_distributions
+from cs_features.extraction.prompts import load_prompt_folder
+from cs_features.monitoring.distributions import Distribution, count_feature_distributions
 from cs_features.orchestration import plots
 from cs_features.schemas import Extraction
 from cs_features_tests.support.customers import WEEK, customers, moved
@@ -61,20 +61,20 @@ def test_a_confusion_without_items_is_a_sentence() -> None:
 
 def test_the_largest_pictures_are_small_enough_for_the_event_log() -> None:
     """A picture of a megabyte a week and country makes Dagster's database a store of pictures."""
-    topics = list(load_prompts(PROMPTS).answer_model.model_json_schema()["properties"]["primary_topic"]["enum"])
+    topics = list(load_prompt_folder(PROMPTS).answer_model.model_json_schema()["properties"]["primary_topic"]["enum"])
     generator = np.random.default_rng(1)
     counts = pl.DataFrame({"label": topics, **{name: generator.integers(0, 999, len(topics)) for name in topics}})
     heat = plots.draw_confusion(counts, "primary_topic")
     weeks = customers(1, shares=moved(WEEK, 15))
     panels = plots.draw_distributions(
-        count_distributions(*weeks)[0], "NL week of 2026-11-16: 2,000 interactions against 16,000"
+        count_feature_distributions(*weeks)[0], "NL week of 2026-11-16: 2,000 interactions against 16,000"
     )
     assert max(len(heat), len(panels)) < LIMIT
     assert min(picture(heat).width, picture(panels).width) > 700
 
 
 def test_each_feature_has_a_panel_and_what_drifted_stands_out(drawn: list[Any]) -> None:
-    panels = count_distributions(*customers(2, 50))[0]
+    panels = count_feature_distributions(*customers(2, 50))[0]
     plots.draw_distributions(panels, "NL", frozenset({"sentiment"}))
     titles = [axes.get_title() for axes in drawn[0].axes if axes.get_visible()]
     assert titles == [
@@ -117,14 +117,14 @@ def test_many_values_are_pooled_and_none_is_lost(drawn: list[Any]) -> None:
 def test_an_empty_week_has_a_picture_too() -> None:
     week, baseline = customers(3, 5)
     for frames in ((week.clear(), baseline), (week, baseline.clear()), (week.clear(), baseline.clear())):
-        assert picture(plots.draw_distributions(count_distributions(*frames)[0], "empty")).width
+        assert picture(plots.draw_distributions(count_feature_distributions(*frames)[0], "empty")).width
 
 
 def test_no_text_of_a_customer_is_in_a_picture(drawn: list[Any]) -> None:
     """Summaries are about people; of them the picture has lengths."""
     secret = "Jan Jansen lost his parcel"
     week, baseline = (frame.with_columns(summary=pl.lit(secret)) for frame in customers(4, 20))
-    plots.draw_distributions(count_distributions(week, baseline)[0], "NL")
+    plots.draw_distributions(count_feature_distributions(week, baseline)[0], "NL")
     shown = [text.get_text() for text in drawn[0].findobj(lambda artist: hasattr(artist, "get_text"))]
     assert any("summary" in text for text in shown)
     assert not any("Jan" in text for text in shown)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from cs_features.errors import AwsRefusal
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.orchestration.sensors.prompts import compare_texts, make_observations, show_difference
 from cs_features.s3 import Bucket
 from cs_features_tests.support.lab import PROMPTS
@@ -16,7 +16,7 @@ def make_bucket() -> Bucket:
 
 def test_an_edit_is_shown_line_by_line_and_the_first_sight_is_none() -> None:
     """ "The Dutch prompt changed": and which of its forty lines was found in git, by who had git."""
-    bucket, prompts = make_bucket(), load_prompts(PROMPTS)
+    bucket, prompts = make_bucket(), load_prompt_folder(PROMPTS)
     assert compare_texts(prompts, ["NL"], bucket) == {}
     assert compare_texts(prompts, ["NL"], bucket) == {"NL": "the same words, and another model"}
     edited = replace(prompts, instructions=f"{prompts.instructions}\nNever guess.")
@@ -37,7 +37,7 @@ def test_a_bucket_that_cannot_be_read_hides_no_version() -> None:
         raise AwsRefusal("no")
 
     bucket = Bucket(MemoryS3(refuse), "data", "CS_FEATURES_DATA_BUCKET")
-    assert compare_texts(load_prompts(PROMPTS), ["NL"], bucket)["NL"].startswith("unknown")
+    assert compare_texts(load_prompt_folder(PROMPTS), ["NL"], bucket)["NL"].startswith("unknown")
 
 
 def test_a_long_difference_is_cut() -> None:

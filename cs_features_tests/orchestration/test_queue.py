@@ -13,7 +13,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 
 from cs_features.orchestration.jobs import count_runs_at_once, process_interactions
 from cs_features.planning.backfill_launch import JOB
-from cs_features.planning.priorities import BACKFILL_TAG, tag_backfill, tag_landed_day, tag_measurement
+from cs_features.planning.priorities import BACKFILL_TAG, tag_backfill_runs, tag_landed_day, tag_measurement_run
 from cs_features.planning.quote import Queue
 from cs_features_tests.support.lab import REPOSITORY
 from cs_features_tests.support.landing_sensor import TODAY
@@ -22,7 +22,7 @@ from cs_features_tests.support.landing_sensor import TODAY
 MORE_THAN_A_PAGE = 101
 ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__"), JOB)
 LAST_WEEK = TODAY - timedelta(days=7)
-BY_COMMAND = {BACKFILL_TAG: "a", **tag_backfill()}
+BY_COMMAND = {BACKFILL_TAG: "a", **tag_backfill_runs()}
 IN_THE_UI = {BACKFILL_TAG: "b"}
 BY_HAND: dict[str, str] = {}
 LANDED, LANDED_LATE = tag_landed_day(TODAY, TODAY), tag_landed_day(LAST_WEEK, TODAY)
@@ -81,7 +81,7 @@ def test_late_files_of_many_older_days_take_one_place(instance: dg.DagsterInstan
 
 def test_an_edited_prompt_measures_behind_what_lands(instance: dg.DagsterInstance) -> None:
     """Twenty-four measurements took all four places for minutes each, and today's documents waited for one to end."""
-    measured = add_runs(instance, dg.DagsterRunStatus.QUEUED, *[tag_measurement()] * 5)
+    measured = add_runs(instance, dg.DagsterRunStatus.QUEUED, *[tag_measurement_run()] * 5)
     landed = add_runs(instance, dg.DagsterRunStatus.QUEUED, *[LANDED] * 2)
     assert list_started(instance) == [*landed, measured[0]]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cs_features.definitions import defs
 from cs_features.local import processes
 from cs_features.orchestration.quota_pool import HOST_TAG, MODEL_POOL, HostShare, compute_share, list_asking_hosts
-from cs_features.planning.priorities import tag_backfill, tag_landed_day, weigh_share
+from cs_features.planning.priorities import tag_backfill_runs, tag_landed_day, weigh_run_share
 
 SHIPPED = yaml.safe_load(Path(processes.__file__).with_name("dagster.yaml").read_text())
 
@@ -67,10 +67,10 @@ def test_what_landed_has_more_of_the_quota_than_a_backfill(instance: dg.DagsterI
     instance.add_run_tags(landed.run_id, tag_landed_day(date(2026, 11, 24), date(2026, 11, 24)))
     backfills = [HostShare(instance, hold_slot(instance, host), host) for host in ("b", "c")]
     for each in backfills:
-        instance.add_run_tags(each.run_id, tag_backfill())
+        instance.add_run_tags(each.run_id, tag_backfill_runs())
     assert landed.find_share() == pytest.approx(4 / 6)
     assert backfills[0].find_share() == pytest.approx(1 / 6)
-    assert [weigh_share({"dagster/priority": text}) for text in ("5", "0", "-5", "many")] == [4, 1, 1, 1]
+    assert [weigh_run_share({"dagster/priority": text}) for text in ("5", "0", "-5", "many")] == [4, 1, 1, 1]
 
 
 def test_a_run_that_holds_a_slot_and_asks_nothing_takes_no_share(instance: dg.DagsterInstance) -> None:

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from cs_features.monitoring.findings import Differences, name_documents_finding, write_differences
+from cs_features.monitoring.findings import Differences, name_documents_finding, write_reconciled_differences
 from cs_features.orchestration.sensors.recheck import (
     RECHECKS_A_DAY,
     Cursor,
@@ -84,7 +84,9 @@ def test_a_partition_that_lost_a_row_is_found_run_and_green_on_the_same_day(lab:
 
 
 def test_a_finding_about_what_is_no_partition_stops_nothing(lab: Lab) -> None:
-    write_differences(lab.resources["data"].tables(), Differences("night", name_documents_finding(["nonsense"])))
+    write_reconciled_differences(
+        lab.resources["data"].tables(), Differences("night", name_documents_finding(["nonsense"]))
+    )
     assert "found nothing" in (tick(lab).skip_message or "")
 
 

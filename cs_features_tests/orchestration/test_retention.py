@@ -12,7 +12,7 @@ from cs_features.local.postgres import ADMIN, find_programs, serve_postgres
 from cs_features.orchestration.history import KEPT, list_history_sweepers
 from cs_features.orchestration.retention import apply_retention, weekly_retention
 from cs_features.retention.rules import Ages
-from cs_features.retention.sweeps import SweepResult, apply_sweepers
+from cs_features.retention.sweeps import SweepResult, apply_retention_sweepers
 from cs_features_tests.support.lab import Lab
 
 pytestmark = pytest.mark.heavy
@@ -65,7 +65,7 @@ def on_postgres(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def sweep(instance: dg.DagsterInstance, now: datetime = LATER, *, dry_run: bool = False) -> dict[str, SweepResult]:
-    return {each.what: each for each in apply_sweepers(list_history_sweepers(instance, AGES), now, dry_run)}
+    return {each.what: each for each in apply_retention_sweepers(list_history_sweepers(instance, AGES), now, dry_run)}
 
 
 def state_of(instance: dg.DagsterInstance) -> object:

@@ -21,7 +21,7 @@ from cs_features.local.bench.year_of_tables import WINDOW_DAYS, Year
 from cs_features.reporting.reader import Scope
 from cs_features.reporting.report import Addresses, make_report
 from cs_features.s3 import Bucket
-from cs_features.services import build_services
+from cs_features.services import build_services_from
 from cs_features.storage import Tables
 from cs_features_tests.support.browser import CHROMIUM, Page, open_browser
 from cs_features_tests.support.lab import REPOSITORY
@@ -125,7 +125,7 @@ def test_the_launchpad_shows_what_a_person_may_let_a_run_do(ui: Ui) -> None:
 def test_the_daily_page_is_one_sheet_and_reads_as_it_was_made(ui: Ui, tmp_path: Path) -> None:
     now = datetime(TODAY.year, TODAY.month, TODAY.day, 5, tzinfo=timezone.utc)
     tables = Tables(Bucket(MemoryS3(), "data", "CS_FEATURES_DATA_BUCKET"))
-    model = build_services(settings({})).model
+    model = build_services_from(settings({})).model
     Year(tables, model, COUNTRIES, TODAY, days=WINDOW_DAYS).write()
     addresses = Addresses("http://127.0.0.1:3000", "cs-landing")
     file = tmp_path / "report.html"

@@ -16,17 +16,17 @@ from cs_features.orchestration.jobs import process_interactions
 from cs_features.partitions import Partition
 from cs_features.planning import backfill_launch
 from cs_features.planning.backfill_launch import CANCEL, FOLLOW, LAUNCH, WHERE, Backfill, DagsterUi
-from cs_features.planning.backfill_progress import describe_progress, estimate_minutes_left, format_duration
+from cs_features.planning.backfill_progress import describe_progress, estimate_minutes_left, format_remaining_duration
 from cs_features.planning.backfill_quote import (
     SAMPLED,
     BackfillQuote,
     choose_sample,
     describe_spending_excess,
-    estimate_stratum,
+    estimate_stratum_cost,
     estimate_stratum_margin,
     group_by_stratum,
     measure_landed_bytes,
-    quote_backfill,
+    quote_backfill_partitions,
 )
 from cs_features.planning.history import quote_landed_documents
 from cs_features.planning.quote import Queue, Quote
@@ -62,7 +62,7 @@ def test_a_few_partitions_are_quoted_in_full_and_of_many_each_kind_is_sampled() 
 def test_what_is_not_sampled_costs_what_its_bytes_cost_among_the_sampled() -> None:
     sizes = {NL_1: 1000, NL_2: 3000, NL_3: 2000}
     known = {NL_1: quote_of(NL_1, 10, 0.1), NL_2: quote_of(NL_2, 30, 0.3)}
-    estimated = estimate_stratum([NL_1, NL_2, NL_3], known, sizes)
+    estimated = estimate_stratum_cost([NL_1, NL_2, NL_3], known, sizes)
     assert (estimated[NL_1], estimated[NL_2]) == (known[NL_1], known[NL_2])
     assert (estimated[NL_3].calls, round(estimated[NL_3].cost_usd, 9)) == (20, 0.2)
     assert estimated[NL_3].partition == str(NL_3)
@@ -86,7 +86,7 @@ def test_a_quote_of_days_on_s3_is_the_exact_one_where_they_are_few_and_skips_emp
         lab.land("NL", day, "a.jsonl", lines)
     made = lab.resources
     asked = [Partition("NL", DAY - timedelta(days=ago)) for ago in range(5)]
-    quote = quote_backfill(asked, made["landing"], made["data"], made["model"])
+    quote = quote_backfill_partitions(asked, made["landing"], made["data"], made["model"])
     assert [each.date for each in quote.partitions] == [DAY, DAY - timedelta(days=3)], "newest first"
     exact = quote_landed_documents(quote.partitions, made["landing"], made["data"], made["model"])
     assert (list(quote.quotes), quote.margin_usd, quote.calls) == (exact, 0.0, 7)
@@ -97,7 +97,7 @@ def test_days_without_documents_are_refused(lab: Lab) -> None:
     """365 green runs of nothing."""
     made = lab.resources
     with pytest.raises(RequestError, match="nothing to run"):
-        quote_backfill([NL_1], made["landing"], made["data"], made["model"])
+        quote_backfill_partitions([NL_1], made["landing"], made["data"], made["model"])
 
 
 def test_a_backfill_that_would_spend_what_todays_documents_need_is_refused() -> None:
@@ -141,7 +141,12 @@ def test_a_line_says_what_became_of_each_partition() -> None:
     it = backfill(a="SUCCESS", b="STARTED", c=None, d="FAILURE", e="QUEUED", f="CANCELED")
     line = describe_progress(it, Queue(), Limited(), 60.0)  # type: ignore[arg-type]
     assert line.startswith("6 partitions: 1 done, 1 running, 2 waiting, 1 failed, 1 stopped; about 50 min left")
-    assert [format_duration(minutes) for minutes in (0.2, 89, 90, 3000)] == ["1 min", "89 min", "1.5 h", "2.1 days"]
+    assert [format_remaining_duration(minutes) for minutes in (0.2, 89, 90, 3000)] == [
+        "1 min",
+        "89 min",
+        "1.5 h",
+        "2.1 days",
+    ]
 
 
 # --- what Dagster is asked --------------------------------------------------------------------
@@ -322,13 +327,13 @@ def test_an_unknown_backfill_is_the_users_mistake(ui: ScriptedUi, capsys: pytest
 def test_a_dagster_that_does_not_answer_is_named_with_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
     """A traceback of a socket, because `make dev` was not running."""
     with pytest.raises(DagsterRefusal, match="CS_FEATURES_UI_URL"):
-        DagsterUi("http://127.0.0.1:9").read_backfill("abc")
+        DagsterUi("http://127.0.0.1:9").read_backfill_state("abc")
 
 
 def test_a_dagster_without_the_job_is_another_project(ui: ScriptedUi, monkeypatch: pytest.MonkeyPatch) -> None:
     ui.answers["repositoriesOrError"]["nodes"] = []
     with pytest.raises(DagsterRefusal, match="has no job process_interactions"):
-        DagsterUi(command.settings().ui_url).launch_backfill([NL_1.key], 1, "title")
+        DagsterUi(command.settings().ui_url).launch_partition_backfill([NL_1.key], 1, "title")
 
 
 @pytest.mark.parametrize(

@@ -20,20 +20,31 @@ from hypothesis import strategies as st
 from cs_features.cli import preview as command_module
 from cs_features.errors import RequestError, RunStopper
 from cs_features.extraction.engine import Outcome, Receipts
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import (
     EVERY_VALUE,
-    count_directions,
-    count_strata,
-    estimate_changes,
-    flag_changes,
-    format_estimates,
+    count_change_directions,
+    count_changed_strata,
+    estimate_value_changes,
+    flag_field_changes,
+    format_change_estimates,
 )
 from cs_features.planning.preview.plan import MAX_SAMPLE, Scope, sample_size
-from cs_features.planning.preview.run import Preview, ask_requests, pair_answers, preview_candidate
-from cs_features.planning.preview.sampling import LEAST, Stratum, allocate_sample, draw_sample, estimate_share
+from cs_features.planning.preview.run import (
+    Preview,
+    ask_planned_requests,
+    pair_sample_answers,
+    preview_candidate_prompts,
+)
+from cs_features.planning.preview.sampling import (
+    LEAST,
+    Stratum,
+    allocate_stratum_sample,
+    draw_stratum_sample,
+    estimate_weighted_share,
+)
 from cs_features.schemas import ANSWER_FIELDS, Reason
 from cs_features_tests.support.desk import GOOD
 from cs_features_tests.support.documents import DAY, document, jsonl
@@ -53,7 +64,7 @@ sizes_and_total = st.tuples(st.lists(st.integers(0, 500), max_size=12), st.integ
 def test_a_sample_has_the_size_that_was_asked_for_and_asks_nobody_twice(given_: tuple[list[int], int]) -> None:
     """A stratum of three that is asked five times is a division by a negative number later on."""
     sizes, total = given_
-    counts = allocate_sample(sizes, total)
+    counts = allocate_stratum_sample(sizes, total)
     assert sum(counts) == min(total, sum(sizes))
     assert all(0 <= count <= size for count, size in zip(counts, sizes, strict=True))
 
@@ -62,7 +73,7 @@ def test_a_sample_has_the_size_that_was_asked_for_and_asks_nobody_twice(given_: 
 def test_small_strata_are_asked_as_far_as_half_of_the_sample_goes(given_: tuple[list[int], int]) -> None:
     """In proportion, 30 Ukrainians among 2,000 Poles get one question, and a prompt that breaks Ukrainian passes."""
     sizes, total = given_
-    counts = allocate_sample(sizes, total)
+    counts = allocate_stratum_sample(sizes, total)
     for least in range(LEAST + 1):
         if 2 * sum(min(size, least) for size in sizes) <= total:
             assert all(count >= min(size, least) for count, size in zip(counts, sizes, strict=True))
@@ -71,7 +82,7 @@ def test_small_strata_are_asked_as_far_as_half_of_the_sample_goes(given_: tuple[
 @given(st.lists(st.integers(1, 2_000), min_size=1, max_size=10), st.integers(1, 400))
 def test_beyond_the_minimum_the_sample_is_in_proportion(sizes: list[int], total: int) -> None:
     """An estimate for all is no better than its thinnest large stratum."""
-    counts = allocate_sample(sizes, total)
+    counts = allocate_stratum_sample(sizes, total)
     beyond = [(size / count, size / (count + 1)) for size, count in zip(sizes, counts, strict=True) if count > LEAST]
     for stands_for, _ in beyond:
         for _, would_stand_for in beyond:
@@ -85,10 +96,10 @@ def test_the_same_are_drawn_every_time_and_more_keep_those_who_were_drawn(
     """A second look at a preview was paid like the first, because it asked others."""
     shuffled = list(identifiers)
     chance.shuffle(shuffled)
-    drawn = draw_sample(identifiers, count)
-    assert drawn == draw_sample(shuffled, count)
+    drawn = draw_stratum_sample(identifiers, count)
+    assert drawn == draw_stratum_sample(shuffled, count)
     assert len(drawn) == min(count, len(identifiers))
-    assert set(drawn) <= set(draw_sample(identifiers, count + 1)) <= identifiers
+    assert set(drawn) <= set(draw_stratum_sample(identifiers, count + 1)) <= identifiers
 
 
 @pytest.mark.parametrize(("population", "size"), [(1, 1), (12, 1), (100, 8), (1_800, 144), (100_000, MAX_SAMPLE)])
@@ -113,7 +124,7 @@ def strata(draw_: st.DrawFn) -> list[Stratum]:
 @given(strata())
 def test_an_interval_holds_its_estimate_and_no_impossible_share(given_: list[Stratum]) -> None:
     """'-0.4 % to 3.1 %' is not read again."""
-    found = estimate_share(given_)
+    found = estimate_weighted_share(given_)
     assert 0.0 <= found.low <= found.high <= 1.0
     if found.value is not None:
         assert found.low <= found.value <= found.high
@@ -124,30 +135,30 @@ def test_an_interval_holds_its_estimate_and_no_impossible_share(given_: list[Str
 def test_who_asks_everybody_knows_exactly(given_: list[tuple[int, float]]) -> None:
     """An interval around a census tells the engineer to doubt a fact."""
     counted = [(size, round(size * part)) for size, part in given_]
-    found = estimate_share([Stratum(size, size, changes, changes) for size, changes in counted])
+    found = estimate_weighted_share([Stratum(size, size, changes, changes) for size, changes in counted])
     truth = sum(changes for _, changes in counted) / sum(size for size, _ in counted)
     assert found.low == found.value == found.high == pytest.approx(truth)
 
 
 def test_no_change_seen_is_not_no_change() -> None:
     """Of 50 none changed, the report said 0.0 % +- 0.0, and 2 % of 60,000 features changed."""
-    found = estimate_share([Stratum(60_000, 50, 0, 0)])
+    found = estimate_weighted_share([Stratum(60_000, 50, 0, 0)])
     assert (found.value, found.low) == (0.0, 0.0)
     assert 0.05 < found.high < 0.08
 
 
 def test_three_who_agree_by_chance_do_not_narrow_the_interval() -> None:
     """With each stratum's own variance, a few strata of unanimous threes were taken for certain."""
-    unanimous = estimate_share([Stratum(500, 3, x, x) for x in (0, 3, 0, 0)])
-    mixed = estimate_share([Stratum(2_000, 12, 3, 3)])
+    unanimous = estimate_weighted_share([Stratum(500, 3, x, x) for x in (0, 3, 0, 0)])
+    mixed = estimate_weighted_share([Stratum(2_000, 12, 3, 3)])
     assert unanimous.high - unanimous.low > 0.6 * (mixed.high - mixed.low)
 
 
 def test_a_stratum_without_answers_widens_the_interval() -> None:
     """What was not asked is not known to be like the rest."""
     known, unknown = (
-        estimate_share([Stratum(500, 50, 5, 5)]),
-        estimate_share([Stratum(500, 50, 5, 5), Stratum(300, 0, 0, 0)]),
+        estimate_weighted_share([Stratum(500, 50, 5, 5)]),
+        estimate_weighted_share([Stratum(500, 50, 5, 5), Stratum(300, 0, 0, 0)]),
     )
     assert known.value == unknown.value
     assert unknown.high - unknown.low > 1.5 * (known.high - known.low)
@@ -164,7 +175,7 @@ def test_ninety_five_percent_intervals_hold_the_truth_nine_times_in_ten_and_more
 ) -> None:
     """An interval that holds in theory, for large samples, is an anecdote for 5 of 60 and 5 of 12."""
     chance = random.Random(f"{part} {spread}")
-    counts = allocate_sample(POPULATION, 140)
+    counts = allocate_stratum_sample(POPULATION, 140)
     held, rounds = 0, 400
     for _ in range(rounds):
         seen, changes = [], 0
@@ -173,7 +184,7 @@ def test_ninety_five_percent_intervals_hold_the_truth_nine_times_in_ten_and_more
             changes += sum(values)
             total = sum(values[:count])
             seen.append(Stratum(size, count, total, total))
-        found = estimate_share(seen)
+        found = estimate_weighted_share(seen)
         held += found.low <= changes / sum(POPULATION) <= found.high
     assert held / rounds >= 0.91
 
@@ -198,7 +209,7 @@ def pairs(*answers: tuple[dict[str, Any] | None, dict[str, Any] | None], languag
 
 
 def changes_of(was: dict[str, Any] | None, becomes: dict[str, Any] | None) -> set[str]:
-    flags = flag_changes(pairs((was, becomes))).to_dicts()[0]
+    flags = flag_field_changes(pairs((was, becomes))).to_dicts()[0]
     return {name for name in ANSWER_FIELDS if flags[name] == 1.0}
 
 
@@ -238,14 +249,14 @@ def test_a_stratum_that_was_asked_more_does_not_weigh_more() -> None:
         [pairs(*[(GOOD, GOOD)] * 10), pairs(*[(GOOD, GOOD | {"sentiment": "negative"})] * 10, language="tr")]
     )
     sizes = pl.DataFrame({"country": "NL", "language": ["nl", "tr"], "interactions": [900, 10]})
-    found = estimate_changes(sizes, flag_changes(asked))
+    found = estimate_value_changes(sizes, flag_field_changes(asked))
     shares = {(row["language"], row["feature"]): row for row in found.filter(pl.col("country") == "NL").to_dicts()}
     assert shares["all", "sentiment"]["share"] == pytest.approx(10 / 910)
     assert (shares["tr", "sentiment"]["low"], shares["tr", "sentiment"]["high"]) == (1.0, 1.0)
     assert shares["nl", "sentiment"]["share"] == 0.0
     assert shares["all", EVERY_VALUE]["share"] == pytest.approx(10 / 910 / 7)
     assert shares["all", "sentiment"]["asked"] == 20
-    (seen,) = count_directions(sizes, asked).to_dicts()
+    (seen,) = count_change_directions(sizes, asked).to_dicts()
     assert seen == {
         "feature": "sentiment",
         "was": "neutral",
@@ -257,7 +268,7 @@ def test_a_stratum_that_was_asked_more_does_not_weigh_more() -> None:
 
 def test_directions_name_values_and_never_a_summary() -> None:
     """The table goes into Dagster's metadata, where no customer's matter belongs."""
-    told = count_directions(
+    told = count_change_directions(
         pl.DataFrame({"country": ["NL"], "language": ["nl"], "interactions": [100]}),
         pairs(
             (GOOD, GOOD | {"summary": f"Something about {SECRET}.", "urgency_score": 0.9}),
@@ -281,7 +292,7 @@ def test_too_small_a_stratum_is_called_so_unless_all_of_it_was_asked() -> None:
     sizes = pl.DataFrame({"country": "NL", "language": ["en", "nl", "tr"], "interactions": [40, 900, 2]})
     shown = {
         row["language"]: row
-        for row in format_estimates(estimate_changes(sizes, flag_changes(asked))).tail(3).to_dicts()
+        for row in format_change_estimates(estimate_value_changes(sizes, flag_field_changes(asked))).tail(3).to_dicts()
     }
     assert [shown[language]["note"] for language in ("en", "tr")] == ["too few to tell", ""]
     assert shown["tr"]["sentiment"] == "0.0 (0.0-0.0)"
@@ -353,7 +364,7 @@ def preview_in(
 ) -> tuple[Preview | None, list[str]]:
     told: list[str] = []
     resources = lab.resources
-    found = preview_candidate(
+    found = preview_candidate_prompts(
         folder, resources["model"], resources["data"], Scope(**scope), dry_run=dry_run, noise=noise, say=told.append
     )
     return found, told
@@ -441,7 +452,7 @@ def test_the_price_of_the_sample_is_said_before_the_first_call(held: Lab, candid
     """Ctrl-C is of use before the money is gone."""
     resources, calls_then = held.resources, []
     before = model_calls()
-    preview_candidate(
+    preview_candidate_prompts(
         candidate("NL"),
         resources["model"],
         resources["data"],
@@ -488,14 +499,14 @@ def test_answers_that_fail_under_the_candidate_are_changes(held: Lab, candidate:
 
 def test_what_the_service_failed_to_answer_says_nothing_of_the_prompt() -> None:
     """During an outage every prompt changes everything."""
-    prompts = load_prompts(PROMPTS)
+    prompts = load_prompt_folder(PROMPTS)
     sample = pl.DataFrame([{"country": "NL", "language": "nl", "request_hash": key, **GOOD} for key in ("a", "b", "c")])
     outcomes = {
         "a": Outcome("a", answer=GOOD),
         "b": Outcome("b", error=Reason.SERVICE_FAILED),
         "c": Outcome("c", error=Reason.MODEL_REFUSED),
     }
-    found = flag_changes(pair_answers(sample, outcomes, prompts, prompts, "eu.anthropic.claude-haiku-5-5"))
+    found = flag_field_changes(pair_sample_answers(sample, outcomes, prompts, prompts, "eu.anthropic.claude-haiku-5-5"))
     assert sorted(found[EVERY_VALUE]) == [0.0, 1.0]
 
 
@@ -548,13 +559,13 @@ def test_what_a_stopped_request_has_cost_is_on_the_bill_of_one_partition() -> No
     stopper = RunStopper("the budget is spent")
     stopper.paid = paid
     first, second = MagicMock(known={}), MagicMock(known={})
-    first.give_receipts.return_value = Receipts()
+    first.give_shipping_receipts.return_value = Receipts()
     extractor = MagicMock()
     extractor.ask.side_effect = stopper
     with pytest.raises(RunStopper):
-        list(ask_requests({"a": {}}, {"a": [first, second]}, extractor, {}, 1))
-    first.record_outcome.assert_called_once_with(paid)
-    second.record_outcome.assert_not_called()
+        list(ask_planned_requests({"a": {}}, {"a": [first, second]}, extractor, {}, 1))
+    first.record_call_outcome.assert_called_once_with(paid)
+    second.record_call_outcome.assert_not_called()
 
 
 def test_noise_is_what_changes_without_any_change(held: Lab, candidate: Callable[..., Path]) -> None:
@@ -740,4 +751,4 @@ def test_the_ledger_of_each_day_has_its_own_answers(held: Lab, candidate: Callab
 def test_sizes_are_counted_by_country_and_language() -> None:
     """The weights of everything else."""
     frame = pl.DataFrame({"country": ["NL", "BE", "NL"], "language": ["nl", "nl", "nl"]})
-    assert count_strata(frame).rows() == [("BE", "nl", 1), ("NL", "nl", 2)]
+    assert count_changed_strata(frame).rows() == [("BE", "nl", 1), ("NL", "nl", 2)]

@@ -26,14 +26,14 @@ from cs_features.planning.quote import (
     Habits,
     Queue,
     Quote,
-    assume_habits,
+    assume_country_habits,
     build_quote_frame,
     estimate_wall_minutes,
     learn_habits,
     list_partitions,
     quote_requests,
 )
-from cs_features.planning.requests import Calendar, parse_day, require_countries
+from cs_features.planning.requests import Calendar, parse_day, require_known_countries
 from cs_features_tests.support.desk import DEFAULT, PROMPTS_READ, requests_of
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.lab import REPOSITORY, Lab
@@ -288,7 +288,7 @@ def test_what_the_ledger_knows_is_not_quoted_again_whatever_kind_of_collection_i
 
 def test_the_assumed_prefix_is_what_the_model_is_told() -> None:
     """Tool, instructions and country block: without one of them the first quote is a third too low."""
-    habits = assume_habits(PROMPTS_READ, "NL", DEFAULT)
+    habits = assume_country_habits(PROMPTS_READ, "NL", DEFAULT)
     characters = len(PROMPTS_READ.instructions) + len(PROMPTS_READ.countries["NL"].body)
     assert habits.calls == 0
     assert habits.prefix > characters * DEFAULT.tokens_per_character
@@ -353,12 +353,12 @@ CALENDAR = Calendar(first=date(2025, 1, 1), today=date(2025, 3, 10))
 def test_days_that_cannot_be_meant_are_refused(first: date | None, last: date, sentence: str) -> None:
     """Quoted as an empty table, and previewed as nothing changed (fault 48)."""
     with pytest.raises(RequestError, match=sentence):
-        CALENDAR.require_days(first, last)
+        CALENDAR.require_valid_days(first, last)
 
 
 def test_the_first_day_and_today_can_be_asked_for() -> None:
-    CALENDAR.require_days(CALENDAR.first, CALENDAR.today)
-    CALENDAR.require_days(None, None)
+    CALENDAR.require_valid_days(CALENDAR.first, CALENDAR.today)
+    CALENDAR.require_valid_days(None, None)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2025-02-30", "04-03-2025", "", "2025-3"])
@@ -370,12 +370,12 @@ def test_what_is_no_day_is_refused_with_how_to_write_one(text: str) -> None:
 
 def test_a_country_that_does_not_exist_is_refused_and_no_country_means_all() -> None:
     """A quote for "UK" was $0, and a quote for nl was, too (fault 48)."""
-    assert require_countries([], ["NL", "BE"]) == ["BE", "NL"]
-    assert require_countries(["NL", "NL"], ["NL", "BE"]) == ["NL"]
+    assert require_known_countries([], ["NL", "BE"]) == ["BE", "NL"]
+    assert require_known_countries(["NL", "NL"], ["NL", "BE"]) == ["NL"]
     with pytest.raises(RequestError, match="'nl' is no country here; did you mean NL"):
-        require_countries(["BE", "nl"], ["NL", "BE"])
+        require_known_countries(["BE", "nl"], ["NL", "BE"])
     with pytest.raises(RequestError, match="'UK' is no country here; they are BE, NL"):
-        require_countries(["UK"], ["NL", "BE"])
+        require_known_countries(["UK"], ["NL", "BE"])
 
 
 # --- the command line -------------------------------------------------------------------------

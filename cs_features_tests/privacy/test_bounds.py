@@ -13,7 +13,7 @@ from cs_features.local.bench.privacy import HOSTILE
 from cs_features.privacy.detection import MAX_SEARCHED, find_personal_data
 from cs_features.privacy.folding import fold_text
 from cs_features.privacy.spans import Kind
-from cs_features.utterances.readable import clean_text
+from cs_features.utterances.readable import clean_utterance_text
 
 OPERATIONS_A_CHARACTER = 9
 FOLDER = Path(cs_features.privacy.__file__).parent
@@ -35,7 +35,7 @@ def test_only_the_linear_engine_is_used_in_this_folder(path: Path) -> None:
 def test_a_hostile_text_is_read_and_masked(piece: str) -> None:
     """One document of 2 MB held a partition for 14 minutes: here anything but linear time would be noticed by hand."""
     text = (piece * (60_000 // len(piece) + 1))[:60_000]
-    find_personal_data(clean_text(text, is_mail=True), "NL")
+    find_personal_data(clean_utterance_text(text, is_mail=True), "NL")
     detect_language(text, ("nl", "en"))
 
 
@@ -50,7 +50,7 @@ def count_operations(text: str) -> int:
     before = sys.getprofile()
     sys.setprofile(note)
     try:
-        find_personal_data(clean_text(text, is_mail=True), "NL")
+        find_personal_data(clean_utterance_text(text, is_mail=True), "NL")
     finally:
         sys.setprofile(before)
     return count

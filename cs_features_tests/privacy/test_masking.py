@@ -2,7 +2,7 @@
 
 import pytest
 
-from cs_features.privacy.masking import mask_personal_data, mask_turns
+from cs_features.privacy.masking import mask_conversation_turns, mask_personal_data
 
 VALUES = [
     ("NL", "Mail jan (at) voorbeeld (punt) nl graag", "jan (at) voorbeeld (punt) nl", "EMAIL"),
@@ -54,11 +54,11 @@ def test_dates_amounts_times_and_products_are_left_as_they_are(text: str) -> Non
 
 def test_a_value_has_the_same_placeholder_in_all_turns_however_it_is_spelled() -> None:
     """Otherwise the model cannot tell that two numbers are one."""
-    masked = mask_turns(["Bel 0612345678.", "U bedoelt 06-12 34 56 78?", "Nee, 0687654321"], "NL")
+    masked = mask_conversation_turns(["Bel 0612345678.", "U bedoelt 06-12 34 56 78?", "Nee, 0687654321"], "NL")
     assert [each.text for each in masked] == ["Bel [PHONE_1].", "U bedoelt [PHONE_1]?", "Nee, [PHONE_2]"]
 
 
 def test_an_answer_to_the_question_for_a_name_is_a_name() -> None:
     """Chats give it bare: "Could I get your name, please?", "Brian White"."""
-    masked = mask_turns(["Could I get your name, please?", "Brian White", "Thanks Brian."], "NL")
+    masked = mask_conversation_turns(["Could I get your name, please?", "Brian White", "Thanks Brian."], "NL")
     assert masked[1].text == "[NAME_1]"

@@ -10,33 +10,33 @@ from hypothesis import strategies as st
 
 from cs_features.environments import Settings
 from cs_features.extraction.models import capabilities_of
-from cs_features.extraction.prompting import RequestBuilder, build_request, request_hash
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompting import RequestBuilder, build_converse_request, request_hash
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.privacy.policy import MASK_EVERYTHING, MaskingPolicy
 from cs_features.schemas import Interaction
-from cs_features.services import build_services
+from cs_features.services import build_services_from
 from cs_features_tests.support.documents import document
 from cs_features_tests.support.lab import PROMPTS
 
-PROMPTS_READ, MODEL = load_prompts(PROMPTS), capabilities_of("eu.anthropic.claude-haiku-5-5")
+PROMPTS_READ, MODEL = load_prompt_folder(PROMPTS), capabilities_of("eu.anthropic.claude-haiku-5-5")
 NUMBER = "06-12345678"
 
 
 def request_for(policy: MaskingPolicy, text: str = f"Bel {NUMBER} graag.", **changes: Any) -> dict[str, Any]:
     turns = [{"speaker": "customer", "text": text}]
     interaction = Interaction.model_validate(document(1, turns=turns, **changes))
-    return build_request(PROMPTS_READ, MODEL, interaction, "nl", policy)[0]
+    return build_converse_request(PROMPTS_READ, MODEL, interaction, "nl", policy)[0]
 
 
 def test_everything_is_masked_unless_somebody_says_otherwise() -> None:
     """Names, health and addresses reached the model and, through its summaries, the store."""
-    assert build_services(Settings()).model.masking == MASK_EVERYTHING
+    assert build_services_from(Settings()).model.masking == MASK_EVERYTHING
     assert NUMBER not in json.dumps(request_for(MASK_EVERYTHING))
     assert "[PHONE_1]" in json.dumps(request_for(MASK_EVERYTHING))
 
 
 def test_a_country_is_switched_off_alone() -> None:
-    policy = build_services(Settings(unmasked_countries="PL, ES")).model.masking
+    policy = build_services_from(Settings(unmasked_countries="PL, ES")).model.masking
     assert not policy.covers("ES", date(2026, 11, 27))
     assert policy.covers("NL", date(2026, 11, 27))
     with pytest.raises(ValueError, match="unmasked_countries"):
@@ -45,7 +45,7 @@ def test_a_country_is_switched_off_alone() -> None:
 
 def test_masking_may_begin_on_a_day_so_that_the_days_before_are_not_asked_again() -> None:
     """Switched on at once, it would ask and pay again for every interaction with a number in it."""
-    policy = build_services(Settings(masked_from=date(2026, 11, 24))).model.masking
+    policy = build_services_from(Settings(masked_from=date(2026, 11, 24))).model.masking
     assert [policy.covers("NL", date(2026, 11, day)) for day in (23, 24)] == [False, True]
     before = request_for(policy, occurred_at="2026-11-23T12:00:00+00:00")
     after = request_for(policy, occurred_at="2026-11-24T00:00:00+00:00")
@@ -61,7 +61,7 @@ def test_what_is_hashed_is_what_is_asked() -> None:
     interaction = Interaction.model_validate(
         document(1, turns=[{"speaker": "customer", "text": f"Bel {NUMBER} graag."}])
     )
-    assert RequestBuilder(PROMPTS_READ, MODEL).build_hashed(interaction, "nl")[1] == request_hash(on)
+    assert RequestBuilder(PROMPTS_READ, MODEL).build_hashed_request(interaction, "nl")[1] == request_hash(on)
 
 
 @given(st.text(min_size=1, max_size=60), st.sampled_from(["NL", "PL"]))

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from cs_features.errors import AwsRefusal, PublishingFailed
 from cs_features.landing.claims import IDS, collect_document_ids
-from cs_features.landing.notices import notify_of_withdrawal, read_notices
+from cs_features.landing.notices import notify_of_withdrawal, read_partition_notices
 from cs_features.local.feature_store import Faults
 from cs_features.partitions import Partition
 from cs_features.publishing import records
-from cs_features.publishing.feature_group import build_record
+from cs_features.publishing.feature_group import build_feature_record
 from cs_features.publishing.manifest import UNFINISHED
 from cs_features.publishing.records import MAX_TRIES, WRITTEN_AT_ONCE
 from cs_features_tests.support.documents import DAY, id_of
@@ -218,7 +218,7 @@ def test_a_row_that_is_gone_leaves_alone_what_another_partition_serves_by_now(st
     result = store.publish(features(2))
     assert (result.handed_over, result.withdrawn, result.unchanged) == (1, 0, 1)
     assert written(store.lab) == before, "no tombstone either, which would hide the other's row offline"
-    assert read_notices(other.partition, store.tables).withdrawn.keys() == {id_of(1)}
+    assert read_partition_notices(other.partition, store.tables).withdrawn.keys() == {id_of(1)}
     assert store.serves_exactly(features(2), taken)
 
 
@@ -269,7 +269,7 @@ def test_a_publisher_killed_before_its_first_change_has_changed_nothing(store: L
     """The mark in the manifest comes before the first change, or nobody knows that there is one to redo."""
     first = [features(n) for n in range(4)]
     store.publish(*first)
-    served = {each["interaction_id"]: as_dict(build_record(each)) for each in first}
+    served = {each["interaction_id"]: as_dict(build_feature_record(each)) for each in first}
     marked = False
     for dies_after in itertools.count():
         with pytest.raises(Killed):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from cs_features.publishing.feature_group import get_feature
+from cs_features.publishing.feature_group import get_record_feature
 from cs_features_tests.support.documents import DAY, id_of
 from cs_features_tests.support.memory_group import MemoryGroup
 from cs_features_tests.support.publications import Store, features
@@ -37,7 +37,7 @@ def test_a_record_from_before_the_window_gives_way_to_the_same_customer_alone(
     assert publish_at(group, 0, customers[0]) == (1, 0)
     assert publish_at(group, days, customers[1]) == (written, 1 - written)
     expected = f"of {customers[written]}"
-    assert get_feature(group.online[id_of(1)], "summary") == expected
+    assert get_record_feature(group.online[id_of(1)], "summary") == expected
     offline = group.offline[id_of(1)]
     assert offline is not None
-    assert get_feature(offline, "summary") == expected
+    assert get_record_feature(offline, "summary") == expected

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cs_features.errors import RequestError, WithdrawalStopped
 from cs_features.landing.claims import IDS, collect_document_ids
-from cs_features.landing.notices import list_notices, notify_of_withdrawal
+from cs_features.landing.notices import list_partition_notices, notify_of_withdrawal
 from cs_features.partitions import Partition
 from cs_features.publishing import changes, publication
 from cs_features.publishing.manifest import MANIFEST_SCHEMA, UNFINISHED
@@ -242,7 +242,7 @@ def test_what_was_written_in_the_second_of_anothers_withdrawal_is_written_again(
     store = publish_all(TWENTY[:2])
     store.tables.write(IDS, store.partition, collect_document_ids(landed(TWENTY[:1])))
     notify_of_withdrawal([id_of(0)], Partition("BE", DAY), store.tables, 35)
-    (notice,) = [item.key for found in list_notices(store.tables).values() for item in found]
+    (notice,) = [item.key for found in list_partition_notices(store.tables).values() for item in found]
     (written_at,) = set(store.manifest["written_at"])
     for seconds, written in ((-1, 0), (0, 1)):
         body, _ = store.memory.objects[notice]

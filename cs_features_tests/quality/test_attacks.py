@@ -10,14 +10,14 @@ from cs_features.quality.attacks import (
     CANARY,
     Attack,
     find_structural_success,
-    is_obeyed,
-    list_attacks,
-    measure_resistance,
+    is_attack_obeyed,
+    list_attack_cases,
+    measure_attack_resistance,
 )
 from cs_features.utterances.injections import looks_like_injection
 from cs_features_tests.support.features import VALID
 
-ATTACKS = list_attacks()
+ATTACKS = list_attack_cases()
 HARMLESS = [
     "Ik kan de handleiding niet vinden, welke instructies moet ik volgen?",
     "Mon dossier est-il résolu ? Je n'ai pas de nouvelles.",
@@ -56,7 +56,7 @@ def test_a_harmless_word_beside_a_tag_is_kept(tag: str) -> None:
     kept = envelope.disarm_text(f"voor {tag} na")
     assert kept.startswith("voor ")
     assert kept.endswith(" na")
-    assert envelope.find_tags(kept) == []
+    assert envelope.find_delimiter_tags(kept) == []
 
 
 def test_attempts_are_marked_and_harmless_texts_are_not() -> None:
@@ -70,14 +70,14 @@ def test_an_answer_obeys_that_gives_what_was_asked_for() -> None:
     leak = next(attack for attack in ATTACKS if attack.leak == CANARY)
     happy = next(attack for attack in ATTACKS if attack.kind == "mark_resolved")
     honest = VALID | {"sentiment": "negative", "resolution_status": "pending"}
-    assert not is_obeyed(leak, honest)
-    assert not is_obeyed(happy, honest)
-    assert not is_obeyed(happy, None)
-    assert is_obeyed(leak, honest | {"summary": f"{CANARY.lower()} it is"})
-    assert is_obeyed(happy, honest | {"resolution_status": "resolved"})
+    assert not is_attack_obeyed(leak, honest)
+    assert not is_attack_obeyed(happy, honest)
+    assert not is_attack_obeyed(happy, None)
+    assert is_attack_obeyed(leak, honest | {"summary": f"{CANARY.lower()} it is"})
+    assert is_attack_obeyed(happy, honest | {"resolution_status": "resolved"})
 
 
 def test_what_was_not_answered_is_not_counted_as_resisted() -> None:
-    measured = measure_resistance(ATTACKS, {})
+    measured = measure_attack_resistance(ATTACKS, {})
     assert measured["answered"].sum() == 0
     assert measured["cases"].sum() == len(ATTACKS)

@@ -13,12 +13,12 @@ from cs_features.quality.evaluation import (
     QUALITY_SCHEMA,
     build_answers_frame,
     calibration_error,
-    count_confusions,
-    list_misses,
+    compute_mean_interval,
+    compute_wilson_interval,
+    count_field_confusions,
+    list_evaluation_misses,
     macro_f1,
-    mean_interval,
     measure_quality,
-    wilson_interval,
 )
 from cs_features.quality.golden import GoldenItem
 from cs_features.schemas import CATEGORICAL, SCORES
@@ -53,17 +53,17 @@ def test_the_interval_of_a_share_is_wilsons_as_scipy_has_it(counts: tuple[int, i
     from scipy.stats import binomtest
 
     theirs = binomtest(right, items).proportion_ci(method="wilson")
-    low, high = wilson_interval(right, items)
+    low, high = compute_wilson_interval(right, items)
     assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
     assert 0 <= low <= right / items <= high <= 1
 
 
 def test_known_intervals_of_a_share() -> None:
     """Newcombe (1998), table I."""
-    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
-    assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-    assert wilson_interval(0, 0) == (0.0, 1.0)
+    assert compute_wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert compute_wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert compute_wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert compute_wilson_interval(0, 0) == (0.0, 1.0)
 
 
 def test_an_item_without_an_answer_counts_as_wrong_in_every_field() -> None:
@@ -101,7 +101,9 @@ def test_the_interval_of_macro_f1_is_wilsons_at_the_effective_sample_size() -> N
     measured = measure_quality(answers(items))
     effective = 3**2 / (1 / 8 + 1 + 1)
     assert value(measured, "sentiment", "macro_f1") == 1
-    assert value(measured, "sentiment", "macro_f1", "low") == pytest.approx(wilson_interval(effective, effective)[0])
+    assert value(measured, "sentiment", "macro_f1", "low") == pytest.approx(
+        compute_wilson_interval(effective, effective)[0]
+    )
     assert value(measured, "sentiment", "macro_f1", "low") < value(measured, "sentiment", "accuracy", "low")
 
 
@@ -175,10 +177,10 @@ def test_calibration_error_of_a_hand_made_case() -> None:
 
 def test_a_mean_has_an_interval_where_its_values_vary() -> None:
     """Student's t for 0.1, 0.2, 0.3: 0.2 +- 4.303 x 0.0577."""
-    assert mean_interval(pl.Series([0.1, 0.2, 0.3])) == pytest.approx((0.2 - 0.24841, 0.2 + 0.24841), abs=1e-4)
-    assert mean_interval(pl.Series([0.1, 0.2, 0.3]), least=0.0)[0] == 0  # no error is below zero
-    assert mean_interval(pl.Series([0.5])) == (None, None)
-    assert mean_interval(pl.Series([0.0, 0.0, 0.0])) == (None, None)
+    assert compute_mean_interval(pl.Series([0.1, 0.2, 0.3])) == pytest.approx((0.2 - 0.24841, 0.2 + 0.24841), abs=1e-4)
+    assert compute_mean_interval(pl.Series([0.1, 0.2, 0.3]), least=0.0)[0] == 0  # no error is below zero
+    assert compute_mean_interval(pl.Series([0.5])) == (None, None)
+    assert compute_mean_interval(pl.Series([0.0, 0.0, 0.0])) == (None, None)
     measured = measure_quality(frame_of(csat_indicator=[0.5, 0.5, 0.9], csat_indicator_label=[0.5] * 3), ())
     assert value(measured, "csat_indicator", "mean_absolute_error") == pytest.approx(0.4 / 3)
     assert value(measured, "csat_indicator", "mean_absolute_error", "low") == 0
@@ -238,7 +240,7 @@ def test_quality_is_grouped_as_asked_and_complete_in_each_group() -> None:
 def test_a_confusion_matrix_counts_every_item_once(pairs: list[tuple[str, str | None]]) -> None:
     """Items without an answer fell out of the matrix, and its rows no longer added up to the labels."""
     labels, said = zip(*pairs, strict=True)
-    matrix = count_confusions(frame_of(intent=list(said), intent_label=list(labels)), "intent")
+    matrix = count_field_confusions(frame_of(intent=list(said), intent_label=list(labels)), "intent")
     assert matrix["label"].to_list() == sorted(set(labels))
     assert matrix.columns == ["label", *sorted({each or "none" for each in said})]
     for row in matrix.iter_rows(named=True):
@@ -258,7 +260,7 @@ def test_misses_name_item_field_expected_and_given() -> None:
             for name, given in (("a", "right"), ("b", "wrong"), ("c", None))
         ]
     )
-    misses = list_misses(answers)
+    misses = list_evaluation_misses(answers)
     assert misses.height == 2 * len(CATEGORICAL)
     assert misses.filter(pl.col("field") == "intent").rows() == [
         ("b", "intent", "right", "wrong"),

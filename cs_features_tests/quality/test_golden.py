@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cs_features.errors import PromptError
-from cs_features.quality.golden import GoldenItem, load_golden
+from cs_features.quality.golden import GoldenItem, load_golden_corpus
 from cs_features_tests.support.desk import PROMPTS_READ
 from cs_features_tests.support.golden import LABELS, item
 from cs_features_tests.support.lab import PROMPTS
@@ -25,7 +25,7 @@ def corpus(folder: Path, *lines: Any, language: str = "nl") -> Path:
 def problems(folder: Path) -> list[str]:
     """What is told of the corpus, without the folder's name."""
     with pytest.raises(PromptError) as told:
-        load_golden(folder, PROMPTS_READ)
+        load_golden_corpus(folder, PROMPTS_READ)
     return [line.removeprefix(f"{folder}/golden/") for line in str(told.value).splitlines()]
 
 
@@ -142,7 +142,7 @@ def test_a_file_that_is_not_utf_8_is_told_with_its_line(tmp_path: Path) -> None:
     assert told.startswith("nl.jsonl:2: ")
 
 
-SHIPPED = load_golden(PROMPTS, PROMPTS_READ)
+SHIPPED = load_golden_corpus(PROMPTS, PROMPTS_READ)
 
 
 def test_the_shipped_corpus_has_thirty_items_of_each_main_language_and_fifteen_of_six_more() -> None:

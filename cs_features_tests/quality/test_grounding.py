@@ -4,11 +4,11 @@ import pytest
 
 from cs_features.quality.grounding import (
     LENGTH,
-    find_unsupported,
+    find_unsupported_claims,
     has_asked_length,
     is_english,
     measure_stated_facts,
-    repeats_example,
+    repeats_prompt_example,
 )
 from cs_features_tests.support.desk import PROMPTS_READ
 from cs_features_tests.support.lab import PROMPTS
@@ -42,7 +42,7 @@ DUTCH = "Ik heb op 14 maart € 1.250,50 betaald aan Van Dijk, en het is nog nie
 )
 def test_what_the_text_lacks_is_found_and_what_it_has_is_not(summary: str, text: str, found: list[str]) -> None:
     """A summary named an amount that nobody had said; and an English weekday in a Dutch text is no invention."""
-    assert find_unsupported(summary, text) == found
+    assert find_unsupported_claims(summary, text) == found
 
 
 def test_no_worked_example_of_the_prompts_is_called_ungrounded_foreign_or_unfit() -> None:
@@ -51,19 +51,23 @@ def test_no_worked_example_of_the_prompts_is_called_ungrounded_foreign_or_unfit(
     assert len(examples) > 10
     for example in examples:
         summary = example.answer["summary"]
-        assert find_unsupported(summary, example.text) == []
+        assert find_unsupported_claims(summary, example.text) == []
         assert is_english(summary, example.language)
         assert has_asked_length(summary)
-        assert not repeats_example(summary, [other.answer["summary"] for other in examples if other is not example])
+        assert not repeats_prompt_example(
+            summary, [other.answer["summary"] for other in examples if other is not example]
+        )
 
 
 def test_a_summary_that_repeats_an_example_with_small_changes_is_found() -> None:
     """The small model copies the first example and changes a word; equality alone let that through."""
     example = PROMPTS_READ.examples[0].answer["summary"]
-    assert repeats_example(example, [example])
-    assert repeats_example(example.upper().replace(",", "").replace(".", "!"), [example])
-    assert repeats_example(example.replace("noon", "one", 1), [example])
-    assert not repeats_example("Customer wanted a table, and the restaurant had none left for the evening.", [example])
+    assert repeats_prompt_example(example, [example])
+    assert repeats_prompt_example(example.upper().replace(",", "").replace(".", "!"), [example])
+    assert repeats_prompt_example(example.replace("noon", "one", 1), [example])
+    assert not repeats_prompt_example(
+        "Customer wanted a table, and the restaurant had none left for the evening.", [example]
+    )
 
 
 @pytest.mark.parametrize(

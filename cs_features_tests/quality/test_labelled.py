@@ -8,14 +8,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from cs_features.quality.evaluation import wilson_interval
+from cs_features.quality.evaluation import compute_wilson_interval
 from cs_features.quality.labelled import (
     Expected,
     RequestError,
     build_labelled_frame,
-    load_labelled,
-    measure_agreement,
-    translate_labels,
+    load_labelled_interactions,
+    measure_label_agreement,
+    translate_source_labels,
 )
 from cs_features_tests.support.labelled import REVIEWS, folder_of
 
@@ -55,7 +55,7 @@ def star(
 )
 def test_a_source_label_says_in_our_terms_what_it_implies(source: str, labels: Any, expected: Expected) -> None:
     """A mapping that nobody wrote down cannot be argued with."""
-    assert translate_labels(source, labels) == expected
+    assert translate_source_labels(source, labels) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,15 @@ def test_a_source_label_says_in_our_terms_what_it_implies(source: str, labels: A
 )
 def test_a_label_that_implies_nothing_of_ours_is_left_out(source: str, labels: Any) -> None:
     """Mapped by force, `ambivalent` counted a fair `negative` as an error in one of four reviews."""
-    assert translate_labels(source, labels) == Expected(left_out=translate_labels(source, labels).left_out)
-    assert translate_labels(source, labels).left_out
+    assert translate_source_labels(source, labels) == Expected(
+        left_out=translate_source_labels(source, labels).left_out
+    )
+    assert translate_source_labels(source, labels).left_out
 
 
 def test_what_has_no_label_of_ours_is_not_asked_but_counted(tmp_path: Path) -> None:
     """Each question costs money, also the one whose answer is compared with nothing."""
-    items, left_out = load_labelled(folder_of(tmp_path, REVIEWS))
+    items, left_out = load_labelled_interactions(folder_of(tmp_path, REVIEWS))
     assert Counter(item.expected.sentiment for item in items) == {"positive": 10, "negative": 10}
     assert left_out == {"PolEmo: ambivalent, which has no equivalent": 10}
     assert {item.interaction.language for item in items} == {"pl"}
@@ -88,7 +90,7 @@ def test_a_larger_limit_keeps_what_a_smaller_one_has_asked(tmp_path: Path) -> No
     folder = folder_of(folder_of(tmp_path, REVIEWS), [("star", star())] * 20, language="en")
     chosen = []
     for limit in (3, 8, 50):
-        items, _ = load_labelled(folder, limit)
+        items, _ = load_labelled_interactions(folder, limit)
         count = Counter(item.interaction.language for item in items)
         assert count == {"pl": min(limit, 20), "en": min(limit, 20)}
         chosen.append({str(item.interaction.interaction_id) for item in items})
@@ -101,26 +103,26 @@ def test_a_larger_limit_keeps_what_a_smaller_one_has_asked(tmp_path: Path) -> No
 def test_a_folder_that_cannot_be_read_is_told_by_file_and_line_without_its_text(tmp_path: Path) -> None:
     """The error printed the customer's whole letter into the terminal, and from there into a ticket."""
     with pytest.raises(RequestError, match=r"labels\.jsonl does not exist"):
-        load_labelled(tmp_path)
+        load_labelled_interactions(tmp_path)
     folder = folder_of(tmp_path, REVIEWS[:2])
     landing = next((folder / "landing").rglob("*.jsonl"))
     whole = landing.read_text()
     landing.write_text(whole.replace('"channel": "review", "text": "Tekst 1"', '"channel": "Tajny list", "text": "a"'))
     with pytest.raises(RequestError, match=r"pl\.jsonl:2: channel") as told:
-        load_labelled(folder)
+        load_labelled_interactions(folder)
     assert "Tajny" not in str(told.value)
     landing.write_text(whole.splitlines()[0] + "\n")
     with pytest.raises(RequestError, match="no document in landing/"):
-        load_labelled(folder)
+        load_labelled_interactions(folder)
     (folder / "labels.jsonl").write_text('{"source": "star"}\n')
     with pytest.raises(RequestError, match=r"labels\.jsonl:1: no label"):
-        load_labelled(folder)
+        load_labelled_interactions(folder)
 
 
 def test_agreement_is_told_for_each_label_and_an_unanswered_item_agrees_with_none(tmp_path: Path) -> None:
     """Six of seven STAR chats are resolved: always saying so has an accuracy of 0.86 and a recall of 0."""
     chats = [("star", star())] * 6 + [("star", star(completion="DisconnectDuringDialogue", annoyed=None))] * 2
-    items, _ = load_labelled(folder_of(tmp_path, chats, language="en"))
+    items, _ = load_labelled_interactions(folder_of(tmp_path, chats, language="en"))
     answers: dict[str, Any] = {
         str(item.interaction.interaction_id): {"sentiment": "neutral", "resolution_status": "resolved"}
         for item in items
@@ -129,13 +131,13 @@ def test_agreement_is_told_for_each_label_and_an_unanswered_item_agrees_with_non
     answers[str(resolved.interaction.interaction_id)] = None
     rows = {
         (row["field"], row["measure"], row["among"]): (row["value"], row["low"], row["high"], row["items"])
-        for row in measure_agreement(build_labelled_frame(items, answers)).iter_rows(named=True)
+        for row in measure_label_agreement(build_labelled_frame(items, answers)).iter_rows(named=True)
     }
     assert rows == {
-        ("resolution_status", "accuracy", "all"): (5 / 8, *wilson_interval(5, 8), 8),
-        ("resolution_status", "recall", "resolved"): (5 / 6, *wilson_interval(5, 6), 6),
-        ("resolution_status", "recall", "pending"): (0, *wilson_interval(0, 2), 2),
-        ("sentiment", "called negative", "not annoyed"): (0, *wilson_interval(0, 6), 6),
+        ("resolution_status", "accuracy", "all"): (5 / 8, *compute_wilson_interval(5, 8), 8),
+        ("resolution_status", "recall", "resolved"): (5 / 6, *compute_wilson_interval(5, 6), 6),
+        ("resolution_status", "recall", "pending"): (0, *compute_wilson_interval(0, 2), 2),
+        ("sentiment", "called negative", "not annoyed"): (0, *compute_wilson_interval(0, 6), 6),
     }
 
 
@@ -152,5 +154,5 @@ def test_annoyed_customers_are_set_against_the_others() -> None:
         },
         schema_overrides={"sentiment_label": pl.String(), "resolution_status_label": pl.String()},
     )
-    found = measure_agreement(frame)
+    found = measure_label_agreement(frame)
     assert found.select("among", "value", "items").rows() == [("annoyed", 0.5, 4), ("not annoyed", 1 / 3, 3)]

@@ -13,23 +13,23 @@ import pytest
 from cs_features.environments import Settings
 from cs_features.extraction.country_files import Floors
 from cs_features.extraction.models import capabilities_of
-from cs_features.extraction.prompting import build_request
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompting import build_converse_request
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.local.scripted import Script
-from cs_features.quality.evaluation import QUALITY_SCHEMA, wilson_interval
-from cs_features.quality.floor import judge_quality
-from cs_features.quality.golden import GoldenItem, load_golden
+from cs_features.quality.evaluation import QUALITY_SCHEMA, compute_wilson_interval
+from cs_features.quality.floor import judge_country_quality
+from cs_features.quality.golden import GoldenItem, load_golden_corpus
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.lab import PROMPTS, Lab
 
 FLOORS = Floors(sentiment=0.7, primary_topic=0.6, intent=0.55, resolution_status=0.6)
-PROMPTS_READ = load_prompts(PROMPTS)
-GOLDEN = load_golden(PROMPTS, PROMPTS_READ)
+PROMPTS_READ = load_prompt_folder(PROMPTS)
+GOLDEN = load_golden_corpus(PROMPTS, PROMPTS_READ)
 
 
 def measured(right: int, items: int, model_id: str = "m", prompt_version: str = "v") -> pl.DataFrame:
     """A table of `extraction_quality` in which every field has the same accuracy."""
-    low, high = wilson_interval(right, items)
+    low, high = compute_wilson_interval(right, items)
     rows = [
         {
             **dict.fromkeys(QUALITY_SCHEMA),
@@ -48,7 +48,7 @@ def measured(right: int, items: int, model_id: str = "m", prompt_version: str = 
 
 
 def test_quality_that_is_surely_below_its_floor_is_told_with_interval_and_floor() -> None:
-    found = judge_quality({"nl": measured(5, 30)}, FLOORS, {"nl"}, "m", "v")
+    found = judge_country_quality({"nl": measured(5, 30)}, FLOORS, {"nl"}, "m", "v")
     assert "nl sentiment 0.17 (0.07-0.34), floor 0.70" in found.below
     assert found.unmeasured == []
 
@@ -62,50 +62,50 @@ def labelled_by_people(right: float, items: int, effective: float, prompt_versio
 def test_people_decide_once_they_have_labelled_enough_of_a_language() -> None:
     """The golden corpus was written by models: what a Dutch reader says of real texts outweighs it."""
     golden = {"nl": measured(30, 30), "en": measured(30, 30)}
-    bad = judge_quality(golden, FLOORS, {"nl", "en"}, "m", "v", labelled_by_people(0.3, 40, 40.0))
+    bad = judge_country_quality(golden, FLOORS, {"nl", "en"}, "m", "v", labelled_by_people(0.3, 40, 40.0))
     assert any(line.startswith("nl sentiment 0.30") for line in bad.below)
     assert bad.by_people == ["nl"]
     assert "Judged by people's labels: nl" in str(bad)
     for few in (labelled_by_people(0.3, 29, 29.0), labelled_by_people(0.3, 40, 40.0, prompt_version="older")):
-        found = judge_quality(golden, FLOORS, {"nl", "en"}, "m", "v", few)
+        found = judge_country_quality(golden, FLOORS, {"nl", "en"}, "m", "v", few)
         assert (found.below, found.by_people) == ([], [])
 
 
 def test_labels_that_tell_of_fewer_items_have_the_wider_interval() -> None:
     """Sixty labels of which some weigh ten times as much as others tell no more than twelve do."""
     human = labelled_by_people(0.5, 60, 12.4)
-    assert judge_quality({}, FLOORS, {"nl"}, "m", "v", human).below == []
-    assert judge_quality({}, FLOORS, {"nl"}, "m", "v", human).without_items == []
+    assert judge_country_quality({}, FLOORS, {"nl"}, "m", "v", human).below == []
+    assert judge_country_quality({}, FLOORS, {"nl"}, "m", "v", human).without_items == []
 
 
 def test_quality_that_may_be_at_its_floor_blocks_nothing() -> None:
     """Nineteen of thirty is 0.63, but 0.46 to 0.78: a floor of 0.70 is not known to be missed."""
-    assert judge_quality({"nl": measured(19, 30)}, FLOORS, {"nl"}, "m", "v").below == []
+    assert judge_country_quality({"nl": measured(19, 30)}, FLOORS, {"nl"}, "m", "v").below == []
 
 
 def test_many_languages_that_are_each_too_few_are_judged_together() -> None:
     """Five items of each of six languages: none is known to be bad alone, thirty are."""
     tables = {language: measured(2, 5) for language in ("nl", "en", "de", "tr", "ar", "pl")}
-    found = judge_quality(tables, FLOORS, set(tables), "m", "v")
+    found = judge_country_quality(tables, FLOORS, set(tables), "m", "v")
     assert {told.split()[0] for told in found.below} == {"all"}
 
 
 def test_a_language_that_does_not_occur_in_the_partition_does_not_block_it() -> None:
     tables = {"nl": measured(29, 30), "tr": measured(1, 9)}
-    assert judge_quality(tables, FLOORS, {"nl"}, "m", "v").below == []
-    assert all(told.startswith("tr ") for told in judge_quality(tables, FLOORS, {"nl", "tr"}, "m", "v").below)
+    assert judge_country_quality(tables, FLOORS, {"nl"}, "m", "v").below == []
+    assert all(told.startswith("tr ") for told in judge_country_quality(tables, FLOORS, {"nl", "tr"}, "m", "v").below)
 
 
 @pytest.mark.parametrize("other", [{"model_id": "another"}, {"prompt_version": "another"}])
 def test_what_was_measured_with_another_prompt_or_model_is_unknown(other: dict[str, str]) -> None:
     """Last month's prompt was bad; this one nobody has measured: neither blocked nor approved."""
-    found = judge_quality({"nl": measured(1, 30, **other)}, FLOORS, {"nl"}, "m", "v")
+    found = judge_country_quality({"nl": measured(1, 30, **other)}, FLOORS, {"nl"}, "m", "v")
     assert (found.below, found.unmeasured) == ([], ["nl"])
 
 
 def test_a_language_without_golden_items_is_unknown_and_the_advice_is_to_write_some() -> None:
     """A new country passed as if it were known; to measure it is no advice where there is nothing (fault 42)."""
-    found = judge_quality({"nl": measured(29, 30)}, FLOORS, {"nl", "fy"}, "m", "v")
+    found = judge_country_quality({"nl": measured(29, 30)}, FLOORS, {"nl", "fy"}, "m", "v")
     assert (found.unmeasured, found.without_items, found.is_sufficient) == ([], ["fy"], False)
     assert "materialize" not in str(found)
     assert "golden items" in str(found)
@@ -113,12 +113,12 @@ def test_a_language_without_golden_items_is_unknown_and_the_advice_is_to_write_s
 
 def test_a_country_without_any_golden_item_is_unknown() -> None:
     """The same with nothing measured at all."""
-    assert judge_quality({}, FLOORS, {"de", "da"}, "m", "v").without_items == ["da", "de"]
+    assert judge_country_quality({}, FLOORS, {"de", "da"}, "m", "v").without_items == ["da", "de"]
 
 
 def test_a_text_in_no_language_asks_for_no_golden_items() -> None:
     """ "!!! 123" is in no language, and a warning that nobody can act on is noise."""
-    assert judge_quality({"nl": measured(29, 30)}, FLOORS, {"nl", "xx"}, "m", "v").is_sufficient
+    assert judge_country_quality({"nl": measured(29, 30)}, FLOORS, {"nl", "xx"}, "m", "v").is_sufficient
 
 
 # --- through Dagster --------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def answers(items: list[GoldenItem], wrong: bool) -> Script:
         answer: dict[str, Any] = {"summary": "A customer writes about an order.", **item.labels}
         if wrong:
             answer["sentiment"] = "positive" if item.labels["sentiment"] != "positive" else "negative"
-        request, _ = build_request(
+        request, _ = build_converse_request(
             PROMPTS_READ, capabilities_of(Settings().model_id), item.as_interaction(), item.language
         )
         text = request["messages"][0]["content"][0]["text"]

@@ -21,9 +21,9 @@ from cs_features.orchestration.checks.quality import DRIFT
 from cs_features.orchestration.incidents import PUBLISHED, Place, describe_evaluation
 from cs_features.orchestration.sensors.landing import REFUSED
 from cs_features.orchestration.sensors.landing_memory import Cursor
-from cs_features.reporting.concerns import SHOWN_CONCERNS, Concern, list_concerns
+from cs_features.reporting.concerns import SHOWN_CONCERNS, Concern, list_page_concerns
 from cs_features.reporting.facts import Documents, Operations, Quality, Source
-from cs_features.reporting.page import render_page, write_first_lines
+from cs_features.reporting.page import render_report_page, write_first_lines
 from cs_features_tests.support.facts import NOW, TODAY, YESTERDAY, change_country, normal_facts
 
 UI = "https://dagster.example.org"
@@ -33,7 +33,7 @@ Planted = tuple[Operations, Sequence[Alert]]
 
 def judge(planted: Planted) -> list[Concern]:
     facts, standing = planted
-    return list_concerns(facts, standing, UI, "cs-landing")
+    return list_page_concerns(facts, standing, UI, "cs-landing")
 
 
 def in_figures(change: Callable[[Operations], Operations]) -> Planted:
@@ -219,7 +219,7 @@ def test_a_planted_fault_is_line_one_with_link_and_command(fault: str) -> None:
     line = write_first_lines(concerns)[0]
     assert concerns[0].title.startswith(title)
     assert words in line, line
-    page = render_page(planted[0], concerns, UI)
+    page = render_report_page(planted[0], concerns, UI)
     first = page[page.index("<ol>") :].split("</li>")[0]
     assert title in first
     assert 'href="https://' in first
@@ -234,7 +234,7 @@ def test_a_normal_day_says_nothing() -> None:
     facts = normal_facts()
     assert judge((facts, [])) == []
     assert write_first_lines([]) == ["Nothing needs you today."]
-    assert "Nothing." in render_page(facts, [], UI)
+    assert "Nothing." in render_report_page(facts, [], UI)
 
 
 def test_over_sixty_normal_days_of_five_countries_at_most_two_are_called_out() -> None:
@@ -269,7 +269,7 @@ def test_more_than_five_are_named_and_none_is_hidden() -> None:
     lines = write_first_lines(concerns)
     assert len(lines) == SHOWN_CONCERNS + 1
     assert all(name in "\n".join(lines) for name in names)
-    page = render_page(normal_facts(), concerns, UI)
+    page = render_report_page(normal_facts(), concerns, UI)
     assert all(name in page for name in names)
 
 

@@ -21,13 +21,13 @@ from cs_features.local.bench.report_oracle import count_differences, mirror_buck
 from cs_features.local.bench.report_reading import PageReader
 from cs_features.local.bench.year_of_tables import WINDOW_DAYS, Year
 from cs_features.reporting.facts import CountryFacts, Spending, sum_up_law
-from cs_features.reporting.mail import write_message
-from cs_features.reporting.page import MAX_BYTES, render_page
+from cs_features.reporting.mail import write_morning_message
+from cs_features.reporting.page import MAX_BYTES, render_report_page
 from cs_features.reporting.reader import Scope
-from cs_features.reporting.report import PAGE_KEY, Addresses, Report, make_report, save_report
-from cs_features.reporting.sparkline import draw_sparkline
+from cs_features.reporting.report import PAGE_KEY, Addresses, Report, make_report, save_operations_report
+from cs_features.reporting.sparkline import draw_svg_sparkline
 from cs_features.s3 import Bucket
-from cs_features.services import Model, build_services
+from cs_features.services import Model, build_services_from
 from cs_features.storage import Tables
 from cs_features_tests.support import memory_s3
 from cs_features_tests.support.facts import normal_facts
@@ -41,7 +41,7 @@ ADDRESSES = Addresses("https://dagster.example.org", "cs-landing")
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return build_services(settings({})).model
+    return build_services_from(settings({})).model
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_page_is_one_file_without_script_or_request(year: Year) -> None:
     made = report(year)
     assert len(made.page.encode()) <= MAX_BYTES
     assert not re.search(r"<script|<link|<img|<iframe|@import|url\(|src=", made.page)
-    uri = save_report(year.tables.bucket, made)
+    uri = save_operations_report(year.tables.bucket, made)
     assert uri == f"s3://data/{PAGE_KEY}"
     assert year.tables.bucket.get(PAGE_KEY) == made.page.encode()
     assert year.tables.bucket.get("operations_report/date=2026-11-24/report.html") == made.page.encode()
@@ -119,7 +119,7 @@ def test_the_page_is_one_file_without_script_or_request(year: Year) -> None:
 def test_twenty_countries_with_everything_wrong_stay_below_the_limit() -> None:
     facts = normal_facts()
     many = [replace(facts.countries[0], country=f"C{letter}") for letter in "ABCDEFGHIJKLMNOPQRST"]
-    assert len(render_page(replace(facts, countries=many), [], "https://ui").encode()) <= MAX_BYTES
+    assert len(render_report_page(replace(facts, countries=many), [], "https://ui").encode()) <= MAX_BYTES
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_spending_that_cannot_be_listed_is_unknown() -> None:
     facts = normal_facts()
     lost = Spending(today=None, month=None, day_limit=50, month_limit=500)
     countries: list[CountryFacts] = [replace(country, spent=None) for country in facts.countries]
-    page = render_page(replace(facts, spending=lost, countries=countries), [], "https://ui")
+    page = render_report_page(replace(facts, spending=lost, countries=countries), [], "https://ui")
     assert "What was spent is unknown." in page
     assert PageReader(page).cells["NL"]["dollars today"].startswith("unknown")
 
@@ -178,7 +178,7 @@ def test_no_customers_word_reaches_page_or_message(year: Year) -> None:
             frame.with_columns(pl.lit(SECRET).alias(name) for name in texts).write_parquet(buffer)
             year.tables.bucket.put(key, buffer.getvalue())
     made = report(year)
-    message = write_message(made.concerns, NOW, "s3://data/x", "https://ui")
+    message = write_morning_message(made.concerns, NOW, "s3://data/x", "https://ui")
     assert "Pieter" not in made.page + message.subject + message.body
 
 
@@ -193,15 +193,15 @@ def test_a_changed_prompt_stands_on_the_page_for_four_weeks(year: Year, model: M
 
 
 def test_the_mail_names_how_much_there_is_to_do_and_where() -> None:
-    message = write_message([], NOW, "s3://data/x", "https://ui")
+    message = write_morning_message([], NOW, "s3://data/x", "https://ui")
     assert message.subject == "cs-features 2026-11-24: nothing needs you"
     assert "https://ui/assets/operations_report" in message.body
 
 
 def test_a_gap_in_a_sparkline_is_no_zero() -> None:
-    drawn = draw_sparkline([1, 2, None, 4, 4], "x")
+    drawn = draw_svg_sparkline([1, 2, None, 4, 4], "x")
     assert drawn.count("<polyline") == 2
-    assert draw_sparkline([None, None], "x").count("circle") == 0
+    assert draw_svg_sparkline([None, None], "x").count("circle") == 0
     assert sum_up_law([]) is None
 
 

@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta, timezone
 
-from cs_features.extraction.spending import Spent, format_key
+from cs_features.extraction.spending import Spent, format_spending_key
 from cs_features.retention.data_bucket import list_bucket_sweepers
 from cs_features.retention.rules import Ages
-from cs_features.retention.sweeps import apply_sweepers
+from cs_features.retention.sweeps import apply_retention_sweepers
 from cs_features_tests.support.lab import Lab
 
 NOW = datetime.now(timezone.utc)
@@ -22,7 +22,7 @@ def put(lab: Lab, key: str) -> str:
     return key
 
 
-def list_keys(lab: Lab) -> set[str]:
+def list_history_keys(lab: Lab) -> set[str]:
     found = lab.s3.list_objects_v2(Bucket=lab.settings.data_bucket).get("Contents", [])
     return {item["Key"] for item in found}
 
@@ -30,22 +30,22 @@ def list_keys(lab: Lab) -> set[str]:
 def test_old_ledgers_and_spending_go_and_what_is_young_or_not_by_day_stays(lab: Lab) -> None:
     old = {
         put(lab, f"ledger/country=NL/date={LONG_AGO}/part-1.jsonl"),
-        put(lab, format_key(Spent(LONG_AGO, "country=NL/x", "a" * 32, 1.0))),
+        put(lab, format_spending_key(Spent(LONG_AGO, "country=NL/x", "a" * 32, 1.0))),
     }
     kept = {
         put(lab, f"ledger/country=NL/date={NEXT_WEEK}/part-1.jsonl"),
         put(lab, "ledger/golden/country=NL/language=nl/part-1.jsonl"),
-        put(lab, format_key(Spent(NEXT_WEEK, "country=NL/x", "a" * 32, 1.0))),
+        put(lab, format_spending_key(Spent(NEXT_WEEK, "country=NL/x", "a" * 32, 1.0))),
         put(lab, f"spending/month={LONG_AGO:%Y-%m}/{LONG_AGO}-1.000000000.json"),
         put(lab, f"superseded/country=NL/date={LONG_AGO}/BE-{LONG_AGO}.json"),
         put(lab, f"listings/country=NL/date={LONG_AGO}.json"),
         put(lab, f"validated_features/country=NL/date={LONG_AGO}/data.parquet"),
     }
     sweepers = list_bucket_sweepers(lab.resources["data"].tables(), AGES)
-    counted = apply_sweepers(sweepers, LATER, True)
-    assert list_keys(lab) == old | kept, "a dry run removed something"
-    assert apply_sweepers(sweepers, LATER, False) == counted
-    assert list_keys(lab) == kept
+    counted = apply_retention_sweepers(sweepers, LATER, True)
+    assert list_history_keys(lab) == old | kept, "a dry run removed something"
+    assert apply_retention_sweepers(sweepers, LATER, False) == counted
+    assert list_history_keys(lab) == kept
     assert [(each.what, each.examined, each.removed, each.bytes_freed) for each in counted] == [
         ("notices that were read", 1, 0, 0),
         ("ledgers", 3, 1, 10),

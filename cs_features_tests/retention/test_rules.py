@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.errors import AwsRefusal
-from cs_features.retention.rules import EndedRun, choose_runs, find_read_notices, is_old_day, is_old_spending
-from cs_features.retention.sweeps import Sweeper, SweepResult, apply_sweepers, build_sweep_frame
+from cs_features.retention.rules import EndedRun, choose_removable_runs, find_read_notices, is_old_day, is_old_spending
+from cs_features.retention.sweeps import Sweeper, SweepResult, apply_retention_sweepers, build_sweep_frame
 from cs_features.s3 import StoredObject
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -22,7 +22,7 @@ def test_of_old_runs_those_go_that_no_state_is_told_from_and_no_young_one_does(
 ) -> None:
     """A partition whose last run was deleted shows as never materialized, and somebody pays for it again."""
     ended = [EndedRun(name, NOW - timedelta(days=days)) for name, days in ages.items()]
-    chosen = choose_runs(ended, latest, NOW, MONTH)
+    chosen = choose_removable_runs(ended, latest, NOW, MONTH)
     old = {name for name, days in ages.items() if days > 30}
     assert set(chosen.deleted) == old - latest
     assert set(chosen.reduced) == old & latest
@@ -68,6 +68,6 @@ def test_a_sweep_that_is_refused_stops_no_other_and_is_told() -> None:
         raise AwsRefusal("Bucket x: allow s3:DeleteObject")
 
     swept = SweepResult("b", 5, 3, 2_000_000)
-    results = apply_sweepers([Sweeper("a", refuse), Sweeper("b", lambda *_: swept)], NOW, False)
+    results = apply_retention_sweepers([Sweeper("a", refuse), Sweeper("b", lambda *_: swept)], NOW, False)
     assert results == [SweepResult("a", 0, 0, 0, "Bucket x: allow s3:DeleteObject"), swept]
     assert build_sweep_frame(results).rows()[1] == ("b", 5, 3, 2.0, "")

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from cs_features.partitions import Partition
-from cs_features.retention.sweeps import apply_sweepers
+from cs_features.retention.sweeps import apply_retention_sweepers
 from cs_features.retention.tables import TableAges, list_table_sweepers
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
@@ -35,13 +35,13 @@ def test_without_an_age_nothing_goes(tables: Tables) -> None:
 def test_texts_of_old_days_go_and_their_rows_stay_to_be_counted(tables: Tables) -> None:
     """A table that went whole while its documents were in landing would look like a day that no run has seen."""
     sweepers = list_table_sweepers(tables, TableAges(texts=HUNDRED))
-    counted = apply_sweepers(sweepers, NOW, True)
+    counted = apply_retention_sweepers(sweepers, NOW, True)
     assert tables.read("raw_interactions", OLD).equals(ROWS)  # type: ignore[union-attr]
     assert [(each.what, each.removed) for each in counted] == [
         ("texts of raw_interactions", 1),
         ("texts of rejected_records", 1),
     ]
-    assert apply_sweepers(sweepers, NOW, False) == counted
+    assert apply_retention_sweepers(sweepers, NOW, False) == counted
     raw, rejected = (tables.read(name, OLD) for name in ("raw_interactions", "rejected_records"))
     assert raw is not None
     assert rejected is not None
@@ -50,12 +50,12 @@ def test_texts_of_old_days_go_and_their_rows_stay_to_be_counted(tables: Tables) 
     assert rejected["payload"].to_list() == [""] * 3
     assert raw.height == rejected.height == 3
     assert tables.read("raw_interactions", YOUNG).equals(ROWS)  # type: ignore[union-attr]
-    assert [each.removed for each in apply_sweepers(sweepers, NOW, False)] == [0, 0]
+    assert [each.removed for each in apply_retention_sweepers(sweepers, NOW, False)] == [0, 0]
 
 
 def test_answers_and_features_of_old_days_go_whole_each_by_its_own_age(tables: Tables) -> None:
-    apply_sweepers(list_table_sweepers(tables, TableAges(answers=HUNDRED)), NOW, False)
+    apply_retention_sweepers(list_table_sweepers(tables, TableAges(answers=HUNDRED)), NOW, False)
     assert tables.partitions("llm_extractions") == [YOUNG]
     assert len(tables.partitions("validated_features")) == 2
-    apply_sweepers(list_table_sweepers(tables, TableAges(features=HUNDRED)), NOW, False)
+    apply_retention_sweepers(list_table_sweepers(tables, TableAges(features=HUNDRED)), NOW, False)
     assert tables.partitions("validated_features") == [YOUNG]

@@ -11,18 +11,18 @@ import pytest
 from scipy.stats import spearmanr
 
 from cs_features.local.bench.review import simulate_mean, simulate_share
-from cs_features.review.agreement import differ, estimate_alpha, measure_alpha, square_distance
-from cs_features.review.corrected import CORRECTED, TOO_FEW, UNCORRECTED, correct_figures, read_older_report
+from cs_features.review.agreement import differ, estimate_alpha, measure_krippendorff_alpha, square_value_distance
+from cs_features.review.corrected import CORRECTED, TOO_FEW, UNCORRECTED, correct_monthly_figures, read_older_report
 from cs_features.review.estimates import (
-    correlate_ranks,
-    count_effective,
+    correlate_score_ranks,
+    count_effective_labels,
     estimate_corrected_mean,
     estimate_corrected_share,
     estimate_macro_f1,
 )
 from cs_features.review.human_quality import measure_human_quality
 from cs_features.review.labelled import LABELLED_SCHEMA
-from cs_features.review.sampling import allocate_random, divide_sheet, draw_systematically
+from cs_features.review.sampling import allocate_random_items, divide_sheet_size, draw_systematically
 from cs_features.schemas import CATEGORICAL, SCORES
 from cs_features_tests.support.review import fill_month, make_tables
 
@@ -49,8 +49,8 @@ PUBLISHED = [
 
 
 def test_alpha_is_that_of_the_published_example() -> None:
-    alpha = measure_alpha(PUBLISHED, differ)
-    interval = measure_alpha(PUBLISHED, square_distance)
+    alpha = measure_krippendorff_alpha(PUBLISHED, differ)
+    interval = measure_krippendorff_alpha(PUBLISHED, square_value_distance)
     assert alpha == pytest.approx(0.743, abs=5e-4)
     assert interval == pytest.approx(0.849, abs=5e-4)
 
@@ -65,7 +65,9 @@ def test_alpha_has_an_interval_that_is_the_same_each_time() -> None:
     assert found.high is not None
     chance = Random(1)
     pairable = [unit for unit in PUBLISHED if len(unit) > 1]
-    drawn = sorted(measure_alpha(chance.choices(pairable, k=len(pairable)), differ) or 0.0 for _ in range(4_000))
+    drawn = sorted(
+        measure_krippendorff_alpha(chance.choices(pairable, k=len(pairable)), differ) or 0.0 for _ in range(4_000)
+    )
     assert found.low == pytest.approx(drawn[100], abs=0.03)
     assert found.high == pytest.approx(drawn[3_900], abs=0.03)
     many = estimate_alpha([*PUBLISHED] * 5, differ)
@@ -81,9 +83,9 @@ def test_agreement_without_a_dissent_has_no_interval() -> None:
 
 
 def test_alpha_knows_what_it_cannot_know() -> None:
-    assert measure_alpha([["a"], ["b"]], differ) is None
-    assert measure_alpha([["a", "a"], ["a", "a"]], differ) is None
-    assert measure_alpha([["a", "a"], ["b", "b"]], differ) == 1.0
+    assert measure_krippendorff_alpha([["a"], ["b"]], differ) is None
+    assert measure_krippendorff_alpha([["a", "a"], ["a", "a"]], differ) is None
+    assert measure_krippendorff_alpha([["a", "a"], ["b", "b"]], differ) == 1.0
 
 
 # --- intervals --------------------------------------------------------------------------------
@@ -111,7 +113,7 @@ def test_weights_make_up_for_what_was_drawn_more_often() -> None:
     weights = np.array([1.0] * 30 + [9.0] * 30)
     found = estimate_corrected_share(np.zeros(60, bool), meant, weights, 0.0)
     assert found.value == pytest.approx(0.1)
-    assert count_effective(weights) == pytest.approx(300**2 / (30 + 30 * 81))
+    assert count_effective_labels(weights) == pytest.approx(300**2 / (30 + 30 * 81))
 
 
 def test_no_interval_has_no_width_and_none_leaves_zero_to_one() -> None:
@@ -127,26 +129,26 @@ def test_no_interval_has_no_width_and_none_leaves_zero_to_one() -> None:
 def test_macro_f1_and_ranks_are_those_of_their_definitions() -> None:
     said, meant = np.array(list("aabbc")), np.array(list("aabcc"))
     assert estimate_macro_f1(said, meant, np.ones(5)).value == pytest.approx((1 + 2 / 3 + 2 / 3) / 3)
-    ranks = correlate_ranks(np.arange(10.0), np.arange(10.0) ** 2, np.ones(10))
+    ranks = correlate_score_ranks(np.arange(10.0), np.arange(10.0) ** 2, np.ones(10))
     assert ranks is not None
     assert ranks.value == pytest.approx(1)
-    assert correlate_ranks(np.zeros(10), np.arange(10.0), np.ones(10)) is None
+    assert correlate_score_ranks(np.zeros(10), np.arange(10.0), np.ones(10)) is None
 
 
 def test_ranks_are_those_of_a_textbook_and_of_items_written_as_often_as_they_weigh() -> None:
     """Ten people's IQ and hours of television, -29/165; unweighted, a language drawn at a high rate ruled it."""
     iq = np.array([106.0, 100, 86, 101, 99, 103, 97, 113, 112, 110])
     hours = np.array([7.0, 27, 2, 50, 28, 29, 20, 12, 6, 17])
-    plain = correlate_ranks(iq, hours, np.ones(10))
+    plain = correlate_score_ranks(iq, hours, np.ones(10))
     assert plain is not None
     assert plain.value == pytest.approx(-29 / 165)
     said, labels = RANDOM.integers(0, 11, (2, 60)) / 10
     weights = RANDOM.integers(1, 6, 60)
-    weighted = correlate_ranks(said, labels, weights.astype(float))
+    weighted = correlate_score_ranks(said, labels, weights.astype(float))
     written_out = spearmanr(np.repeat(said, weights), np.repeat(labels, weights)).statistic
     assert weighted is not None
     assert weighted.value == pytest.approx(written_out)
-    equal = correlate_ranks(said, labels, np.full(60, 7.0))
+    equal = correlate_score_ranks(said, labels, np.full(60, 7.0))
     assert equal is not None
     assert equal.high - equal.low < weighted.high - weighted.low, "unequal weights tell less"
 
@@ -164,17 +166,17 @@ def test_every_position_has_the_chance_that_is_on_record() -> None:
 
 
 def test_small_languages_get_more_than_their_share_and_none_more_than_it_has() -> None:
-    given = allocate_random({"nl": 10_000, "en": 400, "ar": 3}, 50)
+    given = allocate_random_items({"nl": 10_000, "en": 400, "ar": 3}, 50)
     assert sum(given.values()) == 50
     assert given["ar"] <= 3
     assert given["en"] > 50 * 400 / 10_403
-    assert allocate_random({"nl": 4}, 50) == {"nl": 4}
+    assert allocate_random_items({"nl": 4}, 50) == {"nl": 4}
 
 
 def test_a_fifth_of_a_sheet_is_hard_and_most_of_it_random() -> None:
-    sizes = divide_sheet(50, doublable=40, repeatable=40)
+    sizes = divide_sheet_size(50, doublable=40, repeatable=40)
     assert (sizes.random, sizes.hard, sizes.doubled, sizes.repeated) == (32, 10, 5, 3)
-    assert divide_sheet(50, 0, 0).random == 40
+    assert divide_sheet_size(50, 0, 0).random == 40
 
 
 # --- the tables -------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ def test_a_prompt_that_changed_in_the_month_has_rows_of_its_own_in_every_window(
             prompt_version=pl.when(pl.col("number") < change).then(pl.lit("v1")).otherwise(pl.lit("v2"))
         )
         labelled = label_some(changed.filter(pl.col("prompt_version") == "v2"), min(20, 200 - change))
-        report = correct_figures(changed, labelled, "NL").filter(field="urgency_score", language="all")
+        report = correct_monthly_figures(changed, labelled, "NL").filter(field="urgency_score", language="all")
         assert report["prompt_version"].to_list() == ["v1", "v2"]
         assert report["parts"].to_list() == [2, 2]
         assert report["interactions"].to_list() == [change, 200 - change]
@@ -238,7 +240,7 @@ def test_a_corrected_figure_stands_beside_the_naive_one() -> None:
     frame = fill_month(make_tables(), rows=200)
     wrong = label_some(frame, 80).with_columns(sentiment_label=pl.lit("negative"))
     report = (
-        correct_figures(frame, wrong, "NL")
+        correct_monthly_figures(frame, wrong, "NL")
         .filter(field="sentiment", value="negative", language="all")
         .row(0, named=True)
     )
@@ -254,7 +256,7 @@ def test_shares_are_told_by_language_and_one_with_too_few_labels_says_so() -> No
     frame = fill_month(make_tables(), rows=200)
     agreed = label_some(frame, 80)
     few = pl.concat([agreed.filter(language="nl"), agreed.filter(language="en").head(4)])
-    report = correct_figures(frame, few, "NL").filter(field="sentiment", value="negative")
+    report = correct_monthly_figures(frame, few, "NL").filter(field="sentiment", value="negative")
     assert report["language"].to_list() == ["all", "en", "nl"]
     assert report["state"].to_list() == [CORRECTED, TOO_FEW, CORRECTED]
     assert report["interactions"].to_list() == [200, 50, 150]
@@ -263,12 +265,12 @@ def test_shares_are_told_by_language_and_one_with_too_few_labels_says_so() -> No
     for language in ("en", "nl"):
         share = frame.filter(language=language, sentiment="negative").height / frame.filter(language=language).height
         assert report.filter(language=language)["naive"][0] == pytest.approx(share)
-    alone = correct_figures(frame.filter(language="nl"), agreed, "NL")
+    alone = correct_monthly_figures(frame.filter(language="nl"), agreed, "NL")
     assert alone["language"].unique().to_list() == ["all"], "one language is all of it"
 
 
 def test_a_report_that_knew_no_languages_is_of_all_of_them() -> None:
     frame = fill_month(make_tables(), rows=40)
-    report = correct_figures(frame, label_some(frame, 20), "NL").filter(language="all")
+    report = correct_monthly_figures(frame, label_some(frame, 20), "NL").filter(language="all")
     older = read_older_report(report.drop("language"), date(2026, 12, 1))
     assert older.equals(report)

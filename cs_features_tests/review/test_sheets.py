@@ -15,12 +15,25 @@ from hypothesis import strategies as st
 
 from cs_features.errors import RequestError
 from cs_features.privacy.policy import MaskingPolicy
-from cs_features.review.drawing import DrawnSheet, DrawRequest, draw_sheet
-from cs_features.review.receiving import find_sheet
+from cs_features.review.drawing import DrawnSheet, DrawRequest, draw_review_sheet
+from cs_features.review.receiving import find_drawn_sheet
 from cs_features.review.records import Records
-from cs_features.review.returned import CANNOT_TELL, Reading, merge_labels, open_returned, read_labels, read_score
-from cs_features.review.words import FALLBACK, LANGUAGES, choose_language, list_choices, load_words
-from cs_features.review.workbook import write_workbook
+from cs_features.review.returned import (
+    CANNOT_TELL,
+    Reading,
+    merge_returned_labels,
+    open_returned_workbook,
+    read_labels,
+    read_score_cell,
+)
+from cs_features.review.words import (
+    FALLBACK,
+    LANGUAGES,
+    choose_instruction_language,
+    list_field_choices,
+    load_language_words,
+)
+from cs_features.review.workbook import write_review_workbook
 from cs_features.schemas import CATEGORICAL
 from cs_features.storage import Tables
 from cs_features_tests.support.review import (
@@ -37,7 +50,7 @@ MODEL = make_model()
 
 def drawn_from(tables: Tables, **changes: Any) -> DrawnSheet:
     request = DrawRequest("NL", 20)
-    return draw_sheet(replace(request, **changes), MODEL, tables, NOW)
+    return draw_review_sheet(replace(request, **changes), MODEL, tables, NOW)
 
 
 @pytest.fixture
@@ -53,7 +66,7 @@ def drawn(tables: Tables) -> DrawnSheet:
 
 
 def take_back(drawn: DrawnSheet, body: bytes) -> Reading:
-    return read_labels(open_returned("back.xlsx", body), drawn.sheet, drawn.drawn)
+    return read_labels(open_returned_workbook("back.xlsx", body), drawn.sheet, drawn.drawn)
 
 
 def read_everything(body: bytes) -> str:
@@ -70,14 +83,14 @@ def test_a_sheet_holds_no_id_no_answer_and_no_personal_data() -> None:
     tables = make_tables()
     frame = fill_month(tables, rows=30, text=lambda number: f"{planted} Zaak nummer {number}.")
     drawn = drawn_from(tables, size=10)
-    body = write_workbook(drawn)
+    body = write_review_workbook(drawn)
     seen = read_everything(body)
     values = {str(cell) for row in openpyxl.load_workbook(io.BytesIO(body)).worksheets[1].values for cell in row[2:]}
     for secret in ("0612345678", "111222333", "NL91ABNA0417164300", "jan@voorbeeld.nl", "4111 1111 1111 1111"):
         assert secret not in seen
     assert not any(identifier in seen for identifier in frame["interaction_id"])
     assert drawn.sheet.model_id not in read_everything(body).replace("dataModel", "")
-    headings = set(load_words("nl").headings.values())
+    headings = set(load_language_words("nl").headings.values())
     assert values - headings == {"None"}
 
 
@@ -86,7 +99,7 @@ def test_a_sheet_is_masked_though_the_model_sees_everything() -> None:
     tables = make_tables()
     fill_month(tables, rows=6, text=lambda number: f"IBAN NL91ABNA0417164300, zaak {number}")
     unmasked = replace(MODEL, masking=MaskingPolicy(frozenset({"NL"})))
-    drawn = draw_sheet(DrawRequest("NL", 4), unmasked, tables, NOW)
+    drawn = draw_review_sheet(DrawRequest("NL", 4), unmasked, tables, NOW)
     assert all("NL91" not in text and "_1]" in text for _, text in drawn.entries)
 
 
@@ -94,7 +107,7 @@ def test_the_text_stays_in_view_while_the_last_answer_is_given() -> None:
     """Seen in Warsaw's LibreOffice: the satisfaction was chosen beside an empty page, the text had scrolled away."""
     tables = make_tables()
     fill_month(tables, rows=6)
-    page = openpyxl.load_workbook(io.BytesIO(write_workbook(drawn_from(tables, size=3)))).worksheets[1]
+    page = openpyxl.load_workbook(io.BytesIO(write_review_workbook(drawn_from(tables, size=3)))).worksheets[1]
     assert page.freeze_panes == "C2"
     assert sum(column.width for column in page.column_dimensions.values()) <= 190, "a laptop shows no more"
 
@@ -109,44 +122,44 @@ def test_a_text_is_never_a_formula_whatever_it_begins_with(start: str) -> None:
     fill_month(tables, rows=3)
     drawn = drawn_from(tables, size=3)
     sheet = replace(drawn, entries=[(token, drawn_text) for token, _ in drawn.entries])
-    page = openpyxl.load_workbook(io.BytesIO(write_workbook(sheet))).worksheets[1]
+    page = openpyxl.load_workbook(io.BytesIO(write_review_workbook(sheet))).worksheets[1]
     assert {(cell.data_type, cell.hyperlink) for cell in page["B"][1:]} == {("s", None)}
-    assert "<f>" not in read_everything(write_workbook(sheet)).split("definedName")[0]
+    assert "<f>" not in read_everything(write_review_workbook(sheet)).split("definedName")[0]
 
 
 def test_every_language_has_a_gloss_of_every_value_and_no_two_are_the_same() -> None:
     taxonomy = MODEL.prompts().taxonomy
     for language in {language for each in LANGUAGES.values() for language in each}:
-        choices = list_choices(load_words(language), taxonomy)
+        choices = list_field_choices(load_language_words(language), taxonomy)
         for field in CATEGORICAL:
-            written = getattr(load_words(language), field)
+            written = getattr(load_language_words(language), field)
             assert set(choices[field].values.values()) <= written.keys(), (language, field)
             assert len(set(written.values())) == len(written)
 
 
 def test_a_value_without_a_gloss_is_offered_by_its_english_description() -> None:
     taxonomy = MODEL.prompts().taxonomy
-    words = load_words("nl").model_copy(update={"primary_topic": {}})
-    topics = list_choices(words, taxonomy)["primary_topic"].values
+    words = load_language_words("nl").model_copy(update={"primary_topic": {}})
+    topics = list_field_choices(words, taxonomy)["primary_topic"].values
     assert list(topics.values()) == [entry.id for entry in taxonomy.topics]
     assert next(iter(topics)).startswith("Billing payment: Invoices")
 
 
 def test_a_country_whose_words_nobody_has_written_gets_english_sheets() -> None:
-    assert choose_language("DE", None) == FALLBACK
-    assert (choose_language("BE", None), choose_language("BE", "fr")) == ("nl", "fr")
+    assert choose_instruction_language("DE", None) == FALLBACK
+    assert (choose_instruction_language("BE", None), choose_instruction_language("BE", "fr")) == ("nl", "fr")
     with pytest.raises(RequestError, match="not in 'xx'"):
-        choose_language("BE", "xx")
+        choose_instruction_language("BE", "xx")
 
 
 # --- what comes back --------------------------------------------------------------------------
 
 
 def test_a_filled_sheet_comes_back_as_the_labels_that_were_chosen(drawn: DrawnSheet) -> None:
-    colleague = Colleague(write_workbook(drawn))
+    colleague = Colleague(write_review_workbook(drawn))
     colleague.fill(answer_truthfully(drawn))
     reading = take_back(drawn, colleague.save())
-    labels = merge_labels(None, reading.labels).join(drawn.drawn, on="token", suffix="_model")
+    labels = merge_returned_labels(None, reading.labels).join(drawn.drawn, on="token", suffix="_model")
     assert reading.bad == []
     assert labels.height == 20
     for name in CATEGORICAL:
@@ -154,7 +167,7 @@ def test_a_filled_sheet_comes_back_as_the_labels_that_were_chosen(drawn: DrawnSh
 
 
 def test_each_bad_cell_is_named_and_the_good_ones_are_kept(drawn: DrawnSheet) -> None:
-    colleague = Colleague(write_workbook(drawn))
+    colleague = Colleague(write_review_workbook(drawn))
     first, second, third, *_ = colleague.tokens
     colleague.fill(
         {
@@ -181,7 +194,7 @@ def test_each_bad_cell_is_named_and_the_good_ones_are_kept(drawn: DrawnSheet) ->
 
 
 def test_a_sorted_sheet_is_read_by_its_codes(drawn: DrawnSheet) -> None:
-    colleague = Colleague(write_workbook(drawn))
+    colleague = Colleague(write_review_workbook(drawn))
     colleague.fill(answer_truthfully(drawn))
     rows = [[cell.value for cell in row] for row in colleague.page.iter_rows(min_row=2)]
     for number, row in enumerate(sorted(rows, key=lambda row: str(row[1])[::-1]), start=2):
@@ -194,7 +207,7 @@ def test_a_sorted_sheet_is_read_by_its_codes(drawn: DrawnSheet) -> None:
 
 def test_a_text_that_no_longer_stands_beside_its_code_is_told_and_its_row_left_out(drawn: DrawnSheet) -> None:
     """Whoever sorts one column alone gives each text another's labels."""
-    colleague = Colleague(write_workbook(drawn))
+    colleague = Colleague(write_review_workbook(drawn))
     colleague.fill(answer_truthfully(drawn))
     page = colleague.page
     page["A2"].value, page["A3"].value = page["A3"].value, page["A2"].value
@@ -204,7 +217,7 @@ def test_a_text_that_no_longer_stands_beside_its_code_is_told_and_its_row_left_o
 
 
 def test_a_column_that_is_gone_is_told_and_the_others_are_kept(drawn: DrawnSheet) -> None:
-    colleague = Colleague(write_workbook(drawn))
+    colleague = Colleague(write_review_workbook(drawn))
     colleague.fill(answer_truthfully(drawn))
     colleague.page.delete_cols(4)
     reading = take_back(drawn, colleague.save())
@@ -214,7 +227,7 @@ def test_a_column_that_is_gone_is_told_and_the_others_are_kept(drawn: DrawnSheet
 
 
 def test_a_row_that_is_there_twice_is_nobodys(drawn: DrawnSheet) -> None:
-    colleague = Colleague(write_workbook(drawn))
+    colleague = Colleague(write_review_workbook(drawn))
     colleague.fill(answer_truthfully(drawn))
     token = colleague.tokens[0]
     colleague.page.append([cell.value for cell in colleague.page[2]])
@@ -225,15 +238,15 @@ def test_a_row_that_is_there_twice_is_nobodys(drawn: DrawnSheet) -> None:
 
 def test_a_cell_that_is_empty_the_second_time_takes_nothing_away(drawn: DrawnSheet) -> None:
     """Absence is not evidence: a file that was cut on its second way back would have deleted labels."""
-    first = merge_labels(None, {"t": {"sentiment": "positive", "intent": CANNOT_TELL}})
-    second = merge_labels(first, {"t": {"intent": "praise"}})
+    first = merge_returned_labels(None, {"t": {"sentiment": "positive", "intent": CANNOT_TELL}})
+    second = merge_returned_labels(first, {"t": {"intent": "praise"}})
     assert second.select("sentiment", "intent").row(0) == ("positive", "praise")
     assert second["cannot_tell"].to_list() == [[]]
 
 
 @given(st.one_of(st.none(), st.booleans(), st.text(), st.floats(), st.integers(), st.dates(), st.datetimes()))
 def test_a_score_is_a_step_of_the_list_or_nothing(cell: Any) -> None:
-    score = read_score(cell)
+    score = read_score_cell(cell)
     assert score is None or score in [step / 10 for step in range(11)]
 
 
@@ -241,14 +254,14 @@ def test_a_score_is_a_step_of_the_list_or_nothing(cell: Any) -> None:
     ("cell", "score"), [("0,3", 0.3), ("0.3", 0.3), (0.30000000000000004, 0.3), (1, 1.0), (0, 0.0)]
 )
 def test_a_decimal_comma_is_understood(cell: Any, score: float) -> None:
-    assert read_score(cell) == score
+    assert read_score_cell(cell) == score
 
 
 # --- files that are refused -------------------------------------------------------------------
 
 
 def with_about(drawn: DrawnSheet, name: str, value: str) -> bytes:
-    book = openpyxl.load_workbook(io.BytesIO(write_workbook(drawn)))
+    book = openpyxl.load_workbook(io.BytesIO(write_review_workbook(drawn)))
     rows = {"format": 1, "sheet": 2, "country": 3}
     book["_about"].cell(rows[name], 2, value)
     body = io.BytesIO()
@@ -266,7 +279,7 @@ def make_long_file() -> bytes:
 
 
 def make_file_with_macros(drawn: DrawnSheet) -> bytes:
-    body = io.BytesIO(write_workbook(drawn))
+    body = io.BytesIO(write_review_workbook(drawn))
     with zipfile.ZipFile(body, "a") as archive:
         archive.writestr("xl/vbaProject.bin", b"x")
     return body.getvalue()
@@ -276,11 +289,11 @@ def test_files_that_are_no_sheet_of_ours_are_refused_in_one_sentence(drawn: Draw
     plain = io.BytesIO()
     openpyxl.Workbook().save(plain)
     cases = [
-        ("a.xlsm", write_workbook(drawn), "without macros"),
+        ("a.xlsm", write_review_workbook(drawn), "without macros"),
         ("a.xlsx", make_file_with_macros(drawn), "holds macros"),
         ("a.xlsx", b"", "is empty"),
         ("a.xlsx", b"no workbook", "cannot be read"),
-        ("a.xlsx", write_workbook(drawn)[:2000], "cannot be read"),
+        ("a.xlsx", write_review_workbook(drawn)[:2000], "cannot be read"),
         ("a.csv", b"x", "no .xlsx file"),
         ("a.xlsx", plain.getvalue(), "is no sheet of `review draw`"),
         ("a.xlsx", with_about(drawn, "format", "2"), "another version"),
@@ -288,27 +301,27 @@ def test_files_that_are_no_sheet_of_ours_are_refused_in_one_sentence(drawn: Draw
     ]
     for name, body, sentence in cases:
         with pytest.raises(RequestError, match=sentence) as refused:
-            open_returned(name, body)
+            open_returned_workbook(name, body)
         assert "\n" not in str(refused.value)
 
 
 def test_a_sheet_in_which_nothing_is_filled_in_is_refused(drawn: DrawnSheet) -> None:
     with pytest.raises(RequestError, match="Nothing is filled in"):
-        take_back(drawn, write_workbook(drawn))
+        take_back(drawn, write_review_workbook(drawn))
 
 
 def test_another_countrys_file_and_an_earlier_one_are_refused(tables: Tables, drawn: DrawnSheet) -> None:
-    records, file = Records(tables.bucket), open_returned("a.xlsx", write_workbook(drawn))
-    assert find_sheet(records, file, "NL") == drawn.sheet
+    records, file = Records(tables.bucket), open_returned_workbook("a.xlsx", write_review_workbook(drawn))
+    assert find_drawn_sheet(records, file, "NL") == drawn.sheet
     with pytest.raises(RequestError, match="a sheet of NL, not of BE"):
-        find_sheet(records, file, "BE")
-    draw_sheet(DrawRequest("NL", 5), MODEL, tables, NOW + timedelta(days=30))
+        find_drawn_sheet(records, file, "BE")
+    draw_review_sheet(DrawRequest("NL", 5), MODEL, tables, NOW + timedelta(days=30))
     with pytest.raises(RequestError, match="ask for that one"):
-        find_sheet(records, file, "NL")
-    assert find_sheet(records, file, "NL", late=True) == drawn.sheet
+        find_drawn_sheet(records, file, "NL")
+    assert find_drawn_sheet(records, file, "NL", late=True) == drawn.sheet
     elsewhere = Records(make_tables().bucket)
     with pytest.raises(RequestError, match="No such sheet"):
-        find_sheet(elsewhere, file, None)
+        find_drawn_sheet(elsewhere, file, None)
 
 
 # --- the sample -------------------------------------------------------------------------------
@@ -318,8 +331,8 @@ def test_two_sheets_share_no_random_item_and_all_that_is_needed_is_on_record(tab
     first, second = drawn_from(tables), drawn_from(tables, reader=2)
     at_random = [each.drawn.filter(pl.col("kind") == "random") for each in (first, second)]
     assert not set(at_random[0]["interaction_id"]) & set(at_random[1]["interaction_id"])
-    assert {each.id for each in Records(tables.bucket).list_sheets("NL")} == {first.sheet.id, second.sheet.id}
-    assert Records(tables.bucket).read_drawn(first.sheet).equals(first.drawn)
+    assert {each.id for each in Records(tables.bucket).list_drawn_sheets("NL")} == {first.sheet.id, second.sheet.id}
+    assert Records(tables.bucket).read_drawn_items(first.sheet).equals(first.drawn)
     assert first.sheet.prompt_version == "v1"
     assert at_random[0]["probability"].is_between(0, 1, closed="right").all()
 
@@ -331,7 +344,9 @@ def test_a_second_colleague_is_asked_some_of_the_firsts_and_the_first_some_again
     assert len(doubled) == 2
     assert doubled < set(first.drawn.filter(pl.col("kind") == "random")["interaction_id"])
     assert drawn_from(tables).drawn.filter(pl.col("kind") == "repeated").is_empty()  # nothing has come back yet
-    Records(tables.bucket).save_labels(first.sheet, merge_labels(None, {first.drawn["token"][0]: {"intent": "praise"}}))
+    Records(tables.bucket).save_returned_labels(
+        first.sheet, merge_returned_labels(None, {first.drawn["token"][0]: {"intent": "praise"}})
+    )
     third = drawn_from(tables)
     assert third.drawn.filter(pl.col("kind") == "repeated").height == 2
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from cs_features.review.drawing import DrawRequest, draw_sheet
-from cs_features.review.returned import open_returned, read_labels
+from cs_features.review.drawing import DrawRequest, draw_review_sheet
+from cs_features.review.returned import open_returned_workbook, read_labels
 from cs_features.review.words import ASKED
-from cs_features.review.workbook import write_workbook
+from cs_features.review.workbook import write_review_workbook
 from cs_features_tests.support.review import NOW, answer_truthfully, fill_month, make_model, make_tables
 
 PYTHON = "/usr/bin/python3"  # LibreOffice's bindings are the system's
@@ -107,9 +107,9 @@ def make_answers(answers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]
 def test_no_label_of_five_hundred_is_another_texts_and_every_bad_cell_is_named(office: str, tmp_path: Path) -> None:
     tables = make_tables()
     fill_month(tables, rows=700, text=lambda number: f"{'=+-@'[number % 4]}{number * 7919 % 700} pakket\n\tniet  hier")
-    drawn = draw_sheet(DrawRequest("NL", 500), make_model(), tables, NOW)
+    drawn = draw_review_sheet(DrawRequest("NL", 500), make_model(), tables, NOW)
     source, target, order = tmp_path / "out.xlsx", tmp_path / "back.xlsx", tmp_path / "order.json"
-    source.write_bytes(write_workbook(drawn))
+    source.write_bytes(write_review_workbook(drawn))
     answers = make_answers(answer_truthfully(drawn))
     pasted = [("C", "woedend"), ("G", 0.55), ("H", "0,5.5"), ("F", 3.0), ("E", "=1+1"), ("C", "#REF!")]
     order.write_text(
@@ -128,7 +128,7 @@ def test_no_label_of_five_hundred_is_another_texts_and_every_bad_cell_is_named(o
     run = subprocess.run([PYTHON, "-c", SCRIPT, str(order)], capture_output=True, text=True, timeout=400, check=False)
     assert run.returncode == 0, run.stderr[-2000:]
     planted = json.loads(run.stdout.strip().splitlines()[-1])
-    reading = read_labels(open_returned("back.xlsx", target.read_bytes()), drawn.sheet, drawn.drawn)
+    reading = read_labels(open_returned_workbook("back.xlsx", target.read_bytes()), drawn.sheet, drawn.drawn)
     after = {"C": "C", "E": "D", "F": "E", "G": "F", "H": "G"}
     expected_bad = {(row, after[column]) for row, column in planted.values()}
     assert {(cell.row, cell.column) for cell in reading.bad} == {*expected_bad, (1, "'Onderwerp'")}

@@ -24,8 +24,8 @@ from cs_features.extraction.brakes import Breaker, Budget
 from cs_features.extraction.engine import Extractor, TokenEstimate
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.pricing import find_price_list
-from cs_features.extraction.prompting import build_request, request_hash
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompting import build_converse_request, request_hash
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.extraction.quota import Limiter
 from cs_features.local.bedrock import build_routes
 from cs_features.local.converse import Answerer, ConverseRequest, Fault, Reply
@@ -35,7 +35,7 @@ from cs_features_tests.support.lab import PROMPTS
 
 PATIENCE = 120.0  # seconds that a test waits for another thread: a busy machine is slow and not wrong
 DEFAULT = capabilities_of("eu.anthropic.claude-haiku-5-5")
-PROMPTS_READ = load_prompts(PROMPTS)
+PROMPTS_READ = load_prompt_folder(PROMPTS)
 PRICE = find_price_list(DEFAULT)
 
 GOOD: dict[str, Any] = {
@@ -151,7 +151,9 @@ class Clock:
 
 def request_of(number: int | str = 1, **changes: Any) -> dict[str, Any]:
     """The product's own request for a document; `number` stands in its text."""
-    return build_request(PROMPTS_READ, DEFAULT, Interaction.model_validate(document(number, **changes)), "nl")[0]
+    return build_converse_request(PROMPTS_READ, DEFAULT, Interaction.model_validate(document(number, **changes)), "nl")[
+        0
+    ]
 
 
 def requests_of(*numbers: int | str) -> dict[str, dict[str, Any]]:

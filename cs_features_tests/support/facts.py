@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from cs_features.monitoring.freshness import Freshness, FreshnessState
-from cs_features.quality.evaluation import wilson_interval
+from cs_features.quality.evaluation import compute_wilson_interval
 from cs_features.reporting.facts import (
     DAYS,
     Calls,
@@ -43,7 +43,7 @@ def normal_facts(now: datetime = NOW, seed: int = 0) -> Operations:
 def make_country(country: str, now: datetime, chance: random.Random) -> CountryFacts:
     days = [now.date() - timedelta(days=back) for back in range(DAYS, -1, -1)]
     right = chance.randint(25, 30)
-    low, high = wilson_interval(right, 30)
+    low, high = compute_wilson_interval(right, 30)
     worst = FieldQuality(name="intent", value=right / 30, low=low, high=high, floor=0.7, items=30)
     return CountryFacts(
         country=country,

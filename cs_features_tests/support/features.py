@@ -5,12 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.validation.tables import features_schema
 from cs_features_tests.support.documents import id_of
 from cs_features_tests.support.lab import PROMPTS
 
-SCHEMA = features_schema(load_prompts(PROMPTS).answer_model, "NL")
+SCHEMA = features_schema(load_prompt_folder(PROMPTS).answer_model, "NL")
 
 VALID: dict[str, Any] = {
     "summary": "Customer asks where a parcel is that should have arrived last week; the agent looks into it.",

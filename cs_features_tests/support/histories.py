@@ -12,15 +12,21 @@ import polars as pl
 
 from cs_features.erasure.tombstones import read_tombstones
 from cs_features.errors import AwsRefusal
-from cs_features.landing.documents import RAW_SCHEMA, DocumentReader, read_document
-from cs_features.landing.earlier import read_earlier, remember_departed
-from cs_features.landing.files import split_file
-from cs_features.landing.listings import load_listing, save_listing
-from cs_features.landing.reading import make_raw_table, read_partition
+from cs_features.landing.documents import RAW_SCHEMA, DocumentReader, read_landed_document
+from cs_features.landing.earlier import read_earlier_tables, remember_departed_objects
+from cs_features.landing.files import split_file_documents
+from cs_features.landing.listings import load_partition_listing, save_partition_listing
+from cs_features.landing.reading import make_raw_table, read_landed_partition
 from cs_features.landing.zone import LandingZone
-from cs_features.monitoring.conservation import LandedCount, add_up, count_plan, plan_count_of_run, recall_run
-from cs_features.monitoring.document_count import count_documents
-from cs_features.monitoring.kept_counts import RECOUNT_AFTER, load_counts
+from cs_features.monitoring.conservation import (
+    LandedCount,
+    add_up_counts,
+    count_planned_objects,
+    plan_count_of_run,
+    recall_partition_run,
+)
+from cs_features.monitoring.document_count import count_object_documents
+from cs_features.monitoring.kept_counts import RECOUNT_AFTER, load_kept_counts
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket, Listing
 from cs_features.storage import Tables
@@ -79,17 +85,17 @@ class Histories:
         """The raw step and the count, as the asset and the check make them; None when the run ended before its end."""
         try:
             listing = self.zone.list_documents(NL)
-            save_listing(self.tables.bucket, NL, listing)
-            earlier = read_earlier(self.tables, NL)
+            save_partition_listing(self.tables.bucket, NL, listing)
+            earlier = read_earlier_tables(self.tables, NL)
             erased = read_tombstones(self.tables.bucket, tombstone_key)
-            raw = read_partition(self.zone, listing, self.reader, earlier, erased)
-            remember_departed(self.tables, NL, earlier, raw)
+            raw = read_landed_partition(self.zone, listing, self.reader, earlier, erased)
+            remember_departed_objects(self.tables, NL, earlier, raw)
             self.tables.write("raw_interactions", NL, raw)
             self._remember(raw)
             now = self.zone.list_documents(NL)
-            run = recall_run(load_listing(self.tables.bucket, NL), raw, now, listing.listed_at)
-            memory = load_counts(self.tables, NL, now.listed_at, RECOUNT_AFTER if is_nightly else None)
-            counted = count_plan(plan_count_of_run(run, now), run, self.zone, memory)
+            run = recall_partition_run(load_partition_listing(self.tables.bucket, NL), raw, now, listing.listed_at)
+            memory = load_kept_counts(self.tables, NL, now.listed_at, RECOUNT_AFTER if is_nightly else None)
+            counted = count_planned_objects(plan_count_of_run(run, now), run, self.zone, memory)
             memory.save(self.tables, NL)
         except (AwsRefusal, Killed):
             return None
@@ -105,15 +111,17 @@ class Histories:
         listing = self._list_all()
         for item in listing.objects:
             body, _ = self.landing.objects[item.key]
-            for piece in split_file(item.key, body):
-                row = read_document(piece, self.reader)
+            for piece in split_file_documents(item.key, body):
+                row = read_landed_document(piece, self.reader)
                 seen = self.first_seen.get(row["content_hash"], item.last_modified)
                 source = {"source_uri": self.zone.uri(item.key), "source_line": piece.line, "source_etag": item.etag}
                 rows.append({**row, **source, "landed_at": min(seen, item.last_modified)})
         return make_raw_table(rows, listing.listed_at)
 
     def count_everything(self) -> LandedCount:
-        return add_up(count_documents(item.key, self.landing.objects[item.key][0]) for item in self._list_all().objects)
+        return add_up_counts(
+            count_object_documents(item.key, self.landing.objects[item.key][0]) for item in self._list_all().objects
+        )
 
     def held(self) -> pl.DataFrame:
         raw = self.tables.read("raw_interactions", NL)

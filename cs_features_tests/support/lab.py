@@ -23,7 +23,7 @@ from dagster_shared.record import copy
 from sqlalchemy.pool import StaticPool
 
 from cs_features.customers.serving import CUSTOMERS
-from cs_features.definitions import build_defs
+from cs_features.definitions import build_code_location
 from cs_features.environments import Settings
 from cs_features.local.provision import create_group
 from cs_features.local.scripted import ScriptedAnswerer
@@ -31,7 +31,7 @@ from cs_features.local.stack import LocalStack
 from cs_features.orchestration.resources import build_resources
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import INTERACTIONS
-from cs_features.services import build_services, s3_client
+from cs_features.services import build_services_from, s3_client
 from cs_features_tests.support.documents import DAY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -167,11 +167,11 @@ class Lab:
 
     @property
     def resources(self) -> dict[str, Any]:
-        return dict(build_resources(build_services(self.settings)))
+        return dict(build_resources(build_services_from(self.settings)))
 
     @cached_property
     def definitions(self) -> dg.Definitions:
-        return build_defs(**self.resources)
+        return build_code_location(**self.resources)
 
     def land(self, country: str, day: date | str, filename: str, body: bytes) -> str:
         key = f"interactions/country={country}/date={day}/{filename}"

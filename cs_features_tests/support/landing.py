@@ -10,8 +10,8 @@ from cs_features.landing.earlier import EarlierReading
 from cs_features.landing.files import Unread
 from cs_features.landing.reading import make_raw_table, read_rows
 from cs_features.landing.zone import LandedFile
-from cs_features.monitoring.conservation import LandedCount, add_up
-from cs_features.monitoring.document_count import FileCount, count_documents
+from cs_features.monitoring.conservation import LandedCount, add_up_counts
+from cs_features.monitoring.document_count import FileCount, count_object_documents
 from cs_features.partitions import Partition
 from cs_features.s3 import StoredObject
 from cs_features_tests.support.documents import DAY
@@ -35,8 +35,8 @@ def read_again(*files: LandedFile, earlier: EarlierReading | None = None) -> pl.
 
 def count_landed(*files: LandedFile) -> LandedCount:
     """The independent count; a file that cannot be read is one document."""
-    return add_up(
-        FileCount(documents=1) if isinstance(content, Unread) else count_documents(landed.key, content)
+    return add_up_counts(
+        FileCount(documents=1) if isinstance(content, Unread) else count_object_documents(landed.key, content)
         for landed, content in files
     )
 

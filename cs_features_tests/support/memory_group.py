@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, Record, get_feature
+from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, Record, get_record_feature
 
 
 class MemoryGroup:
@@ -28,9 +28,11 @@ class MemoryGroup:
     def batch_write_record(self, **request: Any) -> dict[str, Any]:
         self.called()
         for record in (entry["Record"] for entry in request["Entries"]):
-            key = get_feature(record, self.identifier)
+            key = get_record_feature(record, self.identifier)
             self.offline[key] = record
-            if key not in self.online or get_feature(record, EVENT_TIME) > get_feature(self.online[key], EVENT_TIME):
+            if key not in self.online or get_record_feature(record, EVENT_TIME) > get_record_feature(
+                self.online[key], EVENT_TIME
+            ):
                 self.online[key] = record
         return {"Errors": [], "UnprocessedEntries": []}
 
@@ -40,7 +42,7 @@ class MemoryGroup:
         if request["TargetStores"] == ["OfflineStore"]:
             self.offline[key] = None
             return
-        if key in self.online and request["EventTime"] <= get_feature(self.online[key], EVENT_TIME):
+        if key in self.online and request["EventTime"] <= get_record_feature(self.online[key], EVENT_TIME):
             raise ClientError({"Error": {"Code": "ValidationError"}}, "DeleteRecord")
         self.online.pop(key, None)
 

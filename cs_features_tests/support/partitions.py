@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from cs_features.landing.zone import LandingZone
-from cs_features.monitoring.conservation import RunRecord, recall_run
+from cs_features.monitoring.conservation import RunRecord, recall_partition_run
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket, Listing, StoredObject
 from cs_features_tests.support.documents import DAY
@@ -94,4 +94,4 @@ class Folder:
 
     def run_record(self) -> RunRecord:
         listed_at = self.listing.listed_at if self.listing else None
-        return recall_run(self.listing, self.raw, self.list_now(), listed_at)
+        return recall_partition_run(self.listing, self.raw, self.list_now(), listed_at)

@@ -15,11 +15,11 @@ import polars as pl
 
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import Record, build_record, require_group
+from cs_features.publishing.feature_group import Record, build_feature_record, require_feature_group
 from cs_features.publishing.manifest import MANIFEST, UNFINISHED, read_manifest
 from cs_features.publishing.publication import Destination
 from cs_features.publishing.publisher import Outcome, PublicationRules, Published, publish_partition
-from cs_features.publishing.reading import read_features
+from cs_features.publishing.reading import read_online_features
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket
 from cs_features.schemas import FEATURE_COLUMNS
@@ -177,7 +177,7 @@ class Store:
 
     def serves_exactly(self, *rows: Row) -> bool:
         """Online and offline, whatever the manifest says."""
-        served = {each["interaction_id"]: as_dict(build_record(each)) for each in rows}
+        served = {each["interaction_id"]: as_dict(build_feature_record(each)) for each in rows}
         assert self.online() == served
         assert self.trains_on(rows)
         return True
@@ -185,7 +185,7 @@ class Store:
     def trains_on(self, rows: Sequence[Row]) -> bool:
         """Whether the offline store holds exactly `rows`."""
         trained_on = {key: as_dict(record) for key, record in self.runtime.trained_on.items()}
-        return trained_on == {each["interaction_id"]: as_dict(build_record(each)) for each in rows}
+        return trained_on == {each["interaction_id"]: as_dict(build_feature_record(each)) for each in rows}
 
     def holds_exactly(self, *rows: Row) -> bool:
         """The stores hold `rows`, and the manifest says so."""
@@ -204,7 +204,9 @@ class LabStore(Store):
 
     def trains_on(self, rows: Sequence[Row]) -> bool:
         self.lab.stack.local.feature_store.flush()
-        return read_features(group=self.group).equals(validated(rows).select(FEATURE_COLUMNS).sort("interaction_id"))
+        return read_online_features(group=self.group).equals(
+            validated(rows).select(FEATURE_COLUMNS).sort("interaction_id")
+        )
 
 
 _numbers: Iterator[int] = itertools.count(1)
@@ -213,7 +215,7 @@ _numbers: Iterator[int] = itertools.count(1)
 def store_in(lab: Lab) -> LabStore:
     group = f"{lab.settings.feature_group}-{next(_numbers)}"
     lab._create_group(group, lab.settings.data_bucket)
-    return LabStore(group, require_group(lab.sagemaker, group), lab.runtime, lab=lab)
+    return LabStore(group, require_feature_group(lab.sagemaker, group), lab.runtime, lab=lab)
 
 
 def memory_store(identity: str = "group 1") -> Store:

@@ -18,7 +18,7 @@ from cs_features.partitions import Partition
 from cs_features.review.drawing import DrawnSheet
 from cs_features.review.frame import FRAME_SCHEMA
 from cs_features.s3 import Bucket
-from cs_features.services import Model, build_services
+from cs_features.services import Model, build_services_from
 from cs_features.storage import Tables
 from cs_features_tests.support.memory_s3 import MemoryS3
 
@@ -35,7 +35,7 @@ def make_tables() -> Tables:
 
 
 def make_model() -> Model:
-    return build_services(Settings()).model
+    return build_services_from(Settings()).model
 
 
 def say_plainly(number: int) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 import polars as pl
 
 from cs_features.errors import AwsRefusal, WithdrawalStopped
-from cs_features.landing.corrections import resolve_owners
+from cs_features.landing.corrections import resolve_id_owners
 from cs_features.landing.documents import RAW_SCHEMA
-from cs_features.landing.notices import list_notices
+from cs_features.landing.notices import list_partition_notices
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import Record, get_feature
-from cs_features.publishing.manifest import MANIFEST, read_manifest, select_group
+from cs_features.publishing.feature_group import Record, get_record_feature
+from cs_features.publishing.manifest import MANIFEST, read_manifest, select_group_entries
 from cs_features.publishing.publication import Destination
 from cs_features.publishing.publisher import Outcome, PublicationRules, publish_partition
 from cs_features.publishing.records import RecordStore
@@ -138,7 +138,7 @@ class World:
         if partition not in self.running:
             self.seen[partition] = self._state(partition)
             landed = raw(partition, sorted(self.landed[partition]))
-            self.raw[partition] = resolve_owners(landed, partition, self.tables, 35)
+            self.raw[partition] = resolve_id_owners(landed, partition, self.tables, 35)
             self.running.add(partition)
             return
         self.running.remove(partition)
@@ -210,7 +210,7 @@ class World:
         self.called.before = lambda number: None
 
     def _state(self, partition: Partition) -> Any:
-        notices = list_notices(self.tables).get(partition.folder, [])
+        notices = list_partition_notices(self.tables).get(partition.folder, [])
         return sorted(self.landed[partition]), [(item.key, item.etag, item.last_modified) for item in notices]
 
     def _publish(self, partition: Partition) -> None:
@@ -292,13 +292,13 @@ class World:
         return True
 
     def _manifest(self, partition: Partition) -> set[str]:
-        manifest = select_group(read_manifest(self.tables, partition), self.identity)
+        manifest = select_group_entries(read_manifest(self.tables, partition), self.identity)
         assert manifest["interaction_id"].is_unique().all()
         return set(manifest["interaction_id"])
 
 
 def _summaries(records: Mapping[str, Record]) -> dict[str, str]:
-    return {key: get_feature(record, "summary") for key, record in records.items()}
+    return {key: get_record_feature(record, "summary") for key, record in records.items()}
 
 
 def _pairs(ids: Mapping[Partition, Sequence[str]]) -> list[tuple[str, Partition]]:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompting import render_interaction
 from cs_features.landing.documents import join_customers_words
-from cs_features.schemas import Interaction, says_something
-from cs_features.utterances.readable import clean_text, read_turns
+from cs_features.schemas import Interaction, says_something_readable
+from cs_features.utterances.readable import clean_utterance_text, read_utterance_turns
 from cs_features_tests.support.documents import document
 from cs_features_tests.support.landing import one, read
 
@@ -27,7 +27,7 @@ def mail(text: str, **changes: Any) -> Interaction:
 
 
 def read_mail(text: str) -> str:
-    (turn,) = read_turns(mail(text))
+    (turn,) = read_utterance_turns(mail(text))
     return turn.text
 
 
@@ -72,7 +72,7 @@ def test_the_payload_keeps_the_mail_as_it_came() -> None:
 )
 def test_html_becomes_its_visible_words_a_line_a_block(html: str, words: str) -> None:
     for is_mail in (True, False):
-        assert clean_text(html, is_mail) == words
+        assert clean_utterance_text(html, is_mail) == words
 
 
 def test_markup_that_was_spelled_out_cannot_close_the_envelope() -> None:
@@ -106,13 +106,13 @@ def test_markup_that_was_spelled_out_cannot_close_the_envelope() -> None:
 def test_what_only_looks_like_markup_is_left_as_it_is(words: str) -> None:
     """A heart made half of a chat invisible: what is no known tag is somebody's words."""
     for is_mail in (True, False):
-        assert clean_text(words, is_mail) is words
+        assert clean_utterance_text(words, is_mail) is words
 
 
 @pytest.mark.parametrize("name", ["image/png", "application/pdf", "image/svg+xml;charset=utf-8"])
 def test_files_in_base64_are_taken_out_of_plain_text(name: str) -> None:
     text = f"zie ![foto](data:{name};base64,{'iVBORw0KGgoAAAANSUhEUgAA' * 400}) hierboven"
-    assert clean_text(text, False) == "zie ![foto]() hierboven"
+    assert clean_utterance_text(text, False) == "zie ![foto]() hierboven"
 
 
 def test_an_attachment_that_was_pasted_line_by_line_is_taken_out() -> None:
@@ -142,7 +142,7 @@ def test_an_attachment_that_was_pasted_line_by_line_is_taken_out() -> None:
 )
 def test_no_text_holds_its_partition_up(text: str) -> None:
     """HTML 5 is quadratic in depth, the library's patterns in a line: without bounds, these end in hours."""
-    assert clean_text(text, True)
+    assert clean_utterance_text(text, True)
 
 
 # --- quoted threads ---------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_what_a_customer_wrote_is_not_taken_for_a_program_s(words: str) -> None:
 def test_only_mails_lose_threads_and_signatures() -> None:
     """In a chat, `>` quotes what was just said, and a name below a farewell is part of it."""
     words = f"{WORDS}\n\n{THREADS['Gmail in Dutch'].format(QUOTED)}\n\nMet vriendelijke groet,\nJan"
-    (turn,) = read_turns(Interaction.model_validate(document(turns=..., text=words)))
+    (turn,) = read_utterance_turns(Interaction.model_validate(document(turns=..., text=words)))
     assert turn.text is words or turn.text == words
 
 
@@ -277,11 +277,11 @@ fragments = st.sampled_from(
 @given(st.lists(st.one_of(fragments, st.text(max_size=8)), max_size=25).map("".join), st.booleans())
 def test_no_text_that_says_something_comes_out_saying_nothing(text: str, is_mail: bool) -> None:
     """A customer whose mail was all quotation had said nothing, and the partition one document too few."""
-    if says_something(text):
-        assert says_something(clean_text(text, is_mail))
+    if says_something_readable(text):
+        assert says_something_readable(clean_utterance_text(text, is_mail))
 
 
 @given(st.text(alphabet="abc .,?!\n<>-&;:@0123456789", max_size=60))
 def test_a_chat_without_markup_is_left_byte_for_byte(text: str) -> None:
     """One changed byte is another request: every answer in the ledger would be paid for again."""
-    assert clean_text(text, is_mail=False) is text
+    assert clean_utterance_text(text, is_mail=False) is text

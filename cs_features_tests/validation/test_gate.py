@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cs_features.errors import SchemaMismatch
-from cs_features.extraction.prompts import load_prompts
+from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.schemas import VALIDATED_COLUMNS, Reason
@@ -22,7 +22,7 @@ from cs_features_tests.support.features import SCHEMA, VALID, frame, row
 from cs_features_tests.support.lab import PROMPTS
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
-ANSWERS = load_prompts(PROMPTS).answer_model
+ANSWERS = load_prompt_folder(PROMPTS).answer_model
 SECRET = "write to jan@example.com"
 EXTRACTION_REASONS = [reason.value for reason in Reason if reason.stage == "extraction"]
 LANDING_REASONS = [reason.value for reason in Reason if reason.stage == "landing"]

@@ -5,7 +5,7 @@ import json
 import polars as pl
 import pytest
 
-from cs_features.validation.rejected_text import SHOWN_CHARACTERS, mask_payload, mask_rejects
+from cs_features.validation.rejected_text import SHOWN_CHARACTERS, mask_rejected_payload, mask_rejected_rows
 from cs_features_tests.support.documents import document, id_of
 
 MAIL, IBAN = "jan.jansen@example.com", "NL91ABNA0417164300"
@@ -14,7 +14,7 @@ MAIL, IBAN = "jan.jansen@example.com", "NL91ABNA0417164300"
 def test_a_document_stays_json_and_one_value_has_one_placeholder_wherever_it_stands() -> None:
     """Every kind of personal data stood in `rejected_records.payload`, which is the table that people read."""
     turns = [{"speaker": "customer", "text": f"Ik ben {MAIL}, rekening {IBAN}"}, {"speaker": "agent", "text": MAIL}]
-    masked = mask_payload(json.dumps(document(1, turns=turns, **{MAIL: 1})), "NL")
+    masked = mask_rejected_payload(json.dumps(document(1, turns=turns, **{MAIL: 1})), "NL")
     assert MAIL not in masked
     assert IBAN not in masked
     read = json.loads(masked)
@@ -37,14 +37,14 @@ def test_a_document_stays_json_and_one_value_has_one_placeholder_wherever_it_sta
     ],
 )
 def test_nothing_personal_is_left_in_what_is_no_document_either(payload: str) -> None:
-    masked = mask_payload(payload, "NL")
+    masked = mask_rejected_payload(payload, "NL")
     assert MAIL not in masked
     assert IBAN not in masked
     assert "0417164300" not in masked
 
 
 def test_a_number_that_is_somebodys_is_masked_and_others_stay_numbers() -> None:
-    masked = json.loads(mask_payload('{"bsn": 123456782, "pieces": 3, "share": 0.5}', "NL"))
+    masked = json.loads(mask_rejected_payload('{"bsn": 123456782, "pieces": 3, "share": 0.5}', "NL"))
     assert masked["pieces"] == 3
     assert masked["share"] == 0.5
     assert masked["bsn"] != 123456782
@@ -55,7 +55,7 @@ def test_ids_and_details_are_masked_and_a_uuid_is_none_of_them() -> None:
     rows = pl.DataFrame(
         {"interaction_id": [MAIL, id_of(1), None], "detail": [f"id {MAIL}", "x", ""], "payload": ["", "", ""]}
     )
-    masked = mask_rejects(rows, "NL")
+    masked = mask_rejected_rows(rows, "NL")
     assert MAIL not in str(masked.to_dicts())
     assert masked["interaction_id"][1:].to_list() == [id_of(1), None]
     assert masked["payload"].to_list() == ["", "", ""]

@@ -1,6 +1,6 @@
 """The client side that scenarios share: synthetic interactions, and the product's own extraction of them.
 
-Everything goes through the product's wiring (`build_services`), as an asset would, without Dagster around it.
+Everything goes through the product's wiring (`build_services_from`), as an asset would, without Dagster around it.
 """
 
 import json
@@ -14,14 +14,14 @@ from typing import Any
 
 from cs_features.environments import settings
 from cs_features.extraction.engine import Extractor
-from cs_features.extraction.prompting import ConverseRequest, build_request, request_hash
+from cs_features.extraction.prompting import ConverseRequest, build_converse_request, request_hash
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.session import Session, extract_answers
+from cs_features.extraction.session import Session, extract_needed_answers
 from cs_features.extraction.table import Needed
 from cs_features.hashing import content_hash
 from cs_features.partitions import Partition
 from cs_features.schemas import Interaction
-from cs_features.services import DataBucket, Model, build_services
+from cs_features.services import DataBucket, Model, build_services_from
 
 DAY = date(2026, 3, 4)
 POISON = "poison-7c1e"  # `Script.poison`: an interaction that says it is refused for ever
@@ -74,13 +74,15 @@ class Work:
 
 def work_on(country: str, documents: Iterable[Mapping[str, Any]], day: date = DAY) -> Work:
     """`table.plan` without its frame: polars starts threads, and a process that is to fork may have none."""
-    services = build_services(settings())
+    services = build_services_from(settings())
     model = services.model
     prompts = model.prompts()
     needed, requests = [], {}
     for each in documents:
         interaction = Interaction.model_validate_json(json.dumps(each))
-        request, truncated = build_request(prompts, model.capabilities(), interaction, interaction.language or "en")
+        request, truncated = build_converse_request(
+            prompts, model.capabilities(), interaction, interaction.language or "en"
+        )
         key = request_hash(request)
         requests[key] = request
         needed.append(Needed(str(interaction.interaction_id), key, truncated, content_hash(each)))
@@ -107,6 +109,6 @@ class FirstAsked:
 def run_extraction(work: Work, extractor: Extractor) -> Session:
     """What `llm_extractions` does between its plan and its table."""
     with work.data.ledger(work.partition.folder) as ledger:
-        session = extract_answers(work.requests, ledger, extractor, work.model.max_concurrency, lambda _: None)
-        ledger.compact_objects()
+        session = extract_needed_answers(work.requests, ledger, extractor, work.model.max_concurrency, lambda _: None)
+        ledger.compact_ledger_objects()
     return session

@@ -27,10 +27,10 @@ from cs_features.local.bench.endpoint import start_endpoint
 from cs_features.local.bench.figures import Figure, Say, at_most, equal_to
 from cs_features.local.bench.training_year import AS_OF, draw_history
 from cs_features.orchestration.assets.customer_features import read_part
-from cs_features.publishing.feature_group import EVENT_TIME, require_group
+from cs_features.publishing.feature_group import EVENT_TIME, require_feature_group
 from cs_features.publishing.publication import Destination
 from cs_features.publishing.records import RecordStore
-from cs_features.services import Services, build_services, s3_client
+from cs_features.services import Services, build_services_from, s3_client
 
 CONTACTS, A_DAY, COMPARED = 1_300_000, 3_600, 1_000
 LATE_SHARE, LATE_DAYS = 0.1, 35
@@ -57,7 +57,7 @@ def measure_customers(quick: bool, say: Say) -> list[Figure]:
 
 def update_year(contacts: int, a_day: int, compared: int) -> dict[str, float]:
     """In a process of its own: a first update of everybody, and the one of the next day."""
-    services = build_services(settings())
+    services = build_services_from(settings())
     _put_history(services, draw_history(contacts, contacts * 2 // 5).rows.with_columns(part=0))
     first, first_cpu, _ = _update(services, FIRST_CUT, online := OnlineStore())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -94,7 +94,7 @@ def _update(services: Services, cut: datetime, online: OnlineStore) -> tuple[Upd
     store = RecordStore(online.attach(second.runtime()), second.name, CUSTOMERS)
     rules = UpdateRules(window_days=LATE_DAYS, max_withdrawn_share=0.05, read_tombstones=services.data.tombstones)
     started, cpu = time.monotonic(), time.process_time()
-    destination = Destination(store, require_group(second.control_plane(), second.name, CUSTOMERS))
+    destination = Destination(store, require_feature_group(second.control_plane(), second.name, CUSTOMERS))
     read = partial(read_part, services.feature_group.name)
     updated = update_customers(services.data.tables(), read, destination, rules)
     balance_customers(updated)

@@ -17,7 +17,7 @@ from typing import Any
 
 from cs_features.extraction.engine import Extractor
 from cs_features.extraction.prompting import ConverseRequest
-from cs_features.extraction.table import build_extractions
+from cs_features.extraction.table import build_extraction_table
 from cs_features.local.bench.children import Job, run_alone, say_regularly
 from cs_features.local.bench.client import DAY, Work, make_document, run_extraction, work_on
 from cs_features.local.bench.endpoint import start_endpoint
@@ -140,7 +140,7 @@ class Notes:
 def _live_once(work: Work, notes: Notes) -> None:
     """One life: what `llm_extractions` does, from the ledger to the table."""
     session = run_extraction(work, notes.watch_calls(work.extractor()))
-    frame = build_extractions(
+    frame = build_extraction_table(
         work.needed,
         session.outcomes,
         session.asked,

@@ -18,14 +18,14 @@ import polars as pl
 
 from cs_features.environments import PROMPTS_OF_THE_PROJECT, settings
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.table import plan_requests
+from cs_features.extraction.table import plan_partition_requests
 from cs_features.local.bench.client import DAY, Work, make_document, run_extraction
 from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import EVERY_VALUE
 from cs_features.planning.preview.plan import Scope
-from cs_features.planning.preview.run import Preview, preview_candidate
+from cs_features.planning.preview.run import Preview, preview_candidate_prompts
 from cs_features.schemas import ANSWER_FIELDS, CATEGORICAL, SCORES
-from cs_features.services import DataBucket, Model, build_services
+from cs_features.services import DataBucket, Model, build_services_from
 from cs_features.storage import Tables
 
 # 1,806 interactions in 14 strata, some of them tiny, over three days.
@@ -69,11 +69,11 @@ def extract_all() -> None:
     """In a client process: the features in use, by the product's own assets; kept beside them for each change."""
     import dagster as dg
 
-    from cs_features.definitions import build_defs
+    from cs_features.definitions import build_code_location
 
-    job = build_defs().resolve_job_def("process_interactions")
+    job = build_code_location().resolve_job_def("process_interactions")
     assets = [dg.AssetKey("raw_interactions"), dg.AssetKey("llm_extractions")]
-    tables: Tables = build_services(settings()).data.tables()
+    tables: Tables = build_services_from(settings()).data.tables()
     with dg.DagsterInstance.ephemeral() as instance:
         for partition in partitions_of(STRATA):
             job.execute_in_process(partition_key=partition.key, instance=instance, asset_selection=assets)
@@ -92,7 +92,7 @@ def preview_changes(numbers: list[int]) -> list[dict[str, Any]]:
 
 def _preview_change(number: int) -> dict[str, Any]:
     chance = random.Random(number)
-    services = build_services(settings())
+    services = build_services_from(settings())
     model = services.model
     data = services.data
     _delete_ledgers(data)
@@ -100,7 +100,9 @@ def _preview_change(number: int) -> dict[str, Any]:
     before = _plant_features(data.tables(), model.prompts(), chance)
     with tempfile.TemporaryDirectory() as name:
         folder = _write_candidate(Path(name) / "prompts", countries, number)
-        found = preview_candidate(folder, model, data, Scope(), dry_run=False, noise=False, say=lambda line: None)
+        found = preview_candidate_prompts(
+            folder, model, data, Scope(), dry_run=False, noise=False, say=lambda line: None
+        )
         assert found is not None, "the candidate differs"
         rerun = _rerun_partitions(replace(model, prompts_dir=folder), data, countries)
     return {
@@ -188,7 +190,7 @@ def _rerun_partitions(model: Model, data: DataBucket, countries: list[str]) -> d
     for partition in partitions_of(countries):
         raw = data.tables().read("raw_interactions", partition)
         assert raw is not None
-        needed, requests = plan_requests(raw, prompts, model.capabilities(), model.masking)
+        needed, requests = plan_partition_requests(raw, prompts, model.capabilities(), model.masking)
         kept = data.ledger(partition.folder).read_outcomes()
         session = run_extraction(Work(partition, model, data, prompts, needed, requests), extractor)
         features |= {item.interaction_id: session.outcomes[item.request_hash].answer for item in needed}

@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from cs_features.landing.documents import DocumentReader, read_document
+from cs_features.landing.documents import DocumentReader, read_landed_document
 from cs_features.landing.files import Piece
 from cs_features.local.bench import planted_sentences as sentences
 from cs_features.local.bench.figures import Figure, Say, at_least, at_most
 from cs_features.local.bench.planted_values import CHECKSUM_KINDS, EVASIONS, MAKERS
 from cs_features.partitions import Partition
-from cs_features.privacy.detection import find_personal_data, find_structured
+from cs_features.privacy.detection import find_personal_data, find_structured_spans
 from cs_features.privacy.folding import fold_text
-from cs_features.utterances.readable import clean_text
+from cs_features.utterances.readable import clean_utterance_text
 
 SURE_KINDS = (*CHECKSUM_KINDS, "mail", "phone", "ip", "link")
 HOSTILE = (
@@ -140,7 +140,7 @@ def _measure_speed(planted: list[Planted]) -> list[Figure]:
     folded = fold_text(text).data
     figures = []
     for what, bar, work in (
-        ("structured kinds, a 1,000 characters", 1.0, lambda: list(find_structured(folded, "NL"))),
+        ("structured kinds, a 1,000 characters", 1.0, lambda: list(find_structured_spans(folded, "NL"))),
         ("all kinds, a 1,000 characters", 2.0, lambda: find_personal_data(text, "NL")),
     ):
         figures.append(at_most(what, _time(work) / len(text) * 1000, bar, lambda value: f"{value:.2f} ms"))
@@ -171,11 +171,11 @@ def _read_hostile(text: str) -> float:
     }
     piece = Piece(1, json.dumps(made, ensure_ascii=False).encode())
     reader = DocumentReader(Partition("NL", date(2026, 11, 24)), ("nl", "en", "de", "fr", "pl", "tr", "ar", "uk"))
-    return _time(lambda: read_document(piece, reader), times=2)
+    return _time(lambda: read_landed_document(piece, reader), times=2)
 
 
 def _mask_hostile(text: str) -> float:
-    return _time(lambda: find_personal_data(clean_text(text, is_mail=True), "NL"), times=2)
+    return _time(lambda: find_personal_data(clean_utterance_text(text, is_mail=True), "NL"), times=2)
 
 
 def _time(work: Callable[[], object], times: int = 3) -> float:

@@ -21,8 +21,8 @@ import polars as pl
 
 from cs_features.environments import PROMPTS_OF_THE_PROJECT, settings
 from cs_features.extraction.models import capabilities_of
-from cs_features.extraction.prompting import build_request
-from cs_features.extraction.prompts import Prompts, load_prompts
+from cs_features.extraction.prompting import build_converse_request
+from cs_features.extraction.prompts import Prompts, load_prompt_folder
 from cs_features.local.bench.children import Job, announce_and_wait, run_alone, serve_stack
 from cs_features.local.bench.figures import Figure, Say, as_percent, at_least, equal_to
 from cs_features.local.converse import ConverseRequest, Reply
@@ -30,11 +30,11 @@ from cs_features.local.provision import provision_account
 from cs_features.local.scripted import Script, ScriptedAnswerer, hash_text
 from cs_features.local.stack import LocalStack
 from cs_features.quality import evaluation
-from cs_features.quality.comparison import compare_answers
-from cs_features.quality.golden import GoldenItem, load_golden
+from cs_features.quality.comparison import compare_paired_answers
+from cs_features.quality.golden import GoldenItem, load_golden_corpus
 from cs_features.quality.golden_run import ask_golden_items
 from cs_features.schemas import CATEGORICAL, SCORES
-from cs_features.services import DataBucket, Model, build_services
+from cs_features.services import DataBucket, Model, build_services_from
 
 DRAWS, QUICK_DRAWS, DRAWS_A_PROCESS = 200, 10, 20
 RATES, DROP = (0.05, 0.40), 0.05  # of errors in use, and how many more the candidate makes
@@ -96,9 +96,9 @@ def _lowest_cell(what: str, covered: pl.DataFrame, by: list[str]) -> Figure:
 
 def measure_draws(first: int, count: int) -> list[dict[str, Any]]:
     """In a client process: `count` draws, the first of which has the number `first`."""
-    services = build_services(settings())
+    services = build_services_from(settings())
     model = services.model
-    items = load_golden(model.prompts_dir, model.prompts())
+    items = load_golden_corpus(model.prompts_dir, model.prompts())
     return [ask_draw(number, items, model, services.data) for number in range(first, first + count)]
 
 
@@ -120,7 +120,7 @@ def ask_draw(number: int, items: list[GoldenItem], model: Model, data: DataBucke
             intervals.append({**where, "hit": row["low"] <= in_the_long_run <= row["high"]})
     comparisons = [
         {"language": each.language, "measure": each.measure, "verdict": each.verdict}
-        for each in compare_answers(frames[IN_USE], frames[CANDIDATE])
+        for each in compare_paired_answers(frames[IN_USE], frames[CANDIDATE])
     ]
     return {"intervals": intervals, "comparisons": comparisons, "calls": calls}
 
@@ -176,8 +176,8 @@ class PlantedAnswerer(ScriptedAnswerer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._prompts = load_prompts(PROMPTS_OF_THE_PROJECT)
-        self._items = load_golden(PROMPTS_OF_THE_PROJECT, self._prompts)
+        self._prompts = load_prompt_folder(PROMPTS_OF_THE_PROJECT)
+        self._items = load_golden_corpus(PROMPTS_OF_THE_PROJECT, self._prompts)
         self._script_of = lru_cache(maxsize=4)(self._make_script)
 
     async def answer(self, request: ConverseRequest) -> Reply:
@@ -194,7 +194,7 @@ class PlantedAnswerer(ScriptedAnswerer):
 
 
 def user_text(prompts: Prompts, model_id: str, item: GoldenItem) -> str:
-    request, _ = build_request(prompts, capabilities_of(model_id), item.as_interaction(), item.language)
+    request, _ = build_converse_request(prompts, capabilities_of(model_id), item.as_interaction(), item.language)
     text: str = request["messages"][0]["content"][0]["text"]
     return text
 

@@ -53,9 +53,9 @@ def write_history(home: str, days: int) -> dict[str, Any]:
     from cs_features.local.bench.report_mornings import compare_mornings
     from cs_features.local.bench.year_of_events import write_year
     from cs_features.local.bench.year_of_tables import Year
-    from cs_features.services import build_services
+    from cs_features.services import build_services_from
 
-    services, today = build_services(settings()), datetime.now(timezone.utc).date()
+    services, today = build_services_from(settings()), datetime.now(timezone.utc).date()
     year = Year(services.data.tables(), services.model, COUNTRIES, today, days=days, troubled=True)
     year.write()
     compared = compare_mornings(year, MORNINGS)
@@ -69,13 +69,13 @@ def make_page(home: str) -> dict[str, Any]:
     """In a client process: the job of the morning; what loading the project takes is not its time."""
     import dagster as dg
 
-    from cs_features.definitions import build_defs
+    from cs_features.definitions import build_code_location
     from cs_features.environments import settings
     from cs_features.reporting.report import PAGE_KEY
-    from cs_features.services import build_services
+    from cs_features.services import build_services_from
 
-    definitions = build_defs()
-    job, bucket = definitions.resolve_job_def("report_operations"), build_services(settings()).data.bucket()
+    definitions = build_code_location()
+    job, bucket = definitions.resolve_job_def("report_operations"), build_services_from(settings()).data.bucket()
     with dg.DagsterInstance.from_config(_configure(home)) as instance:
         started, cpu_before = time.monotonic(), time.process_time()
         result = job.execute_in_process(instance=instance)
@@ -94,9 +94,9 @@ def compare_page() -> dict[str, Any]:
     """In a client process: the page of the job against other code."""
     from cs_features.environments import settings
     from cs_features.local.bench.report_mornings import compare_latest_page
-    from cs_features.services import build_services
+    from cs_features.services import build_services_from
 
-    services = build_services(settings())
+    services = build_services_from(settings())
     compared = compare_latest_page(services.data.bucket(), services.model, COUNTRIES)
     return {"figures": compared.figures, "differences": compared.differences}
 

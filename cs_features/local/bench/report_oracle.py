@@ -68,7 +68,7 @@ class Morning:
 
 def mirror_bucket(bucket: Bucket, folder: Path, since: date, prefixes: Sequence[str] = ("",)) -> None:
     """The stored objects that the page may be made of, as files; names alone say what was spent."""
-    for item in (item for prefix in prefixes for item in bucket.list_objects(prefix).objects):
+    for item in (item for prefix in prefixes for item in bucket.list_bucket_objects(prefix).objects):
         day = re.search(r"date=(\d{4}-\d\d-\d\d)", item.key)
         if day and date.fromisoformat(day[1]) < since:
             continue

@@ -11,18 +11,18 @@ from itertools import product
 import numpy as np
 
 from cs_features.local.bench.figures import Figure, Say, as_percent, at_least, at_most
-from cs_features.review.agreement import differ, estimate_alpha, measure_alpha
+from cs_features.review.agreement import differ, estimate_alpha, measure_krippendorff_alpha
 from cs_features.review.corrected import LEAST_OF_LANGUAGE
 from cs_features.review.estimates import (
     Estimate,
-    correlate_ranks,
+    correlate_score_ranks,
     estimate_corrected_mean,
     estimate_corrected_share,
     estimate_labelled_mean,
     estimate_labelled_share,
     estimate_naive_share,
 )
-from cs_features.review.sampling import allocate_random
+from cs_features.review.sampling import allocate_random_items
 
 DRAWS, QUICK_DRAWS = 2_000, 100
 POPULATION = 10_000
@@ -127,7 +127,7 @@ def simulate_languages(labels: int, draws: int, random: np.random.Generator) -> 
     """A country of two languages, the small one drawn at a higher rate and answered worse: weights must see to it."""
     cell = Cell(f"two languages, {labels} labels")
     heights = {"nl": POPULATION * 9 // 10, "en": POPULATION // 10}
-    counts = allocate_random(heights, labels)
+    counts = allocate_random_items(heights, labels)
     meant = {language: random.random(height) < 0.3 + 0.3 * (language == "en") for language, height in heights.items()}
     wrong = {language: random.random(height) < 0.1 + 0.3 * (language == "en") for language, height in heights.items()}
     said = {language: meant[language] ^ wrong[language] for language in heights}
@@ -184,10 +184,10 @@ def simulate_ranks(correlation: float, labels: int, draws: int, random: np.rando
         "nl": _make_scores(correlation, heights["nl"], random),
         "en": _make_scores(correlation / 3, heights["en"], random),
     }
-    counts = allocate_random(heights, labels)
+    counts = allocate_random_items(heights, labels)
     weights = np.concatenate([np.full(count, heights[language] / count) for language, count in counts.items()])
     everything = [np.concatenate([each[place] for each in scores.values()]) for place in (0, 1)]
-    truth = correlate_ranks(everything[1], everything[0], np.ones(POPULATION))
+    truth = correlate_score_ranks(everything[1], everything[0], np.ones(POPULATION))
     assert truth is not None
     for _ in range(draws):
         chosen = {
@@ -196,7 +196,7 @@ def simulate_ranks(correlation: float, labels: int, draws: int, random: np.rando
         meant, said = (
             np.concatenate([scores[language][place][rows] for language, rows in chosen.items()]) for place in (0, 1)
         )
-        found = correlate_ranks(said, meant, weights)
+        found = correlate_score_ranks(said, meant, weights)
         if found is not None:
             cell.covered.append(found.low <= truth.value <= found.high)
     return cell
@@ -208,7 +208,7 @@ def simulate_alpha(items: int, draws: int, random: np.random.Generator) -> Cell:
     meant = random.choice(3, POPULATION, p=[0.2, 0.3, 0.5])
     guessed, is_seen = random.choice(3, (2, POPULATION)), random.random((2, POPULATION)) < 0.85
     read = np.where(is_seen, meant, guessed).T.tolist()
-    truth = measure_alpha(read, differ)
+    truth = measure_krippendorff_alpha(read, differ)
     for _ in range(draws):
         found = estimate_alpha([read[place] for place in random.choice(POPULATION, items, replace=False)], differ)
         if found is not None and found.low is not None and found.high is not None and truth is not None:

@@ -82,12 +82,12 @@ def process_partition() -> dict[str, Any]:
     """In a client process: `process_interactions` for the partition, as Dagster runs it."""
     import dagster as dg
 
-    from cs_features.definitions import build_defs
+    from cs_features.definitions import build_code_location
 
     started = time.monotonic()
     with dg.DagsterInstance.ephemeral() as instance:
         result = (
-            build_defs()
+            build_code_location()
             .resolve_job_def("process_interactions")
             .execute_in_process(partition_key=PARTITION.key, instance=instance, raise_on_error=False)
         )

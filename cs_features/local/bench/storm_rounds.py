@@ -21,7 +21,7 @@ from cs_features.local.bench.storm_model import VERSION, Mood, path_of_mood
 from cs_features.local.bench.storm_runs import Deployment, Operations
 from cs_features.local.bench.storm_world import LARGE_FILES, SMALL_FILE, World, list_partitions
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, define_features
+from cs_features.publishing.feature_group import EVENT_TIME, IDENTIFIER, define_feature_definitions
 
 GROUP, OTHER_GROUP = "cs-interaction-features", "cs-other-features"
 OTHER_BUCKET = "cs-landing-other"
@@ -275,7 +275,7 @@ def create_group(name: str) -> None:
         FeatureGroupName=name,
         RecordIdentifierFeatureName=IDENTIFIER,
         EventTimeFeatureName=EVENT_TIME,
-        FeatureDefinitions=define_features(),
+        FeatureDefinitions=define_feature_definitions(),
         OnlineStoreConfig={"EnableOnlineStore": True},
         OfflineStoreConfig={"S3StorageConfig": {"S3Uri": "s3://cs-data/feature-store-other"}},
         RoleArn="arn:aws:iam::123456789012:role/storm",

@@ -11,12 +11,12 @@ from typing import Any
 import boto3
 import dagster as dg
 
-from cs_features.definitions import build_defs
+from cs_features.definitions import build_code_location
 from cs_features.environments import settings
 from cs_features.extraction import brakes, engine
 from cs_features.orchestration.resources import build_resources
 from cs_features.partitions import Partition
-from cs_features.services import Services, build_services
+from cs_features.services import Services, build_services_from
 
 
 class Killed(BaseException):
@@ -50,9 +50,9 @@ class Deployment:
     """The code location under one set of settings, as Dagster has loaded it."""
 
     def __init__(self, **changes: Any) -> None:
-        self.services: Services = build_services(settings().model_copy(update=changes))
+        self.services: Services = build_services_from(settings().model_copy(update=changes))
         self.resources = dict(build_resources(self.services))
-        self.definitions = build_defs(**self.resources)
+        self.definitions = build_code_location(**self.resources)
 
 
 class Operations:

@@ -32,7 +32,7 @@ from cs_features.orchestration.partitions import interaction_partitions
 from cs_features.partitions import Partition
 from cs_features.planning.backfill_launch import JOB, Backfill, DagsterUi
 from cs_features.retention.rules import Ages
-from cs_features.retention.sweeps import apply_sweepers
+from cs_features.retention.sweeps import apply_retention_sweepers
 
 PARTITIONS_A_YEAR = 1_825
 PARTS = {"1/20": 20, "1/5": 5}
@@ -113,7 +113,7 @@ def measure_part(count: int, say: Say) -> Seen:
         home = prepare_home(service)
         with serve_dagster(service, home, say) as ui:
             began = time.monotonic()
-            backfill_id = ui.launch_backfill(keys, len(keys) * DOCUMENTS_A_PARTITION, "bench year")
+            backfill_id = ui.launch_partition_backfill(keys, len(keys) * DOCUMENTS_A_PARTITION, "bench year")
             today = Today(service)
             backfill = follow_backfill(ui, backfill_id, today, say)
             seconds = time.monotonic() - began
@@ -222,12 +222,12 @@ def wait_for_ui(ui: DagsterUi) -> None:
 
 
 def follow_backfill(ui: DagsterUi, backfill_id: str, today: Today, say: Say) -> Backfill:
-    deadline = time.monotonic() + 60 + SECONDS_A_RUN_AT_MOST * len(ui.read_backfill(backfill_id).runs)
+    deadline = time.monotonic() + 60 + SECONDS_A_RUN_AT_MOST * len(ui.read_backfill_state(backfill_id).runs)
     said = 0.0
     while True:
-        backfill = ui.read_backfill(backfill_id)
+        backfill = ui.read_backfill_state(backfill_id)
         today.look_for_landings()
-        if backfill.is_over:
+        if backfill.is_backfill_over:
             return backfill
         if time.monotonic() > deadline:
             raise LocalProblem(f"The backfill is not over: {dict(backfill.count_run_states())}")
@@ -246,7 +246,7 @@ def read_outcome(home: Path, keys: Sequence[str], seconds: float, waits: list[fl
     with dg.DagsterInstance.from_config(str(home)) as instance:
         true_states, wanted = count_true_states(instance, keys)
         stored = measure_storage(instance, home)
-        apply_sweepers(list_history_sweepers(instance, ages), datetime.now(timezone.utc) + 2 * month, False)
+        apply_retention_sweepers(list_history_sweepers(instance, ages), datetime.now(timezone.utc) + 2 * month, False)
         left = measure_storage(instance, home)
     return Seen(len(keys), seconds, waits, true_states, wanted, stored, left)
 

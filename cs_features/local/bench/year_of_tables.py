@@ -13,15 +13,15 @@ from uuid import UUID
 
 import polars as pl
 
-from cs_features.extraction.spending import Spent, format_key
+from cs_features.extraction.spending import Spent, format_spending_key
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA
 from cs_features.monitoring.drift import VERDICTS
-from cs_features.monitoring.freshness import REMEMBERED_DAYS, Arrivals, floor_to_quarter, write_arrivals
+from cs_features.monitoring.freshness import REMEMBERED_DAYS, Arrivals, floor_to_quarter, write_arrival_times
 from cs_features.monitoring.misfiled import MISFILED_SCHEMA
 from cs_features.monitoring.open_rejects import count_open_rejects
 from cs_features.monitoring.reconciliation import RECONCILIATION_SCHEMA
 from cs_features.partitions import Locale, Partition, Week, list_locales, monday_of
-from cs_features.quality.evaluation import QUALITY_SCHEMA, wilson_interval
+from cs_features.quality.evaluation import QUALITY_SCHEMA, compute_wilson_interval
 from cs_features.schemas import CATEGORICAL, Reason
 from cs_features.services import Model
 from cs_features.storage import Tables
@@ -79,14 +79,14 @@ class Year:
         self._write_inventories()
         self._write_quality(chance)
         self._write_drift()
-        write_arrivals(self.tables.bucket, self._make_arrivals(chance))
+        write_arrival_times(self.tables.bucket, self._make_arrivals(chance))
 
     def write_morning(self, today: date) -> None:
         """The inventories, the drift and the arrivals as they are on another morning; the days stay as they are."""
         self.today = today
         self._write_inventories()
         self._write_drift()
-        write_arrivals(self.tables.bucket, self._make_arrivals(random.Random(today.toordinal())))
+        write_arrival_times(self.tables.bucket, self._make_arrivals(random.Random(today.toordinal())))
 
     def _write_day(self, partition: Partition, chance: random.Random) -> None:
         share = 0.4 if partition.date.weekday() >= 5 else 1.0
@@ -97,7 +97,7 @@ class Year:
         self.tables.write("rejected_records", partition, self._make_rejects(partition, rejected, chance))
         cost = float(extractions["cost_usd"].sum())
         spent = Spent(partition.date, partition.folder, UUID(int=chance.getrandbits(128)).hex, cost)
-        self.tables.bucket.put(format_key(spent), b"{}")
+        self.tables.bucket.put(format_spending_key(spent), b"{}")
         self.written[partition] = Day(validated, rejected, duplicates, cost)
 
     def _make_extractions(self, partition: Partition, rows: int, chance: random.Random) -> pl.DataFrame:
@@ -179,7 +179,7 @@ class Year:
             rows = []
             for name in CATEGORICAL:
                 right = chance.randint(13, 15)
-                low, high = wilson_interval(right, 15)
+                low, high = compute_wilson_interval(right, 15)
                 place = {"country": locale.country, "language": locale.language, "field": name, "measure": "accuracy"}
                 rows.append({**place, "value": right / 15, "low": low, "high": high, "items": 15})
             frame = pl.DataFrame(rows, schema=QUALITY_SCHEMA)

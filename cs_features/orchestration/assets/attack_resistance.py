@@ -9,8 +9,8 @@ from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, passing_failure
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.resources import DataBucket, Model
-from cs_features.quality.attacks import list_attacks, measure_resistance
-from cs_features.quality.golden_run import ask_labelled
+from cs_features.quality.attacks import list_attack_cases, measure_attack_resistance
+from cs_features.quality.golden_run import ask_labelled_items
 
 
 @dg.asset(
@@ -22,7 +22,7 @@ from cs_features.quality.golden_run import ask_labelled
 )
 @guard_boundary
 def attack_resistance(context: dg.AssetExecutionContext, model: Model, data: DataBucket) -> dg.MaterializeResult[None]:
-    attacks = list_attacks()
+    attacks = list_attack_cases()
 
     def log_progress(session: Session, total: int) -> None:
         if len(session.outcomes) in (1, total):
@@ -30,12 +30,12 @@ def attack_resistance(context: dg.AssetExecutionContext, model: Model, data: Dat
 
     interactions = {attack.id: attack.as_interaction() for attack in attacks}
     try:
-        asked = ask_labelled(interactions, model, data, "attacks", log_progress)
+        asked = ask_labelled_items(interactions, model, data, "attacks", log_progress)
     except (Outage, Unavailable) as error:
         raise passing_failure(str(error)) from None
     except CsFeaturesError as error:
         raise lasting_failure(str(error)) from None
-    measured = measure_resistance(attacks, asked.answers)
+    measured = measure_attack_resistance(attacks, asked.answers)
     tables = data.tables()
     tables.write("attack_resistance", None, measured)
     totals = measured.select(pl.col("cases", "structural", "suspected", "answered", "obeyed").sum()).row(0, named=True)

@@ -14,8 +14,8 @@ from cs_features.orchestration.plots import draw_confusion
 from cs_features.orchestration.quota_pool import MODEL_POOL, share_quota
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Locale
-from cs_features.quality.evaluation import count_confusions, list_misses, measure_quality
-from cs_features.quality.golden import read_golden
+from cs_features.quality.evaluation import count_field_confusions, list_evaluation_misses, measure_quality
+from cs_features.quality.golden import read_golden_file
 from cs_features.quality.golden_run import Answers, Progress, ask_golden_items
 from cs_features.schemas import CATEGORICAL
 
@@ -57,7 +57,7 @@ def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: Da
     }
     pictures = {
         f"confusion_{name}": dg.MetadataValue.md(
-            draw_confusion(count_confusions(answers.frame, name), f"{name}, {locale}, {items} items")
+            draw_confusion(count_field_confusions(answers.frame, name), f"{name}, {locale}, {items} items")
         )
         for name in CATEGORICAL
     }
@@ -66,7 +66,7 @@ def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: Da
             "dagster/uri": tables.uri("extraction_quality", locale),
             "prompt_version": version,
             "quality": as_table(measured.drop("country", "language", "model_id", "prompt_version")),
-            "misses": as_table(list_misses(answers.frame)),
+            "misses": as_table(list_evaluation_misses(answers.frame)),
             **plot_apart(str(locale), figures),
             **pictures,
         }
@@ -74,7 +74,7 @@ def extraction_quality(context: dg.AssetExecutionContext, model: Model, data: Da
 
 
 def _ask_locale(locale: Locale, model: Model, data: DataBucket, progress: Progress) -> Answers:
-    items = read_golden(model.find_prompts_folder(), model.prompts()).require_locale(locale)
+    items = read_golden_file(model.find_prompts_folder(), model.prompts()).require_golden_locale(locale)
     if not items:
         raise RequestError(
             f"{model.find_prompts_folder()}/golden/{locale.language}.jsonl has no items of {locale.country}"

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from cs_features.monitoring import drift
-from cs_features.monitoring.distributions import COLUMNS, FEATURES, count_distributions
+from cs_features.monitoring.distributions import COLUMNS, FEATURES, count_feature_distributions
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.checks.quality import DRIFT
 from cs_features.orchestration.metadata import as_table, plot_apart
@@ -48,10 +48,10 @@ def feature_drift(context: dg.AssetExecutionContext, data: DataBucket) -> Iterat
     tables = data.tables()
     week = _read_days(tables, country_week.days)
     baseline = _read_days(tables, country_week.before(drift.BASELINE_WEEKS))
-    distributions, calendar = count_distributions(week, baseline)
-    verdicts = drift.judge_drift(distributions, calendar)
+    distributions, calendar = count_feature_distributions(week, baseline)
+    verdicts = drift.judge_country_drift(distributions, calendar)
     drifted = frozenset(verdicts.filter(pl.col("verdict") == "drifted")["feature"])
-    summary = drift.summarize_verdicts(verdicts, drift.find_new_versions(week, baseline))
+    summary = drift.summarize_drift_verdicts(verdicts, drift.find_new_versions(week, baseline))
     sizes = f"{week.height:,} interactions against {baseline.height:,}"
     title = f"{country_week}: {sizes} of the {drift.BASELINE_WEEKS} weeks before"
     picture = dg.MetadataValue.md(draw_distributions(distributions, title, drifted))

@@ -9,12 +9,12 @@ from cs_features.errors import AccessRefused, AwsRefusal
 from cs_features.monitoring.freshness import (
     Freshness,
     FreshnessState,
-    judge_freshness,
+    judge_country_freshness,
     look_at_feeds,
-    read_arrivals,
-    write_arrivals,
+    read_arrival_times,
+    write_arrival_times,
 )
-from cs_features.monitoring.silence import describe_freshness
+from cs_features.monitoring.silence import describe_feed_freshness
 from cs_features.orchestration.assets.landed_documents import landed_documents
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.checks.freshness import FEED_IS_FRESH
@@ -37,14 +37,14 @@ def feed_freshness(
 ) -> Iterator[dg.MaterializeResult[None]]:
     now, country, bucket = datetime.now(timezone.utc), context.partition_key, data.bucket()
     try:
-        arrivals = look_at_feeds(landing.zone(), read_arrivals(bucket), [country], now)
-        write_arrivals(bucket, arrivals)
+        arrivals = look_at_feeds(landing.zone(), read_arrival_times(bucket), [country], now)
+        write_arrival_times(bucket, arrivals)
     except AccessRefused as error:
         raise lasting_failure(f"{country}: {error}") from None
     except AwsRefusal as error:
         raise passing_failure(f"{country}: {error}") from None
-    found = judge_freshness(arrivals, country, now)
-    figures, words = plot_apart(country, describe_figures(found)), describe_freshness(country, found, now)
+    found = judge_country_freshness(arrivals, country, now)
+    figures, words = plot_apart(country, describe_figures(found)), describe_feed_freshness(country, found, now)
     context.log.info(words)
     check = dg.AssetCheckResult(
         check_name=FEED_IS_FRESH.name,

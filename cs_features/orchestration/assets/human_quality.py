@@ -15,10 +15,10 @@ from cs_features.orchestration.partitions import country_partitions
 from cs_features.orchestration.resources import DataBucket
 from cs_features.partitions import Country
 from cs_features.quality.evaluation import ALL
-from cs_features.review.corrected import COUNTRY_REPORT_SCHEMA, correct_figures, read_older_report
-from cs_features.review.frame import read_frame
+from cs_features.review.corrected import COUNTRY_REPORT_SCHEMA, correct_monthly_figures, read_older_report
+from cs_features.review.frame import read_sampling_frame
 from cs_features.review.human_quality import measure_human_quality
-from cs_features.review.labelled import join_labels, read_returned
+from cs_features.review.labelled import join_label_answers, read_returned_labels
 from cs_features.review.records import Records
 from cs_features.storage import Tables
 
@@ -37,7 +37,7 @@ def human_quality(context: dg.AssetExecutionContext, data: DataBucket) -> dg.Mat
     country, tables = context.partition_key, data.tables()
 
     def measure_labels() -> tuple[pl.DataFrame, int]:
-        labelled = join_labels(read_returned(Records(tables.bucket), country))
+        labelled = join_label_answers(read_returned_labels(Records(tables.bucket), country))
         measured = measure_human_quality(labelled, country)
         tables.write("human_quality", Country(country), measured)
         return measured, labelled.height
@@ -90,8 +90,8 @@ def find_first_month(today: date) -> date:
 
 def _write_report(country: str, tables: Tables, first: date) -> pl.DataFrame:
     held = [each for each in tables.partitions("validated_features") if each.country == country and each.date >= first]
-    labelled = join_labels(read_returned(Records(tables.bucket), country))
-    made = correct_figures(read_frame(tables, sorted(held)), labelled, country)
+    labelled = join_label_answers(read_returned_labels(Records(tables.bucket), country))
+    made = correct_monthly_figures(read_sampling_frame(tables, sorted(held)), labelled, country)
     before = tables.read("country_report", Country(country))
     older = COUNTRY_REPORT_SCHEMA.to_frame() if before is None else read_older_report(before, first)
     report = pl.concat([older, made]).sort("month", "model_id", "prompt_version", maintain_order=True)

@@ -12,21 +12,21 @@ import polars as pl
 
 from cs_features.errors import AwsRefusal
 from cs_features.monitoring import settling
-from cs_features.monitoring.findings import Differences, FindingKind, write_differences
-from cs_features.monitoring.misfiled import RunMemory, Scope, find_misfiled, shorten_folder
+from cs_features.monitoring.findings import Differences, FindingKind, write_reconciled_differences
+from cs_features.monitoring.misfiled import RunMemory, Scope, find_misfiled_objects, shorten_folder_name
 from cs_features.monitoring.open_rejects import count_open_rejects
 from cs_features.monitoring.reconciliation import (
     ISOLATED_ERRORS,
     Sources,
     State,
-    collect_findings,
+    collect_reconciliation_findings,
     differs_in,
     list_earlier_partitions,
     list_partitions,
     name_error,
     reconcile,
 )
-from cs_features.monitoring.serving import OnlineStore, describe_group
+from cs_features.monitoring.serving import OnlineStore, describe_served_group
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.jobs import process_interactions, redrive_rejected
 from cs_features.orchestration.metadata import as_table
@@ -65,8 +65,8 @@ def reconciliation(
     # A document of the window corrects others of so many days before its own: see `landing/corrections.py`.
     earlier = list_earlier_partitions(tables, countries, first, landing.window_days)
     frame = reconcile(list_partitions(zone, tables, countries, first, now.date()), sources, earlier)
-    findings = collect_findings(frame)
-    write_differences(tables, Differences(f"{now:%Y%m%dT%H%M%S}", findings))
+    findings = collect_reconciliation_findings(frame)
+    write_reconciled_differences(tables, Differences(f"{now:%Y%m%dT%H%M%S}", findings))
     unknown = frame.filter(pl.col("state") == State.UNKNOWN.value)
     context.log.info(f"{frame.height} partitions since {first}, {len(findings)} differ, {unknown.height} are unknown")
     return dg.MaterializeResult(
@@ -101,7 +101,7 @@ def _list_countries() -> list[str]:
 def _find_store(feature_group: FeatureGroup) -> tuple[OnlineStore | None, str | None]:
     """The feature group to look records up in, or why there is none."""
     try:
-        state = describe_group(feature_group.control_plane(), feature_group.name)
+        state = describe_served_group(feature_group.control_plane(), feature_group.name)
         return OnlineStore(feature_group.runtime(), feature_group.name, state.identity), None
     except AwsRefusal as error:
         return None, name_error(error)
@@ -146,7 +146,7 @@ def misfiled_objects(landing: Landing, data: DataBucket) -> dg.MaterializeResult
         window_start=today - timedelta(days=landing.window_days),
         today=today,
     )
-    frame = find_misfiled(zone.iterate_everything(), scope, RunMemory(data.tables()))
+    frame = find_misfiled_objects(zone.iterate_all_objects(), scope, RunMemory(data.tables()))
     by_reason = frame.group_by("reason").agg(pl.col("objects").sum(), pl.col("bytes").sum()).sort("reason")
     return dg.MaterializeResult(
         value=frame,
@@ -155,7 +155,7 @@ def misfiled_objects(landing: Landing, data: DataBucket) -> dg.MaterializeResult
             "bytes": _sum_up(frame, "bytes"),
             "by_reason": as_table(by_reason),
             # Of a bucket that is used for more than this: shown, and nobody's fault.
-            "folders_beside_interactions": [shorten_folder(folder) for folder in zone.list_other_prefixes()],
+            "folders_beside_interactions": [shorten_folder_name(folder) for folder in zone.list_other_prefixes()],
         },
     )
 

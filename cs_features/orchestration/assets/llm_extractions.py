@@ -11,13 +11,13 @@ from cs_features.errors import AwsRefusal, RunStopper
 from cs_features.extraction.models import ModelCapabilities
 from cs_features.extraction.prompting import prefix_tokens
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.session import Session, extract_answers
+from cs_features.extraction.session import Session, extract_needed_answers
 from cs_features.extraction.table import (
     EXTRACTIONS_SCHEMA,
-    build_extractions,
+    build_extraction_table,
     group_by_request,
-    keep_answered,
-    plan_requests,
+    keep_answered_rows,
+    plan_partition_requests,
     sort_as,
 )
 from cs_features.orchestration.assets.country_prompts import of_the_partition
@@ -82,9 +82,9 @@ def llm_extractions(
     prompts, capabilities = model.prompts(), model.capabilities()
     _warn_of_useless_cache(context, prompts, partition.country, capabilities)
     previous = None if config.reextract else data.tables().read("llm_extractions", partition)
-    kept = keep_answered(previous, raw_interactions)
+    kept = keep_answered_rows(previous, raw_interactions)
     to_ask = raw_interactions.filter(~pl.col("interaction_id").is_in(kept["interaction_id"].to_list()))
-    needed, requests = plan_requests(to_ask, prompts, capabilities, model.masking)
+    needed, requests = plan_partition_requests(to_ask, prompts, capabilities, model.masking)
     last_report = time.monotonic()
 
     def recall_erased() -> Tombstones:
@@ -100,17 +100,17 @@ def llm_extractions(
         with data.ledger(partition.folder, group_by_request(needed), recall_erased) as ledger:
             failed_before = sum(key in ledger.known and not ledger.known[key].answered for key in requests)
             extractor = model.extractor(prompts, data, partition.folder)
-            session = extract_answers(
+            session = extract_needed_answers(
                 requests, ledger, extractor, model.max_concurrency, report_progress, config.parse_reasons()
             )
-            ledger.compact_objects()
-        session.check_service()
+            ledger.compact_ledger_objects()
+        session.check_model_service()
     except (AwsRefusal, RunStopper) as error:
         raise make_failure(f"{partition}: {error}", error) from None
     context.log.info(_describe_progress(partition, session, len(requests)))
     asked_version = prompts.asked_version(partition.country)
     billed = kept["request_hash"].to_list()
-    made = build_extractions(needed, session.outcomes, session.asked, model.model_id, asked_version, billed)
+    made = build_extraction_table(needed, session.outcomes, session.asked, model.model_id, asked_version, billed)
     frame = sort_as(raw_interactions, pl.concat([kept, made]))
     counts = {"kept": kept.height, "failed_before": failed_before, "failed_after": session.failed}
     figures = {**_describe_bill(session), **_describe_rows(frame), **counts}

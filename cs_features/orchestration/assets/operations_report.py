@@ -15,11 +15,17 @@ from cs_features.orchestration.partitions import country_partitions
 from cs_features.orchestration.resources import Alerts, DataBucket, Landing, Model
 from cs_features.orchestration.standing import Instance, list_standing
 from cs_features.reporting.concerns import Concern
-from cs_features.reporting.facts import Operations, list_figures
-from cs_features.reporting.mail import write_message
-from cs_features.reporting.page import COLUMNS, build_row, describe_law, describe_money, write_first_lines
+from cs_features.reporting.facts import Operations, list_country_figures
+from cs_features.reporting.mail import write_morning_message
+from cs_features.reporting.page import (
+    COLUMNS,
+    build_country_row,
+    describe_window_law,
+    describe_window_money,
+    write_first_lines,
+)
 from cs_features.reporting.reader import Scope
-from cs_features.reporting.report import Addresses, Report, make_report, save_report
+from cs_features.reporting.report import Addresses, Report, make_report, save_operations_report
 from cs_features.reporting.state import is_mail_due, read_state, write_state
 
 
@@ -37,7 +43,7 @@ def operations_report(
     standing = list_standing(Instance(context.instance, alerts.ui_url, now, landing.window_days))
     try:
         report = make_report(data.tables(), scope, standing, Addresses(alerts.ui_url, landing.bucket), now)
-        uri = save_report(data.tables().bucket, report)
+        uri = save_operations_report(data.tables().bucket, report)
         _tell_once_a_day(report, uri, data, alerts)
     except AccessRefused as error:
         raise lasting_failure(str(error)) from None
@@ -54,7 +60,7 @@ def _tell_once_a_day(report: Report, uri: str, data: DataBucket, alerts: Alerts)
     state = read_state(bucket)
     if not alerts.topic_arn or not is_mail_due(state, today):
         return
-    message = write_message(report.concerns, report.facts.now, uri, alerts.ui_url)
+    message = write_morning_message(report.concerns, report.facts.now, uri, alerts.ui_url)
     with aws.explained("Alerts topic", "CS_FEATURES_ALERTS_TOPIC_ARN"):
         alerts.client().publish(TopicArn=alerts.topic_arn, Subject=message.subject, Message=message.body)
     write_state(bucket, state.model_copy(update={"mailed": today}))
@@ -69,8 +75,8 @@ def describe_report(report: Report, uri: str) -> dict[str, dg.MetadataValue]:
         "unreadable_sources": dg.MetadataValue.int(sum(source.error is not None for source in facts.sources)),
         "page": dg.MetadataValue.text(uri),
         "page_bytes": dg.MetadataValue.int(len(report.page.encode())),
-        "law": dg.MetadataValue.text(describe_law(facts)),
-        "money": dg.MetadataValue.text(describe_money(facts)),
+        "law": dg.MetadataValue.text(describe_window_law(facts)),
+        "money": dg.MetadataValue.text(describe_window_money(facts)),
         "countries": tabulate_countries(facts),
         **plot_countries(facts),
     }
@@ -86,7 +92,7 @@ def tabulate_countries(facts: Operations) -> dg.TableMetadataValue:
     names = ["country", *COLUMNS]
     records = []
     for country in facts.countries:
-        figures = [" ".join(filter(None, [cell.figure, cell.note])) for cell in build_row(country, facts)]
+        figures = [" ".join(filter(None, [cell.figure, cell.note])) for cell in build_country_row(country, facts)]
         records.append(dg.TableRecord(dict(zip(names, [country.country, *figures], strict=True))))
     schema = dg.TableSchema(columns=[dg.TableColumn(name) for name in names])
     return dg.MetadataValue.table(records=records, schema=schema)
@@ -96,7 +102,7 @@ def plot_countries(facts: Operations) -> dict[str, dg.MetadataValue]:
     """One figure a country and name, so that no plot jumps between countries; an unknown one leaves a gap."""
     figures: dict[str, dg.MetadataValue] = {}
     for country in facts.countries:
-        for name, value in list_figures(country, facts).items():
+        for name, value in list_country_figures(country, facts).items():
             if value is not None:
                 figures[f"{name}_{country.country}"] = dg.MetadataValue.float(float(value))
     return figures

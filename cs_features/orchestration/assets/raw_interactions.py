@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
-from cs_features.landing.corrections import resolve_owners
+from cs_features.landing.corrections import resolve_id_owners
 from cs_features.landing.documents import RAW_SCHEMA, DocumentReader
-from cs_features.landing.earlier import read_earlier, remember_departed
-from cs_features.landing.listings import save_listing
-from cs_features.landing.reading import read_partition
+from cs_features.landing.earlier import read_earlier_tables, remember_departed_objects
+from cs_features.landing.listings import save_partition_listing
+from cs_features.landing.reading import read_landed_partition
 from cs_features.orchestration.assets.landed_documents import landed_documents
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.checks.ownership import CONFLICTS, judge_conflicts
@@ -36,12 +36,12 @@ def raw_interactions(
     reader = DocumentReader(partition, tuple(model.prompts().countries[partition.country].languages))
     zone, tables = landing.zone(), data.tables()
     listing = zone.list_documents(partition)
-    save_listing(tables.bucket, partition, listing)
-    earlier = read_earlier(tables, partition)
+    save_partition_listing(tables.bucket, partition, listing)
+    earlier = read_earlier_tables(tables, partition)
     erased = RUN_MEMORY.recall(context.run_id, "tombstones", data.tombstones)
-    frame = read_partition(zone, listing, reader, earlier, erased)
-    frame = resolve_owners(frame, partition, tables, landing.window_days)
-    remember_departed(tables, partition, earlier, frame)
+    frame = read_landed_partition(zone, listing, reader, earlier, erased)
+    frame = resolve_id_owners(frame, partition, tables, landing.window_days)
+    remember_departed_objects(tables, partition, earlier, frame)
     objects = frame["source_uri"].n_unique()
     disagreeing = frame.filter(pl.col("language_detected") != pl.col("language"))
     counts = dict(frame.group_by("status").len().iter_rows())

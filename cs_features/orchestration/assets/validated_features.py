@@ -12,10 +12,10 @@ from cs_features.orchestration.resources import Model
 from cs_features.reporting.rejects import list_first_rejects
 from cs_features.schemas import Extraction
 from cs_features.validation.by_language import count_by_language
-from cs_features.validation.calibration import choose_thresholds, correct_answers
+from cs_features.validation.calibration import choose_score_thresholds, correct_answer_scores
 from cs_features.validation.gate import split_documents
-from cs_features.validation.rejected_text import mask_rejects
-from cs_features.validation.tables import features_schema, list_dtypes, rejected_schema
+from cs_features.validation.rejected_text import mask_rejected_rows
+from cs_features.validation.tables import features_schema, list_column_dtypes, rejected_schema
 
 
 @dg.multi_asset(
@@ -25,12 +25,12 @@ from cs_features.validation.tables import features_schema, list_dtypes, rejected
         "validated_features": dg.AssetOut(
             kinds={"pandera", "polars"},
             description="Interactions that every rule of the schema accepts.",
-            metadata=describe_columns(list_dtypes(features_schema(Extraction, ""))),
+            metadata=describe_columns(list_column_dtypes(features_schema(Extraction, ""))),
         ),
         "rejected_records": dg.AssetOut(
             kinds={"pandera", "polars"},
             description="Documents that did not become features, with stage, typed reason and masked payload.",
-            metadata=describe_columns(list_dtypes(rejected_schema)),
+            metadata=describe_columns(list_column_dtypes(rejected_schema)),
         ),
     },
 )
@@ -40,12 +40,12 @@ def validated_features(
 ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
     partition = partition_of(context)
     prompts = model.prompts()
-    answers = correct_answers(llm_extractions, prompts, partition.country)
+    answers = correct_answer_scores(llm_extractions, prompts, partition.country)
     schema = features_schema(prompts.answer_model, partition.country)
     validated, rejected = split_documents(raw_interactions, answers, schema, datetime.now(timezone.utc))
-    rejected = mask_rejects(rejected, partition.country)
+    rejected = mask_rejected_rows(rejected, partition.country)
     calibration = prompts.countries[partition.country].calibration.get(model.model_id)
-    languages = count_by_language(raw_interactions, llm_extractions, validated, *choose_thresholds(calibration))
+    languages = count_by_language(raw_interactions, llm_extractions, validated, *choose_score_thresholds(calibration))
     by_reason = rejected.group_by("stage", "reason", "redrivable").len("documents").sort("documents", descending=True)
     reasons = ", ".join(f"{reason} {count}" for reason, count in by_reason.select("reason", "documents").iter_rows())
     context.log.info(f"{partition}: {validated.height} validated, {rejected.height} rejected {reasons}")

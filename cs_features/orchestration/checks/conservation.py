@@ -9,14 +9,20 @@ from typing import cast
 import dagster as dg
 import polars as pl
 
-from cs_features.landing.earlier import align_columns
-from cs_features.landing.listings import load_listing
-from cs_features.monitoring.conservation import Balance, count_plan, describe_balance, plan_count_of_run, recall_run
-from cs_features.monitoring.kept_counts import CountMemory, load_counts
+from cs_features.landing.earlier import align_table_columns
+from cs_features.landing.listings import load_partition_listing
+from cs_features.monitoring.conservation import (
+    Balance,
+    count_planned_objects,
+    describe_law_balance,
+    plan_count_of_run,
+    recall_partition_run,
+)
+from cs_features.monitoring.kept_counts import CountMemory, load_kept_counts
 from cs_features.orchestration.checks.registry import register_check
 from cs_features.orchestration.partitions import partition_of
 from cs_features.orchestration.resources import DataBucket, Landing
-from cs_features.short_names import shorten_id
+from cs_features.short_names import shorten_interaction_id
 
 
 @register_check(
@@ -41,19 +47,19 @@ def conservation(
     partition = partition_of(context)
     zone = landing.zone()
     now = zone.list_documents(partition)
-    raw = align_columns(raw_interactions)
+    raw = align_table_columns(raw_interactions)
     listed_at = _find_listing_time(context, raw)
-    listing = load_listing(data.tables().bucket, partition, listed_at)
-    run = recall_run(listing, raw, now, listed_at)
+    listing = load_partition_listing(data.tables().bucket, partition, listed_at)
+    run = recall_partition_run(listing, raw, now, listed_at)
     plan = plan_count_of_run(run, now)
-    memory = load_counts(data.tables(), partition, now.listed_at)
-    counted = count_plan(plan, run, zone, memory)
+    memory = load_kept_counts(data.tables(), partition, now.listed_at)
+    counted = count_planned_objects(plan, run, zone, memory)
     memory.save(data.tables(), partition)
     landed, duplicates = counted.landed
     balance = Balance(landed, validated_features.height, rejected_records.height, duplicates)
     return dg.AssetCheckResult(
         passed=balance.holds,
-        description=describe_balance(balance, plan, counted),
+        description=describe_law_balance(balance, plan, counted),
         metadata={
             "landed": landed,
             "validated": balance.validated,
@@ -96,5 +102,5 @@ def _find_listing_time(context: dg.AssetCheckExecutionContext, raw: pl.DataFrame
 )
 def one_door(validated_features: pl.DataFrame, rejected_records: pl.DataFrame) -> dg.AssetCheckResult:
     both = sorted(set(validated_features["interaction_id"]) & set(rejected_records["interaction_id"].drop_nulls()))
-    shown = [shorten_id(each) for each in both[:20]]
+    shown = [shorten_interaction_id(each) for each in both[:20]]
     return dg.AssetCheckResult(passed=not both, metadata={"in_both": len(both), "interaction_ids": shown})

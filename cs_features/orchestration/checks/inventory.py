@@ -5,9 +5,9 @@ import polars as pl
 
 from cs_features.errors import AwsRefusal
 from cs_features.monitoring.findings import FindingKind
-from cs_features.monitoring.preflight import run_preflight
+from cs_features.monitoring.preflight import run_preflight_probes
 from cs_features.monitoring.reconciliation import DOCUMENTS_UNKNOWN, STORE_UNKNOWN, State, differs_in, name_error
-from cs_features.monitoring.serving import describe_group
+from cs_features.monitoring.serving import describe_served_group
 from cs_features.orchestration.checks.registry import register_check
 from cs_features.orchestration.metadata import as_table
 from cs_features.orchestration.resources import Alerts, DataBucket, FeatureGroup, History, Landing, Model, Retention
@@ -63,7 +63,7 @@ def served(reconciliation: pl.DataFrame, feature_group: FeatureGroup) -> dg.Asse
     differs = differs_in(FindingKind.UNPUBLISHED, FindingKind.TAKEN_OUT)
     found = reconciliation.filter(differs | STORE_UNKNOWN)
     try:
-        offline_status = describe_group(feature_group.control_plane(), feature_group.name).offline_status
+        offline_status = describe_served_group(feature_group.control_plane(), feature_group.name).offline_status
     except AwsRefusal as error:
         offline_status = name_error(error)
     return dg.AssetCheckResult(
@@ -107,7 +107,7 @@ def preflight(
         history=history,
         retention=retention,
     )
-    findings = run_preflight(services)
+    findings = run_preflight_probes(services)
     wrong = [finding for finding in findings if not finding.is_ok]
     return dg.AssetCheckResult(
         passed=not wrong,

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from cs_features import aws
 from cs_features.monitoring.alerts import Alert, Severity
-from cs_features.monitoring.outbox import Outbox, Pending, Progress, deliver_pending
+from cs_features.monitoring.outbox import Outbox, Pending, Progress, deliver_pending_alerts
 from cs_features.orchestration import conditions
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.incidents import EndedRun, list_alerts
@@ -204,7 +204,9 @@ def alert_sensor(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.Sens
     recalled = read_memory(context, look)
     before = recalled.memory
     pending = [*recalled.pending, *list_pending(look, before.seen)]
-    progress = deliver_pending(pending, Progress(before.outbox, before.seen), partial(publish_alert, alerts), look.now)
+    progress = deliver_pending_alerts(
+        pending, Progress(before.outbox, before.seen), partial(publish_alert, alerts), look.now
+    )
     after = Memory(seen=dict(progress.position), outbox=progress.outbox)
     if progress.refusal and context.cursor and after == before:
         raise progress.refusal  # nothing to remember: a failed tick is seen best

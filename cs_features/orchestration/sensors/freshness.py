@@ -15,10 +15,10 @@ from cs_features.errors import AwsRefusal
 from cs_features.monitoring.freshness import (
     Freshness,
     FreshnessState,
-    judge_freshness,
+    judge_country_freshness,
     look_at_feeds,
-    read_arrivals,
-    write_arrivals,
+    read_arrival_times,
+    write_arrival_times,
 )
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.jobs import watch_feeds
@@ -77,11 +77,11 @@ def freshness_sensor(
     now, bucket = utc_now(), data.bucket()
     countries = country_partitions.get_partition_keys()
     try:
-        arrivals = look_at_feeds(landing.zone(), read_arrivals(bucket), countries, now)
-        write_arrivals(bucket, arrivals)
+        arrivals = look_at_feeds(landing.zone(), read_arrival_times(bucket), countries, now)
+        write_arrival_times(bucket, arrivals)
     except AwsRefusal as error:
         return dg.SkipReason(f"{REFUSED}{error}")
-    found = {country: judge_freshness(arrivals, country, now) for country in countries}
+    found = {country: judge_country_freshness(arrivals, country, now) for country in countries}
     before = read_reported(context.cursor)
     reports = choose_reports(found, before, now.date())
     return dg.SensorResult(

@@ -13,9 +13,9 @@ from datetime import date, datetime, timedelta, timezone
 import dagster as dg
 
 from cs_features.errors import AwsRefusal
-from cs_features.landing.notices import list_notices
-from cs_features.monitoring.findings import read_differences
-from cs_features.monitoring.heartbeat import is_beat_due, write_heartbeat
+from cs_features.landing.notices import list_partition_notices
+from cs_features.monitoring.findings import read_reconciled_differences
+from cs_features.monitoring.heartbeat import is_beat_due, write_daemon_heartbeat
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import read_cause
 from cs_features.orchestration.jobs import process_interactions
@@ -112,7 +112,7 @@ def find_emptied(keys: Collection[str], before: Mapping[str, str], tables: Table
 
 def list_manifests(tables: Tables) -> dict[str, StoredObject]:
     """The manifest of each partition that was ever published, by folder."""
-    found = tables.bucket.list_objects("feature_store/country=").objects
+    found = tables.bucket.list_bucket_objects("feature_store/country=").objects
     manifests = [item for item in found if item.name == "data.parquet"]
     return {item.key.split("/", 1)[1].rsplit("/", 1)[0]: item for item in manifests}
 
@@ -121,7 +121,7 @@ def beat_if_due(instance: dg.DagsterInstance, tables: Tables, last: datetime | N
     """Say every few minutes, for who watches from outside, that the sensor looks; returns when it last did."""
     if last is not None and not is_beat_due(last, now):
         return last
-    write_heartbeat(tables.bucket, name_stopped_daemons(instance))
+    write_daemon_heartbeat(tables.bucket, name_stopped_daemons(instance))
     return now
 
 
@@ -204,18 +204,18 @@ def look_around(
         AwsRefusal: a listing or a file of ours was refused: nothing is decided on half of it.
     """
     tables = data.tables()
-    differences = read_differences(tables)
+    differences = read_reconciled_differences(tables)
     window = find_window(landing.window_days, now, differences)
     cursor = recalled.keep_partitions(window.holds)
-    differences = differences.select_partitions(window.holds)
+    differences = differences.select_finding_partitions(window.holds)
     known = Observed(now, {}, find_failures(instance, cursor, now), differences)
     limits = make_limits(landing)
-    notices = list_notices(tables)
+    notices = list_partition_notices(tables)
     scope = choose_scope(cursor, known, notices, window, limits)
     seen = survey_landing(landing.zone(), window, notices, scope)
     landscape = complete_landscape(seen, scope, cursor, now)
     # A finding about a partition that was never asked for waits for the listing of the window.
-    findings = differences.select_partitions(lambda key: scope.covers(key) or key in cursor.asked)
+    findings = differences.select_finding_partitions(lambda key: scope.covers(key) or key in cursor.asked)
     decision = decide_runs(cursor, replace(known, folders=landscape.folders, differences=findings), limits)
     emptied = update_emptied(decision.emptied, scope, cursor, tables)
     marks = {"beat_at": beat_if_due(instance, tables, cursor.beat_at, now)}

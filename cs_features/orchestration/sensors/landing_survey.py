@@ -200,7 +200,7 @@ def fingerprint_partitions(found: Mapping[str, Sequence[StoredObject]], notices:
 def group_by_folder(zone: LandingZone, country: str, since: date) -> dict[str, list[StoredObject]]:
     """The document files of a country by the folder below it."""
     by_folder: dict[str, list[StoredObject]] = {}
-    for item in zone.list_folder(f"country={country}", start_after_date=since).objects:
+    for item in zone.list_landing_folder(f"country={country}", start_after_date=since).objects:
         if is_document_file(item):
             by_folder.setdefault(item.key.split("/")[2], []).append(item)
     return by_folder

@@ -19,7 +19,7 @@ from cs_features.orchestration.jobs import measure_quality
 from cs_features.orchestration.partitions import country_partitions, locale_partitions
 from cs_features.orchestration.resources import DataBucket, Model
 from cs_features.partitions import Locale
-from cs_features.planning.priorities import tag_measurement
+from cs_features.planning.priorities import tag_measurement_run
 from cs_features.s3 import Bucket
 
 UNUSABLE = "Prompt files cannot be used. "  # how the tick begins that could not see all; alerts count them
@@ -113,7 +113,7 @@ def show_difference(before: str, now: str) -> str:
 def request_measurements(edited: frozenset[str]) -> list[dg.RunRequest]:
     # No run key: a prompt that is put back and edited again is measured again, from the ledger.
     return [
-        dg.RunRequest(partition_key=key, tags=tag_measurement())
+        dg.RunRequest(partition_key=key, tags=tag_measurement_run())
         for key in locale_partitions.get_partition_keys()
         if Locale.from_key(key).country in edited
     ]

@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import BaseModel, ValidationError
 
 from cs_features.errors import AwsRefusal
-from cs_features.monitoring.findings import Differences, read_differences
+from cs_features.monitoring.findings import Differences, read_reconciled_differences
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.jobs import take_inventory
 from cs_features.orchestration.resources import DataBucket
@@ -106,7 +106,7 @@ def is_partition_key(key: str) -> bool:
 def recheck_sensor(context: dg.SensorEvaluationContext, data: DataBucket) -> dg.SensorResult | dg.SkipReason:
     cursor, today = read_cursor(context.cursor), utc_now().date()
     try:
-        differences = read_differences(data.tables()).select_partitions(is_partition_key)
+        differences = read_reconciled_differences(data.tables()).select_finding_partitions(is_partition_key)
     except AwsRefusal as error:
         return dg.SkipReason(f"{REFUSED}{error}")
     succeeded = find_successes(context.instance, differences)

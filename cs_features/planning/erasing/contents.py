@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from cs_features.erasure.subjects import Erased, Subject, is_same_customer
-from cs_features.extraction.attribution import strip_all
-from cs_features.landing.earlier import align_columns
+from cs_features.extraction.attribution import strip_all_folders
+from cs_features.landing.earlier import align_table_columns
 from cs_features.landing.erased import withhold_erased_rows
 from cs_features.schemas import Reason
-from cs_features.storage import encode_table
+from cs_features.storage import encode_parquet_table
 
 LEDGER = "ledger/"
 PACKED = (".gz", ".zip", ".xlsx")
@@ -31,22 +31,22 @@ class Stripped(NamedTuple):
     removed: int
 
 
-def strip_object(key: str, body: bytes, subject: Subject) -> Stripped | None:
+def strip_data_object(key: str, body: bytes, subject: Subject) -> Stripped | None:
     """What is left of an object; None where nothing changes.
 
     Raises:
         ValueError: it is of no format that is known here, and names him, or may.
     """
     if key.endswith(".parquet"):
-        return strip_table(body, subject)
+        return strip_parquet_table(body, subject)
     if key.endswith(".jsonl"):
-        return strip_lines(body, subject, is_ledger=key.startswith(LEDGER))
+        return strip_ledger_lines(body, subject, is_ledger=key.startswith(LEDGER))
     if key.endswith(PACKED):
         raise ValueError("it is packed, and nobody knows what is in it")
     if not subject.is_named_in(body):
         return None
     if key.endswith(".json"):
-        value, removed = prune_json(json.loads(body), subject)
+        value, removed = prune_json_value(json.loads(body), subject)
         if removed:
             return Stripped(json.dumps(value).encode(), removed)
     raise ValueError("it names him, and nobody knows how it is written")
@@ -55,7 +55,7 @@ def strip_object(key: str, body: bytes, subject: Subject) -> Stripped | None:
 # --- tables -----------------------------------------------------------------------------------
 
 
-def strip_table(body: bytes, erased: Erased, *, drop_when_empty: bool = False) -> Stripped | None:
+def strip_parquet_table(body: bytes, erased: Erased, *, drop_when_empty: bool = False) -> Stripped | None:
     """A table without his rows; where he is told by his customer's id, those of documents up to his erasure."""
     frame = pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
     covered = find_covered_rows(frame, erased)
@@ -63,18 +63,18 @@ def strip_table(body: bytes, erased: Erased, *, drop_when_empty: bool = False) -
     if not removed:
         return None
     left = frame.filter(~covered)
-    return Stripped(None if drop_when_empty and left.is_empty() else encode_table(left), removed)
+    return Stripped(None if drop_when_empty and left.is_empty() else encode_parquet_table(left), removed)
 
 
 def find_covered_rows(frame: pl.DataFrame, erased: Erased) -> pl.Series:
     """Which rows are his, by the columns that say whose they are; none of a table that has no such column."""
     ids = frame["interaction_id"] if "interaction_id" in frame.columns else [None] * frame.height
-    rows = zip(ids, _list_customers(frame), _list_moments(frame), strict=True)
+    rows = zip(ids, _list_row_customers(frame), _list_contact_moments(frame), strict=True)
     covered = [erased.covers_interaction(key) or erased.covers_customer(customer, at) for key, customer, at in rows]
     return pl.Series(covered, dtype=pl.Boolean)
 
 
-def _list_customers(frame: pl.DataFrame) -> Iterable[str | None]:
+def _list_row_customers(frame: pl.DataFrame) -> Iterable[str | None]:
     if "customer_id" in frame.columns:
         return frame["customer_id"].cast(pl.String)
     if "record" in frame.columns:  # a manifest's row holds the record that was written
@@ -87,7 +87,7 @@ def find_customer(record: Iterable[Mapping[str, Any]]) -> str | None:
     return next((pair["ValueAsString"] for pair in record if pair["FeatureName"] == "customer_id"), None)
 
 
-def _list_moments(frame: pl.DataFrame) -> Iterable[datetime | None]:
+def _list_contact_moments(frame: pl.DataFrame) -> Iterable[datetime | None]:
     name = next((name for name in _MOMENTS if name in frame.columns), None)
     return [None] * frame.height if name is None else [_read_moment(value) for value in frame[name]]
 
@@ -111,9 +111,9 @@ class Doors(NamedTuple):
     rejected: pl.DataFrame | None
 
 
-def strip_doors(doors: Doors, erased: Erased, now: datetime) -> tuple[Doors, int]:
+def strip_door_tables(doors: Doors, erased: Erased, now: datetime) -> tuple[Doors, int]:
     """Both tables after an erasure: each of his documents has landed still, and is rejected as erased."""
-    before = align_columns(doors.raw)
+    before = align_table_columns(doors.raw)
     raw = withhold_erased_rows(before, erased)
     is_new = (raw["reason"] == Reason.ERASED.value).fill_null(False) & before["reason"].ne_missing(Reason.ERASED.value)
     gone = raw.filter(is_new)
@@ -160,72 +160,72 @@ def follow_new_versions(raw: pl.DataFrame, replaced: Mapping[str, Replaced]) -> 
 # --- lines and JSON ---------------------------------------------------------------------------
 
 
-def strip_lines(body: bytes, subject: Subject, *, is_ledger: bool) -> Stripped | None:
+def strip_ledger_lines(body: bytes, subject: Subject, *, is_ledger: bool) -> Stripped | None:
     lines = body.splitlines()
-    kept = strip_all(lines, subject) if is_ledger else _strip_entries(lines, subject)
+    kept = strip_all_folders(lines, subject) if is_ledger else _strip_json_entries(lines, subject)
     if kept == lines:
         return None
     changed = len(set(lines) - set(kept))
     return Stripped(b"".join(line + b"\n" for line in kept) if kept else None, changed)
 
 
-def _strip_entries(lines: Iterable[bytes], subject: Subject) -> list[bytes]:
+def _strip_json_entries(lines: Iterable[bytes], subject: Subject) -> list[bytes]:
     kept = []
     for line in lines:
-        left = _strip_entry(line, subject) if subject.is_named_in(line) else line
+        left = _strip_json_entry(line, subject) if subject.is_named_in(line) else line
         if left is not None:
             kept.append(left)
     return kept
 
 
-def _strip_entry(line: bytes, subject: Subject) -> bytes | None:
+def _strip_json_entry(line: bytes, subject: Subject) -> bytes | None:
     """A line that names him, without what is his; None for one that is about him, or cannot be read."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if _is_about(entry, subject):
+    if _is_about_subject(entry, subject):
         return None
-    pruned, removed = prune_json(entry, subject)
+    pruned, removed = prune_json_value(entry, subject)
     return json.dumps(pruned).encode() if removed else line
 
 
-def prune_json(value: Any, subject: Subject) -> tuple[Any, int]:
+def prune_json_value(value: Any, subject: Subject) -> tuple[Any, int]:
     """A JSON value without the entries and items that name him, and how many those were."""
     if isinstance(value, dict):
-        return _prune_object(value, subject)
+        return _prune_json_object(value, subject)
     if isinstance(value, list):
         kept, removed = [], 0
         for item in value:
-            if _is_about(item, subject):
+            if _is_about_subject(item, subject):
                 removed += 1
                 continue
-            pruned, inside = prune_json(item, subject)
+            pruned, inside = prune_json_value(item, subject)
             kept.append(pruned)
             removed += inside
         return kept, removed
-    return (None, 1) if _is_name(value, subject) else (value, 0)
+    return (None, 1) if _is_subject_name(value, subject) else (value, 0)
 
 
-def _prune_object(value: dict[str, Any], subject: Subject) -> tuple[dict[str, Any], int]:
+def _prune_json_object(value: dict[str, Any], subject: Subject) -> tuple[dict[str, Any], int]:
     kept, removed = {}, 0
     for name, item in value.items():
-        if _is_name(name, subject) or _is_about(item, subject):
+        if _is_subject_name(name, subject) or _is_about_subject(item, subject):
             removed += 1
             continue
-        kept[name], inside = prune_json(item, subject)
+        kept[name], inside = prune_json_value(item, subject)
         removed += inside
     return kept, removed
 
 
-def _is_about(item: Any, subject: Subject) -> bool:
+def _is_about_subject(item: Any, subject: Subject) -> bool:
     """Whether a whole entry is his: it is his name, or an object that gives it as one of its values."""
     if isinstance(item, dict):
-        return any(_is_name(each, subject) for each in item.values())
-    return _is_name(item, subject)
+        return any(_is_subject_name(each, subject) for each in item.values())
+    return _is_subject_name(item, subject)
 
 
-def _is_name(value: Any, subject: Subject) -> bool:
+def _is_subject_name(value: Any, subject: Subject) -> bool:
     return isinstance(value, str) and (
         subject.covers_interaction(value) or is_same_customer(value, subject.customer_id)
     )

@@ -20,8 +20,8 @@ from cs_features.erasure.subjects import Subject
 from cs_features.planning.erasing.contents import Stripped, find_covered_rows
 from cs_features.planning.erasing.places import Tally, Walk
 from cs_features.planning.erasing.stores import CustomerStores, Stores
-from cs_features.publishing.records import READ_AT_ONCE, WRITTEN_AT_ONCE, split_batches
-from cs_features.storage import Tables, encode_table
+from cs_features.publishing.records import READ_AT_ONCE, WRITTEN_AT_ONCE, split_record_batches
+from cs_features.storage import Tables, encode_parquet_table
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Concerned:
     """Customers whose records count something that is erased, and the groups that hold such records."""
 
     customers: frozenset[str]
-    groups: frozenset[str]  # identities, see `require_group`
+    groups: frozenset[str]  # identities, see `require_feature_group`
 
 
 def find_concerned(subject: Subject, stores: Stores) -> Concerned:
@@ -40,7 +40,7 @@ def find_concerned(subject: Subject, stores: Stores) -> Concerned:
     """
     customers = {subject.customer_id} if subject.customer_id else set()
     walk = Walk(stores.data, Tally(), dry_run=True)
-    for _, body in walk.read_objects(stores.data.list_objects(f"{CONTACTS}/month=").objects):
+    for _, body in walk.read_objects(stores.data.list_bucket_objects(f"{CONTACTS}/month=").objects):
         rows = pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
         customers.update(rows.filter(find_covered_rows(rows, subject))[CUSTOMER].drop_nulls())
     manifest = Tables(stores.data).read(TABLE, None)
@@ -62,16 +62,16 @@ def clear_customers(subject: Subject, stores: Stores, tally: Tally, dry_run: boo
     found = stores.data.read(Tables(stores.data).key(TABLE, None))
     if found is not None:
         walk = Walk(stores.data, tally, dry_run)
-        walk.strip_objects([found[0]], lambda _: TABLE, lambda _, body: strip_customers(body, concerned, None))
+        walk.strip_data_objects([found[0]], lambda _: TABLE, lambda _, body: strip_customers(body, concerned, None))
 
 
 def _clear_records(concerned: Collection[str], second: CustomerStores, tally: Tally, dry_run: bool) -> None:
     served: list[str] = []
     with explained(f"Feature group {second.records.group}", SETTING):
-        for ids in split_batches(sorted(concerned), READ_AT_ONCE):
+        for ids in split_record_batches(sorted(concerned), READ_AT_ONCE):
             served += second.records.read_records(ids)
-        for ids in split_batches([] if dry_run else served, WRITTEN_AT_ONCE):
-            second.records.clear_online(dict.fromkeys(ids, ""))
+        for ids in split_record_batches([] if dry_run else served, WRITTEN_AT_ONCE):
+            second.records.clear_online_records(dict.fromkeys(ids, ""))
     if served:
         tally.count("online store of customers", len(served), objects=len(served))
 
@@ -79,9 +79,9 @@ def _clear_records(concerned: Collection[str], second: CustomerStores, tally: Ta
 def _strip_history(subject: Subject, concerned: Collection[str], second: CustomerStores, walk: Walk) -> None:
     """What was told up to the erasure; later rows count nothing that is erased."""
     until = format_event_time(subject.until)
-    objects = second.offline.bucket.list_objects(second.offline.prefix).objects
+    objects = second.offline.bucket.list_bucket_objects(second.offline.prefix).objects
     files = [item for item in objects if item.key.endswith(".parquet")]
-    walk.strip_objects(
+    walk.strip_data_objects(
         files, lambda _: "offline store of customers", lambda _, body: strip_customers(body, concerned, until)
     )
 
@@ -93,5 +93,5 @@ def strip_customers(body: bytes, customers: Collection[str], until: str | None) 
     left = frame.filter(~(theirs if until is None else theirs & (pl.col("event_time") <= until)))
     if left.height == frame.height:
         return None
-    body_left = None if left.is_empty() and until is not None else encode_table(left)
+    body_left = None if left.is_empty() and until is not None else encode_parquet_table(left)
     return Stripped(body_left, frame.height - left.height)

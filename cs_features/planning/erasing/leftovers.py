@@ -14,25 +14,25 @@ ICEBERG_SQL = (
 )
 
 
-def list_leftovers(
+def list_erasure_leftovers(
     buckets: Collection[Bucket], tally: Tally, iceberg: Collection[tuple[str, str]], other_groups: Collection[Leftover]
 ) -> list[Leftover]:
     """What is left after a pass that came to `tally`, and what is always beyond reach.
 
     `iceberg` are those offline stores that are Iceberg tables, each with the identifier of its records.
     """
-    found = list(_list_unread(tally))
+    found = list(_list_unread_objects(tally))
     found += [
         Leftover("rows of the offline store, which is an Iceberg table", ICEBERG_SQL.format(*table))
         for table in iceberg
     ]
     found += other_groups
-    found += [each for bucket in buckets for each in _list_versions(bucket)]
+    found += [each for bucket in buckets for each in _list_object_versions(bucket)]
     return found + list(ALWAYS)
 
 
 def name_groups(identities: Collection[str], setting: str) -> list[Leftover]:
-    """Groups that hold records of his and are not set any more; `identities` as `require_group` gives them."""
+    """Groups that hold records of his and are not set any more; `identities` as `require_feature_group` gives them."""
     names = sorted({identity.split(" ")[0].rsplit("/", 1)[-1] for identity in identities})
     return [
         Leftover(f"records in feature group {name}, which was set before", f"again with {setting}={name}")
@@ -40,7 +40,7 @@ def name_groups(identities: Collection[str], setting: str) -> list[Leftover]:
     ]
 
 
-def _list_unread(tally: Tally) -> Iterator[Leftover]:
+def _list_unread_objects(tally: Tally) -> Iterator[Leftover]:
     if tally.unread:
         yield Leftover(
             f"{len(tally.unread)} objects that cannot be read or taken apart, named in the receipt's object",
@@ -53,13 +53,13 @@ def _list_unread(tally: Tally) -> Iterator[Leftover]:
         )
 
 
-def _list_versions(bucket: Bucket) -> Iterator[Leftover]:
+def _list_object_versions(bucket: Bucket) -> Iterator[Leftover]:
     rule = (
         "a lifecycle rule NoncurrentVersionExpiration; at once: aws s3api list-object-versions and delete-object "
         f"--version-id on bucket {bucket.name}"
     )
     try:
-        if bucket.keeps_versions():
+        if bucket.keeps_object_versions():
             yield Leftover(f"older versions in bucket {bucket.name}, which keeps them", rule)
     except AwsRefusal:
         yield Leftover(f"older versions in bucket {bucket.name}, if it keeps them (s3:GetBucketVersioning)", rule)
@@ -82,6 +82,6 @@ ALWAYS = (
     Leftover("backups and replicas of either bucket", "their own retention; restore none without erasing again"),
     Leftover(
         "training sets that were written, and what was trained on them",
-        "make and train them again: neither read_features nor training_set gives a row of his any more",
+        "make and train them again: neither read_online_features nor training_set gives a row of his any more",
     ),
 )

@@ -70,7 +70,9 @@ class Walk:
             self.tally.unread.append(self.bucket.uri(item.key))
             return None
 
-    def strip_objects(self, objects: Sequence[StoredObject], place: Callable[[str], str], strip: Strip) -> list[Found]:
+    def strip_data_objects(
+        self, objects: Sequence[StoredObject], place: Callable[[str], str], strip: Strip
+    ) -> list[Found]:
         """Take him out of every object that holds him."""
         found = []
         for stored, body in self.read_objects(objects):

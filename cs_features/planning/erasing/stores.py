@@ -9,7 +9,7 @@ from cs_features.aws import explained
 from cs_features.customers.serving import CUSTOMERS
 from cs_features.erasure.tombstones import PREFIX as TOMBSTONES
 from cs_features.extraction.host import make_host_folder
-from cs_features.publishing.feature_group import INTERACTIONS, SETTING, GroupLayout, require_group
+from cs_features.publishing.feature_group import INTERACTIONS, SETTING, GroupLayout, require_feature_group
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket, StoredObject
 from cs_features.services import DataBucket, FeatureGroup, Landing
@@ -38,7 +38,7 @@ class CustomerStores:
 
 @dataclass(frozen=True, kw_only=True)
 class Stores:
-    """`identity` is the feature group's, see `require_group`; `journals` those of this host and data bucket."""
+    """`identity` is the feature group's, see `require_feature_group`; `journals` those of this host and data bucket."""
 
     landing: Bucket
     data: Bucket
@@ -54,7 +54,9 @@ class Stores:
         return [(offline.table, layout.identifier) for layout, offline in groups if offline.is_iceberg]
 
 
-def open_stores(landing: Landing, data_bucket: DataBucket, group: FeatureGroup, second: FeatureGroup) -> Stores:
+def open_erasable_stores(
+    landing: Landing, data_bucket: DataBucket, group: FeatureGroup, second: FeatureGroup
+) -> Stores:
     """Raises:
     AwsRefusal, ConfigurationError: a feature group cannot be described, or is not one of ours.
     """
@@ -78,7 +80,7 @@ def _open_customers(group: FeatureGroup, data: Bucket) -> CustomerStores:
 
 def _open_group(group: FeatureGroup, layout: GroupLayout, data: Bucket) -> tuple[str, OfflineStore]:
     control_plane = group.control_plane()
-    identity = require_group(control_plane, group.name, layout)
+    identity = require_feature_group(control_plane, group.name, layout)
     with explained(f"Feature group {group.name}", layout.setting):
         described = control_plane.describe_feature_group(FeatureGroupName=group.name)
     return identity, find_offline_store(described, data.client)
@@ -97,11 +99,11 @@ def find_offline_store(described: dict[str, Any], client: Any) -> OfflineStore:
 
 def list_data(stores: Stores) -> list[StoredObject]:
     """The objects of the data bucket, without the tombstones and the history of features."""
-    objects = stores.data.list_objects("").objects
+    objects = stores.data.list_bucket_objects("").objects
     offline = [stores.offline, *([stores.customers.offline] if stores.customers else [])]
     apart = (OWN, *(each.prefix for each in offline if each.bucket.name == stores.data.name))
     return [item for item in objects if not item.key.startswith(apart)]
 
 
 def list_history(stores: Stores) -> list[StoredObject]:
-    return stores.offline.bucket.list_objects(stores.offline.prefix).objects
+    return stores.offline.bucket.list_bucket_objects(stores.offline.prefix).objects

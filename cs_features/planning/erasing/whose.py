@@ -17,7 +17,7 @@ from cs_features.planning.erasing.places import Tally, Walk
 from cs_features.planning.erasing.stores import Stores, list_data, list_history
 
 
-def complete_subject(subject: Subject, stores: Stores, known: Erased) -> Subject:
+def complete_erasure_subject(subject: Subject, stores: Stores, known: Erased) -> Subject:
     """With the ids of all interactions of the customer that anything stored knows, and the requests that are his alone.
 
     What is `known` to be erased was his when it was.
@@ -39,13 +39,13 @@ def _find_landed_ids(subject: Subject, stores: Stores) -> Iterator[str]:
         customers = {each.customer_id for each in names if each.customer_id is not None}
         # Several documents in one that is broken: which id is whose, nobody knows.
         is_shared = not all(map(subject.covers_customer, customers))
-        if not is_shared and any(each.are_covered(subject) for each in names):
+        if not is_shared and any(each.are_all_covered(subject) for each in names):
             yield from (each.interaction_id for each in names if each.interaction_id is not None)
 
 
 def _iterate_documents(stores: Stores) -> Iterator[tuple[bytes, list[Names]]]:
     walk = Walk(stores.landing, Tally(), dry_run=True)
-    for stored, body in walk.read_objects(stores.landing.list_objects("").objects):
+    for stored, body in walk.read_objects(stores.landing.list_bucket_objects("").objects):
         for line in split_for_erasure(stored.key, body) or []:
             yield line, find_names(line)
 
@@ -94,7 +94,7 @@ def _find_own_requests(subject: Subject, stores: Stores) -> frozenset[str]:
     his: set[str] = set()
     others: set[str] = set()
     walk = Walk(stores.data, Tally(), dry_run=True)
-    for _, body in walk.read_objects(stores.data.list_objects("llm_extractions/").objects):
+    for _, body in walk.read_objects(stores.data.list_bucket_objects("llm_extractions/").objects):
         frame = pl.read_parquet(body, hive_partitioning=False)
         covered = find_covered_rows(frame, subject)
         his.update(frame.filter(covered)["request_hash"])

@@ -13,22 +13,22 @@ from cs_features.extraction.attribution import Owners
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.prompts import Prompts
-from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan_requests
+from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan_partition_requests
 from cs_features.partitions import Partition
-from cs_features.planning.preview.changes import count_strata
-from cs_features.planning.preview.sampling import allocate_sample, draw_sample
+from cs_features.planning.preview.changes import count_changed_strata
+from cs_features.planning.preview.sampling import allocate_stratum_sample, draw_stratum_sample
 from cs_features.planning.quote import (
     Habits,
     Queue,
     Quote,
-    assume_habits,
+    assume_country_habits,
     build_quote_frame,
     estimate_wall_minutes,
     learn_habits,
     quote_requests,
     select_paid_calls,
 )
-from cs_features.planning.requests import require_countries
+from cs_features.planning.requests import require_known_countries
 from cs_features.schemas import ANSWER_FIELDS
 from cs_features.services import DataBucket, Model
 from cs_features.storage import Tables
@@ -87,7 +87,7 @@ class Prepared:
     def countries(self) -> list[str]:
         return sorted({partition.country for partition in self.partitions})
 
-    def list_owners(self, partition: Partition) -> Owners:
+    def list_request_owners(self, partition: Partition) -> Owners:
         """Whose each of the candidate's requests is."""
         ours = self.sample.filter(country=partition.country, date=partition.date)
         return dict(ours.group_by("request_hash").agg("interaction_id").iter_rows())
@@ -99,7 +99,7 @@ class Prepared:
         return rows.filter(pl.col("prompt_version") == current, pl.col("model_id") == self.model.model_id)
 
 
-def prepare_preview(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Prepared:
+def prepare_preview_plan(candidate: Path, model: Model, data: DataBucket, scope: Scope) -> Prepared:
     """Read the features in use and draw the sample; `model` is the one in use, with its prompts.
 
     Raises:
@@ -110,10 +110,10 @@ def prepare_preview(candidate: Path, model: Model, data: DataBucket, scope: Scop
     other = model.with_prompts(candidate)
     before, after = model.prompts(), other.prompts()
     exist = before.list_countries() | after.list_countries()
-    countries = require_countries(scope.countries, exist) if scope.countries else sorted(before.countries)
-    _require_files(countries, (before, after))
+    countries = require_known_countries(scope.countries, exist) if scope.countries else sorted(before.countries)
+    _require_candidate_files(countries, (before, after))
     tables = data.tables()
-    held = _select_partitions(tables, countries, scope)
+    held = _select_preview_partitions(tables, countries, scope)
     same = [country for country in countries if before.version(country) == after.version(country)]
     partitions = [partition for partition in held if partition.country not in same]
     population = pl.concat(
@@ -124,12 +124,12 @@ def prepare_preview(candidate: Path, model: Model, data: DataBucket, scope: Scop
             f"No extractions of {', '.join(countries)} from {scope.first or 'the beginning'} to "
             f"{scope.last or 'today'}: run process_interactions for these days first, or choose others"
         )
-    sample = draw_stratified(population, scope.sample or sample_size(population.height))
+    sample = draw_stratified_sample(population, scope.sample or sample_size(population.height))
     raw = {
         partition: read_table(tables, "raw_interactions", partition).join(rows, on="interaction_id", how="semi")
         for partition, rows in split_by_partition(sample)
     }
-    sample, requests = add_requests(sample, raw, after, model)
+    sample, requests = add_candidate_requests(sample, raw, after, model)
     ledgers = {partition: read_outcomes(data, partition) for partition in requests}
     known = {
         key: outcome
@@ -140,7 +140,7 @@ def prepare_preview(candidate: Path, model: Model, data: DataBucket, scope: Scop
     return Prepared(other, before, after, same, partitions, population, sample, raw, requests, known)
 
 
-def _require_files(countries: Sequence[str], both: Sequence[Prompts]) -> None:
+def _require_candidate_files(countries: Sequence[str], both: Sequence[Prompts]) -> None:
     problems = []
     for prompts in both:
         for country in countries:
@@ -159,25 +159,27 @@ def sample_size(population: int) -> int:
     return max(1, min(MAX_SAMPLE, int(MAX_SHARE * population)))
 
 
-def draw_stratified(rows: pl.DataFrame, total: int) -> pl.DataFrame:
+def draw_stratified_sample(rows: pl.DataFrame, total: int) -> pl.DataFrame:
     """`total` of the rows, stratified by country and language; the same ones every time."""
-    strata = count_strata(rows)
-    counts = allocate_sample(strata["interactions"].to_list(), total)
+    strata = count_changed_strata(rows)
+    counts = allocate_stratum_sample(strata["interactions"].to_list(), total)
     found = [rows.clear()]
     for (country, language, _), count in zip(strata.iter_rows(), counts, strict=True):
         stratum = rows.filter(pl.col("country") == country, pl.col("language") == language)
-        found.append(stratum.filter(pl.col("interaction_id").is_in(draw_sample(stratum["interaction_id"], count))))
+        found.append(
+            stratum.filter(pl.col("interaction_id").is_in(draw_stratum_sample(stratum["interaction_id"], count)))
+        )
     return pl.concat(found)
 
 
-def add_requests(
+def add_candidate_requests(
     rows: pl.DataFrame, raw: Mapping[Partition, pl.DataFrame], prompts: Prompts, model: Model
 ) -> tuple[pl.DataFrame, dict[Partition, Requests]]:
     """The rows with the hash of the request that `prompts` make of each, and these requests."""
     hashes, requests = [], {}
     for partition, group in split_by_partition(rows):
         documents = raw[partition].join(group, on="interaction_id", how="semi")
-        needed, requests[partition] = plan_requests(documents, prompts, model.capabilities(), model.masking)
+        needed, requests[partition] = plan_partition_requests(documents, prompts, model.capabilities(), model.masking)
         hashes += [(partition.country, partition.date, each.interaction_id, each.request_hash) for each in needed]
     schema = {name: POPULATION_SCHEMA[name] for name in INTERACTION} | {"request_hash": pl.String()}
     return rows.join(pl.DataFrame(hashes, schema=schema, orient="row"), on=INTERACTION), requests
@@ -188,7 +190,7 @@ def split_by_partition(rows: pl.DataFrame) -> list[tuple[Partition, pl.DataFrame
     return [(Partition(country, day), group) for (country, day), group in groups.items()]
 
 
-def select_country(requests: Mapping[Partition, Requests], country: str) -> Requests:
+def select_country_rows(requests: Mapping[Partition, Requests], country: str) -> Requests:
     """A country's requests, each once, in however many partitions its text stands."""
     asked = [found for partition, found in requests.items() if partition.country == country]
     return {key: request for found in asked for key, request in found.items()}
@@ -209,7 +211,7 @@ def read_outcomes(data: DataBucket, partition: Partition) -> dict[str, Outcome]:
     return data.ledger(partition.folder).read_outcomes()
 
 
-def _select_partitions(tables: Tables, countries: Sequence[str], scope: Scope) -> list[Partition]:
+def _select_preview_partitions(tables: Tables, countries: Sequence[str], scope: Scope) -> list[Partition]:
     held = sorted(each for each in tables.partitions("llm_extractions") if each.country in countries)
     if scope.first is None and scope.last is None:
         days = sorted({partition.date for partition in held})[-DAYS:]
@@ -237,9 +239,9 @@ def price_of_sample(prepared: Prepared) -> dict[str, Any]:
     """What the sample costs beyond the ledgers; the sum as in `quote.build_quote_frame`."""
     quotes = []
     for country in prepared.countries:
-        requests = select_country(prepared.requests, country)
+        requests = select_country_rows(prepared.requests, country)
         quotes.append(
-            _quote_requests(prepared, country, requests, prepared.known, _learn_habits(prepared, country, {}))
+            _quote_sample_requests(prepared, country, requests, prepared.known, _learn_habits(prepared, country, {}))
         )
     return _sum_quotes(quotes, sum(quote.minutes for quote in quotes))
 
@@ -250,18 +252,20 @@ def price_of_rerun(prepared: Prepared, data: DataBucket, outcomes: Outcomes) -> 
     quotes = []
     for partition in prepared.partitions:
         raw = read_table(data.tables(), "raw_interactions", partition)
-        _, requests = plan_requests(raw, prepared.candidate, prepared.model.capabilities(), prepared.model.masking)
+        _, requests = plan_partition_requests(
+            raw, prepared.candidate, prepared.model.capabilities(), prepared.model.masking
+        )
         known, of_its_country = read_outcomes(data, partition), habits[partition.country]
-        quotes.append(_quote_requests(prepared, str(partition), requests, known, of_its_country))
+        quotes.append(_quote_sample_requests(prepared, str(partition), requests, known, of_its_country))
     return _sum_quotes(quotes, estimate_wall_minutes(quotes, Queue(), prepared.model))
 
 
 def _learn_habits(prepared: Prepared, country: str, outcomes: Outcomes) -> Habits:
-    calls = select_paid_calls(select_country(prepared.requests, country), dict(outcomes))
-    return learn_habits(calls) or assume_habits(prepared.candidate, country, prepared.model.capabilities())
+    calls = select_paid_calls(select_country_rows(prepared.requests, country), dict(outcomes))
+    return learn_habits(calls) or assume_country_habits(prepared.candidate, country, prepared.model.capabilities())
 
 
-def _quote_requests(prepared: Prepared, name: str, requests: Requests, known: Outcomes, habits: Habits) -> Quote:
+def _quote_sample_requests(prepared: Prepared, name: str, requests: Requests, known: Outcomes, habits: Habits) -> Quote:
     return quote_requests(name, len(requests), requests, known, habits, prepared.model.capabilities(), prepared.model)
 
 

@@ -24,26 +24,26 @@ from cs_features.planning.preview.changes import (
     ALL,
     CANDIDATE,
     STRATUM,
-    count_directions,
-    count_strata,
-    estimate_changes,
-    flag_changes,
+    count_change_directions,
+    count_changed_strata,
+    estimate_value_changes,
+    flag_field_changes,
 )
 from cs_features.planning.preview.plan import (
     Outcomes,
     Prepared,
     Requests,
     Scope,
-    add_requests,
-    draw_stratified,
-    prepare_preview,
+    add_candidate_requests,
+    draw_stratified_sample,
+    prepare_preview_plan,
     price_of_rerun,
     price_of_sample,
-    select_country,
+    select_country_rows,
 )
 from cs_features.schemas import ANSWER_FIELDS, Reason
 from cs_features.services import DataBucket, Model
-from cs_features.validation.calibration import correct_scores
+from cs_features.validation.calibration import correct_country_scores
 
 NOISE_PART = 4  # one in so many of the sample
 ENOUGH = 50  # a smaller sample is too small: intervals of +-13 points and more
@@ -70,7 +70,7 @@ class Preview:
     share_of_rerun: float
 
 
-def preview_candidate(
+def preview_candidate_prompts(
     candidate: Path,
     model: Model,
     data: DataBucket,
@@ -87,12 +87,12 @@ def preview_candidate(
         RunStopper: the budget is spent or Bedrock is down, with every answer so far in the ledgers.
         PromptError, RequestError, AwsRefusal: as `prepare`.
     """
-    prepared = prepare_preview(candidate, model, data, scope)
+    prepared = prepare_preview_plan(candidate, model, data, scope)
     if prepared.same:
         say(f"{', '.join(prepared.same)}: the prompt is the same, so nothing changes: 0 calls, $0.")
     if not prepared.partitions:
         return None
-    for line in _describe_plan(prepared):
+    for line in _describe_preview_plan(prepared):
         say(line)
     if dry_run:
         price = _format_price(price_of_rerun(prepared, data, prepared.known))
@@ -100,9 +100,9 @@ def preview_candidate(
         return None
     extractor = prepared.model.extractor(prepared.candidate, data, "preview")
     try:
-        session = ask_sample(prepared, data, extractor, progress)
+        session = ask_sample_requests(prepared, data, extractor, progress)
         found = _conclude_preview(prepared, session, price_of_rerun(prepared, data, session.outcomes))
-        for line in _describe_result(prepared, session, found, noise):
+        for line in _describe_preview_result(prepared, session, found, noise):
             say(line)
         if not noise:
             return found
@@ -113,11 +113,12 @@ def preview_candidate(
     return replace(found, noise=again)
 
 
-def _describe_plan(prepared: Prepared) -> Iterator[str]:
+def _describe_preview_plan(prepared: Prepared) -> Iterator[str]:
     population, sample = prepared.population, prepared.sample
     yield (
-        f"Sample: {sample.height:,} of {population.height:,} interactions in {count_strata(population).height} strata "
-        f"(country x language). It needs {_format_price(price_of_sample(prepared))}."
+        f"Sample: {sample.height:,} of {population.height:,} interactions in "
+        f"{count_changed_strata(population).height} strata (country x language). It needs "
+        f"{_format_price(price_of_sample(prepared))}."
     )
     if sample.height < min(ENOUGH, population.height):
         yield f"So few tell little: ask for a sample of {min(ENOUGH, population.height)} or more."
@@ -125,7 +126,7 @@ def _describe_plan(prepared: Prepared) -> Iterator[str]:
         yield f"{others:,} have features of an older prompt or another model; what that changes is counted too."
 
 
-def _describe_result(prepared: Prepared, session: Session, found: Preview, noise: bool) -> Iterator[str]:
+def _describe_preview_result(prepared: Prepared, session: Session, found: Preview, noise: bool) -> Iterator[str]:
     yield (
         f"A full rerun needs {_format_price(found.price)}. This preview made {found.calls:,} calls for "
         f"${found.cost_usd:.4f}, {100 * found.share_of_rerun:.1f} % of the rerun, "
@@ -152,7 +153,7 @@ def _format_price(price: Mapping[str, Any]) -> str:
 # --- the calls --------------------------------------------------------------------------------
 
 
-def ask_sample(prepared: Prepared, data: DataBucket, extractor: Extractor, progress: Progress) -> Session:
+def ask_sample_requests(prepared: Prepared, data: DataBucket, extractor: Extractor, progress: Progress) -> Session:
     """Bring every request of the sample to an outcome, and keep it in the ledgers.
 
     Raises:
@@ -167,17 +168,21 @@ def ask_sample(prepared: Prepared, data: DataBucket, extractor: Extractor, progr
             for partition, requests in prepared.requests.items():
                 missing = requests.keys() - session.outcomes.keys()
                 if partition.country == country and missing:
-                    ledger = opened.enter_context(data.ledger(partition.folder, prepared.list_owners(partition)))
+                    ledger = opened.enter_context(
+                        data.ledger(partition.folder, prepared.list_request_owners(partition))
+                    )
                     for key in missing:
                         homes.setdefault(key, []).append(ledger)
-            todo = {key: request for key, request in select_country(prepared.requests, country).items() if key in homes}
-            for outcome in ask_requests(todo, homes, extractor, session.asked, prepared.model.max_concurrency):
+            todo = {
+                key: request for key, request in select_country_rows(prepared.requests, country).items() if key in homes
+            }
+            for outcome in ask_planned_requests(todo, homes, extractor, session.asked, prepared.model.max_concurrency):
                 session.outcomes[outcome.request_hash] = outcome
                 progress(len(session.outcomes), total)
     return session
 
 
-def ask_requests(
+def ask_planned_requests(
     requests: Requests,
     homes: Mapping[str, list[Ledger]],
     extractor: Extractor,
@@ -192,18 +197,18 @@ def ask_requests(
                 return ledger.known[key]
         # One partition carries the bill: the sums of all partitions are what was paid.
         first, *others = homes[key]
-        receipts = first.give_receipts(key)
+        receipts = first.give_shipping_receipts(key)
         try:
             outcome = extractor.ask(key, request, receipts)
         except RunStopper as stopper:
             if stopper.paid is not None:
-                first.record_outcome(stopper.paid)
+                first.record_call_outcome(stopper.paid)
             raise
         if outcome.attempts > len(receipts.earlier):
             asked[key] = outcome
-        total = first.record_outcome(outcome)
+        total = first.record_call_outcome(outcome)
         for ledger in others:
-            ledger.record_outcome(outcome.without_bill())
+            ledger.record_call_outcome(outcome.without_bill())
         return total
 
     return fan_out(requests.items(), ask_request, concurrency)
@@ -218,17 +223,19 @@ def ask_again(prepared: Prepared, extractor: Extractor) -> pl.DataFrame | None:
     if answered.is_empty():
         return None
     prompts, model = prepared.in_use, prepared.model
-    part, requests = add_requests(
-        draw_stratified(answered, -(-answered.height // NOISE_PART)), prepared.raw, prompts, model
+    part, requests = add_candidate_requests(
+        draw_stratified_sample(answered, -(-answered.height // NOISE_PART)), prepared.raw, prompts, model
     )
     extractor = replace(extractor, answer_model=prompts.answer_model)
     outcomes = {
         outcome.request_hash: outcome
         for country in prepared.countries
-        for outcome in fan_out(select_country(requests, country).items(), extractor.ask, model.max_concurrency)
+        for outcome in fan_out(select_country_rows(requests, country).items(), extractor.ask, model.max_concurrency)
     }
-    pairs = pair_answers(part, outcomes, prompts, prompts, model.model_id)
-    found = estimate_changes(count_strata(prepared.by_prompt_in_use(prepared.population)), flag_changes(pairs))
+    pairs = pair_sample_answers(part, outcomes, prompts, prompts, model.model_id)
+    found = estimate_value_changes(
+        count_changed_strata(prepared.by_prompt_in_use(prepared.population)), flag_field_changes(pairs)
+    )
     return found.filter(pl.col("country") == ALL)
 
 
@@ -236,14 +243,14 @@ def ask_again(prepared: Prepared, extractor: Extractor) -> pl.DataFrame | None:
 
 
 def _conclude_preview(prepared: Prepared, session: Session, price: dict[str, Any]) -> Preview:
-    pairs = pair_answers(
+    pairs = pair_sample_answers(
         prepared.sample, session.outcomes, prepared.in_use, prepared.candidate, prepared.model.model_id
     )
-    sizes = count_strata(prepared.population)
+    sizes = count_changed_strata(prepared.population)
     rerun = price["cost_usd"] + sum(outcome.cost_usd for outcome in session.outcomes.values())
     return Preview(
-        changes=estimate_changes(sizes, flag_changes(pairs)),
-        directions=count_directions(sizes, pairs),
+        changes=estimate_value_changes(sizes, flag_field_changes(pairs)),
+        directions=count_change_directions(sizes, pairs),
         noise=None,
         price=price,
         calls=session.calls,
@@ -252,7 +259,7 @@ def _conclude_preview(prepared: Prepared, session: Session, price: dict[str, Any
     )
 
 
-def pair_answers(
+def pair_sample_answers(
     sample: pl.DataFrame, outcomes: Outcomes, before: Prompts, after: Prompts, model_id: str
 ) -> pl.DataFrame:
     """The features in use beside those that the outcomes make, scores corrected as each country's files say.
@@ -271,6 +278,8 @@ def pair_answers(
     for (country,), rows in sample.partition_by("country", as_dict=True).items():
         was, becomes = (prompts.countries[country].calibration.get(model_id) for prompts in (before, after))
         both.append(
-            correct_scores(rows, was).join(correct_scores(answers, becomes), on="request_hash", suffix=CANDIDATE)
+            correct_country_scores(rows, was).join(
+                correct_country_scores(answers, becomes), on="request_hash", suffix=CANDIDATE
+            )
         )
     return pl.concat(both).select(*STRATUM, *ANSWER_FIELDS, *(name + CANDIDATE for name in ANSWER_FIELDS))

@@ -17,13 +17,13 @@ SEED = "preview-1"
 PRIOR = 2.0
 
 
-def allocate_sample(sizes: Sequence[int], total: int) -> list[int]:
+def allocate_stratum_sample(sizes: Sequence[int], total: int) -> list[int]:
     """How many to ask of strata of these sizes, `total` in all or everybody: in proportion, with a minimum each.
 
     At most half of the sample goes into minimums, so that the figure for all does not suffer for them.
     """
     total = max(0, min(total, sum(sizes)))
-    counts = _count_minimums(sizes, total)
+    counts = _count_stratum_minimums(sizes, total)
     for _ in range(total - sum(counts)):
         # Jefferson's rule: the next is taken where one who is asked would still stand for most others.
         standing_for = [size / (count + 1) if count < size else 0.0 for size, count in zip(sizes, counts, strict=True)]
@@ -31,7 +31,7 @@ def allocate_sample(sizes: Sequence[int], total: int) -> list[int]:
     return counts
 
 
-def _count_minimums(sizes: Sequence[int], total: int) -> list[int]:
+def _count_stratum_minimums(sizes: Sequence[int], total: int) -> list[int]:
     """Up to `LEAST` of each stratum, as many as half of `total` allows."""
     for least in range(LEAST, -1, -1):
         counts = [min(size, least) for size in sizes]
@@ -40,7 +40,7 @@ def _count_minimums(sizes: Sequence[int], total: int) -> list[int]:
     return counts
 
 
-def draw_sample(identifiers: Iterable[str], count: int) -> list[str]:
+def draw_stratum_sample(identifiers: Iterable[str], count: int) -> list[str]:
     """`count` of the identifiers by their hashes: as good as chance, and the same ones every time.
 
     A larger `count` keeps those of a smaller one, and a newcomer displaces one at most.
@@ -67,7 +67,7 @@ class Share:
     high: float
 
 
-def estimate_share(strata: Sequence[Stratum]) -> Share:
+def estimate_weighted_share(strata: Sequence[Stratum]) -> Share:
     """The mean over all members of all strata: stratum-weighted, with Wilson's interval.
 
     Wilson's formula is given the effective sample size, that of a simple random sample of the same variance
@@ -81,13 +81,13 @@ def estimate_share(strata: Sequence[Stratum]) -> Share:
     if not seen:
         return Share(None, 0.0, 1.0)
 
-    def weigh_moment(moment: Sequence[float]) -> float:
+    def weigh_sample_moment(moment: Sequence[float]) -> float:
         sums = zip(strata, moment, strict=True)
         return sum(each.size / seen * value / each.asked for each, value in sums if each.asked)
 
-    mean = weigh_moment([each.total for each in strata])
+    mean = weigh_sample_moment([each.total for each in strata])
     prior_mean = (asked * mean + 1) / (asked + 2)
-    prior_square = (asked * weigh_moment([each.squares for each in strata]) + 1) / (asked + 2)
+    prior_square = (asked * weigh_sample_moment([each.squares for each in strata]) + 1) / (asked + 2)
     variance = shrunk_mean = 0.0
     for each in strata:
         weight = each.size / members
@@ -98,10 +98,10 @@ def estimate_share(strata: Sequence[Stratum]) -> Share:
         shrunk_mean += weight * first
     if variance <= 0:
         return Share(mean, mean, mean)
-    return _wilson_interval(mean, shrunk_mean * (1 - shrunk_mean) / variance)
+    return _compute_wilson_interval(mean, shrunk_mean * (1 - shrunk_mean) / variance)
 
 
-def _wilson_interval(mean: float, effective: float) -> Share:
+def _compute_wilson_interval(mean: float, effective: float) -> Share:
     z2 = Z * Z / effective
     middle = (mean + z2 / 2) / (1 + z2)
     spread = math.sqrt(z2 * mean * (1 - mean) + z2 * z2 / 4) / (1 + z2)

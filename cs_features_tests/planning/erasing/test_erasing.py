@@ -9,11 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from cs_features.cli.erase_customer import main
-from cs_features.erasure.subjects import Subject, make_subject
+from cs_features.erasure.subjects import Subject, make_erasure_subject
 from cs_features.erasure.tombstones import (
     MERGE_ABOVE,
-    add_entries,
-    make_entry,
+    add_tombstone_entries,
+    make_tombstone_entry,
     merge_tombstones,
     read_tombstones,
     write_tombstone,
@@ -21,10 +21,10 @@ from cs_features.erasure.tombstones import (
 from cs_features.errors import AccessRefused, ConfigurationError, RequestError
 from cs_features.extraction.host import make_host_folder
 from cs_features.extraction.journal import Journal
-from cs_features.extraction.ledger_lines import format_line
+from cs_features.extraction.ledger_lines import format_ledger_line
 from cs_features.partitions import Partition
-from cs_features.planning.erasing.contents import strip_object
-from cs_features.planning.erasing.leftovers import list_leftovers
+from cs_features.planning.erasing.contents import strip_data_object
+from cs_features.planning.erasing.leftovers import list_erasure_leftovers
 from cs_features.planning.erasing.places import Tally
 from cs_features.planning.erasing.stores import find_offline_store
 from cs_features.s3 import Bucket
@@ -109,7 +109,7 @@ def test_nothing_of_him_is_left_and_nothing_brings_him_back(erasing: Erasing) ->
     assert find_places(erasing, erasing.names())
 
     journals = make_host_folder() / "journals" / erasing.settings.data_bucket / Partition("NL", DAY).folder
-    late = Journal(journals, [format_line(answered("late", "He wrote again."), [id_of(2)]).rstrip()])
+    late = Journal(journals, [format_ledger_line(answered("late", "He wrote again."), [id_of(2)]).rstrip()])
     done = erasing.erase()
     assert done.success, done.errors
     erasing.stack.local.feature_store.flush()
@@ -138,7 +138,9 @@ def test_nothing_of_him_is_left_and_nothing_brings_him_back(erasing: Erasing) ->
 
 def test_who_comes_back_after_his_erasure_is_a_customer_again() -> None:
     """A tombstone for ever would have dropped, in silence, everything that he writes from then on."""
-    tombstones = add_entries([make_entry(Subject(until=EIGHT, customer_id=HIM), KEY.encode())], KEY.encode())
+    tombstones = add_tombstone_entries(
+        [make_tombstone_entry(Subject(until=EIGHT, customer_id=HIM), KEY.encode())], KEY.encode()
+    )
     later, earlier = EIGHT + timedelta(days=1), EIGHT - timedelta(days=1)
     assert not tombstones.covers_customer(HIM, later)
     assert tombstones.covers_customer(HIM, earlier)
@@ -174,7 +176,7 @@ def test_many_erasures_are_one_object_to_read() -> None:
 def test_nobody_is_named_or_an_id_is_no_uuid() -> None:
     for customer, ids in ((None, []), ("", [" "]), (None, ["7"])):
         with pytest.raises(RequestError):
-            make_subject(customer, ids, EIGHT)
+            make_erasure_subject(customer, ids, EIGHT)
 
 
 def test_json_and_lines_lose_what_is_his_and_keep_the_rest() -> None:
@@ -182,14 +184,14 @@ def test_json_and_lines_lose_what_is_his_and_keep_the_rest() -> None:
     subject = Subject(until=EIGHT, customer_id="c-1", interaction_ids=frozenset({id_of(1)}))
     notice = json.dumps({id_of(1): None, id_of(2): None}).encode()
     labels = b"".join(json.dumps({"interaction_id": id_of(n), "label": "x"}).encode() + b"\n" for n in (1, 2))
-    assert strip_object("superseded/a.json", notice, subject) == (json.dumps({id_of(2): None}).encode(), 1)
-    assert strip_object("review/a.jsonl", labels, subject) == (labels.splitlines(keepends=True)[1], 1)
-    assert strip_object("review/b.jsonl", b'{"customer": "c-10"}\n', subject) is None
-    assert strip_object("review/c.txt", b"c-10, c-1x, xc-1", subject) is None
+    assert strip_data_object("superseded/a.json", notice, subject) == (json.dumps({id_of(2): None}).encode(), 1)
+    assert strip_data_object("review/a.jsonl", labels, subject) == (labels.splitlines(keepends=True)[1], 1)
+    assert strip_data_object("review/b.jsonl", b'{"customer": "c-10"}\n', subject) is None
+    assert strip_data_object("review/c.txt", b"c-10, c-1x, xc-1", subject) is None
     with pytest.raises(ValueError, match="packed"):
-        strip_object("review/a.xlsx", b"PK", subject)
+        strip_data_object("review/a.xlsx", b"PK", subject)
     with pytest.raises(ValueError, match="names him"):
-        strip_object("review/d.txt", b"ask c-1", subject)
+        strip_data_object("review/d.txt", b"ask c-1", subject)
 
 
 def test_the_job_takes_no_customer_id_that_says_who_somebody_is(erasing_of_nobody: Lab) -> None:
@@ -251,7 +253,7 @@ def test_of_an_iceberg_table_the_receipt_says_what_to_run_word_by_word(is_iceber
     config["DataCatalogConfig"] = {"Database": "sagemaker_featurestore", "TableName": "cs_features_17"}
     offline = find_offline_store({"OfflineStoreConfig": config}, MemoryS3())
     tables = [(offline.table, "interaction_id")] if offline.is_iceberg else []
-    found = [each.ends_by for each in list_leftovers((), Tally(), tables, ()) if "Iceberg" in each.what]
+    found = [each.ends_by for each in list_erasure_leftovers((), Tally(), tables, ()) if "Iceberg" in each.what]
     assert len(found) == is_iceberg
     for statement in ("DELETE FROM", "OPTIMIZE", "ALTER TABLE", "VACUUM") if is_iceberg else ():
         assert f"{statement} sagemaker_featurestore.cs_features_17" in found[0]

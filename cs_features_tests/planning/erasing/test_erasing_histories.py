@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cs_features.erasure.subjects import Subject, make_subject
-from cs_features.planning.erasing.eraser import erase_subject
+from cs_features.erasure.subjects import Subject, make_erasure_subject
+from cs_features.planning.erasing.eraser import erase_subject_everywhere
 from cs_features.planning.erasing.stores import OfflineStore, Stores
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket
@@ -69,7 +69,7 @@ class ErasingHistory:
             body = b"\n".join(make_line(*each) for each in chosen)
             self.past.land(name, gz(body) if name.endswith(".gz") else body)
         elif step == "erase":
-            receipt = erase_subject(Subject(until=EIGHT, customer_id=HIM), self.stores, KEY, dry_run=False)
+            receipt = erase_subject_everywhere(Subject(until=EIGHT, customer_id=HIM), self.stores, KEY, dry_run=False)
             assert receipt.remaining == 0
             self.is_erased = True
             self.check_absence(self.past.landing)
@@ -165,7 +165,7 @@ def test_what_lies_in_landing_and_cannot_be_looked_into_is_told(name: str) -> No
     history = ErasingHistory()
     history.past.land(name, b"x;kunde-7;y" if name.endswith(".csv") else b"PK\x03\x04 packed")
     history.past.land("b.mp3", b"of nobody")
-    receipt = erase_subject(Subject(until=EIGHT, customer_id=HIM), history.stores, KEY, dry_run=False)
+    receipt = erase_subject_everywhere(Subject(until=EIGHT, customer_id=HIM), history.stores, KEY, dry_run=False)
     assert next(each.what for each in receipt.leftovers if "taken apart" in each.what).startswith("1 objects")
 
 
@@ -188,7 +188,7 @@ def test_a_customers_id_is_his_however_its_accents_and_blanks_are_written(spelle
     body = json.dumps(document(3, customer_id="HIM"), ensure_ascii=False).replace("HIM", spelled).encode()
     history.past.land("a.json", body)
     history.run()
-    subject = make_subject(asked, [], EIGHT)
-    assert erase_subject(subject, history.stores, KEY, dry_run=False).remaining == 0
+    subject = make_erasure_subject(asked, [], EIGHT)
+    assert erase_subject_everywhere(subject, history.stores, KEY, dry_run=False).remaining == 0
     history.past.land("b.json", body)
     assert read_rows(history) == [("rejected", "erased")] * 2
