@@ -25,7 +25,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --di
 test: $(READY) ## every test but the slow ones
 	@$(PYTEST) -m "not slow"
 
-test-fast: $(READY) ## the light tests that need no local AWS, in a minute and a half
+test-fast: $(READY) ## the light tests that need no local AWS, in a minute
 	@$(PYTEST) -m "not slow and not heavy and not local_aws and not own_aws"
 
 test-slow: $(READY) ## proofs that take minutes: the tests' claims at full size
@@ -77,7 +77,7 @@ bench: $(READY) ## the benchmark table
 
 deploy-check: $(READY) ## what can be proven of deploy/ without an AWS account [FULL=1: also the image and the fleet, as root, for half an hour]
 	@$(BIN)/cfn-lint deploy/template.yaml
-	@$(PYTEST) cs_features_tests/deploy cs_features_tests/cli/test_preflight.py cs_features_tests/extraction/test_prompt_versions.py
+	@$(PYTEST) -n 0 cs_features_tests/deploy cs_features_tests/cli/test_preflight.py cs_features_tests/extraction/test_prompt_versions.py
 	@$(MAKE) --no-print-directory preflight LOCAL=1
 	@$(if $(FULL),deploy/build_locally.sh)
 	@$(if $(FULL),$(BIN)/python -m cs_features.local.bench fleet)

@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and "stack" in item.fixturenames:
             item.add_marker("local_aws")
+    # moto allows one AWS a process, and the session's stays. The sort is stable: the rest keeps its order.
+    items.sort(key=lambda item: item.get_closest_marker("own_aws") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
