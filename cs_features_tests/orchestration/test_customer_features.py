@@ -6,14 +6,24 @@ import polars as pl
 import pytest
 
 from cs_features.customers import online
+from cs_features.customers.decision import Moment
 from cs_features.customers.online import read_served_features
-from cs_features.customers.serving import build_spine
+from cs_features.customers.serving import EMBARGO, build_spine
 from cs_features.customers.spine import CUT
 from cs_features.customers.training import training_set
+from cs_features.orchestration.assets.customer_features import describe_cut
 from cs_features_tests.support.lab import Lab
 from cs_features_tests.support.served_customers import allow, cut_now, publish_contacts, serve, update_customers
 
 __all__ = ["cut_now"]
+
+
+def test_an_update_says_which_contacts_count() -> None:
+    """After the demo it serves nobody, and its engineer looked for the customers of a minute ago."""
+    cut = datetime(2026, 11, 27, 2, tzinfo=timezone.utc)
+    said = describe_cut(Moment(cut, cut, EMBARGO))
+    assert "before 2026-11-26 02:00 UTC" in said
+    assert "told of by 2026-11-27 02:00; later ones at a later update" in said
 
 
 @pytest.mark.usefixtures("cut_now")

@@ -10,6 +10,7 @@ from functools import partial
 import dagster as dg
 from pydantic import Field
 
+from cs_features.customers.decision import Moment
 from cs_features.customers.law import Comparison, CustomerBalance, balance_customers, compare_with_training
 from cs_features.customers.plan import MANIFEST_SCHEMA, TABLE
 from cs_features.customers.serving import CUSTOMERS, SETTING
@@ -82,7 +83,9 @@ def customer_features(
     except CsFeaturesError as error:
         raise make_failure(str(error), error) from error
     counts = count_customers(updated, balance)
-    context.log.info(", ".join(f"{count} {name}" for name, count in counts.items()))
+    context.log.info(
+        f"{', '.join(f'{count} {name}' for name, count in counts.items())}. {describe_cut(updated.moment)}"
+    )
     yield dg.MaterializeResult(
         metadata={
             "feature_group": customer_feature_group.name,
@@ -96,6 +99,15 @@ def customer_features(
 
 def read_part(group: str, as_of: datetime, part: Part | None) -> OfflineHistory:
     return read_offline_history(as_of, group=group, part=part)
+
+
+def describe_cut(moment: Moment) -> str:
+    """Which contacts count, for who looks for the one that landed a minute ago."""
+    latest = moment.cut - moment.embargo
+    return (
+        f"Counted are contacts before {latest:%Y-%m-%d %H:%M} UTC that the store was told of by "
+        f"{moment.cut:%Y-%m-%d %H:%M}; later ones at a later update"
+    )
 
 
 def count_customers(updated: Updated, balance: CustomerBalance) -> dict[str, int]:
