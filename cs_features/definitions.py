@@ -75,7 +75,7 @@ ASSETS = (
 )
 
 
-def build_code_location(**resource_overrides: Any) -> dg.Definitions:
+def build_defs(**resource_overrides: Any) -> dg.Definitions:
     """The definitions of production; tests pass other resources by name and get the same object."""
     resources = {**build_resources(build_services_from(settings())), **resource_overrides}
     return dg.Definitions(
@@ -126,5 +126,5 @@ def spare_collector() -> None:
     gc.set_threshold(50_000, 10, 10)
 
 
-defs = build_code_location()
+defs = build_defs()
 spare_collector()

@@ -11,7 +11,7 @@ from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
 from cs_features.planning.removal import find_country_belongings, remove_country_belongings
-from cs_features.publishing.feature_group import require_feature_group
+from cs_features.publishing.feature_group import require_group
 from cs_features.services import build_services_from
 
 
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _remove_country_belongings(country: str, confirmed: bool) -> None:
     services = build_services_from(settings())
     group = services.feature_group
-    found = find_country_belongings(country, services, require_feature_group(group.control_plane(), group.name))
+    found = find_country_belongings(country, services, require_group(group.control_plane(), group.name))
     print(f"What belongs to {country}:")
     for line in found.describe():
         print(f"  {line}")

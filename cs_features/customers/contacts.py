@@ -40,7 +40,7 @@ class State(BaseModel, frozen=True):
     """How far the last update came."""
 
     version: Literal[1] = 1
-    source: str  # the group whose offline store was read, see `require_feature_group`
+    source: str  # the group whose offline store was read, see `require_group`
     read_until: datetime
     whole_read: datetime  # when everything was read for the last time
     months: tuple[str, ...]

@@ -26,7 +26,7 @@ MANIFEST_SCHEMA = pl.Schema(
         "content_hash": pl.String(),  # of what is served; UNFINISHED while it is changed
         "written_at": pl.Datetime("us", "UTC"),  # when the update that wrote it began, by S3's clock
         "leaving": pl.String(),  # why it is being withdrawn; null while it is served
-        "group": pl.String(),  # the feature group, see `require_feature_group`
+        "group": pl.String(),  # the feature group, see `require_group`
     }
 )
 

@@ -13,7 +13,7 @@ from cs_features.customers.knowledge import date_contact_versions
 from cs_features.customers.spine import CUSTOMER, CUT
 from cs_features.customers.training import Options, TrainingSet, assume_backfilled_history, build_training_set
 from cs_features.errors import RequestError
-from cs_features.publishing.reading import OfflineHistory, read_offline_history
+from cs_features.publishing.reading import OfflineHistory, read_history
 
 # SageMaker writes a record to the offline store within 15 minutes: what was known then will not change any more.
 SETTLING = timedelta(minutes=15)
@@ -28,7 +28,7 @@ def customer_features(
         AwsRefusal: the offline store cannot be read.
         RequestError: nobody has a contact, or an option cannot be meant.
     """
-    return build_customer_features(read_offline_history(now, group=group), options or Options())
+    return build_customer_features(read_history(now, group=group), options or Options())
 
 
 def build_customer_features(history: OfflineHistory, options: Options) -> TrainingSet:

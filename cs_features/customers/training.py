@@ -20,7 +20,7 @@ from cs_features.customers.knowledge import Backfill, date_contact_versions, fin
 from cs_features.customers.pairs import count_contact_features
 from cs_features.customers.spine import CUSTOMER, CUT, check_known_customers, check_spine_columns, measure_spine_windows
 from cs_features.errors import RequestError
-from cs_features.publishing.reading import OfflineHistory, read_offline_history
+from cs_features.publishing.reading import OfflineHistory, read_history
 
 ONE_DAY = timedelta(days=1)
 _TAXONOMY = re.compile(r"t\d+(?=-)")  # how a prompt version begins that says which taxonomy it asks for
@@ -95,7 +95,7 @@ def training_set(
     """
     check_spine_columns(spine, (as_of or datetime.now(timezone.utc)))
     choose_known_features((options or Options()).features)
-    return build_training_set(spine, read_offline_history(as_of, group=group), options or Options())
+    return build_training_set(spine, read_history(as_of, group=group), options or Options())
 
 
 def build_training_set(spine: pl.DataFrame, history: OfflineHistory, options: Options) -> TrainingSet:
@@ -129,7 +129,7 @@ def build_training_set(spine: pl.DataFrame, history: OfflineHistory, options: Op
     return TrainingSet(frame, recipe)
 
 
-def read_training_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path) -> Recipe:
     """The recipe of a training set that `TrainingSet.write` wrote.
 
     Raises:

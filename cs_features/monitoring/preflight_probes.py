@@ -14,7 +14,7 @@ from cs_features.environments import aws_region
 from cs_features.errors import AccessRefused, CallFailed, ConfigurationError
 from cs_features.extraction.bedrock import converse, make_bedrock_client
 from cs_features.extraction.pricing import find_price_list
-from cs_features.publishing.feature_group import require_feature_group
+from cs_features.publishing.feature_group import require_group
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket
 from cs_features.services import Services
@@ -124,7 +124,7 @@ def probe_model_access(services: Services) -> str:
 
 def probe_feature_group(services: Services) -> str:
     group = services.feature_group
-    require_feature_group(group.control_plane(), group.name)
+    require_group(group.control_plane(), group.name)
     # Nobody has this id: what counts is that the question is allowed.
     with aws.explained(f"Records of feature group {group.name}", "CS_FEATURES_FEATURE_GROUP"):
         RecordStore(group.runtime(), group.name).read_records([str(uuid.uuid4())])
@@ -135,7 +135,7 @@ def probe_customer_group(services: Services) -> str:
     group = services.customer_feature_group
     if not group.name:
         return f"{CUSTOMERS.setting} is empty: no customer's features are served"
-    require_feature_group(group.control_plane(), group.name, CUSTOMERS)
+    require_group(group.control_plane(), group.name, CUSTOMERS)
     with aws.explained(f"Records of feature group {group.name}", CUSTOMERS.setting):
         RecordStore(group.runtime(), group.name, CUSTOMERS).read_records([str(uuid.uuid4())])
     return f"{group.name} has customers' features and both stores, and answers"

@@ -48,7 +48,7 @@ class Belongings:
 
 
 def find_country_belongings(country: str, services: Services, group: str) -> Belongings:
-    """Everything of `country`; `group` is the identity of the feature group, see `require_feature_group`.
+    """Everything of `country`; `group` is the identity of the feature group, see `require_group`.
 
     Raises:
         RequestError: nothing belongs to it.

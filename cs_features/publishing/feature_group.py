@@ -105,7 +105,7 @@ def get_record_feature(record: Record, feature: str) -> str:
     return next(pair["ValueAsString"] for pair in record if pair["FeatureName"] == feature)
 
 
-def require_feature_group(sagemaker: Any, group: str, layout: GroupLayout = INTERACTIONS) -> str:
+def require_group(sagemaker: Any, group: str, layout: GroupLayout = INTERACTIONS) -> str:
     """Make sure that the group takes our records, all of them and in both stores; returns which group it is.
 
     Raises:

@@ -29,7 +29,7 @@ MANIFEST_SCHEMA = pl.Schema(
         "prompt_version": pl.String(),
         "model_id": pl.String(),
         "written_at": pl.Datetime("us", "UTC"),  # when the publication that wrote it began, by S3's clock
-        "group": pl.String(),  # the feature group: ARN and creation time, see `feature_group.require_feature_group`
+        "group": pl.String(),  # the feature group: ARN and creation time, see `feature_group.require_group`
         "record": pl.String(),  # as JSON, written or to be written; null while it is withdrawn
         "source_uri": pl.String(),  # the landing file in which the document was last seen
     }

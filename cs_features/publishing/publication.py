@@ -19,7 +19,7 @@ SAVE_EVERY = 40
 
 @dataclass(frozen=True)
 class Destination:
-    """The feature group that is published to; `identity` is what `feature_group.require_feature_group` says of it."""
+    """The feature group that is published to; `identity` is what `feature_group.require_group` says of it."""
 
     records: RecordStore
     identity: str

@@ -41,7 +41,7 @@ class Part:
     since: datetime
 
 
-def read_online_features(as_of: datetime | None = None, *, group: str | None = None) -> pl.DataFrame:
+def read_features(as_of: datetime | None = None, *, group: str | None = None) -> pl.DataFrame:
     """One row an interaction, as the feature group knew it at `as_of` (default: now).
 
     Point-in-time correct: no row is used that was written after `as_of`, so a model trained on the
@@ -53,11 +53,11 @@ def read_online_features(as_of: datetime | None = None, *, group: str | None = N
         AwsRefusal: when the group or its offline store cannot be read; says what to set or allow.
         RequestError: when `as_of` has no time zone.
     """
-    history = read_offline_history(as_of, group=group)
+    history = read_history(as_of, group=group)
     return select_known_rows(history.rows, history.as_of)
 
 
-def read_offline_history(
+def read_history(
     as_of: datetime | None = None, *, group: str | None = None, part: Part | None = None
 ) -> OfflineHistory:
     """Every row that was told the group until `as_of` (default: now) and that its offline store holds by now.

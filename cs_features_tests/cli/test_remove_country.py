@@ -102,7 +102,7 @@ def test_everything_of_the_country_goes_and_nothing_of_another(
     assert lint_prompts.main(served.folder) == 0
     assert any(key.startswith("spending/") for key in served.keys(served.settings.data_bucket))
     assert served.process("NL").success
-    known = reading.read_online_features(group=served.settings.feature_group)
+    known = reading.read_features(group=served.settings.feature_group)
     assert set(known["interaction_id"]) == {id_of(number) for number in DUTCH}
 
 

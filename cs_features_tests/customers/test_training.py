@@ -14,7 +14,7 @@ from cs_features.customers.training import (
     Options,
     TrainingSet,
     build_training_set,
-    read_training_recipe,
+    read_recipe,
     remake_training_set,
     training_set,
 )
@@ -145,7 +145,7 @@ def test_a_training_set_is_made_again_byte_for_byte(tmp_path: Path) -> None:
         contact(1, NOON + DAY, told=NOON + 11 * DAY, is_deleted=True),
         contact(2, NOON + 2 * DAY, told=NOON + 12 * DAY, prompt_version="t3-b"),
     ]
-    recipe = read_training_recipe(tmp_path / "first.parquet")
+    recipe = read_recipe(tmp_path / "first.parquet")
     remake_training_set(recipe, asked, history(*later, *rows)).write(tmp_path / "again.parquet")
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "first.parquet").read_bytes()
 

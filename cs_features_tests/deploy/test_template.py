@@ -18,7 +18,7 @@ from cs_features.publishing.feature_group import (
     INTERACTIONS,
     GroupLayout,
     define_feature_definitions,
-    require_feature_group,
+    require_group,
 )
 from cs_features_tests.support.cloudformation import read_template
 from cs_features_tests.support.local_aws import account
@@ -113,7 +113,7 @@ def test_a_feature_group_takes_our_records(made: TemplateStack, name: str, layou
     assert wanted["FeatureDefinitions"] == define_feature_definitions(layout)
     assert (wanted["RecordIdentifierFeatureName"], wanted["EventTimeFeatureName"]) == (layout.identifier, EVENT_TIME)
     sagemaker = made.make_client("sagemaker")
-    assert require_feature_group(sagemaker, made.names[name], layout)
+    assert require_group(sagemaker, made.names[name], layout)
     described = sagemaker.describe_feature_group(FeatureGroupName=made.names[name])
     assert described["OfflineStoreConfig"]["TableFormat"] == "Glue"
     assert (

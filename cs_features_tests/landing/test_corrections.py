@@ -21,7 +21,7 @@ from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.landing.notices import list_partition_notices, notify_of_withdrawal, read_partition_notices
 from cs_features.monitoring.findings import read_reconciled_differences
 from cs_features.partitions import Partition
-from cs_features.publishing.reading import read_online_features
+from cs_features.publishing.reading import read_features
 from cs_features.s3 import Bucket
 from cs_features.schemas import FEATURE_COLUMNS
 from cs_features.storage import Tables
@@ -86,7 +86,7 @@ class Desk:
             if (rows := self.table("validated_features", partition).filter(interaction_id=key)).height
         }
         lab.stack.local.feature_store.flush()
-        trained = read_online_features(group=lab.settings.feature_group).filter(interaction_id=key)
+        trained = read_features(group=lab.settings.feature_group).filter(interaction_id=key)
         served = lab.online(key)
         if not validated:
             assert served is None

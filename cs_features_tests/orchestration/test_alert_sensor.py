@@ -29,7 +29,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from cs_features.definitions import build_code_location
+from cs_features.definitions import build_defs
 from cs_features.errors import AwsRefusal
 from cs_features.local.scripted import Script
 from cs_features.monitoring.alerts import SILENCE, Alert
@@ -478,7 +478,7 @@ def test_without_a_topic_no_alert_sensor_is_loaded_and_with_one_it_runs_by_itsel
     """A sensor that cannot publish fails at every tick; one that waits to be switched on was taken for quiet."""
 
     def list_loaded(of: Lab) -> dict[str, dg.SensorDefinition]:
-        return {it.name: it for it in build_code_location(**of.resources).get_repository_def().sensor_defs}
+        return {it.name: it for it in build_defs(**of.resources).get_repository_def().sensor_defs}
 
     assert "alert_sensor" not in list_loaded(lab)
     topic = "arn:aws:sns:eu-central-1:123456789012:alerts"

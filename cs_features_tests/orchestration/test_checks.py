@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from cs_features.definitions import build_code_location
+from cs_features.definitions import build_defs
 from cs_features.local.scripted import Script
 from cs_features.monitoring.conservation import Balance
 from cs_features.orchestration import checks
@@ -170,7 +170,7 @@ def test_every_check_of_every_partition_is_recorded_under_its_partition(stack: A
 
 def test_every_check_says_what_it_holds_to_and_what_to_do() -> None:
     """A check was renamed, and its mail said from then on what the mails of all others say."""
-    graph = build_code_location().resolve_asset_graph()
+    graph = build_defs().resolve_asset_graph()
     specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
     assert all(len(checks.find_rule(spec.name)) > 20 for spec in specs)
     advice = [checks.advice_of(spec.name) for spec in specs]

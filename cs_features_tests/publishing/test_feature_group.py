@@ -11,7 +11,7 @@ from cs_features.publishing.feature_group import (
     EVENT_TIME,
     IDENTIFIER,
     define_feature_definitions,
-    require_feature_group,
+    require_group,
 )
 from cs_features.schemas import FEATURE_COLUMNS
 from cs_features_tests.support.lab import AwsAndModel, Lab
@@ -50,14 +50,14 @@ def test_a_group_that_cannot_take_the_features_is_refused_with_what_to_do(
             RoleArn="arn:aws:iam::123456789012:role/tests",
         )
     with pytest.raises(CsFeaturesError) as refusal:
-        require_feature_group(lab.sagemaker, name)
+        require_group(lab.sagemaker, name)
     assert name in str(refusal.value)
     assert sentence in str(refusal.value)
 
 
 def test_a_group_with_the_features_and_more_of_its_own_is_taken(lab: Lab) -> None:
     """Another team added a feature to the group, which is their right."""
-    require_feature_group(lab.sagemaker, lab.settings.feature_group)
+    require_group(lab.sagemaker, lab.settings.feature_group)
     group = lab.sagemaker.describe_feature_group(FeatureGroupName=lab.settings.feature_group)
     assert [item["FeatureName"] for item in group["FeatureDefinitions"]] == list(FEATURE_COLUMNS)
     lab.sagemaker.create_feature_group(
@@ -69,13 +69,13 @@ def test_a_group_with_the_features_and_more_of_its_own_is_taken(lab: Lab) -> Non
         OfflineStoreConfig={"S3StorageConfig": {"S3Uri": f"s3://{lab.settings.data_bucket}/x"}},
         RoleArn="arn:aws:iam::123456789012:role/tests",
     )
-    require_feature_group(lab.sagemaker, f"{lab.settings.feature_group}-more")
+    require_group(lab.sagemaker, f"{lab.settings.feature_group}-more")
 
 
 def test_the_group_of_the_settings_is_the_one_that_is_provisioned(stack: AwsAndModel) -> None:
     """The demo's group lacked a feature that the publisher had learnt since."""
     client = Lab(stack).sagemaker
-    require_feature_group(client, Settings().feature_group)
+    require_group(client, Settings().feature_group)
 
 
 # --- its stores -------------------------------------------------------------------------------
@@ -108,21 +108,21 @@ def test_a_group_of_which_one_store_takes_nothing_is_refused_in_a_sentence(
 ) -> None:
     """Fault 10: success, with an offline store that was blocked: half a write was taken for a whole one."""
     with pytest.raises(ConfigurationError, match=sentence) as refusal:
-        require_feature_group(described_as(lab, **changes), lab.settings.feature_group)
+        require_group(described_as(lab, **changes), lab.settings.feature_group)
     assert lab.settings.feature_group in str(refusal.value)
 
 
 def test_a_group_whose_offline_store_has_no_status_yet_is_taken(lab: Lab) -> None:
     """The field is optional: absent is no refusal."""
-    require_feature_group(described_as(lab, OfflineStoreStatus=...), lab.settings.feature_group)
+    require_group(described_as(lab, OfflineStoreStatus=...), lab.settings.feature_group)
 
 
 def test_a_group_that_was_deleted_and_created_anew_is_another_one(lab: Lab) -> None:
     """Fault 5: it has the same name and the same ARN, and holds nothing of what the manifests said."""
     name = lab.settings.feature_group
-    first = require_feature_group(lab.sagemaker, name)
-    assert require_feature_group(lab.sagemaker, name) == first
+    first = require_group(lab.sagemaker, name)
+    assert require_group(lab.sagemaker, name) == first
     created = lab.sagemaker.describe_feature_group(FeatureGroupName=name)["CreationTime"]
     again = described_as(lab, CreationTime=created.replace(year=created.year + 1))
-    assert require_feature_group(again, name) != first
+    assert require_group(again, name) != first
     assert first.startswith("arn:aws:sagemaker:")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cs_features.errors import AwsRefusal, RequestError
 from cs_features.local.aws import REGION
-from cs_features.publishing.reading import read_online_features, select_known_rows
+from cs_features.publishing.reading import read_features, select_known_rows
 from cs_features.schemas import FEATURE_COLUMNS
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.features import frame, row
@@ -26,7 +26,7 @@ def now() -> datetime:
 def known(store: LabStore, as_of: datetime | None = None) -> dict[str, str]:
     """Summaries by interaction."""
     store.lab.stack.local.feature_store.flush()
-    frame = read_online_features(as_of, group=store.group)
+    frame = read_features(as_of, group=store.group)
     assert frame["interaction_id"].is_unique().all()
     return dict(frame.select("interaction_id", "summary").iter_rows())
 
@@ -67,7 +67,7 @@ def test_nothing_that_was_written_after_a_moment_is_known_at_it(store: LabStore)
 def test_a_moment_without_a_time_zone_is_refused(store: LabStore) -> None:
     """Taken for UTC on one machine and for local time on another, it let two hours of the future in."""
     with pytest.raises(RequestError, match="as_of needs a time zone"):
-        read_online_features(datetime(2026, 11, 24, 12), group=store.group)
+        read_features(datetime(2026, 11, 24, 12), group=store.group)
 
 
 def test_columns_and_types_are_those_of_the_validated_features(lab: Lab) -> None:
@@ -75,7 +75,7 @@ def test_columns_and_types_are_those_of_the_validated_features(lab: Lab) -> None
     lab.land("NL", DAY, "a.jsonl", jsonl([document(1), document(2, customer_id=...), document(3, channel="email")]))
     assert lab.process().success
     lab.stack.local.feature_store.flush()
-    read = read_online_features(group=lab.settings.feature_group)
+    read = read_features(group=lab.settings.feature_group)
     assert read.columns == list(FEATURE_COLUMNS)
     validated = lab.table("validated_features").select(FEATURE_COLUMNS).sort("interaction_id")
     assert read.equals(validated)
@@ -85,8 +85,8 @@ def test_columns_and_types_are_those_of_the_validated_features(lab: Lab) -> None
 def test_a_group_that_holds_nothing_yet_is_an_empty_table_of_the_same_types(store: LabStore) -> None:
     """A training job on the first day of a deployment failed with a column that is not there."""
     store.lab.stack.local.feature_store.flush()
-    assert read_online_features(group=store.group).schema == frame(row()).select(FEATURE_COLUMNS).schema
-    assert read_online_features(group=store.group).is_empty()
+    assert read_features(group=store.group).schema == frame(row()).select(FEATURE_COLUMNS).schema
+    assert read_features(group=store.group).is_empty()
 
 
 def test_rows_that_a_killed_publisher_wrote_twice_are_one(store: LabStore) -> None:
@@ -128,7 +128,7 @@ def test_an_interaction_whose_clock_was_ahead_is_known_from_when_it_was_written(
 
 def test_a_group_that_does_not_exist_is_named_with_its_setting(lab: Lab) -> None:
     with pytest.raises(AwsRefusal, match="CS_FEATURES_FEATURE_GROUP"):
-        read_online_features(group="no-such-group")
+        read_features(group="no-such-group")
 
 
 def test_a_group_without_an_offline_store_is_told_in_a_sentence(store: LabStore) -> None:
@@ -137,7 +137,7 @@ def test_a_group_without_an_offline_store_is_told_in_a_sentence(store: LabStore)
     (group,) = (each for each in backend.feature_groups.values() if each.feature_group_name == store.group)
     group.offline_store_config = None
     with pytest.raises(AwsRefusal, match=f"{store.group}.*offline store"):
-        read_online_features(group=store.group)
+        read_features(group=store.group)
 
 
 def test_the_group_of_the_settings_is_read_unless_another_is_named(
@@ -146,7 +146,7 @@ def test_the_group_of_the_settings_is_read_unless_another_is_named(
     store.publish(features(1))
     store.lab.stack.local.feature_store.flush()
     monkeypatch.setenv("CS_FEATURES_FEATURE_GROUP", store.group)
-    assert read_online_features()["interaction_id"].to_list() == [id_of(1)]
+    assert read_features()["interaction_id"].to_list() == [id_of(1)]
 
 
 # --- select_known_rows by itself -----------------------------------------------------------------------

@@ -23,7 +23,7 @@ from dagster_shared.record import copy
 from sqlalchemy.pool import StaticPool
 
 from cs_features.customers.serving import CUSTOMERS
-from cs_features.definitions import build_code_location
+from cs_features.definitions import build_defs
 from cs_features.environments import Settings
 from cs_features.local.provision import create_group
 from cs_features.local.scripted import ScriptedAnswerer
@@ -171,7 +171,7 @@ class Lab:
 
     @cached_property
     def definitions(self) -> dg.Definitions:
-        return build_code_location(**self.resources)
+        return build_defs(**self.resources)
 
     def land(self, country: str, day: date | str, filename: str, body: bytes) -> str:
         key = f"interactions/country={country}/date={day}/{filename}"

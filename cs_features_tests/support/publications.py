@@ -15,11 +15,11 @@ import polars as pl
 
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.partitions import Partition
-from cs_features.publishing.feature_group import Record, build_feature_record, require_feature_group
+from cs_features.publishing.feature_group import Record, build_feature_record, require_group
 from cs_features.publishing.manifest import MANIFEST, UNFINISHED, read_manifest
 from cs_features.publishing.publication import Destination
 from cs_features.publishing.publisher import Outcome, PublicationRules, Published, publish_partition
-from cs_features.publishing.reading import read_online_features
+from cs_features.publishing.reading import read_features
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket
 from cs_features.schemas import FEATURE_COLUMNS
@@ -204,9 +204,7 @@ class LabStore(Store):
 
     def trains_on(self, rows: Sequence[Row]) -> bool:
         self.lab.stack.local.feature_store.flush()
-        return read_online_features(group=self.group).equals(
-            validated(rows).select(FEATURE_COLUMNS).sort("interaction_id")
-        )
+        return read_features(group=self.group).equals(validated(rows).select(FEATURE_COLUMNS).sort("interaction_id"))
 
 
 _numbers: Iterator[int] = itertools.count(1)
@@ -215,7 +213,7 @@ _numbers: Iterator[int] = itertools.count(1)
 def store_in(lab: Lab) -> LabStore:
     group = f"{lab.settings.feature_group}-{next(_numbers)}"
     lab._create_group(group, lab.settings.data_bucket)
-    return LabStore(group, require_feature_group(lab.sagemaker, group), lab.runtime, lab=lab)
+    return LabStore(group, require_group(lab.sagemaker, group), lab.runtime, lab=lab)
 
 
 def memory_store(identity: str = "group 1") -> Store:

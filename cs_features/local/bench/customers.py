@@ -27,7 +27,7 @@ from cs_features.local.bench.endpoint import start_endpoint
 from cs_features.local.bench.figures import Figure, Say, at_most, equal_to
 from cs_features.local.bench.training_year import AS_OF, draw_history
 from cs_features.orchestration.assets.customer_features import read_part
-from cs_features.publishing.feature_group import EVENT_TIME, require_feature_group
+from cs_features.publishing.feature_group import EVENT_TIME, require_group
 from cs_features.publishing.publication import Destination
 from cs_features.publishing.records import RecordStore
 from cs_features.services import Services, build_services_from, s3_client
@@ -94,7 +94,7 @@ def _update(services: Services, cut: datetime, online: OnlineStore) -> tuple[Upd
     store = RecordStore(online.attach(second.runtime()), second.name, CUSTOMERS)
     rules = UpdateRules(window_days=LATE_DAYS, max_withdrawn_share=0.05, read_tombstones=services.data.tombstones)
     started, cpu = time.monotonic(), time.process_time()
-    destination = Destination(store, require_feature_group(second.control_plane(), second.name, CUSTOMERS))
+    destination = Destination(store, require_group(second.control_plane(), second.name, CUSTOMERS))
     read = partial(read_part, services.feature_group.name)
     updated = update_customers(services.data.tables(), read, destination, rules)
     balance_customers(updated)

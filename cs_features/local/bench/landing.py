@@ -92,13 +92,13 @@ def measure_ticks() -> dict[str, list[float]]:
     """In a client process: listing and tick in turns; seconds by the wall's clock and the CPU's."""
     import dagster as dg
 
-    from cs_features.definitions import build_code_location
+    from cs_features.definitions import build_defs
     from cs_features.orchestration.resources import build_resources
     from cs_features.orchestration.sensors.landing import landing_sensor
     from cs_features.orchestration.sensors.landing_memory import Cursor
     from cs_features.services import build_services_from
 
-    services, definitions = build_services_from(settings()), build_code_location()
+    services, definitions = build_services_from(settings()), build_defs()
     s3 = boto3.client("s3")
     cursor: str | None = None
     seen: dict[str, list[float]] = {"listed": [], "asked": [], "cursor_bytes": []}

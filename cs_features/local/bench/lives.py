@@ -148,9 +148,9 @@ def _live_once(job: Any, partition: Partition, place: Place) -> None:
 
 def process_all(count: int, kills: int, progress: str) -> dict[str, Any]:
     """Land, fork, kill, repeat; `progress` is a file that says how far it is."""
-    from cs_features.definitions import build_code_location
+    from cs_features.definitions import build_defs
 
-    job = build_code_location().resolve_job_def("process_interactions")
+    job = build_defs().resolve_job_def("process_interactions")
     steps = [node.name for node in job.nodes]
     lives = Lives(job, Place(Path(os.environ["TMPDIR"]) / "place", steps))
     s3 = patient_s3(os.environ)

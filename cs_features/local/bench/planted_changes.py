@@ -69,9 +69,9 @@ def extract_all() -> None:
     """In a client process: the features in use, by the product's own assets; kept beside them for each change."""
     import dagster as dg
 
-    from cs_features.definitions import build_code_location
+    from cs_features.definitions import build_defs
 
-    job = build_code_location().resolve_job_def("process_interactions")
+    job = build_defs().resolve_job_def("process_interactions")
     assets = [dg.AssetKey("raw_interactions"), dg.AssetKey("llm_extractions")]
     tables: Tables = build_services_from(settings()).data.tables()
     with dg.DagsterInstance.ephemeral() as instance:

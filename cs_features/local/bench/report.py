@@ -69,12 +69,12 @@ def make_page(home: str) -> dict[str, Any]:
     """In a client process: the job of the morning; what loading the project takes is not its time."""
     import dagster as dg
 
-    from cs_features.definitions import build_code_location
+    from cs_features.definitions import build_defs
     from cs_features.environments import settings
     from cs_features.reporting.report import PAGE_KEY
     from cs_features.services import build_services_from
 
-    definitions = build_code_location()
+    definitions = build_defs()
     job, bucket = definitions.resolve_job_def("report_operations"), build_services_from(settings()).data.bucket()
     with dg.DagsterInstance.from_config(_configure(home)) as instance:
         started, cpu_before = time.monotonic(), time.process_time()

@@ -82,12 +82,12 @@ def process_partition() -> dict[str, Any]:
     """In a client process: `process_interactions` for the partition, as Dagster runs it."""
     import dagster as dg
 
-    from cs_features.definitions import build_code_location
+    from cs_features.definitions import build_defs
 
     started = time.monotonic()
     with dg.DagsterInstance.ephemeral() as instance:
         result = (
-            build_code_location()
+            build_defs()
             .resolve_job_def("process_interactions")
             .execute_in_process(partition_key=PARTITION.key, instance=instance, raise_on_error=False)
         )

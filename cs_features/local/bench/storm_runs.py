@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import dagster as dg
 
-from cs_features.definitions import build_code_location
+from cs_features.definitions import build_defs
 from cs_features.environments import settings
 from cs_features.extraction import brakes, engine
 from cs_features.orchestration.resources import build_resources
@@ -52,7 +52,7 @@ class Deployment:
     def __init__(self, **changes: Any) -> None:
         self.services: Services = build_services_from(settings().model_copy(update=changes))
         self.resources = dict(build_resources(self.services))
-        self.definitions = build_code_location(**self.resources)
+        self.definitions = build_defs(**self.resources)
 
 
 class Operations:

@@ -81,10 +81,10 @@ def rerun_partition(files: int, claims: int, country: str) -> dict[str, Any]:
     import boto3
     import dagster as dg
 
-    from cs_features.definitions import build_code_location
+    from cs_features.definitions import build_defs
 
     s3, partition = boto3.client("s3"), Partition(country, DAY)
-    job = build_code_location().resolve_job_def("process_interactions")
+    job = build_defs().resolve_job_def("process_interactions")
     config = {"ops": {"llm_extractions": {"config": {"reextract": False}}}}  # as the sensor asks
     _put_claims(s3, claims)
     with dg.DagsterInstance.ephemeral() as instance:

@@ -26,9 +26,9 @@ from cs_features.orchestration.checks.customers import (
 from cs_features.orchestration.failures import make_failure
 from cs_features.orchestration.metadata import describe_columns
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing
-from cs_features.publishing.feature_group import require_feature_group
+from cs_features.publishing.feature_group import require_group
 from cs_features.publishing.publication import Destination
-from cs_features.publishing.reading import OfflineHistory, Part, read_offline_history
+from cs_features.publishing.reading import OfflineHistory, Part, read_history
 from cs_features.publishing.records import RecordStore
 
 NO_GROUP = f"{SETTING} is empty: no customer's features are served"
@@ -76,7 +76,7 @@ def customer_features(
         read_tombstones=data.tombstones,
     )
     try:
-        identity = require_feature_group(customer_feature_group.control_plane(), customer_feature_group.name, CUSTOMERS)
+        identity = require_group(customer_feature_group.control_plane(), customer_feature_group.name, CUSTOMERS)
         updated = update_customers(tables, partial(read_part, feature_group.name), Destination(store, identity), rules)
         balance = balance_customers(updated)
         results = judge_update(balance, compare_with_training(updated, store))
@@ -98,7 +98,7 @@ def customer_features(
 
 
 def read_part(group: str, as_of: datetime, part: Part | None) -> OfflineHistory:
-    return read_offline_history(as_of, group=group, part=part)
+    return read_history(as_of, group=group, part=part)
 
 
 def describe_cut(moment: Moment) -> str:

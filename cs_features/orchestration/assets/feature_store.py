@@ -14,7 +14,7 @@ from cs_features.orchestration.metadata import describe_columns, plot_apart
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.orchestration.run_memory import RUN_MEMORY
-from cs_features.publishing.feature_group import require_feature_group
+from cs_features.publishing.feature_group import require_group
 from cs_features.publishing.manifest import MANIFEST_SCHEMA
 from cs_features.publishing.publication import Destination
 from cs_features.publishing.publisher import Outcome, PublicationRules, Published, publish_partition
@@ -80,7 +80,7 @@ def feature_store(
         read_tombstones=data.tombstones,
     )
     try:
-        identity = require_feature_group(feature_group.control_plane(), feature_group.name)
+        identity = require_group(feature_group.control_plane(), feature_group.name)
         destination = Destination(RecordStore(feature_group.runtime(), feature_group.name), identity)
         published = publish_partition(partition, outcome, tables, destination, rules)
     except CsFeaturesError as error:

@@ -29,7 +29,7 @@ class Concerned:
     """Customers whose records count something that is erased, and the groups that hold such records."""
 
     customers: frozenset[str]
-    groups: frozenset[str]  # identities, see `require_feature_group`
+    groups: frozenset[str]  # identities, see `require_group`
 
 
 def find_concerned(subject: Subject, stores: Stores) -> Concerned:

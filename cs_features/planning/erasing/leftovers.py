@@ -32,7 +32,7 @@ def list_erasure_leftovers(
 
 
 def name_groups(identities: Collection[str], setting: str) -> list[Leftover]:
-    """Groups that hold records of his and are not set any more; `identities` as `require_feature_group` gives them."""
+    """Groups that hold records of his and are not set any more; `identities` as `require_group` gives them."""
     names = sorted({identity.split(" ")[0].rsplit("/", 1)[-1] for identity in identities})
     return [
         Leftover(f"records in feature group {name}, which was set before", f"again with {setting}={name}")
@@ -82,6 +82,6 @@ ALWAYS = (
     Leftover("backups and replicas of either bucket", "their own retention; restore none without erasing again"),
     Leftover(
         "training sets that were written, and what was trained on them",
-        "make and train them again: neither read_online_features nor training_set gives a row of his any more",
+        "make and train them again: neither read_features nor training_set gives a row of his any more",
     ),
 )

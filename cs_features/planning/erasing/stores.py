@@ -9,7 +9,7 @@ from cs_features.aws import explained
 from cs_features.customers.serving import CUSTOMERS
 from cs_features.erasure.tombstones import PREFIX as TOMBSTONES
 from cs_features.extraction.host import make_host_folder
-from cs_features.publishing.feature_group import INTERACTIONS, SETTING, GroupLayout, require_feature_group
+from cs_features.publishing.feature_group import INTERACTIONS, SETTING, GroupLayout, require_group
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket, StoredObject
 from cs_features.services import DataBucket, FeatureGroup, Landing
@@ -38,7 +38,7 @@ class CustomerStores:
 
 @dataclass(frozen=True, kw_only=True)
 class Stores:
-    """`identity` is the feature group's, see `require_feature_group`; `journals` those of this host and data bucket."""
+    """`identity` is the feature group's, see `require_group`; `journals` those of this host and data bucket."""
 
     landing: Bucket
     data: Bucket
@@ -80,7 +80,7 @@ def _open_customers(group: FeatureGroup, data: Bucket) -> CustomerStores:
 
 def _open_group(group: FeatureGroup, layout: GroupLayout, data: Bucket) -> tuple[str, OfflineStore]:
     control_plane = group.control_plane()
-    identity = require_feature_group(control_plane, group.name, layout)
+    identity = require_group(control_plane, group.name, layout)
     with explained(f"Feature group {group.name}", layout.setting):
         described = control_plane.describe_feature_group(FeatureGroupName=group.name)
     return identity, find_offline_store(described, data.client)
