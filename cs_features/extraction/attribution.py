@@ -30,7 +30,7 @@ def strip_erased_lines(line: bytes, erased: Erased) -> bytes | None:
     return None if isinstance(request, str) and erased.covers_request(request) else line
 
 
-def strip_all_folders(lines: Iterable[bytes], erased: Erased) -> list[bytes]:
+def strip_all_lines(lines: Iterable[bytes], erased: Erased) -> list[bytes]:
     """What is left of many lines, in their order."""
     kept = [strip_erased_lines(line, erased) for line in lines]
     return [line for line in kept if line is not None]

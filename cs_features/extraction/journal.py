@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cs_features.erasure.subjects import Erased
-from cs_features.extraction.attribution import strip_all_folders
+from cs_features.extraction.attribution import strip_all_lines
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.pricing import TokenUsage
 
@@ -171,7 +171,7 @@ def strip_erased_journals(folder: Path, erased: Erased) -> int:
     for below in sorted({path.parent for path in folder.rglob("*.jsonl")}):
         for dead in lock_dead_journals(below):
             lines = [*dead.content.outcomes, *itertools.chain.from_iterable(dead.content.unjudged.values())]
-            kept = strip_all_folders(lines, erased)
+            kept = strip_all_lines(lines, erased)
             if kept != lines:
                 Journal(below, kept).close()
                 dead.remove()

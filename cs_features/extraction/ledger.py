@@ -20,7 +20,7 @@ from typing_extensions import Self
 
 from cs_features.erasure.tombstones import NO_TOMBSTONES, Tombstones
 from cs_features.errors import AwsRefusal
-from cs_features.extraction.attribution import Owners, strip_all_folders
+from cs_features.extraction.attribution import Owners, strip_all_lines
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import are_own_faults
 from cs_features.extraction.engine import Outcome, Receipts
@@ -158,7 +158,7 @@ class Ledger:
         """
         with self._lock:
             held, pending = dict(self._objects), self._pending
-            lines = strip_all_folders(self._askings, self._erased)
+            lines = strip_all_lines(self._askings, self._erased)
             self._pending = []
         try:
             self._replace_objects(held, lines)
@@ -225,13 +225,11 @@ class Ledger:
         """Take over what dead runs on this host have left: their outcomes are shipped, their unjudged replies become
         the beginning of this run's journal. Only then are theirs removed."""
         dead = list(lock_dead_journals(self._journals))
-        outcomes = strip_all_folders((line for journal in dead for line in journal.content.outcomes), self._erased)
+        outcomes = strip_all_lines((line for journal in dead for line in journal.content.outcomes), self._erased)
         if outcomes:
             self._put_ledger_lines("part", [line + b"\n" for line in outcomes])
         unjudged = merge_unjudged_replies(journal.content for journal in dead)
-        self.unjudged = {
-            key: kept for key, lines in unjudged.items() if (kept := strip_all_folders(lines, self._erased))
-        }
+        self.unjudged = {key: kept for key, lines in unjudged.items() if (kept := strip_all_lines(lines, self._erased))}
         self._journal = Journal(self._journals, itertools.chain.from_iterable(self.unjudged.values()))
         for journal in dead:
             journal.remove()
@@ -264,7 +262,7 @@ class Ledger:
         while True:
             bodies = {key: self._bucket.get(key) for key in self._list_keys()}
             if None not in bodies.values():
-                return strip_all_folders(self._remember_bodies(bodies), self._erased)
+                return strip_all_lines(self._remember_bodies(bodies), self._erased)
 
     def _read_new(self) -> list[bytes]:
         keys = [key for key in self._list_keys() if key not in self._seen]

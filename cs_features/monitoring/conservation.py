@@ -154,7 +154,7 @@ def plan_count_of_run(run: RunRecord, now: Listing) -> CountPlan:
     return CountPlan(from_s3, as_read, lost, landed_since)
 
 
-def count_planned_objects(plan: CountPlan, run: RunRecord, zone: LandingZone, memory: CountMemory) -> Counted:
+def count_planned_documents(plan: CountPlan, run: RunRecord, zone: LandingZone, memory: CountMemory) -> Counted:
     """Count the documents of a partition as `plan` says; what `memory` has is not counted again, the rest it learns.
 
     Raises:

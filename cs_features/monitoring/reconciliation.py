@@ -23,7 +23,7 @@ from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.landing.earlier import align_table_columns
 from cs_features.landing.listings import load_partition_listing
 from cs_features.landing.zone import LandingZone, classify_landing_key, is_document_file
-from cs_features.monitoring.conservation import Balance, count_planned_objects, recall_partition_run
+from cs_features.monitoring.conservation import Balance, count_planned_documents, recall_partition_run
 from cs_features.monitoring.findings import FindingKind
 from cs_features.monitoring.kept_counts import RECOUNT_AFTER, load_kept_counts
 from cs_features.monitoring.serving import OnlineStore, balance_served_records, choose_sample
@@ -207,7 +207,7 @@ def _reconcile_documents(partition: Partition, held: _Held, sources: Sources) ->
     run = recall_partition_run(listing, held.raw, now, held.listed_at)
     situation = compare_with_run(run, now, now.listed_at - sources.settling_time)
     memory = load_kept_counts(sources.tables, partition, now.listed_at, RECOUNT_AFTER)
-    counted = count_planned_objects(situation.plan, run, sources.zone, memory)
+    counted = count_planned_documents(situation.plan, run, sources.zone, memory)
     memory.save(sources.tables, partition)
     columns: dict[str, Any] = {
         "validated": held.validated.height,

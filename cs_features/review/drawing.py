@@ -138,7 +138,7 @@ def _read_drawable_rows(
 
 def read_known_draws(records: Records, request: DrawRequest) -> Known:
     """What was drawn before, and of it what may be asked of this colleague: nothing that lies with them now."""
-    returned = records.list_returned_labels(request.country)
+    returned = records.list_returned_sheets(request.country)
     everything, theirs, others = [DRAWN_SCHEMA.to_frame()], set(), set()
     repeatable: set[str] = set()
     for sheet in records.list_drawn_sheets(request.country):

@@ -97,7 +97,7 @@ def estimate_corrected_mean(said: Array, labels: Array, weights: Array, mean_sai
     return Estimate(value, max(0.0, value - half), min(1.0, value + half))
 
 
-def estimate_standard_error(said: Array, labels: Array, weights: Array) -> Estimate:
+def estimate_mean_error(said: Array, labels: Array, weights: Array) -> Estimate:
     """The mean distance between answer and label."""
     return estimate_labelled_mean(np.abs(said - labels), weights)
 

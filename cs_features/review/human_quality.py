@@ -19,7 +19,7 @@ from cs_features.review.estimates import (
     estimate_labelled_mean,
     estimate_labelled_share,
     estimate_macro_f1,
-    estimate_standard_error,
+    estimate_mean_error,
 )
 from cs_features.review.labelled import select_random_items
 from cs_features.review.words import ASKED
@@ -71,7 +71,7 @@ def _list_field_measures(
         yield "accuracy", estimate_labelled_share(said == label, weights)
         yield "macro_f1", estimate_macro_f1(said, label, weights)
         return
-    yield "mean_absolute_error", estimate_standard_error(said, label, weights)
+    yield "mean_absolute_error", estimate_mean_error(said, label, weights)
     yield "mean_error", _estimate_score_bias(said, label, weights)
     ranks = correlate_score_ranks(said, label, weights)
     if ranks is not None:

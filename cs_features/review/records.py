@@ -91,7 +91,7 @@ class Records:
         """None where the sheet has not come back."""
         return self._read(f"{LABELS}/{sheet.folder}/data.parquet")
 
-    def list_returned_labels(self, country: str) -> set[str]:
+    def list_returned_sheets(self, country: str) -> set[str]:
         """The ids of the sheets that have labels, from a listing."""
         listed = self._bucket.list_bucket_objects(f"{LABELS}/country={country}/sheet=").objects
         return {item.key.split("/sheet=", 1)[1].split("/", 1)[0] for item in listed}

@@ -15,7 +15,7 @@ from cs_features.monitoring.conservation import (
     Balance,
     Counted,
     CountPlan,
-    count_planned_objects,
+    count_planned_documents,
     describe_law_balance,
     plan_count_of_run,
     recall_partition_run,
@@ -35,7 +35,7 @@ def counted(folder: Folder) -> tuple[CountPlan, Counted]:
     """As the check counts: from the saved listing, the rows of the run, and the folder now."""
     run = folder.run_record()
     plan = plan_count_of_run(run, folder.list_now())
-    return plan, count_planned_objects(plan, run, folder.zone, CountMemory(EIGHT))
+    return plan, count_planned_documents(plan, run, folder.zone, CountMemory(EIGHT))
 
 
 def landed(folder: Folder) -> tuple[int, int]:
@@ -159,7 +159,7 @@ def test_a_file_that_changes_while_it_is_counted_is_counted_as_it_was_read(folde
     run, now = folder.run_record(), folder.list_now()
     folder.land("a.jsonl", line(7))
     folder.unland("b.jsonl")
-    found = count_planned_objects(plan_count_of_run(run, now), run, folder.zone, CountMemory(EIGHT))
+    found = count_planned_documents(plan_count_of_run(run, now), run, folder.zone, CountMemory(EIGHT))
     assert found.landed == (3, 0)
     assert sorted(found.changed) == [folder.uri("a.jsonl"), folder.uri("b.jsonl")]
 
@@ -233,7 +233,7 @@ def test_without_a_saved_listing_a_file_is_excused_from_the_second_of_the_listin
     listed_at = folder.list_now().listed_at
     folder.land("late.jsonl", line(8), at=listed_at + timedelta(seconds=seconds))
     run = recall_partition_run(None, folder.raw, folder.list_now(), listed_at + timedelta(milliseconds=400))
-    assert count_planned_objects(
+    assert count_planned_documents(
         plan_count_of_run(run, folder.list_now()), run, folder.zone, CountMemory(EIGHT)
     ).landed == (
         expected,
@@ -249,7 +249,7 @@ def test_the_listing_of_another_run_is_not_taken_for_that_of_the_rows(folder: Fo
     folder.land("late.jsonl", line(8))
     newer = folder.list_now()
     run = recall_partition_run(newer, raw, folder.list_now(), listed_at)
-    assert count_planned_objects(
+    assert count_planned_documents(
         plan_count_of_run(run, folder.list_now()), run, folder.zone, CountMemory(EIGHT)
     ).landed == (3, 0)
 
@@ -262,7 +262,7 @@ def test_a_run_that_listed_another_bucket_is_counted_as_it_read(folder: Folder) 
     other.land("a.jsonl", line(7))
     run = recall_partition_run(folder.listing, folder.raw, other.list_now(), folder.listing.listed_at)
     plan = plan_count_of_run(run, other.list_now())
-    assert count_planned_objects(plan, run, other.zone, CountMemory(EIGHT)).landed == (3, 0)
+    assert count_planned_documents(plan, run, other.zone, CountMemory(EIGHT)).landed == (3, 0)
     assert len(plan.landed_since) == 1
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cs_features.monitoring.conservation import count_planned_objects
+from cs_features.monitoring.conservation import count_planned_documents
 from cs_features.monitoring.kept_counts import CountMemory
 from cs_features.monitoring.settling import Situation, compare_with_run
 from cs_features_tests.support.documents import document
@@ -37,7 +37,7 @@ def situation(folder: Folder) -> tuple[Situation, int]:
     """With the documents that count as landed."""
     run = folder.run_record()
     found = compare_with_run(run, folder.list_now(), SETTLED_BEFORE)
-    return found, count_planned_objects(found.plan, run, folder.zone, CountMemory(EIGHT)).landed.documents
+    return found, count_planned_documents(found.plan, run, folder.zone, CountMemory(EIGHT)).landed.documents
 
 
 def summary(folder: Folder) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from cs_features.partitions import Partition
 from cs_features.planning.preview.changes import (
     EVERY_VALUE,
     count_change_directions,
-    count_changed_strata,
+    count_population_strata,
     estimate_value_changes,
     flag_field_changes,
     format_change_estimates,
@@ -751,4 +751,4 @@ def test_the_ledger_of_each_day_has_its_own_answers(held: Lab, candidate: Callab
 def test_sizes_are_counted_by_country_and_language() -> None:
     """The weights of everything else."""
     frame = pl.DataFrame({"country": ["NL", "BE", "NL"], "language": ["nl", "nl", "nl"]})
-    assert count_changed_strata(frame).rows() == [("BE", "nl", 1), ("NL", "nl", 2)]
+    assert count_population_strata(frame).rows() == [("BE", "nl", 1), ("NL", "nl", 2)]

@@ -21,7 +21,7 @@ from cs_features.landing.zone import LandingZone
 from cs_features.monitoring.conservation import (
     LandedCount,
     add_up_counts,
-    count_planned_objects,
+    count_planned_documents,
     plan_count_of_run,
     recall_partition_run,
 )
@@ -95,7 +95,7 @@ class Histories:
             now = self.zone.list_documents(NL)
             run = recall_partition_run(load_partition_listing(self.tables.bucket, NL), raw, now, listing.listed_at)
             memory = load_kept_counts(self.tables, NL, now.listed_at, RECOUNT_AFTER if is_nightly else None)
-            counted = count_planned_objects(plan_count_of_run(run, now), run, self.zone, memory)
+            counted = count_planned_documents(plan_count_of_run(run, now), run, self.zone, memory)
             memory.save(self.tables, NL)
         except (AwsRefusal, Killed):
             return None

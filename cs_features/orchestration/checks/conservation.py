@@ -13,7 +13,7 @@ from cs_features.landing.earlier import align_table_columns
 from cs_features.landing.listings import load_partition_listing
 from cs_features.monitoring.conservation import (
     Balance,
-    count_planned_objects,
+    count_planned_documents,
     describe_law_balance,
     plan_count_of_run,
     recall_partition_run,
@@ -53,7 +53,7 @@ def conservation(
     run = recall_partition_run(listing, raw, now, listed_at)
     plan = plan_count_of_run(run, now)
     memory = load_kept_counts(data.tables(), partition, now.listed_at)
-    counted = count_planned_objects(plan, run, zone, memory)
+    counted = count_planned_documents(plan, run, zone, memory)
     memory.save(data.tables(), partition)
     landed, duplicates = counted.landed
     balance = Balance(landed, validated_features.height, rejected_records.height, duplicates)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from cs_features.erasure.subjects import Erased, Subject, is_same_customer
-from cs_features.extraction.attribution import strip_all_folders
+from cs_features.extraction.attribution import strip_all_lines
 from cs_features.landing.earlier import align_table_columns
 from cs_features.landing.erased import withhold_erased_rows
 from cs_features.schemas import Reason
@@ -162,7 +162,7 @@ def follow_new_versions(raw: pl.DataFrame, replaced: Mapping[str, Replaced]) -> 
 
 def strip_ledger_lines(body: bytes, subject: Subject, *, is_ledger: bool) -> Stripped | None:
     lines = body.splitlines()
-    kept = strip_all_folders(lines, subject) if is_ledger else _strip_json_entries(lines, subject)
+    kept = strip_all_lines(lines, subject) if is_ledger else _strip_json_entries(lines, subject)
     if kept == lines:
         return None
     changed = len(set(lines) - set(kept))

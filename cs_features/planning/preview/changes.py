@@ -32,7 +32,7 @@ ESTIMATES_SCHEMA = pl.Schema(
 )
 
 
-def count_changed_strata(population: pl.DataFrame) -> pl.DataFrame:
+def count_population_strata(population: pl.DataFrame) -> pl.DataFrame:
     """Strata (country x language) and their `interactions`."""
     return population.group_by(STRATUM).agg(pl.len().cast(pl.Int64).alias("interactions")).sort(STRATUM)
 

@@ -15,7 +15,7 @@ from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.table import EXTRACTIONS_SCHEMA, plan_partition_requests
 from cs_features.partitions import Partition
-from cs_features.planning.preview.changes import count_changed_strata
+from cs_features.planning.preview.changes import count_population_strata
 from cs_features.planning.preview.sampling import allocate_stratum_sample, draw_stratum_sample
 from cs_features.planning.quote import (
     Habits,
@@ -161,7 +161,7 @@ def sample_size(population: int) -> int:
 
 def draw_stratified_sample(rows: pl.DataFrame, total: int) -> pl.DataFrame:
     """`total` of the rows, stratified by country and language; the same ones every time."""
-    strata = count_changed_strata(rows)
+    strata = count_population_strata(rows)
     counts = allocate_stratum_sample(strata["interactions"].to_list(), total)
     found = [rows.clear()]
     for (country, language, _), count in zip(strata.iter_rows(), counts, strict=True):

@@ -25,7 +25,7 @@ from cs_features.planning.preview.changes import (
     CANDIDATE,
     STRATUM,
     count_change_directions,
-    count_changed_strata,
+    count_population_strata,
     estimate_value_changes,
     flag_field_changes,
 )
@@ -117,7 +117,7 @@ def _describe_preview_plan(prepared: Prepared) -> Iterator[str]:
     population, sample = prepared.population, prepared.sample
     yield (
         f"Sample: {sample.height:,} of {population.height:,} interactions in "
-        f"{count_changed_strata(population).height} strata (country x language). It needs "
+        f"{count_population_strata(population).height} strata (country x language). It needs "
         f"{_format_price(price_of_sample(prepared))}."
     )
     if sample.height < min(ENOUGH, population.height):
@@ -234,7 +234,7 @@ def ask_again(prepared: Prepared, extractor: Extractor) -> pl.DataFrame | None:
     }
     pairs = pair_sample_answers(part, outcomes, prompts, prompts, model.model_id)
     found = estimate_value_changes(
-        count_changed_strata(prepared.by_prompt_in_use(prepared.population)), flag_field_changes(pairs)
+        count_population_strata(prepared.by_prompt_in_use(prepared.population)), flag_field_changes(pairs)
     )
     return found.filter(pl.col("country") == ALL)
 
@@ -246,7 +246,7 @@ def _conclude_preview(prepared: Prepared, session: Session, price: dict[str, Any
     pairs = pair_sample_answers(
         prepared.sample, session.outcomes, prepared.in_use, prepared.candidate, prepared.model.model_id
     )
-    sizes = count_changed_strata(prepared.population)
+    sizes = count_population_strata(prepared.population)
     rerun = price["cost_usd"] + sum(outcome.cost_usd for outcome in session.outcomes.values())
     return Preview(
         changes=estimate_value_changes(sizes, flag_field_changes(pairs)),
