@@ -14,7 +14,14 @@ from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
 from cs_features.partitions import list_countries
 from cs_features.planning.history import list_stale_partitions, quote_landed_documents
-from cs_features.planning.quote import Queue, Quote, build_quote_frame, estimate_wall_minutes, list_partitions
+from cs_features.planning.quote import (
+    MIN_HISTORY_CALLS,
+    Queue,
+    Quote,
+    build_quote_frame,
+    estimate_wall_minutes,
+    list_partitions,
+)
 from cs_features.planning.requests import Calendar, parse_day, require_known_countries
 from cs_features.services import build_services_from
 
@@ -65,7 +72,10 @@ def _print_quote_table(options: argparse.Namespace) -> None:
         print(build_quote_frame(quotes, wall_minutes))
     print(f"The minutes of all are those until the last of {len(quotes)} runs has ended, waiting for each other.")
     if any(_is_rough_guess(quote) for quote in quotes):
-        print("Where learned_from_calls is 0, nothing was extracted for the country before: take it as +-30 %.")
+        print(
+            f"Where learned_from_calls is 0, fewer than {MIN_HISTORY_CALLS} calls of this model are known for the "
+            "country: take it as +-30 %."
+        )
 
 
 def _is_rough_guess(quote: Quote) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from cs_features.errors import RequestError
+from cs_features.extraction.engine import Outcome
+from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.table import plan_partition_requests
 from cs_features.landing.documents import DocumentReader
 from cs_features.landing.earlier import read_earlier_tables
@@ -28,6 +30,7 @@ from cs_features.storage import Tables
 
 ENOUGH_CALLS = 500
 MAX_DAYS = 14  # tables to read for one partition
+_NO_CALLS = CALLS_SCHEMA.to_frame()
 
 
 def quote_landed_documents(
@@ -51,7 +54,7 @@ def quote_landed_documents(
         if not requests:
             continue
         known = data.ledger(partition.folder).read_outcomes()
-        habits = history.learn_habits(partition, select_paid_calls(requests, known))
+        habits = history.learn_habits(partition, requests, known)
         quotes.append(quote_requests(str(partition), len(needed), requests, known, habits, capabilities, model))
     return quotes
 
@@ -65,20 +68,24 @@ class History:
         self._held = self._tables.partitions("llm_extractions")
         self._read: dict[Partition, pl.DataFrame] = {}
 
-    def learn_habits(self, partition: Partition, own_calls: pl.DataFrame) -> Habits:
-        """From the partition's own calls, if it is half done, and from the days nearest to it, before or after."""
-        found, days = [own_calls], [partition] if own_calls.height else []
+    def learn_habits(
+        self, partition: Partition, requests: dict[str, ConverseRequest], known: dict[str, Outcome]
+    ) -> Habits:
+        """From the partition's own calls: those of the ledger, if it is half done, and those of an earlier prompt in
+        its table; and from the days nearest to it, before or after."""
+        found = {partition: select_paid_calls(requests, known)}
         for other in self._list_nearest_partitions(partition):
-            if sum(frame.height for frame in found) >= ENOUGH_CALLS:
+            if sum(frame.height for frame in found.values()) >= ENOUGH_CALLS:
                 break
-            found.append(self._read_calls(other))
-            days.append(other)
-        span = f"{min(days).date} to {max(days).date}" if days else ""
-        learned = learn_habits(pl.concat(found), span)
+            calls = self._read_calls(other).filter(~pl.col("request_hash").is_in(list(requests)))
+            found[other] = pl.concat([found.get(other, _NO_CALLS), calls.drop("request_hash")])
+        days = [each.date for each, calls in found.items() if calls.height]
+        span = f"{min(days)} to {max(days)}" if days else ""
+        learned = learn_habits(pl.concat(found.values()), span)
         return learned or assume_country_habits(self._model.prompts(), partition.country, self._model.capabilities())
 
     def _list_nearest_partitions(self, partition: Partition) -> list[Partition]:
-        others = [each for each in self._held if each.country == partition.country and each != partition]
+        others = [each for each in self._held if each.country == partition.country]
         return sorted(others, key=lambda other: abs((other.date - partition.date).days))[:MAX_DAYS]
 
     def _read_calls(self, partition: Partition) -> pl.DataFrame:
@@ -88,11 +95,14 @@ class History:
 
 
 def read_calls(partition: Partition, tables: Tables, model: Model) -> pl.DataFrame:
-    """The calls of a day that the model in use answered at the first attempt, with whatever prompt it had then."""
+    """The calls of a day that the model in use answered at the first attempt, with whatever prompt it had then.
+
+    `CALLS_SCHEMA`, and the hash of each request.
+    """
     raw = tables.read("raw_interactions", partition)
     extractions = tables.read("llm_extractions", partition)
     if raw is None or extractions is None:
-        return CALLS_SCHEMA.to_frame()
+        return _NO_CALLS.with_columns(request_hash=pl.lit(None, pl.String()))
     needed, requests = plan_partition_requests(raw, model.prompts(), model.capabilities(), model.masking)
     characters = {each.interaction_id: count_own_characters(requests[each.request_hash]) for each in needed}
     return (
@@ -107,7 +117,7 @@ def read_calls(partition: Partition, tables: Tables, model: Model) -> pl.DataFra
             pl.col("prompt_tokens") > 0,
             pl.col("characters").is_not_null(),
         )
-        .select(CALLS_SCHEMA.names())
+        .select(*CALLS_SCHEMA.names(), "request_hash")
     )
 
 
