@@ -7,17 +7,29 @@ region and endpoints are boto3's own variables and are read by boto3.
 import os
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime, timezone
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from cs_features.errors import SettingsError
 
 PREFIX = "CS_FEATURES_"
 MAY_BE_EMPTY = "CS_FEATURES_CUSTOMER_FEATURE_GROUP"
+# What somebody means who sets a variable of ours, however it is misspelt.
+_MEANT = re.compile(r"cs[_-]?features?[_-]", re.IGNORECASE)
 PROMPTS_OF_THE_PROJECT = Path(__file__).resolve().parent.parent / "prompts"
 
 
@@ -41,10 +53,23 @@ def check_bucket_name(name: str) -> str:
 BucketName = Annotated[str, AfterValidator(check_bucket_name)]
 
 
+def check_day_spelling(value: Any) -> Any:
+    """The value, unless it is text that is no day; pydantic takes seconds since 1970, and drops a time and its zone."""
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        raise ValueError("write YYYY-MM-DD, for example 2026-09-01")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(check_day_spelling)]
+EARLIEST = date(2000, 1, 1)
+MAX_DAYS = 36_500  # a century: what is longer is a slip, and dates end somewhere
+MAX_SECONDS = 7 * 86_400
+
+
 class Settings(BaseModel):
     """The contract's settings; each field is the variable `CS_FEATURES_{FIELD}`, its description the docs' words."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     landing_bucket: BucketName = Field("cs-landing", description="bucket that interactions land in")
     data_bucket: BucketName = Field("cs-data", description="bucket of the tables and the ledger")
@@ -80,7 +105,7 @@ class Settings(BaseModel):
         pattern=r"^(?:[A-Z]{2}(?:[ ,]+[A-Z]{2})*)?$",
         description="countries whose texts reach the model with the personal data in them, such as `PL ES`",
     )
-    masked_from: date | None = Field(
+    masked_from: Day | None = Field(
         None,
         description="first day whose texts are masked; unset: every day. What was asked unmasked is asked again",
     )
@@ -89,44 +114,61 @@ class Settings(BaseModel):
         "folder", description="`bucket`: the version in use in the data bucket goes before that folder"
     )
     # A few months: a UI that opens on years of empty days shows nothing.
-    first_date: date = Field(date(2026, 9, 1), description="first day that is a partition: when your data begin")
+    first_date: Day = Field(date(2026, 9, 1), description="first day that is a partition: when your data begin")
     max_withdrawn_share: float = Field(
         0.05, ge=0, le=1, description="share of a partition's records that a run may withdraw from the store unasked"
     )
-    landing_window_days: int = Field(35, ge=1, description="how far back the sensor looks")
+    landing_window_days: int = Field(35, ge=1, le=MAX_DAYS, description="how far back the sensor looks")
     # Chosen by the benchmark `arrivals`: fewer than 250 runs a day, and 95 of 100 documents served within 30 minutes.
     landing_quiet_seconds: int = Field(
-        60, ge=0, description="how long a new folder must rest before it is run; doubled with each run of it"
+        60,
+        ge=0,
+        le=MAX_SECONDS,
+        description="how long a new folder must rest before it is run; doubled with each run of it",
     )
     landing_patience_seconds: int = Field(
-        1500, ge=0, description="how long a folder that never rests waits at most, and how long a rest can become"
+        1500,
+        ge=0,
+        le=MAX_SECONDS,
+        description="how long a folder that never rests waits at most, and how long a rest can become",
     )
-    landing_max_requests: int = Field(50, ge=1, description="runs asked for in one tick")
+    landing_max_requests: int = Field(50, ge=1, le=10_000, description="runs asked for in one tick")
 
     tombstone_key: SecretStr | None = Field(
         None, min_length=32, description="secret of the tombstones; without it nobody can be erased: `docs/privacy.md`"
     )
     raw_kms_key: str = Field(
-        "", description="ARN of the KMS key that encrypts `raw_interactions` alone; unset: the bucket's own encryption"
+        "",
+        pattern=r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[A-Za-z0-9/_-]+)?$",
+        description="ARN of the KMS key that encrypts `raw_interactions` alone; unset: the bucket's own encryption",
     )
     retention_run_days: int = Field(
-        30, ge=7, description="how long Dagster's runs and their events are kept that no partition's state is told from"
+        30,
+        ge=7,
+        le=MAX_DAYS,
+        description="how long Dagster's runs and their events are kept that no partition's state is told from",
     )
-    retention_log_days: int = Field(14, ge=1, description="how long is kept what runs printed")
+    retention_log_days: int = Field(14, ge=1, le=MAX_DAYS, description="how long is kept what runs printed")
     # More than a year: a day that is run again within it asks the model nothing.
     retention_ledger_days: int = Field(
-        400, ge=40, description="how long the answers in a day's ledger are kept; a later rerun of the day pays again"
+        400,
+        ge=40,
+        le=MAX_DAYS,
+        description="how long the answers in a day's ledger are kept; a later rerun of the day pays again",
     )
 
     # Beyond the sensor's window, so that no run of it has to read a text again. Unset: nothing is lost unasked.
     retention_text_days: int | None = Field(
-        None, ge=60, description="how long the tables keep customers' texts (column `payload`); unset: for good"
+        None,
+        ge=60,
+        le=MAX_DAYS,
+        description="how long the tables keep customers' texts (column `payload`); unset: for good",
     )
     retention_answer_days: int | None = Field(
-        None, ge=60, description="how long `llm_extractions` is kept; unset: for good"
+        None, ge=60, le=MAX_DAYS, description="how long `llm_extractions` is kept; unset: for good"
     )
     retention_feature_days: int | None = Field(
-        None, ge=100, description="how long `validated_features` is kept; unset: for good"
+        None, ge=100, le=MAX_DAYS, description="how long `validated_features` is kept; unset: for good"
     )
 
     alerts_topic_arn: str | None = Field(
@@ -140,7 +182,9 @@ class Settings(BaseModel):
         description="host of Dagster's database, for `deploy/dagster.yaml` and `preflight`; unset: none",
     )
     ui_url: str = Field(
-        "http://127.0.0.1:3000", pattern=r"^https?://", description="where the Dagster UI is, for the links in alerts"
+        "http://127.0.0.1:3000",
+        pattern=r"^https?://[^\s/]\S*$",
+        description="where the Dagster UI is, for the links in alerts",
     )
 
     owner: str | None = Field(
@@ -160,6 +204,28 @@ class Settings(BaseModel):
             raise ValueError("a global. profile may leave the EU; use an eu. profile")
         return model_id
 
+    @field_validator("customer_feature_group")
+    @classmethod
+    def is_another_group(cls, name: str, others: ValidationInfo) -> str:
+        if name and name == others.data.get("feature_group"):
+            raise ValueError("is CS_FEATURES_FEATURE_GROUP as well: customers' records need a group of their own")
+        return name
+
+    @field_validator("first_date")
+    @classmethod
+    def has_days(cls, first: date) -> date:
+        if not EARLIEST <= first <= datetime.now(timezone.utc).date():
+            raise ValueError(f"no day would be a partition, or too many: from {EARLIEST} to today (UTC)")
+        return first
+
+    @field_validator("ui_url")
+    @classmethod
+    def ends_without_slash(cls, address: str) -> str:
+        return address.rstrip("/")  # links go on with one
+
+
+VARIABLES = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+
 
 def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; an empty variable counts as unset, but for the second feature group, which may be none.
@@ -167,27 +233,30 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         SettingsError: one line a wrong variable, and the name of one that does not exist.
     """
-    given = {
-        key: value for key, value in environ.items() if key.startswith(PREFIX) and (value != "" or key == MAY_BE_EMPTY)
-    }
+    meant = {key: value for key, value in environ.items() if _MEANT.match(key) and (value != "" or key == MAY_BE_EMPTY)}
+    problems = [_describe_stray_variable(key) for key in meant if key not in VARIABLES]
     try:
-        return Settings.model_validate({key.removeprefix(PREFIX).lower(): value for key, value in given.items()})
+        known = {key.removeprefix(PREFIX).lower(): value for key, value in meant.items() if key in VARIABLES}
+        chosen = Settings.model_validate(known)
     except ValidationError as error:
-        lines = [_describe_setting_problem(dict(problem)) for problem in error.errors()]
-        raise SettingsError("Wrong settings. " + "; ".join(lines)) from None
+        problems += [_describe_setting_problem(dict(problem)) for problem in error.errors()]
+    if problems:
+        raise SettingsError("Wrong settings. " + "; ".join(problems))
+    return chosen
 
 
 def _describe_setting_problem(problem: Mapping[str, Any]) -> str:
     field = str(problem["loc"][0])
-    variable = f"{PREFIX}{field.upper()}"
-    if problem["type"] != "extra_forbidden":
-        shown = "(not shown)" if "Secret" in str(Settings.model_fields[field].annotation) else repr(problem["input"])
-        return f"{variable}={shown}: {problem['msg'].removeprefix('Value error, ')}"
-    similar = get_close_matches(field, Settings.model_fields, n=1)
+    shown = "(not shown)" if "Secret" in str(Settings.model_fields[field].annotation) else repr(problem["input"])
+    return f"{PREFIX}{field.upper()}={shown}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _describe_stray_variable(variable: str) -> str:
+    """A variable that is ours by its name, and that nothing would read."""
+    similar = get_close_matches(_MEANT.sub("", variable).lower(), Settings.model_fields, n=1)
     if similar:
         return f"{variable} is no setting: did you mean {PREFIX}{similar[0].upper()}?"
-    names = ", ".join(f"{PREFIX}{name.upper()}" for name in Settings.model_fields)
-    return f"{variable} is no setting; they are {names}"
+    return f"{variable} is no setting; they are {', '.join(VARIABLES)}"
 
 
 def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:

@@ -105,7 +105,14 @@ def test_the_settings_reach_what_they_are_about() -> None:
         ("CS_FEATURES_MAX_CONCURRENCY", "1.5"),
         ("CS_FEATURES_MAX_COST_USD", "-1"),
         ("CS_FEATURES_MAX_COST_USD", "nan"),
+        ("CS_FEATURES_MAX_COST_USD", "1e999"),
+        ("CS_FEATURES_REQUESTS_PER_MINUTE", "inf"),
         ("CS_FEATURES_LANDING_WINDOW_DAYS", "0"),
+        ("CS_FEATURES_LANDING_WINDOW_DAYS", "1000000"),
+        ("CS_FEATURES_LANDING_QUIET_SECONDS", "9" * 400),
+        ("CS_FEATURES_RETENTION_TEXT_DAYS", "9" * 400),
+        ("CS_FEATURES_RAW_KMS_KEY", "cs-data"),
+        ("CS_FEATURES_UI_URL", "https:// dagster"),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_name_of_its_variable(variable: str, text: str) -> None:
@@ -126,6 +133,36 @@ def test_a_variable_that_does_not_exist_is_refused() -> None:
     """A misspelt CS_FEATURES_MAX_COST left the budget at its default while everybody thought it was five dollars."""
     with pytest.raises(SettingsError, match=r"MAX_COST is no setting: did you mean CS_FEATURES_MAX_COST_USD\?"):
         settings({"CS_FEATURES_MAX_COST": "5"})
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["CS_FEATURE_DATA_BUCKET", "CSFEATURES_DATA_BUCKET", "cs_features_data_bucket", "CS_FEATURES_data_bucket",
+     "CS-FEATURES-DATA-BUCKET"],
+)  # fmt: skip
+def test_a_variable_with_a_misspelt_beginning_is_refused_like_any_other(variable: str) -> None:
+    """With the S left out it was nobody's: everything was written to the default bucket, and nothing said so."""
+    with pytest.raises(SettingsError, match=rf"{variable} is no setting: did you mean CS_FEATURES_DATA_BUCKET\?"):
+        settings({variable: "other-data", "CS_FEATURES_DATA_BUCKET": "cs-data"})
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "1756684800", "20260901", "2026-09-01T00:00:00+14:00", "9999-12-31", "0001-01-01"]
+)
+def test_a_first_date_is_a_day_that_can_be_one(text: str) -> None:
+    """Seconds since 1970 were taken for a day, a zone was dropped, and 739,947 days were made partitions."""
+    with pytest.raises(SettingsError, match="CS_FEATURES_FIRST_DATE"):
+        settings({"CS_FEATURES_FIRST_DATE": text})
+
+
+def test_two_feature_groups_are_two() -> None:
+    """The advice for one group with both names was to add the other's features to it."""
+    with pytest.raises(SettingsError, match="CS_FEATURES_CUSTOMER_FEATURE_GROUP='one'"):
+        settings({"CS_FEATURES_FEATURE_GROUP": "one", "CS_FEATURES_CUSTOMER_FEATURE_GROUP": "one"})
+
+
+def test_a_slash_behind_the_uis_address_is_not_doubled_in_links() -> None:
+    assert settings({"CS_FEATURES_UI_URL": "https://dagster.example/"}).ui_url == "https://dagster.example"
 
 
 def test_a_misspelt_variable_is_told_what_could_be_meant_and_a_strange_one_what_there_is() -> None:
