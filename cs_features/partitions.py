@@ -57,7 +57,10 @@ class Partition:
     def from_key(cls, key: str) -> "Partition":
         """From a Dagster key, whose dimensions are ordered by their names; ValueError for anything else."""
         country, day = key.split("|")
-        return cls(country=country, date=date.fromisoformat(day))
+        found = cls(country=country, date=date.fromisoformat(day))
+        if found.key != key:  # Python reads more spellings of a day
+            raise ValueError(f"{found.key} is another spelling")
+        return found
 
     @classmethod
     def from_folder(cls, folder: str) -> "Partition":

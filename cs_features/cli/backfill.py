@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 
 import polars as pl
 
+from cs_features.cli.arguments import parse_positive_number
 from cs_features.cli.failures import REFUSED, report_command_failure
 from cs_features.environments import Settings, settings
 from cs_features.errors import CsFeaturesError, RequestError
@@ -45,7 +46,9 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--last", help="YYYY-MM-DD; default: today")
     parser.add_argument("--yes", action="store_true", help="launch it; without it only its price is told")
     parser.add_argument("--no-follow", action="store_true", help="launch it and do not wait")
-    parser.add_argument("--runs-at-once", type=int, default=Queue.runs_at_once, help="as dagster.yaml lets a backfill")
+    parser.add_argument(
+        "--runs-at-once", type=parse_positive_number, default=Queue.runs_at_once, help="as dagster.yaml lets a backfill"
+    )
     known = parser.add_mutually_exclusive_group()
     known.add_argument("--follow", metavar="ID", help="how far a backfill is")
     known.add_argument("--cancel", metavar="ID", help="stop one; its answers are kept")
@@ -56,7 +59,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
 def carry_out_request(options: argparse.Namespace) -> int:
     chosen = settings()
     services, ui = build_services_from(chosen), DagsterUi(chosen.ui_url)
-    queue = Queue(max(1, options.runs_at_once))
+    queue = Queue(options.runs_at_once)
     if options.cancel:
         return cancel_backfill(ui, options.cancel)
     if options.follow:

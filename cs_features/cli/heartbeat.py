@@ -15,6 +15,7 @@ import argparse
 import sys
 from datetime import timedelta
 
+from cs_features.cli.arguments import parse_positive_number
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
 from cs_features.monitoring.heartbeat import DEAD_AFTER, read_daemon_health
@@ -41,7 +42,9 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m cs_features.cli.heartbeat", description=(__doc__ or "").splitlines()[0]
     )
     minutes = int(DEAD_AFTER.total_seconds() // 60)
-    parser.add_argument("--minutes", type=int, default=minutes, help=f"dead when older than this; default {minutes}")
+    parser.add_argument(
+        "--minutes", type=parse_positive_number, default=minutes, help=f"dead when older than this; default {minutes}"
+    )
     return parser.parse_args(arguments)
 
 

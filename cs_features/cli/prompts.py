@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "use":
             use_version(versions, options.version, options.why, chosen.prompts_dir)
         elif options.command == "pull":
-            unpack_prompt_archive(versions.read_prompt_archive(options.version), options.folder)
+            pull_prompt_version(versions, options.version, options.folder)
         else:
             print_version_history(versions)
     except CsFeaturesError as error:
@@ -62,6 +62,13 @@ def push_checked_folder(versions: PromptVersions, folder: Path) -> str:
     if problems:
         raise PromptError("\n".join(problems))
     return versions.push_prompt_folder(folder)
+
+
+def pull_prompt_version(versions: PromptVersions, version: str, folder: Path) -> None:
+    """Raises RequestError where something lies already: of two versions in one folder somebody pushes a third."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise RequestError(f"{folder} is there already: name a folder that is new or empty")
+    unpack_prompt_archive(versions.read_prompt_archive(version), folder)
 
 
 def use_version(versions: PromptVersions, version: str, why: str, of_the_image: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 
 import polars as pl
 
+from cs_features.cli.arguments import parse_positive_number
 from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
@@ -51,7 +52,12 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--first", required=True, help="YYYY-MM-DD")
     parser.add_argument("--last", help="YYYY-MM-DD; default: the first day alone")
     parser.add_argument("--stale", action="store_true", help="only what another prompt or model than now has made")
-    parser.add_argument("--runs-at-once", type=int, default=Queue.runs_at_once, help="as Dagster's max_concurrent_runs")
+    parser.add_argument(
+        "--runs-at-once",
+        type=parse_positive_number,
+        default=Queue.runs_at_once,
+        help="as Dagster's max_concurrent_runs",
+    )
     return parser.parse_args()
 
 
@@ -67,7 +73,7 @@ def _print_quote_table(options: argparse.Namespace) -> None:
     if options.stale:
         partitions = list_stale_partitions(partitions, services.data, services.model)
     quotes = quote_landed_documents(partitions, services.landing, services.data, services.model)
-    wall_minutes = estimate_wall_minutes(quotes, Queue(max(1, options.runs_at_once)), services.model)
+    wall_minutes = estimate_wall_minutes(quotes, Queue(options.runs_at_once), services.model)
     with pl.Config(**_PRINTED):  # type: ignore[arg-type]
         print(build_quote_frame(quotes, wall_minutes))
     print(f"The minutes of all are those until the last of {len(quotes)} runs has ended, waiting for each other.")

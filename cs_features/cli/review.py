@@ -61,6 +61,9 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
 def write_review_sheet(services: Services, options: argparse.Namespace) -> int:
     require_known_countries([options.country], services.model.prompts().countries)
     month = parse_review_month(options.month) if options.month else None
+    if options.out and (options.out.is_dir() or not options.out.parent.is_dir()):
+        # Said before anything is drawn: what was drawn once is not drawn again.
+        raise RequestError(f"{options.out} cannot be written: name a file in a folder that exists")
     request = DrawRequest(options.country, options.size, month, options.reader, options.language, tuple(options.texts))
     drawn = draw_review_sheet(request, services.model, services.data.tables(), datetime.now(timezone.utc))
     sheet = drawn.sheet

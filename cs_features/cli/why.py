@@ -6,6 +6,7 @@ the first rejects of a partition instead: reason, what was wrong, file and line.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from uuid import UUID
 
 import polars as pl
@@ -13,7 +14,8 @@ import polars as pl
 from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError, RequestError
-from cs_features.partitions import Partition
+from cs_features.partitions import Partition, list_countries
+from cs_features.planning.requests import require_known_countries
 from cs_features.reporting.rejects import list_first_rejects
 from cs_features.reporting.whereabouts import conclude, trace_interaction_everywhere
 from cs_features.services import Services, build_services_from
@@ -25,11 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
     """0; 2 when the request or a setting is wrong, 1 when AWS refuses."""
     options = parse_options(arguments)
     try:
-        services = build_services_from(settings())
-        if options.rejects:
-            print_first_rejects(services, parse_partition_key(options.rejects))
+        chosen = settings()
+        services = build_services_from(chosen)
+        asked = options.rejects or options.partition
+        hint = parse_partition_key(asked, list_countries(chosen.prompts_dir)) if asked else None
+        if options.rejects and hint:
+            print_first_rejects(services, hint)
         else:
-            hint = parse_partition_key(options.partition) if options.partition else None
             print_interaction_traces(services, parse_interaction_id(options.interaction_id), hint)
     except CsFeaturesError as error:
         return report_command_failure(error)
@@ -52,11 +56,13 @@ def parse_interaction_id(text: str) -> str:
         raise RequestError(f"{text!r} is no UUID: give the interaction_id, or --rejects with a partition") from None
 
 
-def parse_partition_key(key: str) -> Partition:
+def parse_partition_key(key: str, countries: Sequence[str]) -> Partition:
     try:
-        return Partition.from_key(key)
+        partition = Partition.from_key(key)
     except ValueError:
         raise RequestError(f"{key!r} is no partition such as 'NL|2026-11-24'") from None
+    require_known_countries([partition.country], countries)
+    return partition
 
 
 def print_interaction_traces(services: Services, interaction_id: str, hint: Partition | None) -> None:
@@ -68,7 +74,9 @@ def print_interaction_traces(services: Services, interaction_id: str, hint: Part
 
 def print_first_rejects(services: Services, partition: Partition) -> None:
     rejected = services.data.tables().read("rejected_records", partition)
-    if rejected is None or rejected.is_empty():
+    if rejected is None:
+        raise RequestError(f"{partition} was never run: nobody knows what of it would be rejected")
+    if rejected.is_empty():
         print(f"{partition}: no rejects")
         return
     with pl.Config(**_PRINTED):  # type: ignore[arg-type]

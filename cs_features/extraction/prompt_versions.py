@@ -7,22 +7,27 @@ whether prompts are valid (`prompts.py`), and who may change them (the roles in 
 
 import io
 import json
+import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
-from cs_features.errors import RequestError
+from cs_features.errors import PromptError, RequestError
+from cs_features.extraction.country_files import read_text
 from cs_features.hashing import content_hash
 from cs_features.s3 import Bucket
 
 PREFIX = "prompts/"
 CURRENT = f"{PREFIX}current.json"
 LOOK_AGAIN_SECONDS = 60  # a sensor asks at each tick; a change is there with the minute
+_VERSION = re.compile(r"[0-9a-f]{12}")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file: the same folder is the same archive
 
 
@@ -50,9 +55,21 @@ class PromptVersions:
         return version
 
     def find_current(self) -> str | None:
-        """The version in use; None while those of the image are."""
+        """The version in use; None while those of the image are.
+
+        Raises:
+            PromptError: what is written there names none. The image's prompts in its place would be others, in silence.
+        """
         body = self._bucket.get(CURRENT)
-        return None if body is None else str(json.loads(body)["version"])
+        if body is None:
+            return None
+        version = _parse_record(body).get("version")
+        if not isinstance(version, str) or not _VERSION.fullmatch(version):
+            raise PromptError(
+                f"{self._bucket.uri(CURRENT)} names no version of the prompts: put one into use with "
+                "python -m cs_features.cli.prompts use VERSION"
+            )
+        return version
 
     def use_version(self, version: str, changed_by: str, why: str, now: datetime) -> Change:
         """Put a version into use from now on; an older one is put back in the same way.
@@ -62,12 +79,18 @@ class PromptVersions:
         """
         self.read_prompt_archive(version)
         at = now.isoformat(timespec="seconds")
-        change = Change(version, changed_by, at, why, self.find_current())
+        change = Change(version, changed_by, at, why, self._find_version_before())
         body = json.dumps(asdict(change), ensure_ascii=False).encode()
         # The record first: a change that nobody knows the author of must not be.
         self._bucket.put(f"{PREFIX}history/{now:%Y%m%dT%H%M%S%f}-{version}.json", body)
         self._bucket.put(CURRENT, body)
         return change
+
+    def _find_version_before(self) -> str | None:
+        try:
+            return self.find_current()
+        except PromptError:
+            return None  # whatever stood there is about to be replaced
 
     def list_changes(self) -> list[Change]:
         """Oldest first."""
@@ -77,7 +100,7 @@ class PromptVersions:
 
     def read_prompt_archive(self, version: str) -> bytes:
         """Raises RequestError when there is no such version."""
-        body = self._bucket.get(_archive_key(version))
+        body = self._bucket.get(_archive_key(version)) if _VERSION.fullmatch(version) else None
         if body is None:
             raise RequestError(
                 f"{version} is neither a folder nor a version of the prompts in {self._bucket.uri(PREFIX)}: push it "
@@ -91,7 +114,7 @@ class PromptVersions:
         Raises:
             RequestError: it is neither.
         """
-        return Path(named) if Path(named).is_dir() else self.fetch_prompt_version(named)
+        return Path(named) if named and Path(named).is_dir() else self.fetch_prompt_version(named)
 
     def fetch_prompt_version(self, version: str) -> Path:
         """The version as a folder; fetched once, and there as a whole or not at all.
@@ -100,7 +123,7 @@ class PromptVersions:
             RequestError: there is none, or its content is not what its name says.
         """
         folder = self._fetched / version
-        if folder.exists():
+        if _VERSION.fullmatch(version) and folder.exists():
             return folder
         self._fetched.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=self._fetched))
@@ -140,7 +163,7 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def hash_prompt_folder(folder: Path) -> str:
-    files = {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in list_files(folder)}
+    files = {str(path.relative_to(folder)): read_text(path) for path in list_files(folder)}
     return content_hash(files)[:12]
 
 
@@ -154,14 +177,27 @@ def pack_prompt_folder(folder: Path) -> bytes:
 
 
 def unpack_prompt_archive(body: bytes, folder: Path) -> None:
-    with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        archive.extractall(folder)  # zipfile itself keeps names inside the folder
+    """Raises RequestError for an archive that cannot be taken apart."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            archive.extractall(folder)  # zipfile itself keeps names inside the folder
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        raise RequestError("The archive of this version of the prompts is damaged: push its folder again") from None
 
 
 def _read_version_change(body: bytes) -> Change:
     """Of whatever version wrote it."""
-    content = json.loads(body)
+    content = _parse_record(body)
     return Change(**{field.name: content.get(field.name) for field in fields(Change)})
+
+
+def _parse_record(body: bytes) -> dict[str, Any]:
+    """What a small object says; nothing, where it is none of ours."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _archive_key(version: str) -> str:

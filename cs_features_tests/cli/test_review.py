@@ -25,6 +25,9 @@ def test_a_sheet_goes_out_and_its_labels_come_back(
     processed: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "sheet.xlsx"
+    # What was drawn for a file that could not be written was not drawn again.
+    assert review.main(["draw", "--country", "NL", "--out", str(tmp_path / "nowhere" / "sheet.xlsx")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
     assert review.main(["draw", "--country", "NL", "--size", "10", "--out", str(path)]) == 0
     assert "10 texts of 2025-03 (2 hard, 8 random), in nl" in capsys.readouterr().out
     colleague = Colleague(path.read_bytes())

@@ -65,10 +65,22 @@ def test_the_first_rejects_are_listed_by_file_and_line(processed: Lab, capsys: p
     told = ask(capsys, "--rejects", f"NL|{DAY}")
     assert "malformed_json" in told
     assert "2 rejects in all" in told
-    assert "no rejects" in ask(capsys, "--rejects", "BE|2025-03-04")
+    processed.land("BE", DAY, "a.jsonl", jsonl([document(7, country="BE")]))
+    assert processed.process("BE").success
+    assert "no rejects" in ask(capsys, "--rejects", f"BE|{DAY}")
 
 
-@pytest.mark.parametrize("arguments", [["not-an-id"], [], ["--rejects", "NL"], [id_of(1), "--partition", "x"]])
+def test_a_partition_that_was_never_run_has_not_no_rejects(processed: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """ "FR 2025-03-05: no rejects", said of a day that nobody had looked at: it was taken for a clean one."""
+    assert why.main(["--rejects", "FR|2025-03-05"]) == 2
+    assert "FR 2025-03-05 was never run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["not-an-id"], [], ["--rejects", "NL"], [id_of(1), "--partition", "x"], ["--rejects", "nl|2025-03-04"],
+     ["--rejects", "UK|2025-03-04"], ["--rejects", "NL|20250304"], [id_of(1), "--partition", "../NL|2025-03-04"]],
+)  # fmt: skip
 def test_a_request_that_cannot_be_meant_is_refused_in_a_sentence(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

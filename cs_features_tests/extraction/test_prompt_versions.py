@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cs_features.cli import prompts as command
-from cs_features.errors import RequestError
+from cs_features.errors import PromptError, RequestError
 from cs_features.extraction import prompt_versions
 from cs_features.extraction.prompt_versions import CURRENT, PromptsInUse, PromptVersions, hash_prompt_folder
 from cs_features.extraction.prompts import load_prompt_folder
@@ -103,6 +103,55 @@ def test_a_candidate_is_a_folder_or_a_version(versions: PromptVersions, edited: 
         versions.find_candidate_folder("/no/such/folder")
 
 
+@pytest.mark.parametrize("named", ["", ".", "..", "../fetched", "0123456789AB"])
+def test_what_is_no_version_is_none_whatever_lies_there(versions: PromptVersions, tmp_path: Path, named: str) -> None:
+    """An empty variable, `use "$VERSION"`, was the folder that all versions are fetched to."""
+    (tmp_path / "fetched").mkdir()
+    with pytest.raises(RequestError, match="is neither a folder nor a version"):
+        versions.fetch_prompt_version(named)
+    if not named:
+        with pytest.raises(RequestError, match="is neither a folder nor a version"):
+            versions.find_candidate_folder(named)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"version": 2}', b'{"current": "0123456789ab"}', b'{"version": "main"}']
+)
+def test_a_note_of_what_is_in_use_that_names_no_version_is_told_and_can_be_replaced(
+    versions: PromptVersions, s3: MemoryS3, body: bytes
+) -> None:
+    """A KeyError told nobody what to do; and the image's prompts instead would be others, in silence."""
+    s3.put_object(Key=CURRENT, Body=body)
+    with pytest.raises(PromptError, match="names no version of the prompts: put one into use"):
+        versions.find_current()
+    version = versions.push_prompt_folder(PROMPTS)
+    versions.use_version(version, "ann", "mended", NOON)
+    assert versions.find_current() == version
+
+
+def test_a_damaged_archive_is_told_in_a_sentence(versions: PromptVersions, s3: MemoryS3) -> None:
+    version = versions.push_prompt_folder(PROMPTS)
+    body, _ = s3.objects[f"prompts/versions/{version}.zip"]
+    s3.put_object(Key=f"prompts/versions/{version}.zip", Body=body[:1000])
+    with pytest.raises(RequestError, match="is damaged: push its folder again"):
+        versions.fetch_prompt_version(version)
+
+
+def test_a_change_that_no_version_can_read_hides_no_other(versions: PromptVersions, s3: MemoryS3) -> None:
+    versions.use_version(versions.push_prompt_folder(PROMPTS), "ann", "first", NOON)
+    s3.put_object(Key="prompts/history/a.json", Body=b"[1]")
+    assert [change.why for change in versions.list_changes()] == ["first", None]
+
+
+def test_a_folder_of_prompts_that_is_a_file_or_holds_no_text_is_told(edited: Path) -> None:
+    """A traceback of pathlib, for a slip in an argument or a picture beside the prompts."""
+    with pytest.raises(PromptError, match=r"NL\.md/taxonomy\.yaml does not exist"):
+        load_prompt_folder(edited / "countries" / "NL.md")
+    (edited / "golden" / "chart.png").write_bytes(b"\x89PNG")
+    with pytest.raises(PromptError, match=r"chart\.png:1: is not UTF-8"):
+        hash_prompt_folder(edited)
+
+
 def test_the_commands_push_use_and_tell(
     lab: Lab, edited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +163,8 @@ def test_the_commands_push_use_and_tell(
     assert "user/moto  an apology is no complaint" in capsys.readouterr().out
     assert command.main(["pull", version, str(tmp_path / "pulled")]) == 0
     assert hash_prompt_folder(tmp_path / "pulled") == version
+    assert command.main(["pull", version, str(tmp_path / "pulled")]) == 2
+    assert "is there already" in capsys.readouterr().err
     model = build_services_from(lab.settings.model_copy(update={"prompts_from": "bucket"})).model
     assert model.prompts().asked_version("NL") == load_prompt_folder(edited).asked_version("NL")
     assert lab.s3.get_object(Bucket=lab.settings.data_bucket, Key=CURRENT)
