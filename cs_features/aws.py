@@ -17,6 +17,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.parsers import ResponseParserError
 
 from cs_features.environments import aws_region
 from cs_features.errors import AccessRefused, AwsRefusal, SettingsError
@@ -102,7 +103,7 @@ def explained(what: str, setting: str) -> Iterator[None]:
         )
         refusal = AccessRefused if is_access_refused(error) else AwsRefusal
         raise refusal(f"{what} ({code} at {error.operation_name}): {advice}") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         # Its own words quote parameters and addresses, and those customers.
         raise AwsRefusal(f"{what}: {type(error).__name__} before AWS had answered") from error
 

@@ -7,6 +7,7 @@
     │   ├── UnknownModelError    a model without a row in the table of capabilities
     │   └── UnknownPriceError    a model whose list price nobody knows
     ├── SchemaMismatch           a table without the columns of this version
+    ├── TableUnreadable          an object in a table's place that is none
     ├── RequestError             what was asked for cannot be meant, or is not there
     ├── AwsRefusal               AWS did not do what was asked
     │   ├── AccessRefused        a permission, a key or the thing itself is missing: asking again changes nothing
@@ -54,6 +55,10 @@ class UnknownModelError(ConfigurationError):
 
 class UnknownPriceError(ConfigurationError):
     """No exact list price is known, so neither cost nor budget could be told."""
+
+
+class TableUnreadable(CsFeaturesError):
+    """A stored table cannot be read: half of one, or something else in its place. The message names the object."""
 
 
 class RequestError(CsFeaturesError):
@@ -153,7 +158,15 @@ def list_every_error() -> list[type[CsFeaturesError]]:
 
 
 # What asking again does not change, whoever asks.
-_LASTING = (ConfigurationError, AccessRefused, RequestError, SchemaMismatch, WithdrawalStopped, RunStopper)
+_LASTING = (
+    ConfigurationError,
+    AccessRefused,
+    RequestError,
+    SchemaMismatch,
+    TableUnreadable,
+    WithdrawalStopped,
+    RunStopper,
+)
 
 
 def is_lasting_error(error: type[CsFeaturesError]) -> bool:

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import polars as pl
 
+from cs_features.errors import TableUnreadable
 from cs_features.partitions import AnyPartition, Partition
 from cs_features.s3 import Bucket
 
@@ -25,6 +26,22 @@ def encode_parquet_table(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def decode_parquet_table(body: bytes, uri: str) -> pl.DataFrame:
+    """The table that was stored at `uri`.
+
+    Raises:
+        TableUnreadable: it is none. Nothing in its place is not the same: what was there is not known to be gone.
+    """
+    try:
+        # hive_partitioning off: the path's country and date are columns already, where they matter.
+        return pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
+    except pl.exceptions.PolarsError as error:
+        raise TableUnreadable(
+            f"{uri} is no table that can be read ({type(error).__name__}, {len(body)} bytes): put its previous version "
+            "back, the data bucket keeps them, and run this again"
+        ) from None
 
 
 class Tables:
@@ -47,10 +64,14 @@ class Tables:
         return len(body)
 
     def read(self, table: str, partition: AnyPartition | None) -> pl.DataFrame | None:
-        """The partition, or None when it was never written."""
+        """The partition, or None when it was never written.
+
+        Raises:
+            AwsRefusal: when the data bucket cannot be read.
+            TableUnreadable: when what is there is no table.
+        """
         body = self.bucket.get(self.key(table, partition))
-        # hive_partitioning off: the path's country and date are columns already, where they matter.
-        return None if body is None else pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
+        return None if body is None else decode_parquet_table(body, self.uri(table, partition))
 
     def height(self, table: str, partition: Partition) -> int:
         """Rows of the partition; 0 when it was never written."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+from botocore.parsers import ResponseParserError
 from urllib3.exceptions import ProtocolError, SSLError
 
 from cs_features import s3
@@ -58,6 +59,18 @@ def test_a_refused_object_is_named_with_what_aws_says(code: str, status: int) ->
     """Fault 15: another owner's object, an archived one, a key without permission: nobody was told which."""
     with pytest.raises(ObjectUnreadable, match=f"s3://landing/{shorten_object_key(KEY)}: {code}"):
         refusing(code, status).read(KEY)
+
+
+def test_a_page_that_is_none_of_s3s_is_told_in_a_sentence() -> None:
+    """A proxy's greeting with status 200 ended in botocore's parser, and the run with a traceback."""
+    client = MemoryS3()
+
+    def paginate(**_: Any) -> Any:
+        raise ResponseParserError("Unable to parse response (not well-formed), invalid XML received")
+
+    client.paginate = paginate  # type: ignore[method-assign]
+    with pytest.raises(AwsRefusal, match="Bucket landing: ResponseParserError"):
+        Bucket(client, "landing", "CS_FEATURES_LANDING_BUCKET").list_bucket_objects("interactions/")
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ botocore makes one attempt.
 """
 
 import time
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
+import botocore.parsers
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
@@ -62,19 +64,34 @@ def converse(client: Any, request: ConverseRequest) -> Reply:
         raise AnswerUnreadable("the answer nests too deep") from None
     except (BotoCoreError, ClientError, ResponseParserError) as error:
         raise classify_call_error(error) from None
+    except (AttributeError, TypeError, ValueError) as error:
+        if not _was_raised_by_parser(error):
+            raise
+        raise Unavailable(f"200 with something that is no answer ({type(error).__name__})") from None
     latency_ms = round((time.perf_counter() - started) * 1000)
     if "output" not in response:
         raise Unavailable("200 without an answer")  # a connection that broke after the headers
     blocks = response["output"].get("message", {}).get("content", [])
     usage = response.get("usage", {})
     return Reply(
-        tool_use=next((block["toolUse"] for block in blocks if "toolUse" in block), None),
-        stop_reason=response.get("stopReason", ""),
+        tool_use=next((block["toolUse"] for block in blocks if block and "toolUse" in block), None),
+        stop_reason=str(response.get("stopReason", "")),
         usage=TokenUsage(
-            input_tokens=usage.get("inputTokens", 0),
-            cache_read_tokens=usage.get("cacheReadInputTokens", 0),
-            cache_write_tokens=usage.get("cacheWriteInputTokens", 0),
-            output_tokens=usage.get("outputTokens", 0),
+            input_tokens=_count_tokens(usage, "inputTokens"),
+            cache_read_tokens=_count_tokens(usage, "cacheReadInputTokens"),
+            cache_write_tokens=_count_tokens(usage, "cacheWriteInputTokens"),
+            output_tokens=_count_tokens(usage, "outputTokens"),
         ),
         latency_ms=latency_ms,
     )
+
+
+def _count_tokens(usage: dict[str, Any], name: str) -> int:
+    """Never below zero: a bill that gives money back would lift every cap."""
+    return max(0, usage.get(name, 0))
+
+
+def _was_raised_by_parser(error: BaseException) -> bool:
+    """Whether botocore stumbled over JSON of another shape, such as a proxy's: it takes shapes on trust."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") == botocore.parsers.__name__ for frame, _ in frames)

@@ -22,7 +22,7 @@ from cs_features.hashing import content_hash
 from cs_features.landing.documents import DocumentReader, read_landed_document
 from cs_features.landing.files import Piece
 from cs_features.partitions import Partition
-from cs_features.storage import Tables, fill_missing_columns
+from cs_features.storage import Tables, decode_parquet_table, fill_missing_columns
 
 IDS = "interaction_ids"
 INDEX = "interaction_ids_index"
@@ -144,8 +144,7 @@ def _read_claim_tables(partitions: Iterable[Partition], tables: Tables) -> list[
         found = tables.bucket.read(tables.key(IDS, partition))
         if found is None:
             return None
-        stored = pl.read_parquet(io.BytesIO(found[1]), hive_partitioning=False)
-        return _Claims(partition, found[0].etag, stored)
+        return _Claims(partition, found[0].etag, decode_parquet_table(found[1], tables.uri(IDS, partition)))
 
     wanted = list(partitions)
     if not wanted:

@@ -6,6 +6,7 @@ of the partition that it is for, as it does a file that lands. Not here: whose a
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,8 +72,18 @@ def _read_notice_object(tables: Tables, key: str) -> dict[str, datetime]:
     if found is None:
         return {}
     stored, body = found
-    times: dict[str, str | None] = json.loads(body)
-    return {
-        name: stored.last_modified if moment is None else datetime.fromisoformat(moment)
-        for name, moment in times.items()
-    }
+    try:
+        times = json.loads(body)
+    except ValueError:
+        return {}
+    if not isinstance(times, dict):
+        return {}
+    return {name: _read_notice_time(moment) or stored.last_modified for name, moment in times.items()}
+
+
+def _read_notice_time(moment: object) -> datetime | None:
+    """None for whatever is no time of ours: what another version wrote there was told when its notice was put."""
+    with suppress(TypeError, ValueError):
+        told = datetime.fromisoformat(moment)  # type: ignore[arg-type]
+        return told if told.tzinfo else None
+    return None

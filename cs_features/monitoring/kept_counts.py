@@ -8,12 +8,14 @@ once a week. A writer that dies or is overtaken leaves less to believe, and neve
 """
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import polars as pl
 
 from cs_features.code_version import digest_source_files
+from cs_features.errors import TableUnreadable
 from cs_features.monitoring.document_count import FileCount
 from cs_features.partitions import Partition
 from cs_features.s3 import StoredObject
@@ -99,12 +101,14 @@ class CountMemory:
 def load_kept_counts(
     tables: Tables, partition: Partition, now: datetime, max_age: timedelta | None = None
 ) -> CountMemory:
-    """What is kept of a partition; of a counter of another version, nothing.
+    """What is kept of a partition; of a counter of another version, or of what is no table, nothing.
 
     Raises:
         AwsRefusal: when the data bucket cannot be read.
     """
-    stored = tables.read(COUNTS, partition)
+    stored = None
+    with suppress(TableUnreadable):  # what is not known is counted
+        stored = tables.read(COUNTS, partition)
     if stored is None or not set(COUNTS_SCHEMA.names()) <= set(stored.columns):
         return CountMemory(now, max_age=max_age)
     rows = stored.filter(pl.col("counter") == read_counter_version()).select(COUNTS_SCHEMA.names())

@@ -7,10 +7,11 @@ before the window is none of them when a run of that day has listed it as it is.
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
+from cs_features.landing.files import SUFFIXES
 from cs_features.landing.listings import load_partition_listing
 from cs_features.landing.zone import Misfiled, classify_landing_key
 from cs_features.partitions import Partition
@@ -28,6 +29,9 @@ UNKNOWN_COUNTRY = "a country without a file in prompts/countries/"
 BEFORE_FIRST_DATE = "a day before CS_FEATURES_FIRST_DATE"
 BEFORE_WINDOW = "a day before the sensor's window, and no run has listed the object"
 FUTURE_DAY = "a day in the future"
+STILL_HIDDEN = f"{Misfiled.HIDDEN.value}, for more than a day"
+# What a writer has begun it has committed or given up by then.
+HIDDEN_AT_MOST = timedelta(days=1)
 
 MISFILED_SCHEMA = pl.Schema(
     {
@@ -48,7 +52,11 @@ class Scope:
     countries: Collection[str]
     first_date: date
     window_start: date
-    today: date
+    now: datetime
+
+    @property
+    def today(self) -> date:
+        return self.now.date()
 
 
 class RunMemory:
@@ -78,8 +86,12 @@ class RunMemory:
 def explain_misfiled_object(item: StoredObject, scope: Scope, memory: RunMemory) -> str | None:
     """Why no run will read the object; None when one will or has, or when it holds no documents."""
     place = classify_landing_key(item.key)
-    if item.size == 0 or place is Misfiled.HIDDEN:
+    if item.size == 0:
         return None
+    if place is Misfiled.HIDDEN:
+        # A marker such as _SUCCESS is no document for ever; a file that is named like one and stays may be a day's.
+        lies_for = scope.now - item.last_modified
+        return STILL_HIDDEN if item.key.endswith(SUFFIXES) and lies_for > HIDDEN_AT_MOST else None
     if isinstance(place, Misfiled):
         return place.value
     if place.country not in scope.countries:

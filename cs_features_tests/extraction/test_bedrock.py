@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -148,11 +148,17 @@ class _Unfinished(Response):
         Response(b'{"output": {"message": {"role": "assistant", "con', media_type="application/json"),
         Response(b"<html>A proxy greets you</html>", media_type="text/html"),
         _Unfinished(),
+        *map(JSONResponse, ([], None, "hello", {"output": []}, {"output": {"message": {"content": ["hello"]}}})),
+        JSONResponse({"output": {"message": {"content": []}}, "usage": "much"}),
+        Response(b'{"output": "caf\xe9"}', media_type="application/json"),
+        JSONResponse([], status_code=503),
     ],
-    ids=["empty", "empty object", "torn JSON", "HTML", "promised and not sent"],
-)
+    ids=["empty", "empty object", "torn JSON", "HTML", "promised and not sent", "list", "null", "text", "output a list",
+         "content of text", "usage of text", "Latin-1", "503 with a list"],
+)  # fmt: skip
 def test_a_200_without_an_answer_is_the_services_fault(response: Response) -> None:
-    """boto3 takes a body that never came for an answer without fields: it went down as 'the model refused'."""
+    """boto3 takes a body that never came for an answer without fields: it went down as 'the model refused'. JSON of
+    another shape, from a proxy on the way, was a traceback that ended the run for every other interaction."""
 
     async def broken(_: Request) -> Response:
         return response
@@ -255,6 +261,21 @@ def test_a_usage_without_cache_counts_reads_as_zero_of_them() -> None:
         answered = ask()
     assert answered.usage == TokenUsage(input_tokens=7, output_tokens=3)
     assert answered.tool_use is None
+
+
+def test_a_reply_with_nulls_and_counts_that_cannot_be_is_read_as_far_as_it_goes() -> None:
+    """A count below zero lowered what the run had spent, and so lifted its caps."""
+
+    async def odd(_: Request) -> Response:
+        use = {"toolUse": {"toolUseId": "t", "name": "record_features", "input": GOOD}}
+        content = {"output": {"message": {"role": "assistant", "content": [None, use]}}}
+        return JSONResponse({**content, "stopReason": 7, "usage": {"inputTokens": -7, "outputTokens": 3}})
+
+    with serving(instead=[Route("/model/{model:path}/converse", odd, methods=["POST"])]):
+        answered = ask()
+    assert answered.usage == TokenUsage(output_tokens=3)
+    assert answered.tool_use is not None
+    assert answered.stop_reason == "7"
 
 
 def test_text_before_the_tools_use_does_not_hide_it() -> None:

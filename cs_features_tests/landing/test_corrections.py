@@ -388,6 +388,27 @@ def test_a_notice_of_an_older_version_is_read() -> None:
     assert withdrawn[id_of(2)] == moment < withdrawn[id_of(1)]
 
 
+@pytest.mark.parametrize(
+    ("body", "ids"),
+    [
+        (b"", []),
+        (b"[1]", []),
+        (b'{"version": 9, "ids": ["x"]}', ["ids", "version"]),
+        (json.dumps({id_of(2): {"at": 7}}).encode(), [id_of(2)]),
+        (json.dumps({id_of(2): "2026-11-24T07:00:00"}).encode(), [id_of(2)]),
+    ],
+)
+def test_a_notice_of_a_version_to_come_stops_no_publication(body: bytes, ids: list[str]) -> None:
+    """Whatever it says of an id was told when S3 took it; what no version here can read says nothing."""
+    tables = bucket_with_ids({HERE: [(1, 0)]})
+    tables.bucket.put(f"superseded/{HERE.folder}/BE-{THERE.date}.json", body)
+    withdrawn = read_partition_notices(HERE, tables).withdrawn
+    assert sorted(withdrawn) == sorted(ids)
+    assert all(moment.tzinfo for moment in withdrawn.values())
+    notify_of_withdrawal([id_of(1)], THERE, tables, 35)
+    assert sorted(read_partition_notices(HERE, tables).withdrawn) == sorted([*ids, id_of(1)])
+
+
 # --- the decision by itself -------------------------------------------------------------------
 
 

@@ -118,6 +118,15 @@ def test_a_count_of_another_version_of_the_counter_is_made_anew(
     assert count_reads(past, past.run)["interactions"] == 1
 
 
+def test_counts_that_are_no_table_are_made_anew(past: Histories) -> None:
+    """They are a memory that spares requests: half of one stopped every run of its partition, and the inventory."""
+    past.land("a.json", FIRST)
+    past.run()
+    past.tables.bucket.put(past.tables.key(kept_counts.COUNTS, NL), b"PAR1")
+    assert count_reads(past, lambda: past.run(is_nightly=True))["interactions"] == 1
+    assert count_reads(past, past.run)["interactions"] == 0
+
+
 def test_a_count_is_believed_for_a_week_and_made_anew_by_the_reconciliation(past: Histories) -> None:
     """What is counted once for ever is not independent of anything any more."""
     past.land("a.json", FIRST)

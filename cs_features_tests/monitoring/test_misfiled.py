@@ -11,6 +11,7 @@ from cs_features.monitoring.misfiled import (
     BEFORE_WINDOW,
     FUTURE_DAY,
     MISFILED_SCHEMA,
+    STILL_HIDDEN,
     UNKNOWN_COUNTRY,
     RunMemory,
     Scope,
@@ -22,8 +23,9 @@ from cs_features.s3 import Bucket
 from cs_features.storage import Tables
 from cs_features_tests.support.memory_s3 import MemoryS3
 
-TODAY = date(2026, 11, 26)
-SCOPE = Scope(countries=("BE", "NL"), first_date=date(2026, 9, 1), window_start=TODAY - timedelta(days=35), today=TODAY)
+NOW = datetime(2026, 11, 26, 4, 30, tzinfo=timezone.utc)
+TODAY = NOW.date()
+SCOPE = Scope(countries=("BE", "NL"), first_date=date(2026, 9, 1), window_start=TODAY - timedelta(days=35), now=NOW)
 OLD = Partition("NL", date(2026, 10, 1))
 
 
@@ -95,6 +97,27 @@ def test_objects_are_counted_by_folder_with_their_size_and_their_dates(places: P
 def test_empty_objects_and_folders_of_consoles_are_no_documents(places: Places) -> None:
     places.land("NL/", "country=NL/empty.jsonl", body=b"")
     assert places.found() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "is_told"),
+    [
+        ("country=NL/date=2026-11-26/_export.jsonl", True),
+        ("country=NL/date=2026-11-26/.jsonl", True),
+        ("country=NL/date=2026-11-26/_temporary/0/part-0.jsonl.gz", True),
+        (".staging/a.json", True),
+        ("country=NL/date=2026-11-26/_SUCCESS", False),
+        ("country=NL/date=2026-11-26/.part-0.jsonl.crc", False),
+    ],
+)
+def test_documents_under_a_hidden_name_are_told_when_nobody_has_committed_them_for_a_day(
+    places: Places, key: str, is_told: bool
+) -> None:
+    """A feed that named its files `_export.jsonl` was never read, never counted and never named; and a job that died
+    while it wrote leaves its only copy in `_temporary`."""
+    for age, expected in ((timedelta(hours=23), []), (timedelta(hours=25), [STILL_HIDDEN] if is_told else [])):
+        places.s3.objects[f"interactions/{key}"] = b"{}", NOW - age
+        assert [reason for _, reason, _ in places.found()] == expected
 
 
 def test_a_bucket_without_strays_is_an_empty_table(places: Places) -> None:

@@ -136,15 +136,15 @@ def _sum_up(frame: pl.DataFrame, column: str) -> int:
 )
 @guard_boundary
 def misfiled_objects(landing: Landing, data: DataBucket) -> dg.MaterializeResult[pl.DataFrame]:
-    today = datetime.now(timezone.utc).date()
+    now = datetime.now(timezone.utc)
     zone = landing.zone()
     days = interaction_partitions.get_partitions_def_for_dimension("date")
     assert isinstance(days, dg.DailyPartitionsDefinition)
     scope = Scope(
         countries=_list_countries(),
         first_date=days.start.date(),
-        window_start=today - timedelta(days=landing.window_days),
-        today=today,
+        window_start=now.date() - timedelta(days=landing.window_days),
+        now=now,
     )
     frame = find_misfiled_objects(zone.iterate_all_objects(), scope, RunMemory(data.tables()))
     by_reason = frame.group_by("reason").agg(pl.col("objects").sum(), pl.col("bytes").sum()).sort("reason")
