@@ -29,7 +29,7 @@ UNKNOWN_COUNTRY = "a country without a file in prompts/countries/"
 BEFORE_FIRST_DATE = "a day before CS_FEATURES_FIRST_DATE"
 BEFORE_WINDOW = "a day before the sensor's window, and no run has listed the object"
 FUTURE_DAY = "a day in the future"
-STILL_HIDDEN = f"{Misfiled.HIDDEN.value}, for more than a day"
+STILL_HIDDEN = "for more than a day under a name that begins with _ or ., where no documents are looked for"
 # What a writer has begun it has committed or given up by then.
 HIDDEN_AT_MOST = timedelta(days=1)
 

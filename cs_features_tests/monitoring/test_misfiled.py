@@ -73,8 +73,6 @@ def places() -> Places:
         pytest.param("country=NL/date=2026-10-22/a.jsonl", None, id="the first day of the window"),
         pytest.param("country=NL/date=2026-11-26/a.jsonl", None, id="today"),
         pytest.param("country=BE/date=2026-11-20/deeper/a.txt", None, id="deeper: its run rejects it"),
-        pytest.param("country=NL/_temporary/0/a.jsonl", None, id="a writer's temporary folder"),
-        pytest.param(".hive-staging/a.jsonl", None, id="a hidden folder"),
     ],
 )
 def test_each_way_to_miss_the_folder_is_told_with_its_reason(places: Places, key: str, reason: str | None) -> None:
