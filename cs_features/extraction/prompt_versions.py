@@ -191,7 +191,7 @@ def _read_version_change(body: bytes) -> Change:
     return Change(**{field.name: content.get(field.name) for field in fields(Change)})
 
 
-def _parse_record(body: bytes) -> dict[str, Any]:
+def _parse_record(body: bytes) -> Any:
     """What a small object says; nothing, where it is none of ours."""
     try:
         content = json.loads(body)

@@ -7,12 +7,12 @@ asks. Only what is listed counts: a key that is in no partition's folder is `Mis
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
 from typing import NamedTuple
 
-from cs_features.errors import ObjectUnreadable
+from cs_features.errors import AwsRefusal, ObjectUnreadable
 from cs_features.landing.files import Unread, refuse_unread_object
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket, Listing, StoredObject
@@ -20,6 +20,7 @@ from cs_features.schemas import Reason
 
 PREFIX = "interactions"
 READERS = 16
+MIN_REFUSED = 2  # objects, and all of them, that make a refusal the account's
 # Of objects that are read ahead of what is being split: sixteen large ones together would be gigabytes.
 MAX_BYTES_AHEAD = 32 * 1024 * 1024
 
@@ -112,7 +113,15 @@ class LandingZone:
 
         Raises:
             AwsRefusal: when whoever asks is refused, or S3 does not answer; one object's own refusal is its content.
+                Several, and all that were asked for, are not their own.
         """
+        tally = _Tally()
+        for file in self._read_files_ahead(objects):
+            tally.count_file(file)
+            yield file
+        tally.check()
+
+    def _read_files_ahead(self, objects: Iterable[StoredObject]) -> Iterator[LandedFile]:
         ahead: deque[_ReadAhead] = deque()
         with ThreadPoolExecutor(READERS, thread_name_prefix="landing") as pool:
             for item in objects:
@@ -133,6 +142,30 @@ class LandingZone:
         except ObjectUnreadable as error:
             return LandedFile(item, Unread(Reason.UNREADABLE_OBJECT, error.why))
         return None if found is None else LandedFile(*found)
+
+
+@dataclass
+class _Tally:
+    """Of the objects that were asked for, how many S3 gave, and how many it refused."""
+
+    given: int = 0
+    refused: int = 0
+    why: str = ""
+
+    def count_file(self, file: LandedFile) -> None:
+        if not isinstance(file.content, Unread):
+            self.given += 1
+        elif file.content.reason is Reason.UNREADABLE_OBJECT:
+            self.refused += 1
+            self.why = file.content.detail
+
+    def check(self) -> None:
+        """Raises AwsRefusal when nothing was given: a permission or a key is gone, and no file is to blame."""
+        if self.refused >= MIN_REFUSED and not self.given:
+            raise AwsRefusal(
+                f"S3 refuses each of the {self.refused} landing objects that were asked for ({self.why}). Nothing was "
+                "rejected for it; the partition is run again when they can be read"
+            )
 
 
 class _ReadAhead(NamedTuple):

@@ -115,6 +115,7 @@ class Counted:
     landed: LandedCount
     changed: Sequence[str] = ()  # replaced or deleted since they were read
     unreadable: Sequence[str] = ()  # S3 refuses to show them now
+    readable_again: int = 0  # objects that S3 refused to the run and gives now: of one document, the law sees no change
 
 
 def recall_partition_run(
@@ -177,7 +178,8 @@ def count_planned_documents(plan: CountPlan, run: RunRecord, zone: LandingZone, 
             unreadable.append(zone.uri(item.key))
     for uri in changed + unreadable:
         counts.append(_count_table_rows(run.rows, uri) if uri in run.read else FileCount(documents=1))
-    return Counted(add_up_counts(counts), changed, unreadable)
+    given = {zone.uri(item.key) for item in plan.from_s3} - {*changed, *unreadable}
+    return Counted(add_up_counts(counts), changed, unreadable, len(run.unreadable & given))
 
 
 def describe_law_balance(balance: Balance, plan: CountPlan, counted: Counted) -> str:

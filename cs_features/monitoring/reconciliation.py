@@ -213,7 +213,7 @@ def _reconcile_documents(partition: Partition, held: _Held, sources: Sources) ->
         "validated": held.validated.height,
         "rejected": held.rejected.height,
         "outdated": count_outdated_rows(held.raw, held.validated),
-        "unread_objects": situation.unread_objects,
+        "unread_objects": situation.unread_objects + counted.readable_again,
         "oldest_count": memory.oldest,
     }
     if situation.is_changing:

@@ -181,6 +181,17 @@ def test_an_object_that_was_deleted_since_it_was_listed_is_left_out() -> None:
     assert [file.source.name for file in files] == ["b.jsonl"]
 
 
+def test_a_refusal_of_everything_is_the_accounts_and_no_files_fault() -> None:
+    """With s3:GetObject or the bucket's key gone, a green run rejected every document of a day; when both were back
+    nobody read them."""
+    client = Counted()
+    client.refusals = {f"{FOLDER}/{name}.jsonl": refusal("KMS.DisabledException", 400) for name in "ab"}
+    with pytest.raises(AwsRefusal, match=r"each of the 2 landing objects .*KMS\.DisabledException"):
+        read_with(client, "a.jsonl", "b.jsonl")
+    assert len(read_with(client, "a.jsonl")) == 1, "of a single one nobody can tell"
+    assert len(read_with(client, "a.jsonl", "b.jsonl", "c.jsonl")) == 3
+
+
 def test_a_fault_of_the_account_stops_the_reading() -> None:
     """A token that expired is no fault of any file."""
     client = Counted()

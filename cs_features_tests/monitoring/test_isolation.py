@@ -159,6 +159,20 @@ def test_an_object_that_its_run_rejected_for_that_is_known(warehouse: Warehouse)
     assert by_country(warehouse.reconcile(), "state", "landed", "missing")["FR"] == ("settled", 4, 0)
 
 
+def test_an_object_of_one_document_that_can_be_read_again_is_asked_for(warehouse: Warehouse) -> None:
+    """A reject before and a document after: one to the law both times, and so it was a reject for ever."""
+    key = warehouse.land(FR, "c.jsonl", 7)
+    warehouse.run(FR)
+    raw = warehouse.tables.read("raw_interactions", FR)
+    assert raw is not None
+    is_refused = pl.col("source_uri") == warehouse.zone.uri(key)
+    reason = pl.when(is_refused).then(pl.lit("unreadable_object")).otherwise("reason")
+    warehouse.tables.write("raw_interactions", FR, raw.with_columns(reason=reason))
+    frame = warehouse.reconcile()
+    assert by_country(frame, "missing", "unread_objects")["FR"] == (0, 1)
+    assert collect_reconciliation_findings(frame) == {FR.key: {FindingKind.DOCUMENTS.value}}
+
+
 @pytest.mark.parametrize("table", ["raw_interactions", "rejected_records", "interaction_ids", "feature_store"])
 def test_a_table_that_cannot_be_read_makes_its_partition_unknown_and_no_other(warehouse: Warehouse, table: str) -> None:
     warehouse.data.put_object(Key=f"{table}/{FR.folder}/data.parquet", Body=b"no table")
