@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from cs_features.cli.evaluate import WORSE, main
@@ -17,6 +16,7 @@ from cs_features.local.scripted import Script, hash_text
 from cs_features.quality.golden import GoldenItem, load_golden_corpus
 from cs_features.quality.golden_run import ask_golden_items
 from cs_features_tests.support.desk import DEFAULT, PROMPTS_READ
+from cs_features_tests.support.http import read_model_stats
 from cs_features_tests.support.lab import HAIKU_4_5, PROMPTS, AwsAndModel, Lab
 from cs_features_tests.support.labelled import REVIEWS, folder_of
 
@@ -55,9 +55,7 @@ class Shell:
         return Counter(entry["Key"].rsplit("/", 1)[0] for entry in listed["Contents"])
 
     def _requests(self) -> int:
-        url = self.lab.stack.local.environment["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"]
-        requests: int = httpx.get(f"{url}/_local/stats").json()["requests"]
-        return requests
+        return int(read_model_stats(self.lab.stack.local.environment["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"])["requests"])
 
 
 @pytest.fixture

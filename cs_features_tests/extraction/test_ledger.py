@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import httpx
 import pytest
 
 from cs_features.errors import AwsRefusal, RunStopper
@@ -32,6 +31,7 @@ from cs_features.local.scripted import Script
 from cs_features.schemas import Reason
 from cs_features_tests.support.desk import GOOD, extractor_in, key_of, requests_of, wait_until
 from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.http import read_model_stats
 from cs_features_tests.support.lab import PROMPTS, REPOSITORY, AwsAndModel, Lab
 from cs_features_tests.support.ledgers import FOLDER, ONE_CALL, Refusing, answered, failed, objects_of, opened
 
@@ -44,11 +44,6 @@ def fast_lab(make_lab: Callable[..., Lab]) -> Lab:
     return make_lab(**FAST)
 
 
-def stats() -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{os.environ['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']}/_local/stats").json()
-    return found
-
-
 def _count_ended(counted: dict[str, Any]) -> int:
     failures = sum(counted["refused"].values()) + sum(counted["faults"].values())
     return int(counted["answered"] + counted["throttled"] + failures)
@@ -58,16 +53,17 @@ class Billed:
     """Calls answered at the endpoint since this was made."""
 
     def __init__(self) -> None:
-        self._before = stats()
+        self._before = read_model_stats()
 
     @property
     def calls(self) -> int:
-        return int(stats()["answered"] - self._before["answered"])
+        return int(read_model_stats()["answered"] - self._before["answered"])
 
     @property
     def in_flight(self) -> bool:
         """A client that is killed while it sends leaves a request that ends as a fault: it is over, not in flight."""
-        return _count_ended(now := stats()) - _count_ended(self._before) != now["requests"] - self._before["requests"]
+        now = read_model_stats()
+        return _count_ended(now) - _count_ended(self._before) != now["requests"] - self._before["requests"]
 
 
 def ask_all(bucket: str, folder: Path, *numbers: int | str, **changes: Any) -> dict[str, Outcome]:

@@ -15,7 +15,6 @@ from enum import Enum
 from typing import Any, Literal
 
 import boto3
-import httpx
 import pytest
 import uvicorn
 from botocore.config import Config
@@ -28,6 +27,7 @@ from cs_features.local.bedrock import build_routes
 from cs_features.local.converse import Answerer
 from cs_features.local.engines import EmbeddedEngine, HttpEngine, build_grammar, choose_engine
 from cs_features.local.scripted import MALFORMED_KINDS, Script, ScriptedAnswerer
+from cs_features_tests.support.http import HTTP, read_model_stats
 
 HAIKU = "eu.anthropic.claude-haiku-5-5"
 NOVA = "eu.amazon.nova-micro-v1:0"
@@ -71,7 +71,7 @@ class Endpoint:
         return client.converse(**request(text, **overrides))
 
     def stats(self) -> Any:
-        return httpx.get(f"{self.url}/_local/stats").json()
+        return read_model_stats(self.url)
 
 
 def tool(answer: type[BaseModel]) -> dict[str, Any]:
@@ -245,7 +245,7 @@ def test_the_defaults_of_temperature_and_top_p_pass_everywhere(serve):
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"messages": 1}', b'{"messages": [{"role": "secret"}]}'])
 def test_a_malformed_body_is_refused_without_repeating_it(serve, body):
-    response = httpx.post(f"{serve().url}/model/{HAIKU}/converse", content=body)
+    response = HTTP.post(f"{serve().url}/model/{HAIKU}/converse", content=body)
     assert response.status_code == 400
     assert response.headers["x-amzn-ErrorType"] == "ValidationException"
     assert "Malformed" in response.json()["message"]

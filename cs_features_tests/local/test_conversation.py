@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from cs_features_tests.support.desk import DEFAULT, Endpoint, request_of, serving
+from cs_features_tests.support.http import HTTP
 
 TEXT = {"text": "Where is my parcel?"}
 POINT = {"cachePoint": {"type": "default"}}
@@ -32,7 +33,7 @@ def assistant(*blocks: Any) -> dict[str, Any]:
 
 def post(endpoint: Endpoint, model_id: str = DEFAULT.model_id, **changes: Any) -> httpx.Response:
     body = {name: value for name, value in {**request_of(), **changes}.items() if name != "modelId" and value != ...}
-    return httpx.post(f"{endpoint.url}/model/{model_id}/converse", json=body)
+    return HTTP.post(f"{endpoint.url}/model/{model_id}/converse", json=body)
 
 
 def test_a_repair_as_the_product_sends_it_is_accepted() -> None:

@@ -1,7 +1,6 @@
 """Whom a prompt change touches: what Dagster shows as stale, what a rerun asks, what is measured anew."""
 
 import shutil
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from cs_features.orchestration.partitions import country_partitions, locale_part
 from cs_features.orchestration.sensors.prompts import UNUSABLE, prompt_sensor
 from cs_features.partitions import Locale, Partition
 from cs_features_tests.support.documents import document, jsonl
+from cs_features_tests.support.kept_lab import KeptLab
 from cs_features_tests.support.lab import PROMPTS, AwsAndModel, Lab
 
 DAYS = (date(2025, 3, 4), date(2025, 3, 5))
@@ -60,43 +60,37 @@ class Watched:
         keys = [str(Partition(country, day).key) for country in COUNTRIES for day in DAYS]
         origin = LoadableTargetOrigin(module_name="cs_features.definitions", attribute="defs")
         variables = {"asset": {"path": ["llm_extractions"]}, "partitions": keys}
-        with in_process_test_workspace(self.lab.instance, origin) as context:
-            answer = execute_dagster_graphql(context, STALE, variables)
+        with pytest.MonkeyPatch.context() as patch:
+            # For code locations in other processes, of which there is none: an instance in memory has nothing to give.
+            patch.setattr(self.lab.instance, "get_ref", lambda: None)
+            with in_process_test_workspace(self.lab.instance, origin) as context:
+                answer = execute_dagster_graphql(context, STALE, variables)
         statuses = answer.data["assetNodeOrError"]["staleStatusByPartition"]
         return {key for key, status in zip(keys, statuses, strict=True) if status == "STALE"}
 
 
 @pytest.fixture(scope="module")
-def processed(stack: AwsAndModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, Path]:
-    """Two days of two countries, processed, and the folder of their prompts and their instance, for tests to copy.
-
-    The instance is on disk, because GraphQL refuses one in memory.
-    """
-    folder = tmp_path_factory.mktemp("processed")
-    (folder / "instance").mkdir()
-    lab = Lab(stack, prompts_dir=shutil.copytree(PROMPTS, folder / "prompts"))
-    with dg.DagsterInstance.local_temp(str(folder / "instance")) as lab.instance:
-        Watched(lab).tick()
-        for country in COUNTRIES:
-            for day in DAYS:
-                changes = {"country": country, "occurred_at": f"{day}T08:00:00Z"}
-                documents = [document(f"{country}{day.day}{number}", **changes) for number in range(3)]
-                lab.land(country, day, "a.jsonl", jsonl(documents))
-                assert lab.process(country, day).success
-    return lab, folder
+def processed(stack: AwsAndModel) -> KeptLab:
+    """Two days of two countries, processed, for each test to begin with."""
+    lab = Lab(stack)
+    Watched(lab).tick()
+    for country in COUNTRIES:
+        for day in DAYS:
+            changes = {"country": country, "occurred_at": f"{day}T08:00:00Z"}
+            documents = [document(f"{country}{day.day}{number}", **changes) for number in range(3)]
+            lab.land(country, day, "a.jsonl", jsonl(documents))
+            assert lab.process(country, day).success
+    return KeptLab(lab)
 
 
 @pytest.fixture
-def watched(processed: tuple[Lab, Path], tmp_path: Path) -> Iterator[Watched]:
-    """Everything fresh, in a copy of its own."""
-    lab, folder = processed
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    copy = lab.with_settings(prompts_dir=tmp_path / "prompts")
-    with dg.DagsterInstance.local_temp(str(tmp_path / "instance")) as copy.instance:
-        found = Watched(copy)
-        found.tick()
-        assert found.stale() == set()
-        yield found
+def watched(processed: KeptLab, tmp_path: Path) -> Watched:
+    """Everything fresh, with prompts of its own."""
+    prompts = shutil.copytree(PROMPTS, tmp_path / "prompts")
+    found = Watched(processed.restore().with_settings(prompts_dir=prompts))
+    found.tick()
+    assert found.stale() == set()
+    return found
 
 
 def keys_of(*countries: str) -> set[str]:

@@ -1,18 +1,17 @@
 """`llm_extractions` in real runs: what a landing asks for, what money it may spend, and how it fails."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from cs_features.extraction.brakes import SUSPECTED_IN_A_ROW
 from cs_features.local.scripted import Script
 from cs_features.orchestration.failures import RETRY
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
+from cs_features_tests.support.http import read_model_stats
 from cs_features_tests.support.lab import PROMPTS, Lab, Run
 
 EXTRACT = ["raw_interactions", "llm_extractions"]
@@ -28,8 +27,7 @@ def extract(lab: Lab, **config: Any) -> Run:
 
 def count_answers() -> int:
     """Calls that the endpoint has answered, and would bill, since the stack started."""
-    url = os.environ["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"]
-    return int(httpx.get(f"{url}/_local/stats").json()["answered"])
+    return int(read_model_stats()["answered"])
 
 
 def may_be_retried(run: Run) -> bool:

@@ -20,6 +20,12 @@ COUNTRIES = ("BE", "ES", "FR", "NL", "PL")
 NL = Week("NL", MONDAY)
 
 
+@pytest.fixture(autouse=True)
+def few_rearrangements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How exact its p-values are is the business of `monitoring/test_drift.py`."""
+    monkeypatch.setattr(drift, "REARRANGEMENTS", 1_999)
+
+
 def watch(lab: Lab, week: Week = NL) -> Run:
     job = lab.definitions.resolve_job_def("watch_drift")
     return Run(

@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-import httpx
 import pytest
 
 from cs_features.local.scripted import Script
 from cs_features.partitions import Partition
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
+from cs_features_tests.support.http import read_model_stats
 from cs_features_tests.support.kept_lab import KeptLab
 from cs_features_tests.support.lab import AwsAndModel, Lab, Run
 
@@ -30,8 +30,7 @@ def redrive(lab: Lab, *reasons: str) -> Run:
 
 def calls(lab: Lab) -> int:
     """Converse calls that reached the endpoint since the stack started."""
-    url = lab.stack.local.environment["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"]
-    return int(httpx.get(f"{url}/_local/stats").json()["requests"])
+    return int(read_model_stats(lab.stack.local.environment["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"])["requests"])
 
 
 def asked_by(run: Run) -> dict[str, Any]:

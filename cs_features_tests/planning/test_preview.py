@@ -1,6 +1,5 @@
 """The preview: honest intervals from a small sample, no call paid twice, nothing asked where nothing changes."""
 
-import os
 import random
 import shutil
 import sys
@@ -11,7 +10,6 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import dagster as dg
-import httpx
 import polars as pl
 import pytest
 from hypothesis import given
@@ -48,6 +46,7 @@ from cs_features.planning.preview.sampling import (
 from cs_features.schemas import ANSWER_FIELDS, Reason
 from cs_features_tests.support.desk import GOOD
 from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.http import read_model_stats
 from cs_features_tests.support.kept_lab import KeptLab
 from cs_features_tests.support.lab import PROMPTS, AwsAndModel, Lab
 
@@ -354,9 +353,7 @@ def candidate(tmp_path: Path) -> Callable[..., Path]:
 
 
 def model_calls() -> int:
-    url = os.environ["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"]
-    made: int = httpx.get(f"{url}/_local/stats").json()["requests"]
-    return made
+    return int(read_model_stats()["requests"])
 
 
 def preview_in(

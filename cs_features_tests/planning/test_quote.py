@@ -10,7 +10,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import polars as pl
 import pytest
 from hypothesis import given
@@ -38,6 +37,7 @@ from cs_features.planning.quote import (
 from cs_features.planning.requests import Calendar, parse_day, require_known_countries
 from cs_features_tests.support.desk import DEFAULT, PROMPTS_READ, requests_of
 from cs_features_tests.support.documents import DAY, document, jsonl
+from cs_features_tests.support.http import read_model_stats
 from cs_features_tests.support.lab import PROMPTS, REPOSITORY, Lab
 
 EXTRACT = ["raw_interactions", "llm_extractions"]
@@ -66,9 +66,7 @@ def documents(day: date, first: int, last: int) -> bytes:
 
 
 def model_calls() -> int:
-    url = os.environ["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"]
-    made: int = httpx.get(f"{url}/_local/stats").json()["requests"]
-    return made
+    return int(read_model_stats()["requests"])
 
 
 def quote_in(lab: Lab, *days: date, country: str = "NL") -> list[Quote]:

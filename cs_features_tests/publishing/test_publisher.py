@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +22,7 @@ from cs_features.publishing.feature_group import build_feature_record
 from cs_features.publishing.manifest import UNFINISHED
 from cs_features.publishing.records import MAX_TRIES, WRITTEN_AT_ONCE
 from cs_features_tests.support.documents import DAY, id_of
+from cs_features_tests.support.http import HTTP
 from cs_features_tests.support.lab import AwsAndModel, Lab
 from cs_features_tests.support.publications import Killed, LabStore, as_dict, features, landed, store_in
 
@@ -43,7 +43,7 @@ def faults(stack: AwsAndModel, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 def written(lab: Lab) -> dict[str, int]:
     """Records that each store has taken since the stack started."""
     url = lab.stack.local.environment["AWS_ENDPOINT_URL_SAGEMAKER_FEATURESTORE_RUNTIME"]
-    counts = httpx.get(f"{url}/_local/feature-store/stats").json()["records"]
+    counts = HTTP.get(f"{url}/_local/feature-store/stats").json()["records"]
     return {name: counts.get(name, 0) for name in ("online", "offline")}
 
 

@@ -14,6 +14,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from cs_features_tests.support.documents import document, gz, jsonl
@@ -443,6 +444,7 @@ def two() -> bytes:
     return jsonl([made(), made()])
 
 
+@cache
 def bomb(size: int, of: bytes = b"0") -> bytes:
     """`size` bytes in a thousandth of them."""
     packer = zlib.compressobj(9, wbits=31)

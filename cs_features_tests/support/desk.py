@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -31,6 +30,7 @@ from cs_features.local.bedrock import build_routes
 from cs_features.local.converse import Answerer, ConverseRequest, Fault, Reply
 from cs_features.schemas import Interaction
 from cs_features_tests.support.documents import document
+from cs_features_tests.support.http import read_model_stats
 from cs_features_tests.support.lab import PROMPTS
 
 PATIENCE = 120.0  # seconds that a test waits for another thread: a busy machine is slow and not wrong
@@ -103,7 +103,7 @@ class Endpoint:
     url: str
 
     def stats(self) -> Any:
-        return httpx.get(f"{self.url}/_local/stats").json()
+        return read_model_stats(self.url)
 
 
 @contextmanager
