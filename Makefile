@@ -62,9 +62,9 @@ remove-country: $(READY) ## what belongs to COUNTRY=PL, counted; with YES=1 all 
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.remove_country \
 	  "$(COUNTRY)" $(if $(YES),--yes)
 
-erase-customer: $(READY) ## what there is of CUSTOMER=c-1 (or INTERACTIONS="..."), counted; with YES=1 it is erased [MODEL=GGUF or URL]
+erase-customer: $(READY) ## what there is of CUSTOMER=c-1 (or INTERACTIONS="..."), counted; with YES=1 it is erased; AGAIN=1: what came again of who is erased [MODEL=GGUF or URL]
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.erase_customer \
-	  $(if $(CUSTOMER),--customer "$(CUSTOMER)") $(if $(INTERACTIONS),--interaction $(INTERACTIONS)) $(if $(YES),--yes)
+	  $(if $(CUSTOMER),--customer "$(CUSTOMER)") $(if $(INTERACTIONS),--interaction $(INTERACTIONS)) $(if $(AGAIN),--again) $(if $(YES),--yes)
 
 review: $(READY) ## a sheet of COUNTRY=NL's texts for a colleague to label [SIZE=50] [MONTH=YYYY-MM] [READER=1] [LANGUAGE=fr] [TEXTS="nl fr"]; FILE=X.xlsx takes it back [LATE=1] [MODEL=GGUF or URL]
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") cs_features.cli.review \

@@ -394,6 +394,7 @@ def test_the_names_that_others_rely_on_have_not_changed() -> None:
         ("llm_extractions", "cost_per_interaction"),
         ("llm_extractions", "latency_p95"),
         ("llm_extractions", "prompt_cache_hits"),
+        ("raw_interactions", "erased_landed"),
         ("raw_interactions", "id_conflicts"),
         ("raw_interactions", "quality_floor"),
         ("rejected_records", "rejected_share"),
@@ -424,7 +425,7 @@ def test_the_job_runs_every_asset_and_every_check_of_one_partition() -> None:
     assert {key.to_user_string() for key in selected.executable_asset_keys} == set(TABLES)
     assert {key.name for key in selected.asset_graph.asset_check_keys} == {
         key.name for step in definitions.CHECKS for key in step.check_keys if key.asset_key.path[0] in TABLES
-    } | {"id_conflicts"}  # which the raw step itself decides
+    } | {"id_conflicts", "erased_landed"}  # which the raw step itself decides
     assert job.partitions_def.has_partition_key(Partition("NL", DAY).key)
     assert job.executor_def.name == "in_process"
 

@@ -174,6 +174,19 @@ UNSEEN = [
 ]
 
 
+@pytest.mark.parametrize(
+    "hidden", ["\ufe01\ufe02", "\U000e0101", "\u034f", "\u3164", "\u2800", "\u115f", "\u17b4", "\u180b"], ids=ascii
+)
+def test_a_summary_hides_nothing_from_its_reader(hidden: str) -> None:
+    """Selectors of a letter's shape spell out a whole text that nobody sees: 256 of them, one for each byte."""
+    assert not is_readable_summary(f"The customer{hidden} asks for help.")
+
+
+def test_marks_heaped_upon_a_letter_are_no_spelling() -> None:
+    assert not is_readable_summary("The customer asks f\u0301\u0302\u0303\u0304or help.")
+    assert is_readable_summary("The customer \u2764\ufe0f Jose\u0301's help.")
+
+
 @pytest.mark.parametrize("text", PERSONAL, ids=ascii)
 def test_what_identifies_somebody_does_not_pass(text: str) -> None:
     """Summaries are read by people who may not see the conversations, and live on in training data; a no-break

@@ -5,6 +5,7 @@ speaks; nothing that reads like our tags is left, and nothing that a reader cann
 turn's (`utterances/`), what is personal (`privacy/`), and what the model makes of it.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -37,13 +38,20 @@ _UNSEEN = dict.fromkeys(
         0x7F,
         *range(0x80, 0x85),
         *range(0x86, 0xA0),
-        *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x200B, 0x200E, 0x200F, 0x3164, 0xFEFF, 0xFFA0),
+        *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x200B, 0x200E, 0x200F, 0x3164, 0xFEFF, 0xFFA0),
+        *range(0x180B, 0x1810),
+        *range(0xFE00, 0xFE0F),
         *range(0x202A, 0x202F),
         *range(0x2060, 0x2070),
         *range(0xFFF9, 0xFFFC),
+        *range(0x1BCA0, 0x1BCA4),
+        *range(0x1D173, 0x1D17B),
         *range(0xE0000, 0xE0200),
     ]
 )
+
+# Between letters of Persian stands one, in an emoji two; more of them in a row are a text in an alphabet of its own.
+_JOINERS = re.compile("[\u200c\u200d\ufe0f]{3,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ def find_delimiter_tags(text: str) -> list[tuple[int, int]]:
 
 def disarm_text(text: str) -> str:
     """The text without what cannot be seen, and without our tags in whatever spelling; else as it is."""
-    text = text.translate(_UNSEEN)
+    text = _JOINERS.sub("", text.translate(_UNSEEN))
     parts, position = [], 0
     for start, end in find_delimiter_tags(text):
         if start >= position:

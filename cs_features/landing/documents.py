@@ -26,6 +26,7 @@ from cs_features.utterances.readable import read_utterance_turns
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 ERASED_FIELD = "erased"  # the one field of what stands for a document that was erased: see `erased.py`
 ERASED_DETAIL = "a marker stands in its place"
+UNREAD_DETAIL = "it lies in landing still, and nobody reads it"
 # All that a row depends on beside the bytes and the country's languages. A test holds that none is missing.
 SHAPED_BY_MODULES = (
     "cs_features.code_version",

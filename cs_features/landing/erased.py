@@ -18,7 +18,14 @@ from pydantic_core import from_json
 
 from cs_features.erasure.subjects import Erased
 from cs_features.errors import AccessRefused
-from cs_features.landing.documents import BYTE_ORDER_MARK, ERASED_DETAIL, ERASED_FIELD, RAW_SCHEMA, find_interaction_id
+from cs_features.landing.documents import (
+    BYTE_ORDER_MARK,
+    ERASED_DETAIL,
+    ERASED_FIELD,
+    RAW_SCHEMA,
+    UNREAD_DETAIL,
+    find_interaction_id,
+)
 from cs_features.landing.files import (
     MAX_DOCUMENT_BYTES,
     MAX_FILE_BYTES,
@@ -37,9 +44,7 @@ _KEPT = ("source_uri", "source_line", "source_etag", "landed_at", "listed_at", "
 _MARKED = {
     "status": "rejected",
     "reason": Reason.ERASED.value,
-    "detail": ERASED_DETAIL,
     "document_reason": Reason.ERASED.value,
-    "document_detail": ERASED_DETAIL,
     "payload": "",
 }
 # Where a document cannot be parsed: what stands behind the names of the two ids. Bounded, and so linear.
@@ -97,10 +102,10 @@ def _read_moment(value: Any) -> datetime | None:
 
 
 class ErasedFile(NamedTuple):
-    """A file with its markers, and how many documents they stand for."""
+    """A file with its markers, and the lines of the documents that they stand for."""
 
     body: bytes
-    documents: int
+    lines: frozenset[int]
 
 
 def split_for_erasure(key: str, body: bytes) -> list[bytes] | None:
@@ -123,7 +128,8 @@ def erase_landed_documents(key: str, body: bytes, erased: Erased) -> ErasedFile 
         return None
     kept = [_mark_erased_line(line) if is_covered else line for line, is_covered in zip(lines, covered, strict=True)]
     content = b"\n".join(kept)
-    return ErasedFile(_deflate_content(content, body) if key.endswith(".gz") else content, sum(covered))
+    marked = frozenset(number for number, is_covered in enumerate(covered, 1) if is_covered)
+    return ErasedFile(_deflate_content(content, body) if key.endswith(".gz") else content, marked)
 
 
 def _mark_erased_line(line: bytes) -> bytes:
@@ -165,11 +171,29 @@ def _is_cut_off(body: bytes) -> bool:
 # --- rows, pure -------------------------------------------------------------------------------
 
 
-def withhold_erased_row(row: dict[str, Any], erased: Erased) -> dict[str, Any]:
-    """A row of `raw_interactions`, or what its marker's would be if its document is erased, from whatever reading."""
+def withhold_erased_row(row: dict[str, Any], erased: Erased, detail: str = UNREAD_DETAIL) -> dict[str, Any]:
+    """A row of `raw_interactions`, or what its marker's would be if its document is erased, from whatever reading.
+
+    Whoever knows that a marker stands in its place gives that `detail`.
+    """
     if not erased or not _is_erased_row(row, erased):
         return row
-    return {**dict.fromkeys(row), **{name: row[name] for name in _KEPT if name in row}, **_MARKED}
+    kept = {name: row[name] for name in _KEPT if name in row}
+    return {**dict.fromkeys(row), **kept, **_MARKED, **_spell_detail(detail)}
+
+
+def note_unread_row(row: dict[str, Any]) -> dict[str, Any]:
+    """The row of a marker that this run alone has seen: in the bucket its document lies still."""
+    return {**row, **_spell_detail(UNREAD_DETAIL)}
+
+
+def _spell_detail(detail: str) -> dict[str, str]:
+    return {"detail": detail, "document_detail": detail}
+
+
+def count_unread_erased(raw: pl.DataFrame) -> int:
+    """How many documents of who is erased lie in landing still."""
+    return raw.filter(pl.col("reason") == Reason.ERASED.value, pl.col("detail") == UNREAD_DETAIL).height
 
 
 def _is_erased_row(row: dict[str, Any], erased: Erased) -> bool:
@@ -181,7 +205,7 @@ def _is_erased_row(row: dict[str, Any], erased: Erased) -> bool:
 
 def withhold_erased_rows(raw: pl.DataFrame, erased: Erased) -> pl.DataFrame:
     """A stored `raw_interactions` without what its rows say of who is erased."""
-    rows = [withhold_erased_row(row, erased) for row in raw.iter_rows(named=True)]
+    rows = [withhold_erased_row(row, erased, ERASED_DETAIL) for row in raw.iter_rows(named=True)]
     return pl.DataFrame(rows, schema=RAW_SCHEMA)
 
 
@@ -192,17 +216,19 @@ def screen_erased_files(files: Iterable[LandedFile], bucket: Bucket, erased: Era
     """The files, those with erased documents as they are after their markers were put into the bucket.
 
     Who was erased is delivered again by whoever has not heard of it: nothing of that is left in the bucket, either,
-    where the run may write there. Where it may not, nothing of him is read all the same, and the next erasure by
-    somebody who may takes him out.
+    where the run may write there. Where it may not, nothing of him is read all the same, and `unread_lines` says where
+    he lies still.
     """
-    for source, content in files:
+    for landed in files:
+        source, content = landed.source, landed.content
         found = (
             None if isinstance(content, Unread) or not erased else erase_landed_documents(source.key, content, erased)
         )
         if found is None:
-            yield LandedFile(source, content)
+            yield landed
             continue
         # Replaced by somebody meanwhile: the next run reads that one, and this one reads nothing of him all the same.
+        put = None
         with suppress(AccessRefused):
-            source = bucket.replace(source, found.body) or source
-        yield LandedFile(source, found.body)
+            put = bucket.replace(source, found.body)
+        yield LandedFile(put or source, found.body, frozenset() if put else found.lines)

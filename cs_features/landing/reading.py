@@ -14,7 +14,7 @@ from cs_features.erasure.subjects import Erased
 from cs_features.erasure.tombstones import NO_TOMBSTONES
 from cs_features.landing.documents import RAW_SCHEMA, DocumentReader, read_landed_document
 from cs_features.landing.earlier import EarlierReading, Rows, take_over_rows
-from cs_features.landing.erased import screen_erased_files, withhold_erased_row
+from cs_features.landing.erased import note_unread_row, screen_erased_files, withhold_erased_row
 from cs_features.landing.files import Unread, split_file_documents
 from cs_features.landing.zone import LandedFile, LandingZone
 from cs_features.s3 import Listing, StoredObject
@@ -56,11 +56,12 @@ def read_rows(files: Iterable[LandedFile], bucket: str, reader: DocumentReader, 
     A file that cannot be read is a reject of its own, and the documents last read from it stand beside it.
     """
     rows = []
-    for landed, content in files:
+    for landed, content, unread_lines in files:
         uri = f"s3://{bucket}/{landed.key}"
         source = {"source_uri": uri, "source_etag": landed.etag, "landed_at": landed.last_modified}
         for piece in split_file_documents(landed.key, content):
             row = {**read_landed_document(piece, reader), **source, "source_line": piece.line}
+            row = note_unread_row(row) if piece.line in unread_lines else row
             rows.append(earlier.date_back_rows(row))
         if isinstance(content, Unread) and content.reason is Reason.UNREADABLE_OBJECT:
             rows += [earlier.date_back_rows(row) for row in take_over_rows(earlier, uri, reader)]

@@ -39,6 +39,7 @@ class LandedFile(NamedTuple):
 
     source: StoredObject
     content: bytes | Unread
+    unread_lines: frozenset[int] = frozenset()  # where markers stand in `content`, and erased documents in the bucket
 
 
 def classify_landing_key(key: str) -> Partition | Misfiled:

@@ -12,18 +12,40 @@ from cs_features.privacy.spans import Kind, Span
 # "jan (at) voorbeeld (punt) nl".
 _DOT_WORD = one_of("dot, punt, point, punkt, punto, ponto, kropka, nokta, крапка, точка, نقطة")
 _AT_WORD = one_of(
-    "at, apenstaartje, apestaartje, arobase, arroba, małpa, małpka, chiocciola, равлик, собака, ет, klammeraffe, ät, آت"
+    """
+    at, at sign, apenstaartje, apestaartje, arobase, arroba, małpa, małpka, chiocciola, равлик, собака, ет, klammeraffe,
+    ät, آت
+    """
 )
 _OPEN, _CLOSE = r" ?[\[({<] ?", r" ?[\])}>] ?"
-_DOT = rf"(?:\.|{_OPEN}(?:\.|{_DOT_WORD}){_CLOSE}| {_DOT_WORD} | \. ?)"
-_AT = rf"(?: ?@ ?|{_OPEN}(?:@|{_AT_WORD}){_CLOSE}| {_AT_WORD} )"
+_BESIDE = r"[ _*/|-]"
+_DOT = rf"(?:\.|{_OPEN}(?:\.|{_DOT_WORD}){_CLOSE}|{_BESIDE}{_DOT_WORD}{_BESIDE}| \. ?)"
+_WORDED_AT = rf"(?:{_OPEN}(?:@|a|{_AT_WORD}){_CLOSE}|{_BESIDE}{_AT_WORD}{_BESIDE}|%40|&#64;|&commat;)"
+_AT = rf"(?: ?@{{1,2}} ?|{_WORDED_AT})"
 _LABEL = r"[a-z0-9](?:[a-z0-9_-]{0,40}[a-z0-9])?"
 _USER = r"[a-z0-9_%+'-]{1,40}"
-_MAIL = LinearPattern(rf"{_USER}(?:\.{_USER}){{0,5}}@(?:{_LABEL}\.){{1,5}}[a-z]{{2,20}}", ignore_case=True)
+_ENDS = "nl|be|fr|es|pl|de|com|net|org|eu|it|pt|uk|ua|tr"  # for a comma where the dot should be
+_MAIL = LinearPattern(
+    rf"(?:{_USER}(?:\.{_USER}){{0,5}}|\"[^\"\n]{{1,40}}\")@(?:(?:{_LABEL}\.){{1,5}}[a-z]{{2,20}}|{_LABEL},(?:{_ENDS})\b)",
+    ignore_case=True,
+)
+_PROVIDERS = one_of(
+    """
+    gmail, googlemail, hotmail, outlook, yahoo, icloud, protonmail, proton, live, msn, ziggo, kpnmail, telenet, skynet,
+    orange, wanadoo, laposte, gmx, web, onet, interia, libero
+    """
+)
+_HALF_MAIL = LinearPattern(
+    rf"{_USER}(?:(?:\.{_USER}){{0,5}}@|(?:\.{_USER}){{1,5}}{_WORDED_AT}){_PROVIDERS}\b", ignore_case=True
+)
+# "j a n @ m a i l . n l"
+_SPACED_MAIL = LinearPattern(
+    r"\b(?:[a-z0-9][ ._-]{1,3}){1,30}[a-z0-9][ ._-]{0,3}@(?:[ ._-]{0,3}[a-z0-9]\b){3,40}", ignore_case=True
+)
 _SPELLED_MAIL = LinearPattern(
     rf"\b{_USER}(?:{_DOT}{_USER}){{0,3}}{_AT}{_LABEL}(?:{_DOT}{_LABEL}){{0,2}}{_DOT}[a-z]{{2,6}}\b", ignore_case=True
 )
-_MAIL_HINT = LinearPattern(rf"@|{_OPEN}{_AT_WORD}{_CLOSE}| {_AT_WORD} ", ignore_case=True)
+_MAIL_HINT = LinearPattern(rf"@|{_WORDED_AT}", ignore_case=True)
 
 _HOST_DOT = r"(?:\.|\[\.\]|\(\.\))"
 _LINK = LinearPattern(
@@ -62,7 +84,11 @@ _NO_LOGINS = frozenset(
     b" incorrecto incorrecta caducada falsch abgelaufen nie niepoprawne zle blocked locked ...".split()
 )
 _IS = r"(?:is|ist|est|es|to|jest|was|è|é|هو|هي)"
-_LOGIN = LinearPattern(rf"\b{_LOGIN_WORD}(?: ?[:=] ?| {_IS}(?: ?: ?| ))([^\s,;]{{3,60}})", ignore_case=True)
+# "My PIN is 5380 or 7402": whoever has forgotten one tells all.
+_OR_ANOTHER = r"(?: (?:or|of|ou|o|lub|albo|oder|oppure|veya|abo) [0-9]{3,8}\b)?"
+_LOGIN = LinearPattern(
+    rf"\b{_LOGIN_WORD}(?: ?[:=] ?| {_IS}(?: ?: ?| ))([^\s,;]{{3,60}}{_OR_ANOTHER})", ignore_case=True
+)
 
 
 def find_contact_details(data: bytes) -> Iterator[Span]:
@@ -75,7 +101,7 @@ def find_contact_details(data: bytes) -> Iterator[Span]:
 def _find_mail_addresses(data: bytes) -> Iterator[Span]:
     if _MAIL_HINT.search_span(data) is None:
         return
-    for pattern in (_MAIL, _SPELLED_MAIL):
+    for pattern in (_MAIL, _SPELLED_MAIL, _HALF_MAIL, _SPACED_MAIL):
         for start, end in pattern.find_spans(data):
             yield Span(Kind.EMAIL, start, end)
 

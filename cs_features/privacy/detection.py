@@ -22,7 +22,7 @@ def find_personal_data(text: str, country: str = "") -> list[Span]:
         return _search_span_ends(text, country)
     folded = fold_text(text)
     found = merge_overlapping_spans(_find_all(folded.data, country))
-    return [_locate(folded, span) for span in found]
+    return found if folded.keeps_offsets else [_locate(folded, span) for span in found]
 
 
 def _search_span_ends(text: str, country: str) -> list[Span]:

@@ -7,6 +7,8 @@ Not for showing: two texts that look alike become one, so that one spelling of e
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, repeat
 
 # A letter for a letter, so that offsets stay. What decomposes (accents, ligatures) needs no line here.
 _LETTERS = dict(zip("łøđðıßæœþħŧĸŋə", "loddisaothtkne", strict=True))
@@ -20,6 +22,12 @@ _SIGNS = {
     "\x1d": "~",
     "\u00b7": ".",
     "\u2022": ".",
+    "\u2027": ".",
+    "\u2219": ".",
+    "\u30fb": ".",
+    "\u02d9": ".",
+    "\xa6": "|",
+    "\u01c0": "|",
     "\u2026": ".",
     "\u3002": ".",
     "\u2212": "-",
@@ -56,6 +64,8 @@ def _fold_part(part: str) -> str:
     category = unicodedata.category(part)
     if category == "Nd":
         return str(unicodedata.decimal(part))
+    if category == "No":  # in a circle, negative or not
+        return str(unicodedata.digit(part, "~"))
     if category[0] == "L":
         return _fold_one_letter(part)
     if category[0] in "MC":  # marks on letters, control, format, surrogates
@@ -87,12 +97,23 @@ class _FoldTable(dict[int, str]):
 _TABLE = _FoldTable()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Folded:
-    """`data` is ASCII; `starts[i]` is where its character i stands in the original; the original's length ends it."""
+    """`data` is ASCII, `text` what it was folded from, `keeps_offsets` whether each of its characters became one."""
 
     data: bytes
-    starts: Sequence[int]
+    text: str
+    keeps_offsets: bool
+
+    @cached_property
+    def starts(self) -> Sequence[int]:
+        """Where each character of `data` stands in the original; the original's length ends it. Most texts have
+        nothing of which that is asked."""
+        size = len(self.text)
+        if self.keeps_offsets:
+            return range(size + 1)
+        lengths = map(len, map(_TABLE.__getitem__, map(ord, self.text)))
+        return [*chain.from_iterable(map(repeat, range(size), lengths)), size]
 
     def locate_original_span(self, start: int, end: int) -> tuple[int, int]:
         """The same span in the original, with the invisible characters that follow it."""
@@ -102,10 +123,4 @@ class Folded:
 def fold_text(text: str) -> Folded:
     """The text as its reader sees it."""
     folded = text.translate(_TABLE)
-    if _TABLE.uneven.isdisjoint(text):
-        return Folded(folded.encode("ascii"), range(len(text) + 1))
-    starts: list[int] = []
-    for position, character in enumerate(text):
-        starts += [position] * len(_TABLE[ord(character)])
-    starts.append(len(text))
-    return Folded(folded.encode("ascii"), starts)
+    return Folded(folded.encode("ascii"), text, _TABLE.uneven.isdisjoint(text))

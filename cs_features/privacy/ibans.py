@@ -15,6 +15,7 @@ _LENGTH_OF = {
 }  # fmt: skip
 _LENGTHS = {code.encode("ascii"): length for code, length in _LENGTH_OF.items()}
 _MARKS, _LETTERS = b" ._/:*|-", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_VALUES = {character: str(int(character, 36)) for character in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _GAP = r"[ ._/:*|-]{0,3}"
 _COUNTRY = "|".join(f"{code[0]}{_GAP}{code[1]}" for code in _LENGTH_OF)
 _IBAN = LinearPattern(rf"\b(?:{_COUNTRY}){_GAP}[0-9]{_GAP}[0-9](?:{_GAP}[a-z0-9]){{10,30}}", ignore_case=True)
@@ -48,4 +49,4 @@ def _measure_iban_length(data: bytes) -> int:
 
 
 def _has_valid_check(account: str) -> bool:
-    return int("".join(str(int(character, 36)) for character in account[4:] + account[:4])) % 97 == 1
+    return int("".join(map(_VALUES.__getitem__, account[4:] + account[:4]))) % 97 == 1

@@ -69,6 +69,7 @@ _PLATE = LinearPattern(
     r"|[0-9]-[A-Z]{3}-[0-9]{2}|[A-Z]{2}-[0-9]{3}-[A-Z]|[A-Z]-[0-9]{3}-[A-Z]{2}|[A-Z]{3}-[0-9]{2}-[A-Z]"
     r"|[A-Z]-[0-9]{2}-[A-Z]{3}|[1-9]-[A-Z]{3}-[0-9]{3}|[A-Z]{2}-[0-9]{3}-[A-Z]{2})\b"
 )
+_SHORTEST_PLATE = 4  # digits, where it has no letter
 _SPANISH_PLATE = LinearPattern(r"\b[0-9]{4}[ -]?[BCDFGHJKLMNPRSTVWXYZ]{3}\b")
 
 
@@ -106,7 +107,11 @@ def _find_licence_plates(data: bytes) -> Iterator[Span]:
     for start, end in _SPANISH_PLATE.find_spans(data):
         if data[start : start + 2] not in (b"19", b"20"):
             yield Span(Kind.PLATE, start, end)
-    yield from _find_beside(data, _PLATE_WORD, _PLATE_TOKEN, Kind.PLATE, 2)
+    for span in _find_beside(data, _PLATE_WORD, _PLATE_TOKEN, Kind.PLATE, 2):
+        # "Goście płacą o 42 proc. mniej": without letters a plate has more digits than that.
+        value = data[span.start : span.end]
+        if not value.isdigit() or len(value) >= _SHORTEST_PLATE:
+            yield span
 
 
 def _find_beside(data: bytes, word: LinearPattern, value: LinearPattern, kind: Kind, digits: int) -> Iterator[Span]:

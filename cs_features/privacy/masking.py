@@ -41,8 +41,9 @@ class Placeholders:
     counts: dict[Kind, int] = field(default_factory=dict)
 
     def name_masked_value(self, kind: Kind, value: str) -> str:
-        folded = fold_text(value).data.decode("ascii").casefold()
-        key = kind, "".join(filter(str.isalnum, folded))
+        # In ASCII there is nothing to fold but case: a hostile text has four thousand values.
+        folded = (value if value.isascii() else fold_text(value).data.decode("ascii")).casefold()
+        key = kind, folded if folded.isalnum() else "".join(filter(str.isalnum, folded))
         if key not in self.numbers:
             self.counts[kind] = self.counts.get(kind, 0) + 1
             self.numbers[key] = self.counts[kind]

@@ -120,5 +120,8 @@ NO_NAMES = """
     команда, служба, всі, я, ти, він, вона, ми, ви, вони, і, й, та, але, не, дуже, у, в, на, до, від, за, що, як,
     хто, коли, де, це, عميل, فريق, خدمة, العملاء, سيدي, سيدتي, الجميع, من, في, على, إلى, عن, مع, هذا, هذه, و, لا,
     نعم, أريد, لدي, عندي, ok, okay, hi, hello, hey, dear, morning, afternoon, evening, night, please, god, jesus,
-    christ, internet, wifi, amazon, google, apple, samsung, android, windows, iphone
+    christ, internet, wifi, amazon, google, apple, samsung, android, windows, iphone, asap, goodbye, flight, hotel, inn,
+    lyft, uber, tesla, corolla, ugh, polecam, kurs
     """
+# Of those the ones that people are called, too: where somebody says that a name comes, they are one.
+ALSO_NAMES = "april, june, may, will, august, mercedes, domingo"

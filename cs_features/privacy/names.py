@@ -4,7 +4,7 @@ closing, in answer to the question for it; and the same name again wherever it s
 A bare name is a word like others, and no pattern tells it. The words stand in `name_words.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from cs_features.privacy import name_words
 from cs_features.privacy.folding import FOLDED_TURN_END
@@ -23,7 +23,6 @@ _NAME = LinearPattern(
 )
 # In small letters, where what stands before leaves no doubt: two words, and those that belong between them.
 _SMALL_NAME = LinearPattern(rf"[A-Za-z][A-Za-z'-]{{1,24}}(?: (?:{_PARTICLE})?[A-Za-z][A-Za-z'-]{{1,24}}){{0,2}}")
-_SMALL_WORD = LinearPattern(r"[A-Za-z][A-Za-z'-]*")
 
 _INTRODUCTION = LinearPattern(rf"\b{one_of(name_words.INTRODUCTIONS)}(?: ?:| ?,| is\b)? ", ignore_case=True)
 _LABEL = LinearPattern(rf"\b{one_of(name_words.LABELS)} ?[:=] ?", ignore_case=True)
@@ -36,6 +35,8 @@ _CLOSING = LinearPattern(
 _GREETING = LinearPattern(rf"(?:^|[\n.!?] {{0,3}}){one_of(name_words.GREETINGS)},? ", ignore_case=True)
 _QUESTION = LinearPattern(one_of(name_words.QUESTIONS), ignore_case=True)
 _NO_NAMES = frozenset(word.lower().encode("ascii") for word in split_words(name_words.NO_NAMES))
+
+_NEVER_NAMES = _NO_NAMES - {word.encode("ascii") for word in split_words(name_words.ALSO_NAMES)}
 
 _CAPITAL_PARTICLES = frozenset(b"de la el le du di da van von der den al der los las dos".split())
 
@@ -58,15 +59,16 @@ def _find_answered_names(data: bytes) -> Iterator[Span]:
             start = before + len(FOLDED_TURN_END)
             stop = data.find(FOLDED_TURN_END, start, start + _MAX_ANSWER)
             if stop >= 0 or len(data) - start <= _MAX_ANSWER:
-                yield from _take_name_words(data, start, small=True)
+                yield from _take_name_words(data, start, small=True, no_names=_NEVER_NAMES)
 
 
 def _find_introduced_names(data: bytes) -> Iterator[Span]:
     for _, end in _INTRODUCTION.find_spans(data):
-        yield from _take_name_words(data, end, small=True)
-    for pattern in (_LABEL, _TITLE):
-        for _, end in pattern.find_spans(data):
-            yield from _take_name_words(data, end)
+        yield from _take_name_words(data, end, small=True, no_names=_NEVER_NAMES)
+    for _, end in _LABEL.find_spans(data):
+        yield from _take_name_words(data, end, no_names=_NEVER_NAMES)
+    for _, end in _TITLE.find_spans(data):
+        yield from _take_name_words(data, end)
     for _, end in _WEAK.find_spans(data):
         yield from _take_name_words(data, end, sure=False)
     for start, end in _TURKISH_TITLE.find_spans(data, 1):
@@ -77,16 +79,16 @@ def _find_introduced_names(data: bytes) -> Iterator[Span]:
         yield from _take_whole_name(data, end, b"\n,.!?;:-")
 
 
-def _take_name_words(data: bytes, start: int, *, small: bool = False, sure: bool = True) -> list[Span]:
+def _take_name_words(
+    data: bytes, start: int, *, small: bool = False, sure: bool = True, no_names: Collection[bytes] = _NO_NAMES
+) -> list[Span]:
     """The name that begins at `start`; none where the words there name nobody."""
     found = _NAME.match_span(data, start=start, end=min(len(data), start + 120))
-    if found is not None:
-        first, last = _trim(data, *found)
-        words = data[first:last].split()
-        if words and (sure or len(words) > 1 or _ends_sentence_clause(data, last)):
-            return [Span(Kind.NAME, first, last)]
-        return []
-    return _take_small_name(data, start) if small else []
+    if found is None:
+        return _take_small_name(data, start) if small else []
+    first, last = _trim(data, *found, no_names)
+    is_sure = sure or b" " in data[first:last] or _ends_sentence_clause(data, last)
+    return [Span(Kind.NAME, first, last)] if last > first and is_sure else []
 
 
 def _take_small_name(data: bytes, start: int) -> list[Span]:
@@ -94,11 +96,11 @@ def _take_small_name(data: bytes, start: int) -> list[Span]:
     if found is None:
         return []
     last = start
-    for word_start, word_end in _SMALL_WORD.find_spans(data, start=found[0], end=found[1]):
-        if data[word_start:word_end].lower() in _NO_NAMES:
+    for word in data[start : found[1]].split(b" "):
+        if word.lower() in _NO_NAMES:
             break
-        last = word_end
-    return [Span(Kind.NAME, start, last)] if last > start else []
+        last += len(word) + 1
+    return [Span(Kind.NAME, start, last - 1)] if last > start else []
 
 
 def _take_whole_name(data: bytes, start: int, ends: bytes) -> list[Span]:
@@ -107,22 +109,22 @@ def _take_whole_name(data: bytes, start: int, ends: bytes) -> list[Span]:
     return [span for span in _take_name_words(data, start) if data[span.end : span.end + 1] in ends]
 
 
-def _trim(data: bytes, start: int, end: int) -> tuple[int, int]:
+def _trim(data: bytes, start: int, end: int, no_names: Collection[bytes]) -> tuple[int, int]:
     """Without the words at either end that name nobody."""
     if b" " not in data[start:end]:
         word = data[start:end].rstrip(b".")
-        is_name = word.strip(b"'-").lower() not in _NO_NAMES
+        is_name = word.strip(b"'-").lower() not in no_names
         return start, start + len(word) * is_name
     while start < end:
         word = data[start:end].split(b" ", 1)[0]
         plain = word.strip(b".'-").lower()
-        if plain not in _NO_NAMES or (plain in _CAPITAL_PARTICLES and start + len(word) < end):
+        if plain not in no_names or (plain in _CAPITAL_PARTICLES and start + len(word) < end):
             break
         start += len(word) + 1
     last = start
     for word in data[start:end].split(b" "):
         plain = word.strip(b".'-").lower()
-        if word[:1].isupper() and plain in _NO_NAMES and plain not in _CAPITAL_PARTICLES:
+        if word[:1].isupper() and plain in no_names and plain not in _CAPITAL_PARTICLES:
             break
         last += len(word) + 1
     return start, start + len(data[start : min(last, end)].rstrip(b" ."))

@@ -13,7 +13,12 @@ from cs_features.privacy.spans import Kind, Span
 MIN_DIGITS = 7
 _MAX_TYPED = 64  # the libraries are asked for so many; whoever writes more numbers than that gets NUMBER
 
-_RUN = LinearPattern(r"[0-9](?:(?:,|[ ()./_*|\\-]{0,3})[0-9]){6,}")
+# Signs that stand between numbers in other texts count where nothing else does: "12 + 34", but 06+12+34+56.
+_RUN = LinearPattern(r"[0-9](?:(?:,|[ ()./_*|\\-]{0,3}|[]~'#=+;&<>{}[^!]{1,2})[0-9]){6,}")
+# Pairs of a telephone, and single digits, with whatever stands between them, a colon or a line's end, too.
+_SPREAD_OUT = LinearPattern(
+    r"\b0[0-9](?:(?:[^A-Za-z0-9\n]{1,5}|\n)[0-9]{2}){4}\b|\b[0-9](?:(?:[^A-Za-z0-9\n]{1,5}|\n)[0-9]\b){8,16}"
+)
 _DAY, _MONTH = r"(?:0?[1-9]|[12][0-9]|3[01])", r"(?:0?[1-9]|1[0-2])"
 
 
@@ -38,7 +43,7 @@ _HARMLESS = (
     rf"{_YEAR}(?: ?[-/,] ?{_YEAR})+",
     rf"{_YEAR} ?[-/] ?(?:{_YEAR}|[0-9]{{2}})",
     rf"{_PRICE} ?[-/] ?{_PRICE}",
-    r"[1-9](?:[.,][0-9]{3}){2}(?:[.,][0-9]{1,2})?",
+    r"[1-9](?:[.,'][0-9]{3}){2}(?:[.,][0-9]{1,2})?",
     r"[1-9][0-9]{0,2}[ .,]?[0-9]{3}[.,][0-9]{1,2}",
     r"[1-9][0-9]{0,2}(?: [0-9]{3}){2}[.,][0-9]{2}",
     r"[1-9]0{6,8}",  # a round million
@@ -53,7 +58,7 @@ _UNIT = LinearPattern(
     ignore_case=True,
 )
 _CURRENCY_BEFORE = LinearPattern(r"(?:\$|eur|pln|usd|gbp) ?$", ignore_case=True)
-_MARKS = b" ,()./_*|\\-"
+_MARKS = b" ,()./_*|\\-]~'#=+;&<>{}[^!"
 _ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
@@ -65,6 +70,8 @@ def find_number_spans(data: bytes, country: str) -> Iterator[Span]:
             kind = name_number_kind(data[first:last], country) if typed < _MAX_TYPED else Kind.NUMBER
             typed += 1
             yield Span(kind, first, last)
+    for start, end in _SPREAD_OUT.find_spans(data):
+        yield Span(Kind.NUMBER, start, end)
 
 
 def find_birth_dates_by_age(data: bytes) -> Iterator[Span]:

@@ -44,6 +44,7 @@ _RANKS = {
     "reconciled": WRONG,
     "freshness": STANDING,
     "id_conflicts": LYING,
+    "erased_landed": LYING,
     "misfiled": LYING,
     "rejected_share": LYING,
     "spending": DEAR,

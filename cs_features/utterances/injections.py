@@ -10,8 +10,10 @@ from cs_features.privacy.folding import TURN_END, fold_text
 from cs_features.privacy.linear import LinearPattern, one_of
 
 _READ = 60_000  # characters; an attempt beyond what the model is told is none
-# What a reader does not see and a model reads: the alphabet of tags, and the directions that turn words round.
-_HIDDEN = frozenset([*map(chr, range(0xE0020, 0xE0080)), *"\u202d\u202e\u2066\u2067\u2068"])
+# What a reader does not see and a model reads: the alphabets of tags and of shapes, and directions that turn words.
+_HIDDEN = frozenset(
+    [*map(chr, range(0xE0020, 0xE0080)), *map(chr, range(0xE0100, 0xE01F0)), *"\u202d\u202e\u2066\u2067\u2068"]
+)
 
 _FORGET = one_of(
     r"""

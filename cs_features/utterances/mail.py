@@ -7,9 +7,11 @@ where nothing below the closing reads like a sentence. Not here: HTML (`markup.p
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
+
+import re2
 
 LANGUAGES = ("nl", "fr", "es", "pl", "de", "en", "it", "da", "sv", "cs")
 
@@ -29,18 +31,29 @@ _BLANK_LINES = 8  # between a quote and who is quoted; without a bound each quot
 
 _FROM = re.compile(r"[>* ]*(?:From|Von|Van|De|Da|Od|Fra|Från)\b", re.IGNORECASE)
 _FORWARDED = re.compile(r"forward|doorgestuurd|weitergeleitet|transf[ée]r|reenviad|przekaz|inoltrat", re.IGNORECASE)
-# "Op di 24 nov. 2026 om 09:30 schreef Webshop <service@example.nl>:", in whatever language.
-_ATTRIBUTION = re.compile(r"(?=.*\d{1,2}[:h]\d{2}).*<\s?[^\s<>@]{1,100}@[^\s<>@]{1,100}>.{0,60}:$")
-# The same with the words for "wrote". The library's own patterns for it try every split of a line, and somebody who
-# writes many such lines stops a partition.
-_WROTE = re.compile(
-    r"(?:> ?)*(?:Op|Le|El|Dnia|Am|On|Il|Den|Dne|Man|Mån|Tir|Tis|Ons|Tor|Fre|Lør|Lör|Søn|Sön|\d{1,2}) .{0,390}"
+# "Op di 24 nov. 2026 om 09:30 schreef Webshop <service@example.nl>:", in whatever language. Here and in the next one an
+# engine without backtracking: with the other, and with the library's own patterns for it, somebody who writes many
+# such lines stops a partition.
+_ATTRIBUTION = re2.compile(r".*<\s?[^\s<>@]{1,100}@[^\s<>@]{1,100}>.{0,60}:")
+# The same with the words for "wrote".
+_WROTE = re2.compile(
+    r"(?i)(?:> ?)*(?:Op|Le|El|Dnia|Am|On|Il|Den|Dne|Man|Mån|Tir|Tis|Ons|Tor|Fre|Lør|Lör|Søn|Sön|[0-9]{1,2}) .{0,390}"
     r"(?:schreef|a écrit|escribió|napisał|napisała|napisał\(a\)|nadesłał|schrieb|wrote|ha scritto|skrev|napsal\(a\))"
-    r"[^:]{0,150}:",
-    re.IGNORECASE,
+    r"[^:]{0,150}:"
 )
+_WROTE_WORDS = (
+    "schreef", "écrit", "escribió", "napisał", "nadesłał", "schrieb", "wrote", "scritto", "skrev", "napsal",
+)  # fmt: skip
+# "[* ]*(?:Van|Verzonden|Aan):" in a pattern of the library.
+_NAMES_IN_PATTERN = re.compile(r"\[\* \]\*\(\?:([^()]+)\):")
 _CLOCK = re.compile(r"\d{1,2}[:h]\d{2}")
 _RULE = re.compile(r"[-_=*]{3,}.*[-_=*]{3,}|[-_]{10,}")
+_RULE_END = "-----"
+# How a line begins that a telephone's program adds, and the whole of it.
+_SENT_WORDS = (
+    "sent from", "get outlook", "verzonden", "verstuurd", "gesendet", "von mein", "envoy", "enviado", "wysłan",
+    "inviato",
+)  # fmt: skip
 _SENT_FROM = re.compile(
     r"(?:Sent from|Get Outlook for|Verzonden vanaf|Verstuurd vanaf|Gesendet von|Gesendet mit|Von mein\w+ .*gesendet"
     r"|Envoy[ée] de(?:puis)?|Enviado desde|Wysłan[eo] z|Inviato da)\b.{0,60}",
@@ -60,8 +73,12 @@ def remove_mail_signature(text: str) -> str:
     """The mail without what stands below its closing; unchanged where no closing is found."""
     lines = text.split("\n")
     end = _find_signature_line(lines)
-    kept = [line for line in lines[:end] if not _SENT_FROM.fullmatch(line.strip())]
+    kept = [line for line in lines[:end] if not (line and _is_sent_line(line.strip()))]
     return text if len(kept) == len(lines) else _join(kept)
+
+
+def _is_sent_line(line: str) -> bool:
+    return line[:12].lower().startswith(_SENT_WORDS) and _SENT_FROM.fullmatch(line) is not None
 
 
 def is_forwarded_mail(text: str) -> bool:
@@ -92,8 +109,12 @@ def _is_quoted(line: str) -> bool:
 def _count_attribution_lines(kept: Sequence[str]) -> int:
     """How many lines at the end of `kept` say who wrote what follows, blank ones included; programs wrap them."""
     blank = 0
-    while blank < min(len(kept), _BLANK_LINES) and not kept[-1 - blank].strip():
+    for line in reversed(kept[-_BLANK_LINES:]):
+        if line and not line.isspace():
+            break
         blank += 1
+    if blank == len(kept) or not kept[-1 - blank].rstrip().endswith(":"):
+        return 0
     for count in (1, 2, 3):
         wrapped = kept[len(kept) - blank - count : len(kept) - blank]
         if len(wrapped) == count and _is_attribution_line(" ".join(wrapped)):
@@ -103,9 +124,19 @@ def _count_attribution_lines(kept: Sequence[str]) -> int:
 
 def _is_attribution_line(line: str) -> bool:
     line = line.strip()
-    if len(line) > 2 * _HEADER_LENGTH or not line.endswith(":"):
+    return len(line) <= 2 * _HEADER_LENGTH and _says_who_wrote(line, _CLOCK.search(line) is not None)
+
+
+def _says_who_wrote(line: str, has_clock: bool) -> bool:
+    if not line.endswith(":"):
         return False
-    return _ATTRIBUTION.match(line) is not None or _WROTE.fullmatch(line) is not None
+    encoded = line.encode("utf-8", "replace")
+    return (has_clock and _ATTRIBUTION.fullmatch(encoded) is not None) or _WROTE.fullmatch(encoded) is not None
+
+
+def _may_say_who_wrote(line: str) -> bool:
+    """Whether it has an address or a word for it: most have not, and the patterns take longer than to see that."""
+    return "@" in line or any(map(line.lower().__contains__, _WROTE_WORDS))
 
 
 def _find_quoted_thread(lines: Sequence[str]) -> int:
@@ -120,30 +151,43 @@ def _find_quoted_thread(lines: Sequence[str]) -> int:
 
 def _find_header_fields(clipped: Sequence[str], own: int) -> int | None:
     """The line below the customer's `own` first one at which a block of From, Sent, Subject begins."""
-    text, start, counted = "\n".join(clipped), 0, 0
-    for found in _field_headers().finditer(text):
-        start += text.count("\n", counted, found.start())
-        counted = found.start()
-        first = start + len(found[0]) - len(found[0].lstrip("\n"))
-        if first > own and _heads_a_thread(found[0].strip("\n")):
-            return first
+    text, end = "\n".join(clipped), 0
+    for line, offset in _list_field_lines(clipped):
+        start = max(0, offset - 1)  # the library's patterns take in the line's end above
+        found = _field_headers().match(text, start) if start >= end else None
+        if found is None:
+            continue
+        end = found.end()
+        if line > own and _heads_a_thread(found[0].strip("\n")):
+            return line
     return None
+
+
+def _list_field_lines(clipped: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """The lines at which such a block may begin, with their offsets: looked for everywhere it takes far longer."""
+    offset = 0
+    for place, line in enumerate(clipped):
+        name, colon, _ = line.partition(":")
+        if (colon and _field_names().fullmatch(name)) or line.endswith(_RULE_END):
+            yield place, offset
+        offset += len(line) + 1
 
 
 def _find_attribution_line(clipped: Sequence[str], own: int) -> int | None:
     """The line at which "On Tuesday at 9:30 somebody wrote:" begins; programs wrap it."""
-    for start in range(own + 1, len(clipped)):
-        # Most lines are none: the clock stands in its first or, wrapped, in its second.
-        has_clock = _CLOCK.search(clipped[start]) or _CLOCK.search("".join(clipped[start + 1 : start + 2]))
-        if has_clock and _is_wrapped_attribution(clipped[start : start + 3]):
-            return start
-    return None
+    ends = [place for place, line in enumerate(clipped) if line.endswith(":")]
+    # It ends with a colon, in its first line or in one of the two below.
+    starts = sorted({start for end in ends for start in range(max(own + 1, end - 2), end + 1)})
+    return next((start for start in starts if _is_wrapped_attribution(clipped[start : start + 3])), None)
 
 
 def _is_wrapped_attribution(lines: Sequence[str]) -> bool:
+    # The clock stands in its first line or, wrapped, in its second.
+    if not _may_say_who_wrote(" ".join(lines)) or not any(map(_CLOCK.search, lines[:2])):
+        return False
     for count in range(1, len(lines) + 1):
         line = " ".join(lines[:count]).strip()
-        if line.endswith(":") and _CLOCK.search(line) and (_ATTRIBUTION.fullmatch(line) or _WROTE.fullmatch(line)):
+        if line.endswith(":") and _CLOCK.search(line) and _says_who_wrote(line, has_clock=True):
             return True
     return False
 
@@ -212,6 +256,16 @@ def _field_headers() -> "re.Pattern[str]":
 
     # Each takes in the line below the block, too: of the blocks of all languages the one that begins first is wanted.
     return re.compile("|".join(MAIL_LANGUAGES[code]["from_header"] for code in LANGUAGES), re.IGNORECASE | re.MULTILINE)
+
+
+@lru_cache(maxsize=1)
+def _field_names() -> "re.Pattern[str]":
+    """What stands before a field's colon: as the library's patterns name it, in lines quoted or in bold, too."""
+    from mailparser_reply.constants import MAIL_LANGUAGES
+
+    headers = (MAIL_LANGUAGES[code]["from_header"] for code in LANGUAGES)
+    names = [names for header in headers for names in _NAMES_IN_PATTERN.findall(header)]
+    return re.compile(rf"(?:> ?)*[* ]*(?:{'|'.join(names)})", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1)

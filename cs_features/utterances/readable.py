@@ -14,7 +14,13 @@ from cs_features.utterances.mail import (
     remove_mail_signature,
     remove_quoted_thread,
 )
-from cs_features.utterances.markup import INVISIBLE, extract_markup_text, has_html_markup, remove_encoded_files
+from cs_features.utterances.markup import (
+    has_html_markup,
+    mark_markup_text,
+    read_visible_words,
+    read_wanted_words,
+    remove_encoded_files,
+)
 
 # Longer than any mail without its attachments; what is longer is read as it is, because the words that are kept of it
 # are a small part, and taking it apart would take seconds.
@@ -48,12 +54,12 @@ def clean_utterance_text(text: str, is_mail: bool) -> str:
 
 
 def _read_markup_text(text: str, is_mail: bool) -> str:
-    whole = _prefer(extract_markup_text(text), text)
     if not is_mail:
-        return whole
-    unwanted = f"{INVISIBLE},{QUOTED_ELEMENTS},{SIGNATURE_ELEMENTS}"
-    own = extract_markup_text(text, unwanted, QUOTED_FROM_HERE, spare=is_forwarded_mail)
-    return _prefer(own, whole)
+        return _prefer(read_visible_words(mark_markup_text(text)), text)
+    unwanted = f"{QUOTED_ELEMENTS},{SIGNATURE_ELEMENTS}"
+    marked = mark_markup_text(text, unwanted, QUOTED_FROM_HERE, spare=is_forwarded_mail)
+    own = read_wanted_words(marked)
+    return own if says_something_readable(own) else _prefer(read_visible_words(marked), text)
 
 
 def _prefer(cleaned: str, original: str) -> str:

@@ -13,6 +13,7 @@ from cs_features.errors import AccessRefused
 from cs_features.landing.earlier import recall_earlier_reading
 from cs_features.landing.erased import (
     MARKER,
+    count_unread_erased,
     erase_landed_documents,
     is_erased,
     screen_erased_files,
@@ -156,5 +157,7 @@ def test_a_run_that_may_not_write_to_landing_reads_nothing_of_him_all_the_same(m
 
     monkeypatch.setattr(Bucket, "replace", refuse)
     (screened,) = screen_erased_files([landed_file("a.jsonl", jsonl([document(1), document(2)]))], bucket, ERASED)
-    assert outcomes(read_again(screened)) == ["erased", "accepted"]
+    raw = read_again(screened)
+    assert outcomes(raw) == ["erased", "accepted"]
+    assert (screened.unread_lines, count_unread_erased(raw)) == ({1}, 1)
     assert screened.source.etag == "etag-0", "unchanged, so that the next run keeps the rows"

@@ -36,8 +36,10 @@ def read_again(*files: LandedFile, earlier: EarlierReading | None = None) -> pl.
 def count_landed(*files: LandedFile) -> LandedCount:
     """The independent count; a file that cannot be read is one document."""
     return add_up_counts(
-        FileCount(documents=1) if isinstance(content, Unread) else count_object_documents(landed.key, content)
-        for landed, content in files
+        FileCount(documents=1)
+        if isinstance(landed.content, Unread)
+        else count_object_documents(landed.source.key, landed.content)
+        for landed in files
     )
 
 

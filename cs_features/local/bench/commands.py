@@ -50,6 +50,7 @@ EXAMPLES = (
     Example("make remove-country", "make remove-country COUNTRY=PL"),
     Example("make erase-customer", "make erase-customer CUSTOMER=c-1"),
     Example("cs_features.cli.erase_customer", f"{ON_STACK} cs_features.cli.erase_customer --customer c-1"),
+    Example("cs_features.cli.erase_customer", f"{ON_STACK} cs_features.cli.erase_customer --again"),
     Example("make preflight", "make preflight LOCAL=1"),
     Example("make deploy-check", "make deploy-check"),
     Example("cs_features.cli.preflight", f"{ON_STACK} cs_features.cli.preflight"),

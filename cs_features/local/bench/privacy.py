@@ -12,7 +12,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
+from cs_features.extraction.envelope import render_interaction
+from cs_features.extraction.models import capabilities_of
 from cs_features.landing.documents import DocumentReader, read_landed_document
 from cs_features.landing.files import Piece
 from cs_features.local.bench import planted_sentences as sentences
@@ -21,7 +24,9 @@ from cs_features.local.bench.planted_values import CHECKSUM_KINDS, EVASIONS, MAK
 from cs_features.partitions import Partition
 from cs_features.privacy.detection import find_personal_data, find_structured_spans
 from cs_features.privacy.folding import fold_text
-from cs_features.utterances.readable import clean_utterance_text
+from cs_features.schemas import Interaction
+from cs_features.utterances.injections import looks_like_injection
+from cs_features.validation.rejected_text import mask_rejected_payload
 
 SURE_KINDS = (*CHECKSUM_KINDS, "mail", "phone", "ip", "link")
 HOSTILE = (
@@ -34,6 +39,14 @@ HOSTILE = (
     "Groeten,\nJan\n", "NL91ABNA0417164300 \u201c", "1\u00a0name: .<br>", "x@y From: a\n", "12:30\n", "Sent from my \n",
     "<div><p>x</p>", "\U000e0041", "\u202e", "\U0001f1f3\U0001f1f1", "(06) ", "[at]", "\uff21", "\u0641",
 )  # fmt: skip
+# Found by a search that mutated texts and kept the slower one.
+HOSTILE_FORMS = (
+    "Dr. Hi ~\n", "Mr ~ ", "Mr NL##", "is ## ", "X#######L ", "#Ａ\ufb01#######\u201c", "\nA#######@\u00bd", "@#### ~",
+    "\u0627\u0633\u0645\u064a ~ ", "10:10 ~:\n", "Op wrote: 10:10 ~:\n", "my name is ~ ", "<p>~</p>",
+    "1\u00a0name: ~ .<br>",
+    "~@~.nl ", "born #.#.19## ", "0# ## ## ", "AB-##-CD ", "From: ~\nTo: ~\n\n", "\u200bDr. Hi ~\n", "~straat ## ",
+)  # fmt: skip
+LIMIT = capabilities_of("eu.anthropic.claude-haiku-5-5").input_characters
 
 
 @dataclass(frozen=True)
@@ -148,20 +161,43 @@ def _measure_speed(planted: list[Planted]) -> list[Figure]:
 
 
 def _measure_hostile(quick: bool, say: Say) -> list[Figure]:
-    """Of each of the two steps that take a text apart: landing reads the document, the extraction masks its text."""
+    """The sum of all that happens to one text, in the run that reads it and asks the model for it."""
     sizes = [(24_000, 50.0)] if quick else [(24_000, 50.0), (2_000_000, 1000.0)]
     figures = []
     for size, bar in sizes:
-        for step, work in (("parsed, language told", _read_hostile), ("read and masked", _mask_hostile)):
-            found = {piece: work((piece * (size // len(piece) + 1))[:size]) for piece in HOSTILE}
-            worst = max(found, key=lambda piece: found[piece])
-            say(f"{size} characters, {step}: {found[worst]:.0f} ms")
-            what = f"slowest of {len(HOSTILE)} hostile texts of {size:,} characters, {step}"
-            figures.append(at_most(what, found[worst], bar, lambda value: f"{value:.0f} ms", repr(worst[:20])))
+        found = {form: _process_hostile(_fill_form(form, size)) for form in HOSTILE + HOSTILE_FORMS}
+        worst = max(found, key=lambda form: sum(found[form]))
+        read, asked = found[worst]
+        say(f"{size} characters: landing {read:.0f} ms, extraction {asked:.0f} ms")
+        figures.append(
+            at_most(
+                f"slowest of {len(found)} hostile texts of {size:,} characters: parsed, cleaned, language, masked",
+                read + asked,
+                bar,
+                lambda value: f"{value:.0f} ms",
+                f"{worst[:24]!r}, of it landing {read:.0f}",
+            )
+        )
     return figures
 
 
-def _read_hostile(text: str) -> float:
+def _fill_form(form: str, size: int) -> str:
+    """The form again and again, each time with other digits for # and another name for ~: nothing is met twice."""
+    rng = random.Random(5)
+    if "#" not in form and "~" not in form:
+        return (form * (size // len(form) + 1))[:size]
+    text = "".join(_draw_part(rng, each) for _ in range(min(size, 24_000) // len(form) + 1) for each in form)
+    return (text * (size // len(text) + 1))[:size]
+
+
+def _draw_part(rng: random.Random, character: str) -> str:
+    if character == "~":
+        return "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 5))).capitalize()
+    return rng.choice("0123456789") if character == "#" else character
+
+
+def _process_hostile(text: str) -> tuple[float, float]:
+    """Milliseconds of the two steps: a document becomes a row, and a row the model's request."""
     made = {
         "interaction_id": str(uuid.uuid4()),
         "occurred_at": "2026-11-24T09:30:00Z",
@@ -171,11 +207,18 @@ def _read_hostile(text: str) -> float:
     }
     piece = Piece(1, json.dumps(made, ensure_ascii=False).encode())
     reader = DocumentReader(Partition("NL", date(2026, 11, 24)), ("nl", "en", "de", "fr", "pl", "tr", "ar", "uk"))
-    return _time(lambda: read_landed_document(piece, reader), times=2)
+    row = read_landed_document(piece, reader)
+    read = _time(lambda: read_landed_document(piece, reader), times=2)
+    return read, _time(lambda: _prepare_request(row), times=2)
 
 
-def _mask_hostile(text: str) -> float:
-    return _time(lambda: find_personal_data(clean_utterance_text(text, is_mail=True), "NL"), times=2)
+def _prepare_request(row: dict[str, Any]) -> None:
+    if row["status"] == "rejected":
+        mask_rejected_payload(row["payload"], "NL")
+        return
+    interaction = Interaction.model_validate_json(row["payload"])
+    looks_like_injection(turn.text for turn in interaction.utterances)
+    render_interaction(interaction, "nl", LIMIT)
 
 
 def _time(work: Callable[[], object], times: int = 3) -> float:

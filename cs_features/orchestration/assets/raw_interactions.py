@@ -8,10 +8,12 @@ import polars as pl
 from cs_features.landing.corrections import resolve_id_owners
 from cs_features.landing.documents import RAW_SCHEMA, DocumentReader
 from cs_features.landing.earlier import read_earlier_tables, remember_departed_objects
+from cs_features.landing.erased import count_unread_erased
 from cs_features.landing.listings import save_partition_listing
 from cs_features.landing.reading import read_landed_partition
 from cs_features.orchestration.assets.landed_documents import landed_documents
 from cs_features.orchestration.boundary import guard_boundary
+from cs_features.orchestration.checks.erased import ERASED_LANDED, judge_erased_landed
 from cs_features.orchestration.checks.ownership import CONFLICTS, judge_conflicts
 from cs_features.orchestration.metadata import describe_columns, plot_apart, tables_with_rows
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
@@ -23,7 +25,7 @@ from cs_features.schemas import Reason
 @dg.asset(
     partitions_def=interaction_partitions,
     deps=[landed_documents],
-    check_specs=[CONFLICTS],
+    check_specs=[CONFLICTS, ERASED_LANDED],
     kinds={"s3", "polars"},
     metadata=describe_columns(RAW_SCHEMA),
     description="A row for each landed document: accepted, rejected with a typed reason, or an exact duplicate.",
@@ -50,7 +52,10 @@ def raw_interactions(
     # Yielded: Dagster 1.13 drops a check that is returned.
     yield dg.MaterializeResult(
         value=frame,
-        check_results=[judge_conflicts(frame, partition.country)],
+        check_results=[
+            judge_conflicts(frame, partition.country),
+            judge_erased_landed(count_unread_erased(frame), partition.country),
+        ],
         metadata=plot_apart(
             partition.country,
             {
@@ -59,6 +64,7 @@ def raw_interactions(
                 "listed_at": dg.MetadataValue.timestamp(listing.listed_at),
                 **{status: counts.get(status, 0) for status in ("accepted", "rejected", "duplicate")},
                 "superseded": frame.filter(pl.col("reason") == Reason.SUPERSEDED.value).height,
+                "erased_and_unread": count_unread_erased(frame),
                 "unreadable_objects": frame.filter(pl.col("reason") == Reason.UNREADABLE_OBJECT.value).height,
                 "languages_detected": int((~frame["language_stated"].fill_null(True)).sum()),
                 "language_disagreements": disagreeing.height,

@@ -14,6 +14,7 @@ import polars as pl
 
 from cs_features.erasure.subjects import Erased, Subject, is_same_customer
 from cs_features.extraction.attribution import strip_all_lines
+from cs_features.landing.documents import UNREAD_DETAIL
 from cs_features.landing.earlier import align_table_columns
 from cs_features.landing.erased import withhold_erased_rows
 from cs_features.schemas import Reason
@@ -147,10 +148,12 @@ def follow_new_versions(raw: pl.DataFrame, replaced: Mapping[str, Replaced]) -> 
     """The table with the ETags of landing files that were put anew, by uri: they are what was read, but for him.
 
     A row that was read from another version than the one that was replaced keeps its own: that one is still to be read.
+    So is a file in which somebody erased lay unread: whether he does still, its next reading says.
     """
     if not replaced:
         return raw
-    rows = [(uri, *etags) for uri, etags in replaced.items()]
+    unread = set(raw.filter(pl.col("detail") == UNREAD_DETAIL)["source_uri"])
+    rows = [(uri, *etags) for uri, etags in replaced.items() if uri not in unread]
     schema = ("source_uri", "source_etag", "new_etag")
     versions = pl.DataFrame(rows, schema=dict.fromkeys(schema, pl.String()), orient="row")
     joined = raw.join(versions, on=schema[:2], how="left", maintain_order="left")

@@ -132,7 +132,7 @@ def _strip_landing_files(subject: Subject, stores: Stores, tally: Tally, dry_run
         is_opaque = found is None and split_for_erasure(key, body) is None
         if is_opaque and (key.endswith(PACKED) or subject.is_named_in(body)):
             raise ValueError("it cannot be taken apart, and names him or may")
-        return None if found is None else Stripped(found.body, found.documents)
+        return None if found is None else Stripped(found.body, len(found.lines))
 
     found = Walk(stores.landing, tally, dry_run).strip_data_objects(objects, lambda _: "landing bucket", strip)
     return {stores.landing.uri(each.key): Replaced(each.before, each.stored.etag) for each in found if each.stored}
