@@ -70,6 +70,11 @@ class Taxonomy(BaseModel):
             present = (present | set(change.added)) - set(change.removed)
         return present
 
+    def list_removed_values(self) -> list[str]:
+        """What older versions had and this one has not."""
+        ever = {value for change in self.changes for value in change.removed}
+        return sorted(ever - {entry.id for entry in (*self.topics, *self.intents)})
+
     @field_validator("topics", "intents")
     @classmethod
     def ids_are_unique(cls, entries: list[TaxonomyEntry]) -> list[TaxonomyEntry]:
@@ -118,7 +123,17 @@ class Prompts:
 
     @cached_property
     def answer_model(self) -> type[Extraction]:
+        """What the model may answer now."""
         return _build_answer_model(self.taxonomy)
+
+    @cached_property
+    def features_model(self) -> type[Extraction]:
+        """What a row of features may hold: answers of older versions keep the values that these had."""
+        removed = self.taxonomy.list_removed_values()
+        if not removed:
+            return self.answer_model
+        topics, intents = ([entry.id for entry in entries] for entries in (self.taxonomy.topics, self.taxonomy.intents))
+        return extraction_model([*topics, *removed], [*intents, *removed])
 
     @cached_property
     def tool(self) -> dict[str, Any]:

@@ -1,13 +1,17 @@
 """What the files under `prompts/` say: two versions of a prompt, and one file that is its country's and no other's."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from cs_features.errors import PromptError
 from cs_features.extraction.prompts import load_prompt_folder
+from cs_features_tests.support.desk import GOOD
 from cs_features_tests.support.lab import PROMPTS
+from cs_features_tests.support.taxonomies import remove_topic
 
 CALIBRATION = "calibration: {m: {urgency_score: {threshold: 0.5, knots: [[0, 0.1], [1, 0.9]]}}}\n"
 
@@ -57,6 +61,22 @@ def test_each_version_of_the_prompt_says_which_taxonomy_its_values_are_of(folder
     for country in ("NL", "BE"):
         assert prompts.asked_version(country).startswith(prefix)
         assert prompts.version(country).startswith(prefix)
+
+
+def test_a_value_that_is_removed_is_no_answer_any_more_and_stays_a_feature_of_the_rows_that_have_it(
+    folder: Path,
+) -> None:
+    """One late document of an old day, and the records of that day with the removed topic were invalid: the publication
+    was stopped by its brake, or withdrew them."""
+    remove_topic(folder, "loyalty_promotions")
+    prompts = load_prompt_folder(folder)
+    row = {**GOOD, "primary_topic": "loyalty_promotions"}
+    assert prompts.features_model.model_validate(row)
+    with pytest.raises(ValidationError):
+        prompts.answer_model.model_validate(row)
+    with pytest.raises(ValidationError):
+        prompts.features_model.model_validate({**GOOD, "primary_topic": "never_was"})
+    assert "loyalty_promotions" not in json.dumps(prompts.tool)
 
 
 @pytest.mark.parametrize(

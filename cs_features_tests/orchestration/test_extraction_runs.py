@@ -13,6 +13,7 @@ from cs_features.orchestration.failures import RETRY
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.http import read_model_stats
 from cs_features_tests.support.lab import PROMPTS, Lab, Run
+from cs_features_tests.support.taxonomies import remove_topic
 
 EXTRACT = ["raw_interactions", "llm_extractions"]
 FAST = {"requests_per_minute": 60_000}  # a stated quota: no test waits for one to be found
@@ -183,3 +184,22 @@ def test_an_outage_of_a_small_partition_fails_the_run_and_may_be_retried(
     assert not run.success
     assert "Bedrock failed 2 of 2 calls" in run.errors
     assert may_be_retried(run)
+
+
+def test_records_of_a_topic_that_the_taxonomy_has_no_more_stay_where_they_are(
+    make_lab: Callable[..., Lab], tmp_path: Path
+) -> None:
+    """An edit of the taxonomy and one late document: the day's records of that topic were invalid and withdrawn, though
+    nothing of theirs had changed; where they were five, the brake held the late document back."""
+    prompts = Path(shutil.copytree(PROMPTS, tmp_path / "prompts", ignore=shutil.ignore_patterns("golden")))
+    lab = make_lab(**FAST, prompts_dir=prompts)
+    lab.land("NL", DAY, "a.jsonl", jsonl([document(1), document(2)]))
+    assert lab.process().success
+    served = lab.online(id_of(1))
+    assert served is not None
+    remove_topic(prompts, served["primary_topic"])
+    lab.land("NL", DAY, "b.jsonl", jsonl([document("late")]))
+    run = lab.process(run_config={"ops": {"llm_extractions": {"config": {"reextract": False}}}})
+    assert run.success, run.errors
+    assert lab.online(id_of(1)) == served
+    assert lab.online(id_of("late")) is not None

@@ -55,7 +55,7 @@ def feature_store(
     partition = partition_of(context)
     # A run of this asset alone is not bound by the checks that failed in an earlier run: both guards again.
     try:
-        verdict = judge_features(validated_features, model.prompts().answer_model, partition.country)
+        verdict = judge_features(validated_features, model.prompts().features_model, partition.country)
     except SchemaMismatch as error:
         raise lasting_failure(f"{partition}: nothing was published. {error}") from error
     if not verdict.passed:

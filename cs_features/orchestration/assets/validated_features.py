@@ -41,7 +41,7 @@ def validated_features(
     partition = partition_of(context)
     prompts = model.prompts()
     answers = correct_answer_scores(llm_extractions, prompts, partition.country)
-    schema = features_schema(prompts.answer_model, partition.country)
+    schema = features_schema(prompts.features_model, partition.country)
     validated, rejected = split_documents(raw_interactions, answers, schema, datetime.now(timezone.utc))
     rejected = mask_rejected_rows(rejected, partition.country)
     calibration = prompts.countries[partition.country].calibration.get(model.model_id)

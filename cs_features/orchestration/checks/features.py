@@ -33,7 +33,7 @@ def features_keep_schema(
     context: dg.AssetCheckExecutionContext, model: Model, validated_features: pl.DataFrame
 ) -> dg.AssetCheckResult:
     partition = partition_of(context)
-    verdict = judge_features(validated_features, model.prompts().answer_model, partition.country)
+    verdict = judge_features(validated_features, model.prompts().features_model, partition.country)
     return dg.AssetCheckResult(
         passed=verdict.passed,
         metadata={
