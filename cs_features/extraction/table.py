@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from cs_features.errors import RequestError
 from cs_features.extraction.attribution import Owners
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.models import ModelCapabilities
@@ -62,11 +63,20 @@ class Needed:
 def plan_partition_requests(
     raw: pl.DataFrame, prompts: Prompts, model: ModelCapabilities, masking: MaskingPolicy = MASK_EVERYTHING
 ) -> tuple[list[Needed], dict[str, ConverseRequest]]:
-    """What the accepted rows of `raw_interactions` need: a call a row, and each distinct request once."""
+    """What the accepted rows of `raw_interactions` need: a call a row, and each distinct request once.
+
+    Raises:
+        RequestError: the texts of some were forgotten by age.
+    """
     needed, requests, builder = [], {}, RequestBuilder(prompts, model, masking)
     accepted = raw.filter(pl.col("status") == "accepted").select(
         "interaction_id", "language", "payload", "content_hash"
     )
+    if forgotten := accepted["payload"].null_count():
+        raise RequestError(
+            f"The texts of {forgotten} of {accepted.height} interactions were forgotten by age "
+            "(CS_FEATURES_RETENTION_TEXT_DAYS): materialize raw_interactions, which reads them again"
+        )
     for interaction_id, language, payload, content in accepted.iter_rows():
         interaction = Interaction.model_validate_json(payload)
         request, key, truncated = builder.build_hashed_request(interaction, language)

@@ -103,7 +103,8 @@ def read_calls(partition: Partition, tables: Tables, model: Model) -> pl.DataFra
     extractions = tables.read("llm_extractions", partition)
     if raw is None or extractions is None:
         return _NO_CALLS.with_columns(request_hash=pl.lit(None, pl.String()))
-    needed, requests = plan_partition_requests(raw, model.prompts(), model.capabilities(), model.masking)
+    known = raw.filter(pl.col("payload").is_not_null())  # the texts of long ago are forgotten
+    needed, requests = plan_partition_requests(known, model.prompts(), model.capabilities(), model.masking)
     characters = {each.interaction_id: count_own_characters(requests[each.request_hash]) for each in needed}
     return (
         extractions.with_columns(

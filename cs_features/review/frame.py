@@ -103,13 +103,14 @@ def add_item_difficulty(frame: pl.DataFrame, tables: Tables, days: Sequence[Part
 
 
 def read_texts(tables: Tables, chosen: pl.DataFrame, model: Model, country: str) -> dict[str, str]:
-    """The text of each interaction as the model is told it, by id; those whose document changed are left out."""
+    """The text of each interaction as the model is told it, by id; those whose document changed are left out, and those
+    whose text was forgotten by age."""
     texts: dict[str, str] = {}
     for (day,), rows in chosen.partition_by("date", as_dict=True).items():
         raw = tables.read("raw_interactions", Partition(country, day))
         if raw is None:
             continue
-        accepted = raw.filter(pl.col("status") == "accepted")
+        accepted = raw.filter(pl.col("status") == "accepted", pl.col("payload").is_not_null())
         same = accepted.join(rows.select("interaction_id", "content_hash"), on=["interaction_id", "content_hash"])
         for identifier, language, payload in same.select("interaction_id", "language", "payload").iter_rows():
             texts[identifier] = render_for_reader(Interaction.model_validate_json(payload), language, model)

@@ -175,7 +175,7 @@ def _reject(rows: pl.DataFrame, reason: pl.Expr, detail: pl.Expr, *, unknown: Re
         "source_line",
         reason.alias("given"),
         detail.fill_null("").alias("said"),
-        "payload",
+        pl.col("payload").fill_null(""),  # forgotten by age
     )
     is_known = pl.col("given").is_in(list(_STAGE_OF))
     reasoned = given.with_columns(

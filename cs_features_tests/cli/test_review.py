@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from cs_features.cli import calibrate, review
@@ -49,6 +50,10 @@ def test_a_sheet_goes_out_and_its_labels_come_back(
     monkeypatch.setattr("sys.argv", ["calibrate", "--country", "NL", "--people", "--dry-run"])
     assert calibrate.main() == 0
     assert "NL urgency_score: 8 items" in capsys.readouterr().out
+    no_text = pl.lit(None, pl.String()).alias("payload")  # as retention leaves it
+    processed.overwrite("raw_interactions", lambda table: table.with_columns(no_text))
+    assert review.main(["draw", "--country", "NL", "--size", "2"]) == 2
+    assert "no text of 2025-03 is left" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

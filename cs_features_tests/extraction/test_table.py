@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from cs_features.errors import RequestError
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.table import (
@@ -16,9 +17,11 @@ from cs_features.extraction.table import (
     Needed,
     build_extraction_table,
     keep_answered_rows,
+    plan_partition_requests,
     sort_as,
 )
 from cs_features.schemas import Reason
+from cs_features_tests.support.desk import DEFAULT, PROMPTS_READ
 from cs_features_tests.support.ledgers import ONE_CALL, answered, failed
 
 
@@ -140,6 +143,13 @@ def test_a_table_of_another_version_is_read_and_claims_nothing_that_it_does_not_
 def test_where_there_was_no_table_nothing_is_kept() -> None:
     """The first run of a partition."""
     assert keep_answered_rows(None, raw_of({"i0": "c0"})).schema == EXTRACTIONS_SCHEMA
+
+
+def test_texts_that_were_forgotten_by_age_are_told_and_no_traceback() -> None:
+    """Sixty days later `llm_extractions` by itself, a quote and a backfill ended in pydantic's words about a null."""
+    raw = raw_of({"a": "one", "b": "two"}).with_columns(payload=pl.lit(None, pl.String()), language=pl.lit("nl"))
+    with pytest.raises(RequestError, match=r"texts of 2 of 2 interactions .*materialize raw_interactions"):
+        plan_partition_requests(raw, PROMPTS_READ, DEFAULT)
 
 
 def test_rows_stand_in_the_order_of_their_documents() -> None:

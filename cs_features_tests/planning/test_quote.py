@@ -185,6 +185,9 @@ def test_calls_of_any_day_teach_also_those_after_and_with_an_older_prompt(fast_l
     (quoted,) = quote_in(fast_lab, DAY)
     assert (quoted.calls, quoted.learned_from_calls) == (5, 30)
     assert quoted.learned_from == f"{far} to {far}"
+    no_text = pl.lit(None, pl.String()).alias("payload")  # as retention leaves it
+    fast_lab.overwrite("raw_interactions", lambda table: table.with_columns(no_text), day=far)
+    assert quote_in(fast_lab, DAY)[0].learned_from_calls == 0
 
 
 def test_a_day_teaches_what_its_own_calls_with_an_older_prompt_were_like(fast_lab: Lab, tmp_path: Path) -> None:

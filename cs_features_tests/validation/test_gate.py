@@ -316,6 +316,13 @@ def test_a_reason_of_another_version_is_kept_in_words(
     assert rejected.select("stage", "reason", "detail", "redrivable").rows() == [expected]
 
 
+def test_a_reject_whose_text_was_forgotten_by_age_is_one_without_a_text() -> None:
+    """The gate took its own table for broken: a day could not be validated again once its texts were old."""
+    raw = raw_row(0, status="rejected", reason="invalid_value", detail="why", payload=None)
+    _, rejected = split_documents(raw_of(raw), extractions_of(), SCHEMA, NOW)
+    assert rejected["payload"].to_list() == [""]
+
+
 def test_a_check_that_crashes_is_an_error_and_no_verdict_on_the_rows() -> None:
     """A bug in a check rejected a whole country's day as invalid, and the alarm said "bad data"."""
 
