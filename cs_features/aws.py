@@ -4,11 +4,13 @@ Region, credentials and endpoints are boto3's own business. No bucket or group i
 """
 
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import boto3
+import botocore.parsers
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -106,6 +108,16 @@ def explained(what: str, setting: str) -> Iterator[None]:
     except (BotoCoreError, ResponseParserError) as error:
         # Its own words quote parameters and addresses, and those customers.
         raise AwsRefusal(f"{what}: {type(error).__name__} before AWS had answered") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if not was_raised_by_parser(error):
+            raise
+        raise AwsRefusal(f"{what}: 200 with something that is no answer of AWS: is there a proxy on the way?") from None
+
+
+def was_raised_by_parser(error: BaseException) -> bool:
+    """Whether botocore stumbled over an answer of another shape, such as a proxy's: it takes shapes on trust."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") == botocore.parsers.__name__ for frame, _ in frames)
 
 
 def name_missing_permission(error: ClientError) -> str:

@@ -39,6 +39,10 @@ class CustomerPublication:
     def to_withdraw(self) -> Collection[str]:
         return self.plan.withdraw
 
+    @property
+    def replaces_records(self) -> bool:
+        return False  # see `make_room`
+
     def build_records(self, ids: Collection[str]) -> dict[str, Record]:
         return self.records.build_records(ids)
 

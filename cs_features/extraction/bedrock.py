@@ -5,11 +5,9 @@ botocore makes one attempt.
 """
 
 import time
-import traceback
 from dataclasses import dataclass
 from typing import Any
 
-import botocore.parsers
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
@@ -65,7 +63,7 @@ def converse(client: Any, request: ConverseRequest) -> Reply:
     except (BotoCoreError, ClientError, ResponseParserError) as error:
         raise classify_call_error(error) from None
     except (AttributeError, TypeError, ValueError) as error:
-        if not _was_raised_by_parser(error):
+        if not aws.was_raised_by_parser(error):
             raise
         raise Unavailable(f"200 with something that is no answer ({type(error).__name__})") from None
     latency_ms = round((time.perf_counter() - started) * 1000)
@@ -89,9 +87,3 @@ def converse(client: Any, request: ConverseRequest) -> Reply:
 def _count_tokens(usage: dict[str, Any], name: str) -> int:
     """Never below zero: a bill that gives money back would lift every cap."""
     return max(0, usage.get(name, 0))
-
-
-def _was_raised_by_parser(error: BaseException) -> bool:
-    """Whether botocore stumbled over JSON of another shape, such as a proxy's: it takes shapes on trust."""
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_globals.get("__name__") == botocore.parsers.__name__ for frame, _ in frames)

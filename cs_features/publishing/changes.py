@@ -4,7 +4,8 @@ What is about to change is marked in the manifest before the first call: a publi
 followed by one that finishes what it had begun. What is to change, and what an entry says, is the publication's.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -21,6 +22,7 @@ from cs_features.publishing.records import (
 )
 
 OwnEntry = TypeVar("OwnEntry", covariant=True)
+Done = TypeVar("Done")
 
 
 class Changes(Protocol[OwnEntry]):
@@ -38,6 +40,10 @@ class Changes(Protocol[OwnEntry]):
 
     @property
     def to_withdraw(self) -> Collection[str]: ...
+
+    @property
+    def replaces_records(self) -> bool:
+        """Whether records leave the online store before others take their place."""
 
     def build_records(self, ids: Collection[str]) -> dict[str, Record]:
         """The records that are to be written, by id."""
@@ -120,18 +126,29 @@ def _withdraw_records(changes: Changes[AnyEntry]) -> list[str]:
 def _write_planned_records(
     changes: Changes[AnyEntry], manifest: OpenManifest[AnyEntry]
 ) -> tuple[dict[str, str], frozenset[str]]:
-    """Returns the error codes of records that were not written, by id, and the ids of others' records."""
+    """Returns the error codes of records that were not written, by id, and the ids of others' records.
+
+    Room is made by taking the record of before out of the online store: where writing is refused, nothing is there.
+    So one record goes first, and once a batch has failed no other is begun.
+    """
+    failed = threading.Event()
 
     def write(ids: list[str]) -> tuple[WriteResult, frozenset[str]]:
-        others = changes.make_room(ids)
-        records = changes.build_records([key for key in ids if key not in others])
-        return changes.store.write_records(records), others
+        if failed.is_set():
+            return WriteResult([], {}), frozenset()
+        try:
+            others = changes.make_room(ids)
+            records = changes.build_records([key for key in ids if key not in others])
+            return changes.store.write_records(records), others
+        except BaseException:
+            failed.set()
+            raise
 
     refused: dict[str, str] = {}
     of_others: frozenset[str] = frozenset()
-    batches = split_record_batches(changes.to_write, WRITTEN_AT_ONCE)
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
-        for number, (result, others) in enumerate(pool.map(write, batches), start=1):
+        results = _write_first_alone(pool, write, _split_with_one_first(changes))
+        for number, (result, others) in enumerate(results, start=1):
             manifest.put_manifest_entries(changes.finish_entries(result.written))
             manifest.drop_manifest_entries(others)
             refused |= result.refused
@@ -139,3 +156,19 @@ def _write_planned_records(
             if number % changes.save_every == 0:
                 manifest.save()
     return refused, of_others
+
+
+def _split_with_one_first(changes: Changes[AnyEntry]) -> list[list[str]]:
+    """The ids to write in batches; where records of before are to be replaced, the first one is of a single id."""
+    ids = list(changes.to_write)
+    alone = ids[:1] if changes.replaces_records else []
+    return [*([alone] if alone else []), *split_record_batches(ids[len(alone) :], WRITTEN_AT_ONCE)]
+
+
+def _write_first_alone(
+    pool: ThreadPoolExecutor, write: Callable[[list[str]], Done], batches: list[list[str]]
+) -> Iterator[Done]:
+    """The others begin when the first batch is done; what they did comes in their order."""
+    for batch in batches[:1]:
+        yield write(batch)
+    yield from pool.map(write, batches[1:])

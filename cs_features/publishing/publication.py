@@ -53,6 +53,10 @@ class Publication:
     def to_withdraw(self) -> Collection[str]:
         return self.plan.withdraw
 
+    @property
+    def replaces_records(self) -> bool:
+        return not self.entries.keys().isdisjoint(self.plan.write)
+
     def build_records(self, ids: Collection[str]) -> dict[str, Record]:
         return {key: self.plan.write[key].features for key in ids}
 

@@ -64,6 +64,7 @@ class RecordStore:
             _wait(attempt)
             wanted = {"FeatureGroupName": self.group, "RecordIdentifiersValueAsString": remaining}
             response = self.runtime.batch_get_record(Identifiers=[wanted])
+            self._require_answer(response, "Records", "Errors", "UnprocessedIdentifiers")
             for item in response["Records"]:
                 found[item["RecordIdentifierValueAsString"]] = order_features(item["Record"], self.layout)
             _raise_lasting_error(response["Errors"])
@@ -90,6 +91,7 @@ class RecordStore:
             _wait(attempt)
             entries = [{"FeatureGroupName": self.group, "Record": record} for record in remaining.values()]
             response = self.runtime.batch_write_record(Entries=entries)
+            self._require_answer(response, "Errors", "UnprocessedEntries")
             codes = _read_record_codes(response, self.layout.identifier)
             refused |= {key: code for key, code in codes.items() if code not in _PASSING}
             written += [key for key in remaining if key not in codes]
@@ -136,6 +138,11 @@ class RecordStore:
             # time the offline store's readers take the one that was written last.
             self._delete(key, latest, DeletionMode="SoftDelete", TargetStores=["OfflineStore"])
         return handed_over
+
+    def _require_answer(self, response: dict[str, Any], *parts: str) -> None:
+        """A body that never came, and a proxy's, look like an answer that lacks everything."""
+        if any(part not in response for part in parts):
+            raise PublishingFailed(f"{self.group}: 200 without an answer of AWS. Run {self.layout.asset} again")
 
     def _delete_online_record(self, key: str, latest: str) -> None:
         """A hard delete is refused unless its event time is later than the record's."""

@@ -9,10 +9,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cs_features.errors import RequestError, WithdrawalStopped
+from cs_features.errors import AwsRefusal, PublishingFailed, RequestError, WithdrawalStopped
 from cs_features.landing.claims import IDS, collect_document_ids
 from cs_features.landing.notices import list_partition_notices, notify_of_withdrawal
 from cs_features.partitions import Partition
@@ -176,6 +177,47 @@ def test_a_second_document_of_an_id_is_no_damage() -> None:
         "unchanged": 18,
         "withdrawn": 2,
     }
+
+
+# --- writing that is refused ------------------------------------------------------------------
+
+
+def refuse_writes(code: str, status: int) -> Any:
+    def batch_write_record(**_: Any) -> Any:
+        answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise ClientError(answer, "BatchWriteRecord")  # type: ignore[arg-type]
+
+    return batch_write_record
+
+
+@pytest.mark.parametrize(("code", "status"), [("AccessDeniedException", 403), ("ServiceUnavailable", 503)])
+def test_where_writing_is_refused_the_store_loses_one_record_and_not_all(
+    monkeypatch: pytest.MonkeyPatch, code: str, status: int
+) -> None:
+    """Room was made for every record of the partition before anybody knew that none could be written: with
+    sagemaker:BatchWriteRecord gone, a new prompt emptied the online store."""
+    store = memory_store()
+    before, after = ([features(n, summary) for n in range(90)] for summary in ("first", "second"))
+    store.publish(*before)
+    with monkeypatch.context() as refused:
+        refused.setattr(store.runtime, "batch_write_record", refuse_writes(code, status))
+        with pytest.raises(AwsRefusal, match=code):
+            store.publish(*after)
+    assert len(store.online()) == 89
+    store.publish(*after)
+    assert store.holds_exactly(*after)
+
+
+def test_an_answer_without_its_parts_is_told_and_nothing_is_believed_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy's page with status 200 was a KeyError, and might as well have been taken for a write without errors."""
+    store = memory_store()
+    for operation in ("batch_write_record", "batch_get_record"):
+        with monkeypatch.context() as broken:
+            broken.setattr(store.runtime, operation, lambda **_: {"ResponseMetadata": {"HTTPStatusCode": 200}})
+            with pytest.raises(PublishingFailed, match="200 without an answer of AWS"):
+                store.publish(features(1))
+    store.publish(features(1))
+    assert store.holds_exactly(features(1))
 
 
 # --- withdrawn: gone, superseded, invalid or corrected -----------------------------------------
