@@ -121,9 +121,8 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
 
 def spare_collector() -> None:
     """What is loaded by now stays until the process ends: half a million objects that the collector would go through
-    time and again, a tenth of a run's CPU. Runs make tables and few cycles, so it need not come often either."""
+    time and again, a tenth of a run's CPU. How often it comes at all: `orchestration/__init__.py`."""
     gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
 
 
 defs = build_defs()

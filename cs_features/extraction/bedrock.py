@@ -16,6 +16,7 @@ from cs_features.errors import AnswerUnreadable, Unavailable
 from cs_features.extraction.call_errors import classify_call_error
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest
+from cs_features.extraction.shared_body import SharedBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Reply:
 
 def make_bedrock_client(max_concurrency: int, timeout_seconds: int) -> Any:
     """A Bedrock Runtime client whose connection pool fits `max_concurrency` threads."""
-    return aws.client(
+    client = aws.client(
         "bedrock-runtime",
         retries={"total_max_attempts": 1},
         max_pool_connections=max_concurrency,
@@ -45,6 +46,10 @@ def make_bedrock_client(max_concurrency: int, timeout_seconds: int) -> Any:
         # prompts that were checked, and botocore's check of each costs a seventh of a call's CPU.
         parameter_validation=False,
     )
+    # What judges whether to ask again, where nothing is asked again: the engine does that.
+    client.meta.events.unregister("needs-retry.bedrock-runtime", unique_id="retry-config-bedrock-runtime")
+    SharedBody().share_prompt_bytes(client)
+    return client
 
 
 def converse(client: Any, request: ConverseRequest) -> Reply:
