@@ -38,6 +38,10 @@ _ENOUGH_CONFIDENCE = 0.1
 # and 170 MiB, in each run anew. Of 1,576 texts (golden corpus and real interactions, 156 of them under 120 characters)
 # 99 % reach this confidence, and of all of those both say the same; at 0.7 they differed twice.
 _SURE_CONFIDENCE = 0.9
+# The library's time grows with the text. Of 1,603 texts (as above) 98 % are told at a first look, none of them otherwise
+# than by all of its words; at 120 characters one was: who begins in another language soon goes on in his own.
+_FIRST_LOOK = 160
+_CERTAIN_CONFIDENCE = 0.99
 _ENOUGH_LETTERS = 20  # below that nothing can be told
 _ENOUGH_SAMPLE = 3_000
 _LONGEST_WORD = 60
@@ -108,6 +112,8 @@ def detect_language(text: str, plausible: Sequence[str]) -> str:
         return plausible[0]
     small, large = detectors
     sample = _take_text_sample(text)
-    (likeliest, *_) = small.compute_language_confidence_values(sample)
+    (likeliest, *_) = small.compute_language_confidence_values(sample[:_FIRST_LOOK])
+    if likeliest.value < _CERTAIN_CONFIDENCE and len(sample) > _FIRST_LOOK:
+        (likeliest, *_) = small.compute_language_confidence_values(sample)
     found = likeliest.language if likeliest.value >= _SURE_CONFIDENCE else large.detect_language_of(sample)
     return found.iso_code_639_1.name.lower() if found else UNDETERMINED

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from datetime import datetime, timezone
 from enum import Enum
+from functools import cached_property
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -164,11 +165,15 @@ class Interaction(BaseModel):
             raise PydanticCustomError("empty_text", "no turn and no text has any character that can be read")
         return self
 
-    @property
+    @cached_property
     def utterances(self) -> list[Turn]:
         """The turns that say something; one-piece interactions are the customer's single turn."""
         turns = self.turns or [Turn(speaker="customer", text=self.text or "")]
         return [turn for turn in turns if says_something_readable(turn.text)]
+
+
+_CONTRACT_FIELDS = frozenset(Interaction.model_fields)
+_TURN_FIELDS = frozenset(Turn.model_fields)
 
 
 def keep_contract_fields(document: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +181,7 @@ def keep_contract_fields(document: dict[str, Any]) -> dict[str, Any]:
 
     Two documents are the same exactly when this is: an exporter's own field decides nothing.
     """
-    kept = {name: value for name, value in document.items() if name in Interaction.model_fields}
+    kept = {name: value for name, value in document.items() if name in _CONTRACT_FIELDS}
     turns = kept.get("turns")
     if isinstance(turns, list):
         kept["turns"] = [_keep_turn_fields(turn) for turn in turns]
@@ -186,7 +191,7 @@ def keep_contract_fields(document: dict[str, Any]) -> dict[str, Any]:
 def _keep_turn_fields(turn: Any) -> Any:
     if not isinstance(turn, dict):
         return turn
-    return {name: value for name, value in turn.items() if name in Turn.model_fields}
+    return {name: value for name, value in turn.items() if name in _TURN_FIELDS}
 
 
 # pydantic's error types, as far as they mean something other than an invalid value.
