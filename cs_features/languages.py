@@ -38,8 +38,8 @@ _ENOUGH_CONFIDENCE = 0.1
 # and 170 MiB, in each run anew. Of 1,576 texts (golden corpus and real interactions, 156 of them under 120 characters)
 # 99 % reach this confidence, and of all of those both say the same; at 0.7 they differed twice.
 _SURE_CONFIDENCE = 0.9
-# The library's time grows with the text. Of 1,603 texts (as above) 98 % are told at a first look, none of them otherwise
-# than by all of its words; at 120 characters one was: who begins in another language soon goes on in his own.
+# The library's time grows with the text. Of 1,603 texts (as above) 98 % are told at a first look, none of them
+# otherwise than by all of its words; at 120 characters one was, whose writer begins in another language.
 _FIRST_LOOK = 160
 _CERTAIN_CONFIDENCE = 0.99
 _ENOUGH_LETTERS = 20  # below that nothing can be told

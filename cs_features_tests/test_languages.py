@@ -133,7 +133,7 @@ def test_a_word_of_two_megabytes_is_no_work() -> None:
 
 @pytest.mark.heavy
 def test_the_first_look_finds_of_every_golden_item_what_all_of_its_words_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look spares half of the CPU of reading; at 120 characters a Spanish customer who begins in English was English."""
+    """It spares much of the CPU of reading; at 120 characters a Spanish customer who begins in English was English."""
     items = load_golden_corpus(PROMPTS, PROMPTS_READ)
     asked = [
         (join_customers_words(item.as_interaction()), PROMPTS_READ.countries[item.country].languages) for item in items

@@ -1,7 +1,7 @@
 """What all calls of a country share, serialized once: most of a request's bytes are the same prompt again and again.
 
-By two public events of botocore: before it serializes a Converse request the shared parts are taken out of it, and after
-that their bytes, in which it would have written them itself, are put into the body. What goes over the wire, its
+By two public events of botocore: before it serializes a Converse request the shared parts are taken out of it, and
+after that their bytes, in which it would have written them itself, are put into the body. What goes over the wire, its
 signature included, is what botocore alone would send; a test compares them byte by byte.
 """
 
