@@ -102,12 +102,14 @@ def read_text(path: Path) -> str:
     """A prompt file's text.
 
     Raises:
-        PromptError: it is not there, or is no UTF-8.
+        PromptError: it is not there, cannot be read, or is no UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise PromptError(f"{path} does not exist; set CS_FEATURES_PROMPTS_DIR to the folder of prompts") from None
+    except OSError as error:
+        raise PromptError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise PromptError(f"{path}:{line}: is not UTF-8") from None

@@ -4,6 +4,7 @@ A country's file that cannot be used stops its own country and no other. How the
 `prompting.py`'s. Whether an example leaks from the golden corpus is told by `quality/leaks.py`.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from cs_features.schemas import Extraction, extraction_model
 
 TOOL_NAME = "record_features"
 TAXONOMY_PLACEHOLDER = "{{taxonomy}}"
+_COUNTRY_FILE = re.compile(r"[A-Z]{2}\.md")
+_MEANT_AS_COUNTRY = re.compile(r"[a-z]{2,3}\.(md|markdown|txt)", re.IGNORECASE)
 
 
 class TaxonomyEntry(BaseModel):
@@ -102,11 +105,11 @@ class CountryFiles(dict[str, CountryFile]):
     def __init__(self, files: Mapping[str, CountryFile], problems: Mapping[str, str], folder: Path) -> None:
         super().__init__(files)
         self.problems = dict(problems)
-        self._folder = folder
+        self.folder = folder
 
     def __missing__(self, country: str) -> CountryFile:
         missing = (
-            f"{self._folder / country}.md does not exist: put it back, or `make new-country COUNTRY={country}`; "
+            f"{self.folder / country}.md does not exist: put it back, or `make new-country COUNTRY={country}`; "
             "if the country is gone for good, reload the definitions in Dagster"
         )
         raise PromptError(self.problems.get(country, missing))
@@ -202,8 +205,13 @@ def load_prompt_folder(folder: Path) -> Prompts:
 
 
 def check_country_files(prompts: Prompts) -> list[str]:
-    """What is wrong with the countries' files, a line each problem."""
-    return "\n".join(prompts.countries.problems.values()).splitlines()
+    """What is wrong with the countries' files, a line each problem; those of no country's name that are meant to be."""
+    problems = "\n".join(prompts.countries.problems.values()).splitlines()
+    return problems + [
+        f"{path}: is no country's file, and nothing reads it: name it by the code in capitals, such as DE.md"
+        for path in sorted(prompts.countries.folder.iterdir())
+        if _MEANT_AS_COUNTRY.fullmatch(path.name) and not _COUNTRY_FILE.fullmatch(path.name)
+    ]
 
 
 def _read_file_states(folder: Path) -> tuple[tuple[str, int, int], ...]:

@@ -67,9 +67,17 @@ class Totals:
 def parse_key(key: str) -> Spent | None:
     """None for a key that is none of ours."""
     found = _OF_RUN.fullmatch(key)
-    if found is None:
+    if found is None or not _is_day(found["day"]):
         return None
     return Spent(date.fromisoformat(found["day"]), found["folder"], found["run"], float(found["usd"]))
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def format_spending_key(spent: Spent) -> str:
@@ -133,7 +141,7 @@ def _list_since(bucket: Bucket, first: date) -> list[str]:
 
 def _find_closed_days(keys: Iterable[str], today: date) -> tuple[date | None, float]:
     """Through which day of the month spending is summed up, and the sum."""
-    found = [match for key in keys if (match := _OF_MONTH.fullmatch(key))]
+    found = [match for key in keys if (match := _OF_MONTH.fullmatch(key)) and _is_day(match["day"])]
     sums = [(date.fromisoformat(match["day"]), float(match["usd"])) for match in found]
     return max((each for each in sums if _are_of_one_month(each[0], today)), default=(None, 0.0))
 

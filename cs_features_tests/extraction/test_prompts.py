@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from cs_features.errors import PromptError
-from cs_features.extraction.prompts import load_prompt_folder
+from cs_features.extraction.prompts import check_country_files, load_prompt_folder
 from cs_features_tests.support.desk import GOOD
 from cs_features_tests.support.lab import PROMPTS
 from cs_features_tests.support.taxonomies import remove_topic
@@ -61,6 +61,23 @@ def test_each_version_of_the_prompt_says_which_taxonomy_its_values_are_of(folder
     for country in ("NL", "BE"):
         assert prompts.asked_version(country).startswith(prefix)
         assert prompts.version(country).startswith(prefix)
+
+
+@pytest.mark.parametrize("name", ["de.md", "DE.MD", "DEU.md", "De.markdown"])
+def test_a_file_that_is_meant_to_be_a_countrys_and_is_read_by_nobody_is_told(folder: Path, name: str) -> None:
+    """A country in small letters was no country, and `make lint` found 18 examples valid."""
+    shutil.copy(folder / "countries" / "NL.md", folder / "countries" / name)
+    (folder / "countries" / "README.md").write_text("Who writes what.", encoding="utf-8")
+    (problem,) = check_country_files(load_prompt_folder(folder))
+    assert f"{name}: is no country's file, and nothing reads it" in problem
+
+
+def test_a_folder_in_the_place_of_a_countrys_file_stops_that_country_alone(folder: Path) -> None:
+    (folder / "countries" / "AT.md").mkdir()
+    prompts = load_prompt_folder(folder)
+    assert "NL" in prompts.countries
+    with pytest.raises(PromptError, match=r"AT\.md cannot be read: Is a directory"):
+        prompts.countries["AT"]
 
 
 def test_a_value_that_is_removed_is_no_answer_any_more_and_stays_a_feature_of_the_rows_that_have_it(

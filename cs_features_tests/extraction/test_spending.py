@@ -317,6 +317,8 @@ def test_a_day_is_summed_up_only_when_its_runs_have_written_their_last() -> None
         f"spending/date=2026-11-26/{FOLDER}/{'a' * 32}-1.5.json",
         f"spending/date=2026-11-26/{FOLDER}/{'a' * 32}--1.500000000.json",
         "spending/month=2026-11/2026-11-25.json",
+        "spending/month=2026-11/2026-11-31-1.500000000.json",
+        f"spending/date=2026-11-31/{FOLDER}/{'a' * 32}-1.500000000.json",
     ],
 )
 def test_what_others_put_there_is_nobodys_spending(key: str) -> None:

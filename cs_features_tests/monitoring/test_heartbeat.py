@@ -88,6 +88,11 @@ def test_a_beat_is_written_every_few_minutes_and_not_at_each_tick() -> None:
     assert DEAD_AFTER >= 3 * BEAT_EVERY
 
 
+def test_a_clock_that_was_set_back_does_not_hold_the_next_beat_back() -> None:
+    """Two hours back by hand were two hours without a beat, and an alarm for a pipeline that was alive."""
+    assert is_beat_due(NOON + timedelta(hours=2), NOON)
+
+
 @pytest.fixture
 def run_command(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> object:
     def run(*arguments: str, data_bucket: str = lab.settings.data_bucket) -> tuple[int, str]:
