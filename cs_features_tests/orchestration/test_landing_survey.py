@@ -22,6 +22,7 @@ from cs_features.s3 import StoredObject
 from cs_features_tests.support.documents import document, jsonl
 from cs_features_tests.support.lab import Lab
 from cs_features_tests.support.landing_sensor import TODAY, key, leave_note, partitions, tick
+from cs_features_tests.support.refusals import refused_listing
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 WINDOW = Window(date(2026, 10, 20), date(2026, 11, 24))
@@ -193,6 +194,24 @@ def test_a_late_file_in_an_older_day_is_found_within_the_hour_and_a_deleted_fold
     hourly = tick(lab, expire(between.cursor))
     assert partitions(hourly) == [key("NL", LAST_WEEK)]
     assert partitions(tick(lab, hourly.cursor)) == []
+
+
+def test_a_country_that_cannot_be_listed_stops_no_other_and_keeps_what_it_was_asked_for(lab: Lab) -> None:
+    """One country's prefix was denied by the bucket's policy, and no tick ever ended: nothing of the other four was
+    run."""
+    lab.land("PL", TODAY, "a.jsonl", jsonl([document()]))
+    cursor = tick(lab).cursor
+    lab.land("PL", TODAY, "b.jsonl", jsonl([document()]))
+    lab.land("NL", TODAY, "a.jsonl", jsonl([document()]))
+    with refused_listing("interactions/country=PL"):
+        blind = tick(lab, cursor)
+        assert partitions(blind) == [key("NL", TODAY)]
+        told = tick(lab, blind.cursor).skip_message or ""
+    assert "PL is left as it was" in told
+    assert "AccessDenied" in told
+    assert partitions(tick(lab, blind.cursor)) == [key("PL", TODAY)]
+    with refused_listing("interactions/"):
+        assert tick(lab, blind.cursor).cursor == blind.cursor
 
 
 def test_ticks_between_ask_s3_for_a_listing_a_country_and_no_more(lab: Lab) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
@@ -16,6 +16,24 @@ def refusal(code: str, status: int = 403, message: str = "no") -> ClientError:
     """What boto3 raises for such an answer to a GET."""
     answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(answer, "GetObject")
+
+
+@contextmanager
+def refused_listing(prefix: str, code: str = "AccessDenied", status: int = 403) -> Iterator[None]:
+    """Every listing below the prefix is refused while this lasts."""
+
+    def answer(request: Any, **_: Any) -> AWSResponse | None:
+        if not parse_qs(urlsplit(request.url).query).get("prefix", [""])[0].startswith(prefix):
+            return None
+        body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+        return AWSResponse(request.url, status, {"content-type": "application/xml"}, RawAnswer(body))
+
+    events = s3_client().meta.events
+    events.register("before-send.s3.ListObjectsV2", answer)
+    try:
+        yield
+    finally:
+        events.unregister("before-send.s3.ListObjectsV2", answer)
 
 
 @contextmanager

@@ -165,11 +165,11 @@ class Tick:
 
     @property
     def is_alarming(self) -> bool:
-        return bool(self.emptied or self.decision.given_up or self.landscape.strays)
+        return bool(self.emptied or self.decision.given_up or self.landscape.strays or self.landscape.refused)
 
     def describe_tick(self) -> list[str]:
         """What somebody who looks at the tick should read, the most urgent first."""
-        lines = []
+        lines = [f"{country} is left as it was: {error}" for country, error in self.landscape.refused.items()]
         if self.emptied:
             told = name_some(self.emptied)
             lines.append(f"documents are gone and features still served, so nothing was run for {told}")
@@ -213,6 +213,7 @@ def look_around(
     notices = list_partition_notices(tables)
     scope = choose_scope(cursor, known, notices, window, limits)
     seen = survey_landing(landing.zone(), window, notices, scope)
+    scope = replace(scope, refused=frozenset(seen.refused))
     landscape = complete_landscape(seen, scope, cursor, now)
     # A finding about a partition that was never asked for waits for the listing of the window.
     findings = differences.select_finding_partitions(lambda key: scope.covers(key) or key in cursor.asked)
@@ -232,7 +233,7 @@ def make_limits(landing: Landing) -> Limits:
 def complete_landscape(seen: Landscape, scope: Scope, cursor: Cursor, now: datetime) -> Landscape:
     """What was listed, and of the rest what is remembered."""
     strays = seen.strays if scope.is_whole else sorted({*seen.strays, *cursor.strays})
-    return Landscape(fill_unlisted(seen.folders, scope, cursor, now), strays)
+    return Landscape(fill_unlisted(seen.folders, scope, cursor, now), strays, seen.refused)
 
 
 def update_emptied(keys: Collection[str], scope: Scope, cursor: Cursor, tables: Tables) -> dict[str, str]:

@@ -7,9 +7,10 @@ which folders are listed, and their fingerprints. Not here: what follows from th
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
+from cs_features.errors import AwsRefusal
 from cs_features.landing.zone import LandingZone, is_document_file
 from cs_features.monitoring.findings import Differences, FindingKind
 from cs_features.monitoring.misfiled import show_folder
@@ -72,15 +73,19 @@ def find_window(window_days: int, now: datetime, differences: Differences) -> Wi
 
 @dataclass(frozen=True)
 class Scope:
-    """What one tick lists: every country's days from `since` on, and the `singly` listed partitions before them."""
+    """What one tick lists: every country's days from `since` on, and the `singly` listed partitions before them; of the
+    `refused` countries nothing."""
 
     since: date
     is_whole: bool = True
     singly: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
 
     def covers(self, key: str) -> bool:
         """Whether the tick can tell that a partition has no documents."""
-        return self.is_whole or key in self.singly or Partition.from_key(key).date >= self.since
+        partition = Partition.from_key(key)
+        is_listed = self.is_whole or key in self.singly or partition.date >= self.since
+        return is_listed and partition.country not in self.refused
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Landscape:
 
     folders: Mapping[str, Folder]
     strays: list[str]
+    refused: Mapping[str, AwsRefusal] = field(default_factory=dict)  # by country, those whose folder is not listed
 
 
 # --- what to list, pure -----------------------------------------------------------------------
@@ -160,21 +166,32 @@ def survey_landing(
     """Every partition of `scope`, by default the window, that holds documents; and the stray folders seen.
 
     `notices` are those that other partitions left, by folder: each is a change of its partition, as a file is.
+
+    Raises:
+        AwsRefusal: no country's folder can be listed; some that cannot are `refused`, and stop no other.
     """
     scope = scope or Scope(window.since)
     known = set(interaction_partitions.get_partitions_def_for_dimension("country").get_partition_keys())
     strays = list_unknown_countries(zone, known) if scope.is_whole else []
     found: dict[str, list[StoredObject]] = {}
+    refused: dict[str, AwsRefusal] = {}
     for country in sorted(known):
-        for folder, objects in group_by_folder(zone, country, scope.since).items():
+        try:
+            folders = group_by_folder(zone, country, scope.since)
+        except AwsRefusal as error:
+            refused[country] = error
+            continue
+        for folder, objects in folders.items():
             partition = window.find_partition(country, folder)
             if partition is None:
                 strays.append(f"country={country}/{show_folder(folder)}")
             else:
                 found[partition.key] = objects
-    for key in list_single_partitions(window, scope, found):
+    if len(refused) == len(known):
+        raise next(iter(refused.values()))
+    for key in list_single_partitions(window, replace(scope, refused=frozenset(refused)), found):
         found[key] = zone.list_documents(Partition.from_key(key)).objects
-    return Landscape(fingerprint_partitions(found, notices or {}), sorted(strays))
+    return Landscape(fingerprint_partitions(found, notices or {}), sorted(strays), refused)
 
 
 def list_unknown_countries(zone: LandingZone, known: Collection[str]) -> list[str]:
@@ -185,7 +202,7 @@ def list_unknown_countries(zone: LandingZone, known: Collection[str]) -> list[st
 def list_single_partitions(window: Window, scope: Scope, found: Collection[str]) -> list[str]:
     """Partitions that no listing of a country shows."""
     wanted = window.earlier if scope.is_whole else scope.singly
-    return sorted(key for key in wanted if window.holds(key) and key not in found)
+    return sorted(key for key in wanted if window.holds(key) and key not in found and scope.covers(key))
 
 
 def fingerprint_partitions(found: Mapping[str, Sequence[StoredObject]], notices: Notices) -> dict[str, Folder]:
