@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from cs_features.privacy.unseen import hides_something
 from cs_features.summary_rules import find_broken_rule
 from cs_features.timestamps import spell_out_timestamp
 
@@ -67,7 +68,7 @@ class Reason(str, Enum):
     DATE_MISMATCH = "date_mismatch", "landing", False, "it occurred on another UTC day than its folder's"
     DUPLICATE_ID = "duplicate_id", "landing", False, "a later document of the partition has its id, with other content"
     SUPERSEDED = "superseded", "landing", False, "a later document of another partition has its id"
-    ID_CONFLICT = "id_conflict", "landing", False, "a document of another partition has its id, and is no correction"
+    ID_CONFLICT = "id_conflict", "landing", False, "another document has its id, and neither corrects the other"
     ERASED = "erased", "landing", False, "whom it is about was erased: nothing of it is kept but that it landed"
     # The model gave no usable answer.
     SERVICE_FAILED = "service_failed", "extraction", True, "Bedrock did not answer, however often it was asked"
@@ -125,7 +126,7 @@ def _identifies(value: UUID) -> UUID:
 
 def _is_visible_character(value: str) -> str:
     # "c-1" and "c-1" with a zero-width space look the same and join with nothing.
-    if not value.isprintable() or value.isspace():
+    if not value.isprintable() or value.isspace() or hides_something(value):
         raise PydanticCustomError("invisible", "has characters that cannot be seen, or none that can")
     return value
 

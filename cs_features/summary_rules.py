@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from cs_features.languages import is_english
 from cs_features.privacy.detection import find_personal_data
+from cs_features.privacy.unseen import hides_something
 
 
 @dataclass(frozen=True)
@@ -25,23 +26,13 @@ class SummaryRule:
     keeps: Callable[[str], bool]
 
 
-# Blank letters, joiners of letters, and selectors of shapes but for the one that makes a sign an emoji.
-_UNSEEN = frozenset(
-    [
-        *"\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0",
-        *map(chr, range(0xFE00, 0xFE0F)),
-        *map(chr, range(0xE0100, 0xE01F0)),
-    ]
-)
-_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _HEAPED = "mmm"
 
 
 def is_readable_summary(summary: str) -> bool:
     """At least one letter, and nothing that a reader cannot see: control, bidi, tag and zero-width characters, those
     that choose a letter's shape and can spell out a whole text unseen, and marks heaped upon one letter."""
-    hidden = any(unicodedata.category(each) in _HIDDEN_CATEGORIES for each in set(summary))
-    if hidden or not _UNSEEN.isdisjoint(summary) or _HEAPED in _show_marks(summary):
+    if hides_something(summary) or _HEAPED in _show_marks(summary):
         return False
     return any(map(str.isalpha, summary))
 

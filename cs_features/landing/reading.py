@@ -74,9 +74,14 @@ def resolve_document_ids(rows: Rows) -> Rows:
     The same content again is a `duplicate`. Other content under the same id is rejected as
     `duplicate_id`; so that no id stands on both sides, such a row, and an invalid one whose id a valid
     document holds, names the id in `detail` and has a null `interaction_id`.
+
+    Where a valid one is no version of the same interaction, the last is rejected, too, as `id_conflict`: nobody takes
+    an id over by landing later.
     """
     order = sorted(rows, key=lambda row: (row["landed_at"], row["source_uri"], row["source_line"]))
-    owners = _find_id_owners(order)
+    versions = _list_id_versions(order)
+    owners = {key: documents[-1] for key, documents in versions.items()}
+    rivals = {key: _find_contradiction(documents) for key, documents in versions.items()}
     for row in order:
         owner = owners.get(row["interaction_id"])
         if owner is None or owner is row or row["status"] == "duplicate":
@@ -87,13 +92,29 @@ def resolve_document_ids(rows: Rows) -> Rows:
         else:
             row["detail"] = f"{row['detail']}; {where}"
         row["interaction_id"] = None
+    for key, rival in rivals.items():
+        if rival is not None:
+            place = f"{rival['source_uri']} line {rival['source_line']}"
+            conflict = {"status": "rejected", "reason": Reason.ID_CONFLICT.value}
+            owners[key].update(conflict, detail=f"another interaction has the id: {place}")
     return order
 
 
-def _find_id_owners(order: Rows) -> dict[str, dict[str, Any]]:
-    """The last valid row of each id, by id; marks rows whose content came before as duplicates."""
+def _find_contradiction(versions: Rows) -> dict[str, Any] | None:
+    """The latest of an id's documents that is no version of what the last one tells.
+
+    Of one partition a later document may give an interaction to another customer, or say other words for the same one.
+    Who does both knows the id and nothing else. Between partitions more is asked: `corrections.py`.
+    """
+    *earlier, owner = versions
+    strangers = (each for each in reversed(earlier) if each["customer_id"] != owner["customer_id"])
+    return next((each for each in strangers if each["words_hash"] != owner["words_hash"]), None)
+
+
+def _list_id_versions(order: Rows) -> dict[str, Rows]:
+    """The valid rows of each id in landing order, by id; marks rows whose content came before as duplicates."""
     seen: set[tuple[str, str]] = set()
-    owners: dict[str, dict[str, Any]] = {}
+    versions: dict[str, Rows] = {}
     for row in order:
         if row["interaction_id"] is None:
             continue
@@ -101,9 +122,9 @@ def _find_id_owners(order: Rows) -> dict[str, dict[str, Any]]:
         if content in seen:
             row["status"], row["reason"] = "duplicate", None
         elif row["status"] == "accepted":
-            owners[row["interaction_id"]] = row
+            versions.setdefault(row["interaction_id"], []).append(row)
         seen.add(content)
-    return owners
+    return versions
 
 
 def make_raw_table(rows: Rows, listed_at: datetime) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from uuid import UUID
 import polars as pl
 
 from cs_features.privacy.masking import mask_conversation_turns, mask_personal_data
+from cs_features.privacy.unseen import spell_out_cell, spell_out_unseen
 
 SHOWN_CHARACTERS = 8_000  # of a document: what is wrong with it is seen at its beginning
 LARGE_NUMBER = 100_000  # a JSON number from here on may be somebody's
@@ -26,13 +27,13 @@ def mask_rejected_rows(rejected: pl.DataFrame, country: str) -> pl.DataFrame:
     """`rejected_records` as it is kept: the same rows, without personal data in what they say."""
 
     def mask(value: str) -> str:
-        return mask_personal_data(value, country).text
+        return spell_out_unseen(mask_personal_data(value, country).text, spare="")
 
     def mask_reject_detail(value: str) -> str:
         return "".join(part if _FOLDER.fullmatch(part) else mask(part) for part in _FOLDER.split(value))
 
     def mask_rejected_document(payload: str) -> str:
-        return mask_rejected_payload(payload, country)
+        return spell_out_unseen(mask_rejected_payload(payload, country))
 
     return rejected.with_columns(
         pl.col("interaction_id").map_elements(mask_rejected_id(mask), return_dtype=pl.String),
@@ -43,7 +44,7 @@ def mask_rejected_rows(rejected: pl.DataFrame, country: str) -> pl.DataFrame:
 
 def mask_rejected_id(mask: Any) -> Any:
     """An id that is no UUID is whatever somebody wrote there."""
-    return lambda value: value if _is_uuid(value) else mask(value)
+    return lambda value: value if _is_uuid(value) else spell_out_cell(mask(value))
 
 
 def mask_rejected_payload(payload: str, country: str) -> str:

@@ -13,8 +13,8 @@ CONFLICTS = register_spec(
     "raw_interactions",
     partitions_def=interaction_partitions,
     rule=(
-        "No document has an id that a document of another partition has, unless one plausibly corrects the other: the "
-        "same customer, or the same words and no other customer."
+        "No document has an id that another document has, unless one plausibly corrects the other: the same customer, "
+        "or the same words and, in another partition, no other customer."
     ),
     meaning="Neither of the two becomes a feature; what the store served before is served.",
     advice=(
