@@ -26,7 +26,7 @@ test: $(READY) ## every test but the slow ones
 	@$(PYTEST) -m "not slow"
 
 test-fast: $(READY) ## the light tests that need no local AWS, in a minute
-	@$(PYTEST) -m "not slow and not heavy and not local_aws and not own_aws"
+	@$(PYTEST) -n auto -m "not slow and not heavy and not local_aws and not own_aws"
 
 test-slow: $(READY) ## proofs that take minutes: the tests' claims at full size
 	@$(PYTEST) -m slow

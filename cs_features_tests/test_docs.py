@@ -54,6 +54,7 @@ def test_the_tables_of_the_docs_are_those_of_the_code(page: Path) -> None:
     assert replace_generated_tables(text) == text
 
 
+@pytest.mark.heavy
 def test_make_says_what_its_targets_would_do() -> None:
     """A tab that became spaces breaks every command at once."""
     for target in ("demo", "dev", "evaluate", "calibrate", "preview", "bench", "docs", "format", "clean"):

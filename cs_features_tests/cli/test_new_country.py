@@ -18,6 +18,7 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(PROMPTS, tmp_path / "prompts"))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("country", "languages"), [("DE", ["de", "en", "tr"]), ("PT", ["pt"]), ("SE", ["en"])])
 def test_the_file_of_a_new_country_is_valid_as_it_is_written(folder: Path, country: str, languages: list[str]) -> None:
     """Copied from a neighbour by hand, it calibrated Germany on Dutch irony (fault 42)."""

@@ -12,6 +12,7 @@ from cs_features.local.bench.training_histories import AS_OF, build_rows, merge_
 from cs_features.publishing.reading import OfflineHistory
 
 
+@pytest.mark.heavy
 def test_a_thousand_customers_are_served_what_training_says_later_of_that_moment() -> None:
     """Counted by another query than the training set's, what was served had another embargo, and nobody saw it."""
     story = merge_stories([tell_story(seed) for seed in range(400)])

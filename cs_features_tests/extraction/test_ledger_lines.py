@@ -36,6 +36,7 @@ def test_no_beginning_of_a_line_reads_as_an_outcome(outcome: Outcome, data: st.D
     assert parse_ledger_line(line[: data.draw(st.integers(0, len(line) - 2))]) is None
 
 
+@pytest.mark.heavy
 @given(st.lists(outcomes, max_size=20), st.randoms(use_true_random=False))
 def test_what_is_answered_and_paid_does_not_depend_on_the_order_of_lines(found: list[Outcome], random: Any) -> None:
     """Parts of two hosts have no order: a failure that came later in the listing hid a paid answer."""
@@ -50,6 +51,7 @@ def test_what_is_answered_and_paid_does_not_depend_on_the_order_of_lines(found: 
         assert each.cost_usd == pytest.approx(other.known[key].cost_usd)
 
 
+@pytest.mark.heavy
 @given(st.lists(outcomes, max_size=20))
 def test_an_answer_beats_a_failure_and_the_bill_is_that_of_all_askings(found: list[Outcome]) -> None:
     """A redrive that failed after a success must not undo it; one that succeeded must count, and so must what the
@@ -64,6 +66,7 @@ def test_an_answer_beats_a_failure_and_the_bill_is_that_of_all_askings(found: li
         assert outcome.attempts == sum(other.attempts for other in same)
 
 
+@pytest.mark.heavy
 @given(st.lists(outcomes, max_size=20), st.integers(0, 20))
 def test_lines_that_are_read_twice_are_paid_once(found: list[Outcome], cut: int) -> None:
     """A journal that was shipped and recovered, a compaction beside what it has merged: each holds the same lines."""

@@ -71,6 +71,7 @@ def test_there_is_no_storm_at_the_start_nor_after_a_pause(tmp_path: Path) -> Non
         assert most_within(starts(limited, clock, 5), 1) <= 11
 
 
+@pytest.mark.heavy
 @given(st.lists(st.tuples(st.floats(0, 3), st.integers(1, 30)), max_size=12))
 def test_no_stretch_of_time_has_more_calls_than_the_rate_and_what_may_be_caught_up(
     tmp_path_factory: pytest.TempPathFactory, rhythm: list[tuple[float, int]]

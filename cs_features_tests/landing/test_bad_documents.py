@@ -247,6 +247,7 @@ def test_any_json_is_one_document(value: Any) -> None:
     reads_beside_neighbours(json.dumps(value).encode())
 
 
+@pytest.mark.heavy
 @given(st.dictionaries(fields, json_values, max_size=4))
 def test_a_good_document_with_anything_in_its_fields_is_one_document(changes: dict[str, Any]) -> None:
     """Types, texts and nesting that no list of kinds thought of, and the same in what becomes a call."""
@@ -299,6 +300,7 @@ def some_gzip(draw: st.DrawFn) -> bytes:
     return b"".join(members) + draw(st.sampled_from([b"", b"", b"\0", b"\0\0\0", b"\x1f", b"\x1f\x8b", b"x"]))
 
 
+@pytest.mark.heavy
 @given(st.one_of(some_gzip(), some_gzip().flatmap(mutations)))
 @example(b"")
 @example(b"\x1f\x8b")

@@ -283,6 +283,7 @@ some_lines = st.one_of(
 some_files = st.lists(some_lines, max_size=6).map(b"\n".join)
 
 
+@pytest.mark.heavy
 @given(st.lists(st.tuples(st.sampled_from(["a.json", "b.jsonl", "c.jsonl", "d.csv"]), some_files), max_size=3))
 def test_any_files_become_as_many_rows_and_duplicates_as_are_counted(files: list[tuple[str, bytes]]) -> None:
     """`read` compares both counts; no bytes at all may raise."""
@@ -291,6 +292,7 @@ def test_any_files_become_as_many_rows_and_duplicates_as_are_counted(files: list
     assert raw.filter(status="rejected")["reason"].null_count() == 0
 
 
+@pytest.mark.heavy
 @given(st.lists(st.tuples(st.sampled_from(["a.json", "b.jsonl", "c.jsonl.gz"]), some_files), min_size=1, max_size=3))
 def test_every_id_has_at_most_one_owner_and_is_never_on_both_sides(files: list[tuple[str, bytes]]) -> None:
     """The law of the ids: accepted ids are unique, and no rejected row carries one of them."""
@@ -300,6 +302,7 @@ def test_every_id_has_at_most_one_owner_and_is_never_on_both_sides(files: list[t
     assert not set(accepted) & set(raw.filter(status="rejected")["interaction_id"])
 
 
+@pytest.mark.heavy
 @given(st.lists(some_documents, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_the_order_in_which_s3_answers_decides_nothing(lines: list[bytes], random: Any) -> None:
     """Sixteen threads read the files: the winner of an id must not be whoever came first that day."""

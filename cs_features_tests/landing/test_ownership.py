@@ -114,6 +114,7 @@ def outcomes_of(*claims: Claim) -> list[str]:
 YESTERDAY, NL, BE = PARTITIONS
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("customers", "words", "expected"),
     [
@@ -134,6 +135,7 @@ def test_a_document_supersedes_what_it_plausibly_corrects(
     assert outcomes_of(*claims) == expected
 
 
+@pytest.mark.heavy
 def test_a_correction_holds_against_the_one_it_corrects_and_stands_aside_with_who_contradicts_both() -> None:
     first, correction, hostile = Claim(YESTERDAY, 0, "c-1"), Claim(NL, 1, "c-1"), Claim(BE, 2, "c-2")
     assert outcomes_of(first, correction, hostile) == ["superseded", "id_conflict", "id_conflict"]

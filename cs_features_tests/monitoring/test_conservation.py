@@ -272,6 +272,7 @@ NAMES = ("a.jsonl", "b.jsonl", "c.jsonl")
 CHANGE = st.tuples(st.sampled_from(["land", "unland"]), st.sampled_from(NAMES), st.lists(st.integers(1, 4), max_size=3))
 
 
+@pytest.mark.heavy
 @given(st.lists(CHANGE, max_size=6), st.lists(CHANGE, max_size=4), st.lists(CHANGE, max_size=6))
 def test_whatever_changes_around_a_run_that_reads_all_it_listed_the_law_holds(
     before: list[Any], between: list[Any], after: list[Any]

@@ -62,6 +62,7 @@ def test_a_damaged_archive_gives_no_identities_either() -> None:
     assert count_object_documents("a.jsonl.gz", bytes(damaged)) == FileCount(documents=1)
 
 
+@pytest.mark.heavy
 def test_an_archive_of_40000_members_is_counted_in_steps_of_its_members(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault 18: at each member the rest of the archive was copied: 1.1, 4.0 and 20 seconds for 10, 20 and 40 thousand.
 

@@ -133,6 +133,7 @@ def test_a_sensor_that_cannot_look_does_not_beat(lab: Lab, run_command: object) 
     assert code == 1
 
 
+@pytest.mark.heavy
 def test_the_command_needs_nothing_of_dagster() -> None:
     """It is to run where no Dagster is, and while Dagster's database is what is dead."""
     code = "import sys; import cs_features.cli.heartbeat; sys.exit('dagster' in sys.modules)"

@@ -405,6 +405,7 @@ def test_a_cursor_of_an_older_version_goes_on_and_one_of_a_newer_version_too() -
     assert read_cursor(json.dumps(newer), "cs-landing", NOW).cursor.asked == {NL_24: Request(fingerprint="a")}
 
 
+@pytest.mark.heavy
 @given(
     st.text()
     | st.recursive(st.none() | st.integers() | st.text(), lambda it: st.dictionaries(st.text(), it)).map(json.dumps)

@@ -150,6 +150,7 @@ class Desk:
         return scope
 
 
+@pytest.mark.heavy
 @given(st.lists(HAPPENINGS, max_size=40))
 def test_whatever_lands_whenever_all_of_it_is_run_in_the_end(happenings: list[str | int]) -> None:
     """Listed hourly, an older day must end as it would if it were listed in each tick, whatever the clock does."""

@@ -54,6 +54,7 @@ def list_started(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in daemon._get_runs_to_dequeue(instance, instance.get_concurrency_config(), None)]
 
 
+@pytest.mark.heavy
 def test_todays_documents_go_before_every_backfill_that_was_launched_before_them(instance: dg.DagsterInstance) -> None:
     """Fault 47: a backfill of a month was launched in the UI, and today's documents waited ten minutes behind it."""
     by_command = add_runs(instance, dg.DagsterRunStatus.QUEUED, *[BY_COMMAND] * MORE_THAN_A_PAGE)

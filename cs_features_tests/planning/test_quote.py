@@ -236,6 +236,7 @@ def frame(rows: list[tuple[int, int, int, int]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Int64()), orient="row")
 
 
+@pytest.mark.heavy
 @given(
     st.integers(500, 4_000),
     st.sampled_from([0.25, 0.5, 1.0]),

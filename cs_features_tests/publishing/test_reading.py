@@ -159,6 +159,7 @@ WRITES = st.lists(
 )
 
 
+@pytest.mark.heavy
 @given(WRITES, st.integers(-1, 21))
 def test_a_reading_is_what_a_dictionary_that_was_written_in_that_order_would_hold(
     writes: list[tuple[int, int, bool, str]], as_of: int

@@ -373,6 +373,7 @@ def test_interactions_that_another_partition_has_by_now_do_not_count() -> None:
     assert store.publish_outcome(outcome).withdrawn == 19
 
 
+@pytest.mark.heavy
 def test_a_withdrawal_that_was_let_through_is_finished_after_a_death_without_asking_again() -> None:
     """Killed half-way through what a person had allowed, the next run stopped at the other half for ever."""
     for dies_after in range(5, 20):

@@ -208,6 +208,7 @@ def test_swapping_the_two_turns_every_sign_around(items: list[Any]) -> None:
         assert there.p + back.p >= 1 - 1e-9
 
 
+@pytest.mark.heavy
 @given(st.lists(ITEM, min_size=1, max_size=60))
 def test_nothing_is_better_or_worse_than_itself(items: list[Any]) -> None:
     """The prompt in use, given as its own candidate, must not be called better in anything, nor worse."""

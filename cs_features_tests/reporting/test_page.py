@@ -85,6 +85,7 @@ def test_every_number_of_the_page_is_what_other_code_computes(model: Model, morn
     assert compared.figures > 600 * mornings
 
 
+@pytest.mark.heavy
 def test_other_code_notices_a_figure_that_is_wrong(year: Year, tmp_path: Path) -> None:
     """A comparison that compares nothing finds nothing either."""
     mirror_bucket(year.tables.bucket, tmp_path, NOW.date() - timedelta(days=WINDOW_DAYS))

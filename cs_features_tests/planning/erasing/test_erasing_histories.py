@@ -116,6 +116,7 @@ others = st.sampled_from(["erase", "run", "run that may write", "nightly run"])
 TWICE = ("b.jsonl", [(0, "plain"), (0, "plain")])
 
 
+@pytest.mark.heavy
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(deliveries, others), max_size=9))
 @example([("a.jsonl", [(0, "plain"), (2, "plain")]), "run", "erase", TWICE, "run"])
