@@ -6,6 +6,7 @@ paid for. What other runs have spent is `spending.py`'s.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ OUTAGE_SECONDS = 30.0
 SUSPECTED_IN_A_ROW = 4  # and the control is the fifth call
 MIN_SUSPECTED = 20
 SUSPECTED_SHARE = 0.25
+
+# Interactions that were paid for, from the first one on, without one answer that can be used.
+FRUITLESS = 40
 
 # Refusals that answers beside them prove to be the interactions' own; the share is that of the check that blocks a
 # publication for its failures.
@@ -148,6 +152,38 @@ class RefusalBrake:
         """Raises RunStopper when the account is refused."""
         if self._verdict:
             raise RunStopper(self._verdict)
+
+
+class YieldBrake:
+    """Trips when a run has paid for many interactions and not one of the answers can be used.
+
+    A guardrail of the account, a model that does not use the tool or a prompt that it misreads fail each of them alike,
+    at up to three calls. One answer that can be used is enough for the rest of the run.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._has_yielded = False
+        self._failures: Counter[str] = Counter()
+
+    def note_paid_outcome(self, error: str | None) -> None:
+        """`error` is the reason of one that has no answer."""
+        with self._lock:
+            self._has_yielded = self._has_yielded or error is None
+            if error is not None:
+                self._failures[error] += 1
+
+    def check(self) -> None:
+        """Raises RunStopper when nothing came of the first interactions."""
+        failed = sum(self._failures.values())
+        if self._has_yielded or failed < FRUITLESS:
+            return
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self._failures.most_common())
+        raise RunStopper(
+            f"None of the first {failed} interactions has an answer that can be used ({reasons}): no more are asked. "
+            "Check CS_FEATURES_MODEL_ID, the prompt and the account's guardrails. What was paid for is kept: when that "
+            "is mended, redrive_rejected asks for these again"
+        )
 
 
 def are_own_faults(refused: int, answered: int) -> bool:

@@ -26,7 +26,7 @@ from cs_features.errors import (
     Unavailable,
 )
 from cs_features.extraction.bedrock import Reply
-from cs_features.extraction.brakes import Breaker, Budget, RefusalBrake
+from cs_features.extraction.brakes import Breaker, Budget, RefusalBrake, YieldBrake
 from cs_features.extraction.call_errors import Ending, classify_stop_reason
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest, build_control_request, build_repair_request
@@ -128,6 +128,7 @@ class Extractor:
     estimate: TokenEstimate
     breaker: Breaker = field(default_factory=Breaker)
     refusals: RefusalBrake = field(default_factory=RefusalBrake)
+    harvest: YieldBrake = field(default_factory=YieldBrake)
     sleep: Callable[[float], None] = time.sleep
 
     def ask(self, request_hash: str, request: ConverseRequest, receipts: Receipts = Receipts()) -> Outcome:
@@ -199,6 +200,7 @@ class Extractor:
                 self.budget.check()
                 self.breaker.check()
                 self.refusals.check()
+                self.harvest.check()
                 so_far = replace(so_far, attempts=so_far.attempts + 1)
                 reply = self.call(request)
                 keep_reply(reply)

@@ -92,6 +92,8 @@ def extract_needed_answers(
             if stopper.paid is not None:
                 ledger.record_call_outcome(stopper.paid)
             raise
+        if outcome.cost_usd:
+            extractor.harvest.note_paid_outcome(outcome.error)
         if outcome.attempts > len(receipts.earlier):
             session.asked[key] = outcome
         return ledger.record_call_outcome(outcome)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cs_features.errors import Outage, RequestRefused, RunStopper
 from cs_features.extraction.brakes import (
     FEW_REFUSED,
+    FRUITLESS,
     MIN_SUSPECTED,
     SUSPECTED_IN_A_ROW,
     SUSPECTED_SHARE,
@@ -190,6 +191,31 @@ def test_an_answer_between_refusals_proves_that_the_account_is_served(tmp_path: 
         outcomes = [extractor.ask(key, request) for key, request in requests_of(*range(8)).items()]
     assert [outcome.answered for outcome in outcomes] == [False] * 3 + [True] + [False] * 3 + [True]
     assert len(desk.asked) == 8
+
+
+# --- answers of which none can be used --------------------------------------------------------
+
+WITHHELD = reply(stop_reason="guardrail_intervened")
+USELESS = reply({"summary": "Ja."})
+
+
+@pytest.mark.parametrize(("given", "calls"), [(WITHHELD, 1), (USELESS, 3)], ids=["a guardrail", "a weak model"])
+def test_a_run_of_which_nothing_comes_stops_before_it_has_paid_for_the_day(
+    bucket: str, tmp_path: Path, given: wire.Reply, calls: int
+) -> None:
+    """A guardrail that the account had switched on rejected 3,500 interactions, each of them paid for; a model that
+    misread the tool was asked three times for each."""
+    desk = Desk(otherwise=given)
+    with serving(desk), pytest.raises(RunStopper, match=r"None of the first 4[0-9] .*guardrails"):
+        ask_all(bucket, tmp_path, *range(120))
+    assert len(desk.asked) <= calls * (FRUITLESS + 2 * 4)
+    assert len(opened(bucket, tmp_path).read_outcomes()) >= FRUITLESS
+
+
+def test_one_answer_that_can_be_used_lets_the_rest_be_rejects_of_their_own(bucket: str, tmp_path: Path) -> None:
+    with serving(Desk({"pakket 3 ": [reply()]}, otherwise=WITHHELD)):
+        session = ask_all(bucket, tmp_path, *range(60))
+    assert session.failed == 59
 
 
 # --- the brake --------------------------------------------------------------------------------
