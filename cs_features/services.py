@@ -18,7 +18,8 @@ from cs_features.environments import Settings
 from cs_features.erasure.tombstones import Tombstones, read_tombstones
 from cs_features.extraction.attribution import Owners
 from cs_features.extraction.bedrock import converse, make_bedrock_client
-from cs_features.extraction.engine import Extractor, TokenEstimate
+from cs_features.extraction.engine import Extractor
+from cs_features.extraction.estimate import TokenEstimate
 from cs_features.extraction.host import make_host_folder
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.models import ModelCapabilities, capabilities_of

@@ -158,32 +158,45 @@ class YieldBrake:
     """Trips when a run has paid for many interactions and not one of the answers can be used.
 
     A guardrail of the account, a model that does not use the tool or a prompt that it misreads fail each of them alike,
-    at up to three calls. One answer that can be used is enough for the rest of the run.
+    at up to three calls. A flood of nonsense does so, too: whoever is told asks a harmless question and says here what
+    came of it. One answer that can be used is enough for the rest of the run.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._has_yielded = False
         self._failures: Counter[str] = Counter()
+        self._suspected_at = FRUITLESS
+        self._verdict = ""
 
-    def note_paid_outcome(self, error: str | None) -> None:
-        """`error` is the reason of one that has no answer."""
+    def note_paid_outcome(self, error: str | None) -> bool:
+        """Whether the caller has to ask the control question; `error` is the reason of an outcome without answer."""
         with self._lock:
             self._has_yielded = self._has_yielded or error is None
-            if error is not None:
-                self._failures[error] += 1
+            if error is None or self._has_yielded:
+                return False
+            self._failures[error] += 1
+            return self._failures.total() == self._suspected_at
+
+    def acquit(self) -> None:
+        """The control has an answer that can be used: what had none was so for its own sake."""
+        with self._lock:
+            self._suspected_at = 2 * self._failures.total()
+
+    def convict(self) -> None:
+        """The control has none, either."""
+        with self._lock:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in self._failures.most_common())
+            self._verdict = (
+                f"None of the first {self._failures.total()} interactions has an answer that can be used ({reasons}), "
+                "nor has a harmless question. Check CS_FEATURES_MODEL_ID, the prompt and the account's guardrails. "
+                "What was paid for is kept: when that is mended, redrive_rejected asks for these again"
+            )
 
     def check(self) -> None:
-        """Raises RunStopper when nothing came of the first interactions."""
-        failed = sum(self._failures.values())
-        if self._has_yielded or failed < FRUITLESS:
-            return
-        reasons = ", ".join(f"{count} {reason}" for reason, count in self._failures.most_common())
-        raise RunStopper(
-            f"None of the first {failed} interactions has an answer that can be used ({reasons}): no more are asked. "
-            "Check CS_FEATURES_MODEL_ID, the prompt and the account's guardrails. What was paid for is kept: when that "
-            "is mended, redrive_rejected asks for these again"
-        )
+        """Raises RunStopper when nothing will come of the others."""
+        if self._verdict:
+            raise RunStopper(self._verdict)
 
 
 def are_own_faults(refused: int, answered: int) -> bool:

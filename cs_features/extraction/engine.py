@@ -5,7 +5,6 @@ exception. What would fail every request raises `RunStopper`. No S3, no Dagster,
 asked at once is `fan_out.py`'s.
 """
 
-import itertools
 import json
 import random
 import time
@@ -28,6 +27,7 @@ from cs_features.errors import (
 from cs_features.extraction.bedrock import Reply
 from cs_features.extraction.brakes import Breaker, Budget, RefusalBrake, YieldBrake
 from cs_features.extraction.call_errors import Ending, classify_stop_reason
+from cs_features.extraction.estimate import TokenEstimate
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest, build_control_request, build_repair_request
 from cs_features.extraction.quota import Limiter
@@ -94,28 +94,6 @@ class Receipts:
     keep: Callable[[Reply], None] = _discard_model_reply
 
 
-class TokenEstimate:
-    """How many tokens a request will have: a first estimate, then what the replies of this run teach."""
-
-    def __init__(self, tokens_per_character: float) -> None:
-        self.tokens_per_character = tokens_per_character
-
-    def tokens_of(self, request: ConverseRequest) -> int:
-        return round(_count_request_characters(request) * self.tokens_per_character)
-
-    def learn(self, request: ConverseRequest, usage: TokenUsage) -> None:
-        if usage.prompt_tokens:
-            self.tokens_per_character += 0.2 * (
-                usage.prompt_tokens / _count_request_characters(request) - self.tokens_per_character
-            )
-
-
-def _count_request_characters(request: ConverseRequest) -> int:
-    turns = [message["content"] for message in request["messages"]]
-    blocks = itertools.chain(request["system"], *turns)
-    return sum(len(block["text"]) for block in blocks if "text" in block)
-
-
 @dataclass(frozen=True)
 class Extractor:
     """How one request is asked: `call` makes one attempt, the rest decides what to make of it."""
@@ -176,6 +154,16 @@ class Extractor:
         self.refusals.check()
         self.refusals.acquit()
         return so_far
+
+    def ask_after_failures(self, request: ConverseRequest, outcome: Outcome) -> Outcome:
+        """Put a harmless question where nothing came of many interactions; the outcome, with what that has cost."""
+        try:
+            reply, outcome = self._call_until_answered(build_control_request(request), outcome, _discard_model_reply)
+        except (_GaveUp, RunStopper):
+            return outcome  # what stops the run stops the next call as well
+        judged, _ = self._judge_model_reply(reply, outcome)
+        (self.harvest.acquit if judged.answered else self.harvest.convict)()
+        return outcome
 
     def bill_unjudged_replies(self, request_hash: str, replies: Sequence[Reply]) -> Outcome:
         """What so many replies to a request have cost; it says nothing of what they answer."""

@@ -92,8 +92,9 @@ def extract_needed_answers(
             if stopper.paid is not None:
                 ledger.record_call_outcome(stopper.paid)
             raise
-        if outcome.cost_usd:
-            extractor.harvest.note_paid_outcome(outcome.error)
+        reason = outcome.error.value if outcome.error else None
+        if outcome.cost_usd and extractor.harvest.note_paid_outcome(reason):
+            outcome = extractor.ask_after_failures(request, outcome)
         if outcome.attempts > len(receipts.earlier):
             session.asked[key] = outcome
         return ledger.record_call_outcome(outcome)

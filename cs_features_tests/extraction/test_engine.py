@@ -30,8 +30,8 @@ from cs_features.extraction.engine import (
     MAX_UNAVAILABLE,
     Extractor,
     Outcome,
-    TokenEstimate,
 )
+from cs_features.extraction.estimate import TokenEstimate
 from cs_features.extraction.fan_out import fan_out
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompts import TOOL_NAME

@@ -229,7 +229,8 @@ from pathlib import Path
 import boto3
 from cs_features.extraction.bedrock import make_bedrock_client, converse
 from cs_features.extraction.brakes import Budget
-from cs_features.extraction.engine import Extractor, TokenEstimate
+from cs_features.extraction.engine import Extractor
+from cs_features.extraction.estimate import TokenEstimate
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.ledger_lines import Askings, format_ledger_line
 from cs_features.extraction.quota import Limiter

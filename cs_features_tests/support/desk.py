@@ -20,7 +20,8 @@ from starlette.routing import Route
 
 from cs_features.extraction.bedrock import converse, make_bedrock_client
 from cs_features.extraction.brakes import Breaker, Budget
-from cs_features.extraction.engine import Extractor, TokenEstimate
+from cs_features.extraction.engine import Extractor
+from cs_features.extraction.estimate import TokenEstimate
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.pricing import find_price_list
 from cs_features.extraction.prompting import build_converse_request, request_hash
