@@ -190,7 +190,7 @@ class Extractor:
                 self.refusals.check()
                 self.harvest.check()
                 so_far = replace(so_far, attempts=so_far.attempts + 1)
-                reply = self.call(request)
+                reply = self._assume_bill(request, self.call(request))
                 keep_reply(reply)
                 usage = reply.usage
             except Throttled as error:
@@ -225,6 +225,13 @@ class Extractor:
                 )
             finally:
                 self.limiter.release_reserved(reserved, usage)
+
+    def _assume_bill(self, request: ConverseRequest, reply: Reply) -> Reply:
+        """A reply whose bill was lost on its way costs what was reserved for it: for nothing, it would reach no cap."""
+        if any(reply.usage.counts):
+            return reply
+        largest = request["inferenceConfig"]["maxTokens"]
+        return replace(reply, usage=TokenUsage(self.estimate.tokens_of(request), output_tokens=largest))
 
     def _back_off_call(self, failures: int) -> None:
         """Full jitter: calls that failed together do not come back together."""

@@ -598,6 +598,16 @@ def test_nothing_to_ask_asks_nothing() -> None:
 # --- the budget -------------------------------------------------------------------------------
 
 
+def test_a_reply_whose_bill_was_lost_counts_as_what_it_may_have_cost(tmp_path: Path) -> None:
+    """A gateway left `usage` out: every call was free, and no cap was ever reached."""
+    unbilled = Reply({"toolUseId": "t", "name": "record_features", "input": GOOD}, "tool_use", TokenUsage(), 1)
+    extractor = extractor_in(tmp_path, call=lambda _: unbilled)
+    outcome = extractor.ask(key_of(1), request_of(1))
+    assert outcome.answered
+    assert outcome.usage.prompt_tokens == extractor.estimate.tokens_of(request_of(1))
+    assert extractor.budget.spent_usd == outcome.cost_usd > 0
+
+
 def test_a_budget_of_zero_starts_no_call(tmp_path: Path) -> None:
     """Zero is how an operator says: not today."""
     desk = Desk()
