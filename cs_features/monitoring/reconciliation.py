@@ -7,9 +7,9 @@ unknown, and stops no other partition. An object's count is a week old at the mo
 Not here: the laws (`conservation.py`, `serving.py`). No table of the flow is changed.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from cs_features.landing.corrections import find_lost_ids
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.landing.earlier import align_table_columns
 from cs_features.landing.listings import load_partition_listing
-from cs_features.landing.zone import LandingZone, classify_landing_key, is_document_file
+from cs_features.landing.zone import LandingZone
 from cs_features.monitoring.conservation import Balance, count_planned_documents, recall_partition_run
 from cs_features.monitoring.findings import FindingKind
 from cs_features.monitoring.kept_counts import RECOUNT_AFTER, load_kept_counts
@@ -266,35 +266,8 @@ def _reconcile_store(partition: Partition, held: _Held, store: OnlineStore, sour
     return {**columns, "asked_online": online.asked, "missing_online": online.missing}
 
 
-# --- which partitions, and why not ------------------------------------------------------------
-
-
 def name_error(error: BaseException) -> str:
     """AWS's code where there is one, or else the class: words of others may quote a customer."""
     if isinstance(error, AwsRefusal) and isinstance(error.__cause__, ClientError):
         return str(error.__cause__.response.get("Error", {}).get("Code") or "AwsRefusal")
     return type(error).__name__
-
-
-def list_partitions(
-    zone: LandingZone, tables: Tables, countries: Collection[str], first: date, last: date
-) -> list[Partition]:
-    """Partitions from `first` to `last` that have a landing folder or a table.
-
-    Raises:
-        AwsRefusal: when a bucket cannot be listed: half of the partitions are none.
-    """
-    found = set(tables.partitions("validated_features")) | set(tables.partitions("feature_store"))
-    for country in sorted(countries):
-        for item in zone.list_landing_folder(f"country={country}", start_after_date=first).objects:
-            place = classify_landing_key(item.key)
-            if isinstance(place, Partition) and is_document_file(item):
-                found.add(place)
-    return sorted(each for each in found if each.country in countries and first <= each.date <= last)
-
-
-def list_earlier_partitions(tables: Tables, countries: Collection[str], first: date, days: int) -> list[Partition]:
-    """Partitions of so many days before `first` that have documents with ids."""
-    since = first - timedelta(days=days)
-    held = tables.partitions("interaction_ids")
-    return sorted(each for each in held if each.country in countries and since <= each.date < first)

@@ -6,19 +6,20 @@ from typing import Any
 
 import polars as pl
 import pytest
+from botocore.exceptions import ClientError
 
 from cs_features.errors import AwsRefusal
 from cs_features.landing.documents import RAW_SCHEMA
 from cs_features.landing.listings import save_partition_listing
 from cs_features.landing.zone import LandingZone
 from cs_features.monitoring.findings import FindingKind
+from cs_features.monitoring.inventoried import list_partitions
 from cs_features.monitoring.reconciliation import (
     DOCUMENTS_UNKNOWN,
     STORE_UNKNOWN,
     Sources,
     collect_reconciliation_findings,
     differs_in,
-    list_partitions,
     reconcile,
 )
 from cs_features.monitoring.serving import OnlineSample, OnlineStore
@@ -229,6 +230,27 @@ def test_a_bucket_that_is_not_there_is_no_partitions_trouble(warehouse: Warehous
     refuse_objects(warehouse.landing, code="NoSuchBucket", status=404)
     with pytest.raises(AwsRefusal, match="CS_FEATURES_LANDING_BUCKET"):
         list_partitions(warehouse.zone, warehouse.tables, ["NL"], DAY, DAY)
+
+
+def test_a_country_that_cannot_be_listed_is_unknown_and_stops_no_other(warehouse: Warehouse) -> None:
+    """The bucket's policy denied one country's prefix, and the inventory of all five was never taken again."""
+    paginate = warehouse.landing.paginate
+
+    def refusing(**request: Any) -> Any:
+        if request["Prefix"].startswith("interactions/country=FR"):
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListObjectsV2")
+        return paginate(**request)
+
+    warehouse.landing.paginate = refusing  # type: ignore[method-assign]
+    countries = ["BE", "FR", "NL"]
+    found = list_partitions(warehouse.zone, warehouse.tables, countries, DAY, DAY)
+    assert found == [BE, FR, NL]
+    states = by_country(warehouse.reconcile(), "state", "error")
+    assert (states["BE"], states["FR"], states["NL"]) == (
+        ("settled", None),
+        ("unknown", "AccessDenied"),
+        ("settled", None),
+    )
 
 
 # --- what is still moving ---------------------------------------------------------------------

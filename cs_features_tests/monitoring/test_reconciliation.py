@@ -14,7 +14,8 @@ from cs_features.monitoring.findings import (
     read_reconciled_differences,
     write_reconciled_differences,
 )
-from cs_features.monitoring.reconciliation import Sources, list_partitions, reconcile
+from cs_features.monitoring.inventoried import list_partitions
+from cs_features.monitoring.reconciliation import Sources, reconcile
 from cs_features.monitoring.serving import GroupState
 from cs_features.monitoring.settling import SETTLING_TIME
 from cs_features.orchestration.failures import passing_failure

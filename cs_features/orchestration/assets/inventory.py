@@ -13,6 +13,7 @@ import polars as pl
 from cs_features.errors import AwsRefusal
 from cs_features.monitoring import settling
 from cs_features.monitoring.findings import Differences, FindingKind, write_reconciled_differences
+from cs_features.monitoring.inventoried import list_earlier_partitions, list_partitions
 from cs_features.monitoring.misfiled import RunMemory, Scope, find_misfiled_objects, shorten_folder_name
 from cs_features.monitoring.open_rejects import count_open_rejects
 from cs_features.monitoring.reconciliation import (
@@ -21,8 +22,6 @@ from cs_features.monitoring.reconciliation import (
     State,
     collect_reconciliation_findings,
     differs_in,
-    list_earlier_partitions,
-    list_partitions,
     name_error,
     reconcile,
 )
