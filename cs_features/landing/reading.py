@@ -104,10 +104,11 @@ def _find_contradiction(versions: Rows) -> dict[str, Any] | None:
     """The latest of an id's documents that is no version of what the last one tells.
 
     Of one partition a later document may give an interaction to another customer, or say other words for the same one.
-    Who does both knows the id and nothing else. Between partitions more is asked: `corrections.py`.
+    Who does both knows the id and nothing else; but a chat that is exported while it goes on names its customer and
+    says more the second time. Between partitions more is asked: `corrections.py`.
     """
     *earlier, owner = versions
-    strangers = (each for each in reversed(earlier) if each["customer_id"] != owner["customer_id"])
+    strangers = (each for each in reversed(earlier) if each["customer_id"] not in (None, owner["customer_id"]))
     return next((each for each in strangers if each["words_hash"] != owner["words_hash"]), None)
 
 

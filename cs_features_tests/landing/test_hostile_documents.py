@@ -69,6 +69,7 @@ def test_whatever_stands_where_an_id_belongs_nobodys_record_is_taken_over_and_no
         (("c-1", "c-1"), "ab", ["duplicate_id", "accepted"]),
         (("c-1", "c-2"), "aa", ["duplicate_id", "accepted"]),
         ((..., ...), "ab", ["duplicate_id", "accepted"]),
+        ((..., "c-1"), "ab", ["duplicate_id", "accepted"]),
     ],
 )
 def test_who_lands_later_in_the_same_partition_has_the_id_only_of_the_same_interaction(
