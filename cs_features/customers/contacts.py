@@ -15,6 +15,8 @@ from typing import Literal
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
+from cs_features.customers.spine import CUSTOMER
+from cs_features.customers.touched import ID
 from cs_features.erasure.subjects import Erased
 from cs_features.partitions import Month, Partition
 from cs_features.publishing.reading import EVENT_TIME_FORMAT, HISTORY_SCHEMA, OfflineHistory, Part
@@ -92,19 +94,23 @@ def _read_day(folder: str) -> date | None:
         return None  # somebody else's
 
 
-def merge_rows(before: Months, fresh: pl.DataFrame, erased: Erased) -> Months:
-    """The months that change by rows that were read; reading a row again changes nothing.
+def merge_rows(before: Months, read: pl.DataFrame, erased: Erased) -> tuple[Months, pl.Series]:
+    """The months that change by rows that were read, and the ids of contacts of which a row is new.
 
-    Nobody comes back who was erased meanwhile: what is written holds none of his rows.
+    Reading a row again changes nothing. Nobody comes back who was erased meanwhile: what is written holds none of his
+    rows.
     """
     changed: dict[str, pl.DataFrame] = {}
-    for month, read in _split_months(fresh).items():
+    fresh = [pl.Series(ID, dtype=pl.String())]
+    for month, told in _split_months(read).items():
         old = before.get(month, CONTACT_SCHEMA.to_frame())
-        both = pl.concat([old, read]).unique()
+        new = told.unique().join(old, on=CONTACT_SCHEMA.names(), how="anti", nulls_equal=True)
+        both = pl.concat([old, new])
         left = leave_out_erased(both, erased)
-        if both.height > old.height or left.height < both.height:
+        fresh.append(new[ID])
+        if not new.is_empty() or left.height < both.height:
             changed[month] = left
-    return changed
+    return changed, pl.concat(fresh).unique()
 
 
 def _split_months(rows: pl.DataFrame) -> Months:
@@ -113,13 +119,23 @@ def _split_months(rows: pl.DataFrame) -> Months:
 
 
 def leave_out_erased(rows: pl.DataFrame, erased: Erased) -> pl.DataFrame:
-    """Rows of nobody who is erased."""
+    """Rows of nobody who is erased. Each name costs a keyed hash or two, so that it is asked for once."""
     if not erased or rows.is_empty():
         return rows
-    happened = pl.col("event_time").str.to_datetime(EVENT_TIME_FORMAT).dt.replace_time_zone("UTC")
-    named = rows.select("interaction_id", "customer_id", happened).iter_rows()
-    covered = [erased.covers_interaction(key) or erased.covers_customer(customer, at) for key, customer, at in named]
-    return rows.filter(~pl.Series(covered, dtype=pl.Boolean))
+    ids = _select_covered(rows[ID], erased.covers_interaction)
+    left = rows.filter(~pl.col(ID).is_in(ids.implode()))
+    customers = _select_covered(left[CUSTOMER].drop_nulls(), erased.covers_customer)
+    is_named = pl.col(CUSTOMER).is_in(customers.implode()).fill_null(False)
+    named = left.filter(is_named)
+    happened = named["event_time"].str.to_datetime(EVENT_TIME_FORMAT).dt.replace_time_zone("UTC")
+    covered = map(erased.covers_customer, named[CUSTOMER], happened)
+    later = named.filter(~pl.Series(list(covered), dtype=pl.Boolean()))
+    return pl.concat([left.filter(~is_named), later])
+
+
+def _select_covered(names: pl.Series, is_covered: Callable[[str], bool]) -> pl.Series:
+    unique = names.unique()
+    return unique.filter(pl.Series([is_covered(name) for name in unique], dtype=pl.Boolean()))
 
 
 # --- what is remembered, and what is new ------------------------------------------------------
@@ -132,7 +148,7 @@ class Memory:
     source: str
     months: Months
     changed: Months  # of these, what the tables do not hold yet
-    fresh: pl.Series  # ids of the contacts that new rows were read of
+    fresh: pl.Series  # ids of the contacts of which a row was read that was not remembered
     read_rows: int
     state: State | None  # of the last update; None when this one begins anew
 
@@ -159,18 +175,19 @@ def recall_contacts(tables: Tables, read: ReadHistory, began: datetime, erased: 
 
 
 def _remember(before: Months, history: OfflineHistory, erased: Erased, state: State | None) -> Memory:
-    changed = merge_rows(before, history.rows, erased)
+    changed, fresh = merge_rows(before, history.rows, erased)
     return Memory(
         source=history.group,
         months={**before, **changed},
         changed=changed,
-        fresh=history.rows["interaction_id"].unique(),
+        fresh=fresh,
         read_rows=history.rows.height,
         state=state,
     )
 
 
 def save_memory(tables: Tables, memory: Memory) -> None:
+    """Only after what is new in it was published: what is remembered is not counted again when an update has died."""
     for month, rows in memory.changed.items():
         tables.write(CONTACTS, Month(month), rows)
 

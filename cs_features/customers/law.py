@@ -47,14 +47,15 @@ class Comparison:
 
 
 def balance_customers(updated: Updated) -> CustomerBalance:
-    finished = set(updated.manifest.filter(pl.col("content_hash") != UNFINISHED)[CUSTOMER])
-    expected, kept = set(updated.decision.expected), set(updated.decision.plan.kept)
+    manifest, expected, kept = updated.manifest, updated.decision.expected, updated.decision.plan.kept
+    finished = manifest.filter(pl.col("content_hash") != UNFINISHED)[CUSTOMER].unique()
+    unexpected = manifest.filter(~pl.col(CUSTOMER).is_in(expected.implode()))[CUSTOMER]
     return CustomerBalance(
         expected=len(expected),
         kept=len(kept),
         served=len(finished),
-        unserved=len(expected - finished),
-        unwithdrawn=len(set(updated.manifest[CUSTOMER]) - expected - kept),
+        unserved=len(expected.filter(~expected.is_in(finished.implode()))),
+        unwithdrawn=len(set(unexpected) - set(kept)),
     )
 
 

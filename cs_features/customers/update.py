@@ -81,7 +81,6 @@ def _update_once(
     began = tables.bucket.list_bucket_objects(f"{CONTACTS}/").listed_at
     moment = Moment(began, find_cut(began), EMBARGO)
     memory = recall_contacts(tables, read, began, erased, anew=anew)
-    save_memory(tables, memory)
     stored = read_manifest(tables)
     is_ours = pl.col("group") == destination.identity
     manifest, of_others = stored.filter(is_ours), stored.filter(~is_ours)
@@ -96,6 +95,7 @@ def _update_once(
 
     is_same = not decision.plan.write and not decision.plan.withdraw
     published = manifest if is_same else publish_decision(decision, destination, began, save)
+    save_memory(tables, memory)
     first = moment.cut - EMBARGO - timedelta(days=LONGEST + rules.window_days)
     months = forget_old_months(tables, memory, first.date())
     state = State(

@@ -46,7 +46,7 @@ class Tombstones:
         if customer_id is None or not self.customers:
             return False
         # As it is spelled, too: versions before this one hashed that.
-        spellings = (normalize_customer(customer_id), customer_id)
+        spellings = {normalize_customer(customer_id), customer_id}
         known = [self.customers.get(hash_subject_name(self.key, "customer", each)) for each in spellings]
         until = max(filter(None, known), default=None)
         return until is not None and (occurred_at is None or occurred_at <= until)

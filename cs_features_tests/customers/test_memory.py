@@ -1,0 +1,92 @@
+"""What an update remembers of contacts: who is counted again because of it, and who is left out of it."""
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cs_features.customers.contacts import leave_out_erased
+from cs_features.erasure.subjects import Subject
+from cs_features.erasure.tombstones import add_tombstone_entries, make_tombstone_entry
+from cs_features.local.bench.training_histories import build_rows
+from cs_features.publishing.feature_group import get_record_feature
+from cs_features_tests.support.publications import Killed
+from cs_features_tests.support.second_group import SecondGroup, tell_contact
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
+DAY = timedelta(days=1)
+KEY = b"k" * 32
+
+
+def serve_forty() -> SecondGroup:
+    """Customers c2 to c41, who wrote once each, so many days ago, and of whom the store was told yesterday."""
+    told = NOON - timedelta(hours=20)
+    second = SecondGroup(
+        [tell_contact(number, NOON - number * DAY, f"c{number}", told=told) for number in range(2, 42)]
+    )
+    second.update(NOON)
+    return second
+
+
+def test_a_row_that_is_read_again_does_not_count_its_customer_again() -> None:
+    """The rows of the day before are read every day, and their customers were counted twice."""
+    second = serve_forty()
+    updated = second.update(NOON + timedelta(hours=1))
+    assert updated.memory.read_rows == 40
+    assert len(updated.decision.records.hashes) == 0
+
+
+def test_what_was_told_late_is_counted_whenever_the_update_dies_that_read_it() -> None:
+    """It stood in the memory, and nobody had been told: of what is remembered nobody asks whether it was published."""
+    told = NOON.replace(hour=1, minute=50)
+    late = tell_contact(50, NOON - 9 * DAY, "c30", told=told, write_time=NOON + timedelta(hours=3))
+    for dies_after in range(100):
+        second = serve_forty()
+        second.rows.append(late)
+        try:
+            second.update(NOON + timedelta(hours=4), dies_after=dies_after)
+            break
+        except Killed:
+            second.update(NOON + timedelta(hours=5))
+        assert count_contacts(second, "c30") == "2", dies_after
+
+
+def count_contacts(second: SecondGroup, customer: str) -> str:
+    return get_record_feature(second.group.online[customer], "contacts_365d")
+
+
+SPELLINGS = ["c1", " c1", "c1 ", "cafe\u0301", "café", "C1", None, "c2"]
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.sampled_from(SPELLINGS), st.integers(0, 3), st.integers(0, 5)), max_size=12),
+    st.sampled_from(["c1", "café", "c2"]),
+    st.sets(st.integers(0, 5)),
+)
+def test_rows_are_left_out_as_if_each_was_asked_for_alone(
+    told: list[tuple[str | None, int, int]], customer: str, ids: set[int]
+) -> None:
+    rows = build_rows([tell_contact(number, NOON - days * DAY, name) for name, days, number in told])
+    erased = forget(customer, ids)
+    left = leave_out_erased(rows, erased)
+    expected = rows.filter(
+        pl.Series([not is_erased(row, erased) for row in rows.iter_rows(named=True)], dtype=pl.Boolean)
+    )
+    assert left.sort(pl.all()).equals(expected.sort(pl.all()))
+
+
+def forget(customer: str, numbers: set[int]) -> Any:
+    subject = Subject(
+        until=NOON - DAY, customer_id=customer, interaction_ids=frozenset(f"i{number}" for number in numbers)
+    )
+    return add_tombstone_entries([make_tombstone_entry(subject, KEY)], KEY)
+
+
+def is_erased(row: dict[str, Any], erased: Any) -> bool:
+    happened = datetime.fromisoformat(row["event_time"].replace("Z", "+00:00"))
+    return bool(
+        erased.covers_interaction(row["interaction_id"]) or erased.covers_customer(row["customer_id"], happened)
+    )
