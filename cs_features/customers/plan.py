@@ -112,8 +112,7 @@ def list_entries(manifest: pl.DataFrame) -> dict[str, Entry]:
     return {row[CUSTOMER]: Entry(**row) for row in manifest.iter_rows(named=True)}
 
 
-def replace_entries(manifest: pl.DataFrame, dropped: Collection[str], entries: Collection[Entry]) -> pl.DataFrame:
-    """The manifest with `entries` in the place of those of `dropped` customers, of one and the same group."""
+def build_manifest(entries: Collection[Entry]) -> pl.DataFrame:
+    """The rows of `entries`."""
     columns: dict[str, list[Any]] = {name: [getattr(entry, name) for entry in entries] for name in MANIFEST_SCHEMA}
-    left = manifest.filter(~pl.col(CUSTOMER).is_in(list(dropped)))
-    return pl.concat([left, pl.DataFrame(columns, schema=MANIFEST_SCHEMA)])
+    return pl.DataFrame(columns, schema=MANIFEST_SCHEMA)

@@ -24,9 +24,10 @@ from cs_features.customers.contacts import (
 )
 from cs_features.customers.decision import Decision, Moment, decide_update
 from cs_features.customers.definitions import LONGEST
-from cs_features.customers.plan import MANIFEST_SCHEMA, TABLE, Entry, check_withdrawals, replace_entries
+from cs_features.customers.plan import MANIFEST_SCHEMA, TABLE, Entry, build_manifest, check_withdrawals
 from cs_features.customers.publication import CustomerPublication
 from cs_features.customers.serving import EMBARGO, SETTING, find_cut, identify_layout
+from cs_features.customers.spine import CUSTOMER
 from cs_features.erasure.tombstones import NO_TOMBSTONES, Tombstones
 from cs_features.publishing.changes import carry_out
 from cs_features.publishing.manifest import OpenManifest
@@ -88,8 +89,11 @@ def _update_once(
     if not rules.allow_deletions:
         check_withdrawals(decision.plan, manifest.height, rules.max_withdrawn_share)
 
+    changing = pl.Series(CUSTOMER, [*decision.entries, *decision.plan.write], pl.String())
+    untouched = manifest.filter(~pl.col(CUSTOMER).is_in(changing.implode()))
+
     def save(entries: Collection[Entry]) -> pl.DataFrame:
-        table = replace_entries(manifest, [*decision.entries, *decision.plan.write], entries)
+        table = pl.concat([untouched, build_manifest(entries)])
         tables.write(TABLE, None, pl.concat([table, of_others]))
         return table
 

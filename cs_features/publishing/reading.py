@@ -30,7 +30,7 @@ class OfflineHistory:
 
     group: str  # see `feature_group.identify_feature_group`
     as_of: datetime
-    rows: pl.DataFrame  # of `HISTORY_SCHEMA`
+    rows: pl.DataFrame  # of `HISTORY_SCHEMA`, or of the columns that were asked for
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,16 @@ def read_features(as_of: datetime | None = None, *, group: str | None = None) ->
 
 
 def read_history(
-    as_of: datetime | None = None, *, group: str | None = None, part: Part | None = None
+    as_of: datetime | None = None,
+    *,
+    group: str | None = None,
+    part: Part | None = None,
+    columns: Collection[str] | None = None,
 ) -> OfflineHistory:
     """Every row that was told the group until `as_of` (default: now) and that its offline store holds by now.
 
-    Of `part` alone where it is given and the store lies in folders by day, which an Iceberg table does not.
+    Of `part` alone where it is given and the store lies in folders by day, which an Iceberg table does not; of
+    `columns` alone where they are given: a year's summaries are most of its memory.
 
     Raises:
         AwsRefusal: when the group or its offline store cannot be read; says what to set or allow.
@@ -81,7 +86,8 @@ def read_history(
         store = described["OfflineStoreConfig"]
         uri = store["S3StorageConfig"]["ResolvedOutputS3Uri"]
         asked = None if store.get("TableFormat") == "Iceberg" else part
-        rows = _read_rows(aws.client("s3", max_pool_connections=READERS), uri, as_of, asked)
+        schema = pl.Schema({name: kind for name, kind in HISTORY_SCHEMA.items() if columns is None or name in columns})
+        rows = _read_rows(aws.client("s3", max_pool_connections=READERS), uri, as_of, asked, schema)
     return OfflineHistory(identify_feature_group(described), as_of.astimezone(timezone.utc), rows)
 
 
@@ -101,7 +107,7 @@ def select_known_rows(rows: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     )
 
 
-def _read_rows(s3: Any, uri: str, as_of: datetime, part: Part | None) -> pl.DataFrame:
+def _read_rows(s3: Any, uri: str, as_of: datetime, part: Part | None, schema: pl.Schema) -> pl.DataFrame:
     bucket, prefix = uri.removeprefix("s3://").split("/", 1)
 
     def list_part(folder: str) -> list[str]:
@@ -114,13 +120,13 @@ def _read_rows(s3: Any, uri: str, as_of: datetime, part: Part | None) -> pl.Data
 
     def read(key: str) -> pl.DataFrame:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        rows = pl.read_parquet(io.BytesIO(body), hive_partitioning=False).select(list(HISTORY_SCHEMA))
-        return rows.cast(dict(HISTORY_SCHEMA))  # type: ignore[arg-type]
+        rows = pl.read_parquet(io.BytesIO(body), columns=schema.names(), hive_partitioning=False)
+        return rows.select(schema.names()).cast(dict(schema))  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="offline-store") as pool:
         listed = pool.map(list_part, _list_folders(prefix, part))
         keys = [key for found in listed for key in _drop_later_days(found, as_of)]
-        return pl.concat([pl.DataFrame(schema=HISTORY_SCHEMA), *pool.map(read, keys)])
+        return pl.concat([schema.to_frame(), *pool.map(read, keys)])
 
 
 def _list_folders(prefix: str, part: Part | None) -> list[str]:

@@ -6,6 +6,7 @@ Signing, serializing and parsing are done as ever; what a request says is read o
 import io
 import json
 import re
+import tempfile
 import threading
 import zlib
 from typing import Any
@@ -19,11 +20,15 @@ SERVICE = "sagemaker-featurestore-runtime"
 
 
 class OnlineStore:
-    """The latest record of each identifier, in the request that brought it; `calls` counts requests."""
+    """The latest record of each identifier, in the request that brought it; `calls` counts requests.
+
+    Requests lie in a file, because those of a year would be 200 MiB of the process that is measured.
+    """
 
     def __init__(self) -> None:
         self.calls = 0
-        self._requests: list[bytes] = []
+        self._requests = tempfile.TemporaryFile()  # noqa: SIM115
+        self._extents: list[tuple[int, int]] = []
         self._places: dict[str, int] = {}
         self._lock = threading.Lock()  # eight threads write
 
@@ -40,8 +45,8 @@ class OnlineStore:
     def _write(self, request: Any, **_: Any) -> AWSResponse:
         packed, keys = zlib.compress(request.body, 1), map(bytes.decode, IDENTIFIERS.findall(request.body))
         with self._lock:
-            self._requests.append(packed)
-            self._places |= dict.fromkeys(keys, len(self._requests) - 1)
+            self._extents.append((self._requests.seek(0, io.SEEK_END), self._requests.write(packed)))
+            self._places |= dict.fromkeys(keys, len(self._extents) - 1)
         return self._answer(request, {"Errors": [], "UnprocessedEntries": []})
 
     def _get(self, request: Any, **_: Any) -> AWSResponse:
@@ -55,7 +60,11 @@ class OnlineStore:
         return self._answer(request, {"Records": records, "Errors": [], "UnprocessedIdentifiers": []})
 
     def _find_record(self, key: str) -> Record:
-        entries = json.loads(zlib.decompress(self._requests[self._places[key]]))["Entries"]
+        start, size = self._extents[self._places[key]]
+        with self._lock:
+            self._requests.seek(start)
+            packed = self._requests.read(size)
+        entries = json.loads(zlib.decompress(packed))["Entries"]
         return next(each["Record"] for each in entries if _name_customer(each["Record"]) == key)
 
     def _delete(self, request: Any, **_: Any) -> AWSResponse:

@@ -10,6 +10,7 @@ from functools import partial
 import dagster as dg
 from pydantic import Field
 
+from cs_features.customers.contacts import CONTACT_SCHEMA
 from cs_features.customers.decision import Moment
 from cs_features.customers.law import Comparison, CustomerBalance, balance_customers, compare_with_training
 from cs_features.customers.plan import MANIFEST_SCHEMA, TABLE
@@ -98,7 +99,7 @@ def customer_features(
 
 
 def read_part(group: str, as_of: datetime, part: Part | None) -> OfflineHistory:
-    return read_history(as_of, group=group, part=part)
+    return read_history(as_of, group=group, part=part, columns=CONTACT_SCHEMA.names())
 
 
 def describe_cut(moment: Moment) -> str:
