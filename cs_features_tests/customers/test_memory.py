@@ -1,5 +1,7 @@
 """What an update remembers of contacts: who is counted again because of it, and who is left out of it."""
 
+import itertools
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -8,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cs_features.customers.contacts import leave_out_erased
+from cs_features.customers.law import balance_customers
 from cs_features.erasure.subjects import Subject
 from cs_features.erasure.tombstones import add_tombstone_entries, make_tombstone_entry
 from cs_features.local.bench.training_histories import build_rows
 from cs_features.publishing.feature_group import get_record_feature
+from cs_features.storage import encode_parquet_table
 from cs_features_tests.support.publications import Killed
-from cs_features_tests.support.second_group import SecondGroup, tell_contact
+from cs_features_tests.support.second_group import SecondGroup, read_tables, tell_contact
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -78,10 +82,8 @@ def test_rows_are_left_out_as_if_each_was_asked_for_alone(
     assert left.sort(pl.all()).equals(expected.sort(pl.all()))
 
 
-def forget(customer: str, numbers: set[int]) -> Any:
-    subject = Subject(
-        until=NOON - DAY, customer_id=customer, interaction_ids=frozenset(f"i{number}" for number in numbers)
-    )
+def forget(customer: str, numbers: set[int], until: datetime = NOON - DAY) -> Any:
+    subject = Subject(until=until, customer_id=customer, interaction_ids=frozenset(f"i{number}" for number in numbers))
     return add_tombstone_entries([make_tombstone_entry(subject, KEY)], KEY)
 
 
@@ -90,3 +92,41 @@ def is_erased(row: dict[str, Any], erased: Any) -> bool:
     return bool(
         erased.covers_interaction(row["interaction_id"]) or erased.covers_customer(row["customer_id"], happened)
     )
+
+
+def test_who_is_erased_while_an_update_dies_is_out_of_the_memory_after_the_next() -> None:
+    """The eraser had stripped the month that the update then wrote with him in it, a moment before it was killed."""
+    for erased_at in range(3, 33, 6):
+        for dies_after in (*range(erased_at + 2, 35, 2), 1_000):
+            second = serve_forty()
+            second.rows.append(tell_contact(50, NOON - 9 * DAY, "c31", told=NOON + timedelta(hours=1)))
+            erase_at_call(second, erased_at, "c30")
+            with suppress(Killed):
+                second.update(NOON + DAY, dies_after=dies_after)
+            second.group.called = second.memory.before_call = second._live
+            updated = second.update(NOON + DAY + timedelta(hours=1))
+            assert "c30" not in second.group.online, (erased_at, dies_after)
+            assert balance_customers(updated).holds
+            assert not any(b"c30" in body for body in read_tables(second)), (erased_at, dies_after)
+
+
+def erase_at_call(second: SecondGroup, number: int, customer: str) -> None:
+    """An eraser who does all that he has to do between two calls of an update."""
+    calls = itertools.count()
+
+    def live() -> None:
+        if next(calls) == number:
+            second.erased = forget(customer, set(), NOON + DAY)
+            second.group.online.pop(customer, None)
+            second.rows = [row for row in second.rows if row.get("customer_id") != customer]
+            strip_tables(second, customer)
+        second._live()
+
+    second.group.called = second.memory.before_call = live
+
+
+def strip_tables(second: SecondGroup, customer: str) -> None:
+    for key, (body, _) in list(second.memory.objects.items()):
+        if key.startswith("customer") and key.endswith(".parquet"):
+            left = pl.read_parquet(body).filter(pl.col("customer_id").ne_missing(customer))
+            second.memory.objects[key] = encode_parquet_table(left), second.now

@@ -19,7 +19,7 @@ from cs_features.errors import WithdrawalStopped
 from cs_features.local.bench.training_histories import AS_OF, BEGIN, WENT_LIVE, merge_stories, tell_story
 from cs_features.publishing.records import RecordStore
 from cs_features_tests.support.publications import Killed
-from cs_features_tests.support.second_group import SecondGroup, delete_contact, tell_contact
+from cs_features_tests.support.second_group import SecondGroup, delete_contact, read_tables, tell_contact
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -208,13 +208,6 @@ def test_who_is_erased_while_his_record_is_written_is_taken_out_by_the_same_upda
     assert "c30" not in second.group.online
     assert balance_customers(updated).holds
     assert not any(b"c30" in body for body in read_tables(second))
-
-
-def read_tables(second: SecondGroup) -> list[bytes]:
-    """What is stored of customers, as text."""
-    stored = {key: body for key, (body, _) in second.memory.objects.items() if key.startswith("customer")}
-    frames = [pl.read_parquet(body).write_csv() for key, body in stored.items() if key.endswith(".parquet")]
-    return [frame.encode() for frame in frames]
 
 
 def test_of_who_is_erased_nothing_is_written_though_his_contacts_are_still_remembered() -> None:
