@@ -25,14 +25,19 @@ def read_served_features(
 
     Raises:
         AwsRefusal, PublishingFailed: the records cannot be read.
-        RequestError: there is no second group.
+        RequestError: there is no second group, or the customers cannot be meant.
     """
+    if isinstance(customers, str):
+        raise RequestError("customers is one text, and would be asked for letter by letter: give a list of ids")
+    wanted = set(customers)
+    if not all(isinstance(each, str) and each for each in wanted):
+        raise RequestError("some customers are empty or no text: give ids as the landing documents have them")
     name = group or settings().customer_feature_group
     if not name:
         raise RequestError(f"{CUSTOMERS.setting} is empty: no customer's features are served")
     store = RecordStore(aws.client("sagemaker-featurestore-runtime"), name, CUSTOMERS)
     found: dict[str, Record] = {}
     with aws.explained(f"Feature group {name}", CUSTOMERS.setting):
-        for ids in split_record_batches(sorted(set(customers)), READ_AT_ONCE):
+        for ids in split_record_batches(sorted(wanted), READ_AT_ONCE):
             found |= store.read_records(ids)
     return parse_records(found, find_cut(now or datetime.now(timezone.utc)), EMBARGO)

@@ -10,7 +10,7 @@ import polars as pl
 
 from cs_features.customers.definitions import LONGEST
 from cs_features.customers.knowledge import date_contact_versions
-from cs_features.customers.spine import CUSTOMER, CUT
+from cs_features.customers.spine import CUSTOMER, CUT, check_read_moment
 from cs_features.customers.training import Options, TrainingSet, assume_backfilled_history, build_training_set
 from cs_features.errors import RequestError
 from cs_features.publishing.reading import OfflineHistory, read_history
@@ -28,6 +28,8 @@ def customer_features(
         AwsRefusal: the offline store cannot be read.
         RequestError: nobody has a contact, or an option cannot be meant.
     """
+    clock = datetime.now(timezone.utc)
+    check_read_moment(now or clock, clock)
     return build_customer_features(read_history(now, group=group), options or Options())
 
 

@@ -15,8 +15,21 @@ CUSTOMER, CUT = "customer_id", "cut"
 IN_UTC = pl.col(CUT).dt.convert_time_zone("UTC").dt.replace_time_zone(None).dt.cast_time_unit("us")
 
 
+def check_read_moment(as_of: datetime, now: datetime) -> None:
+    """Raises a RequestError when `as_of` is no moment, or one of which the store will be told more."""
+    if as_of.tzinfo is None:
+        raise RequestError("as_of needs a time zone, for example datetime.now(timezone.utc)")
+    if as_of > now:
+        raise RequestError(
+            f"as_of lies ahead: at {now:%Y-%m-%d %H:%M:%S} UTC nobody knows yet what will have been known then: leave "
+            "it out, or give a moment that has passed"
+        )
+
+
 def check_spine_columns(spine: pl.DataFrame, as_of: datetime) -> None:
     """Raises a RequestError when `spine` cannot be meant, whatever the store knows."""
+    if not isinstance(spine, pl.DataFrame):
+        raise RequestError("the spine is no polars DataFrame: make one of it, for example with pl.from_pandas")
     if missing := [name for name in (CUSTOMER, CUT) if name not in spine.columns]:
         raise RequestError(f"the spine has no column {missing[0]}: it needs customer_id (text) and cut (UTC)")
     if clash := sorted(set(spine.columns) & set(NAMES)):

@@ -18,7 +18,14 @@ from cs_features.customers.definitions import LONGEST, choose_known_features, id
 from cs_features.customers.fingerprints import hash_frame_values
 from cs_features.customers.knowledge import Backfill, date_contact_versions, find_first_told
 from cs_features.customers.pairs import count_contact_features
-from cs_features.customers.spine import CUSTOMER, CUT, check_known_customers, check_spine_columns, measure_spine_windows
+from cs_features.customers.spine import (
+    CUSTOMER,
+    CUT,
+    check_known_customers,
+    check_read_moment,
+    check_spine_columns,
+    measure_spine_windows,
+)
 from cs_features.errors import RequestError
 from cs_features.publishing.reading import OfflineHistory, read_history
 
@@ -93,7 +100,9 @@ def training_set(
         AwsRefusal: the offline store cannot be read.
         RequestError: the spine or an option cannot be meant; one sentence says why.
     """
-    check_spine_columns(spine, (as_of or datetime.now(timezone.utc)))
+    now = datetime.now(timezone.utc)
+    check_read_moment(as_of or now, now)
+    check_spine_columns(spine, as_of or now)
     choose_known_features((options or Options()).features)
     return build_training_set(spine, read_history(as_of, group=group), options or Options())
 

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from cs_features.customers.definitions import NAMES, SCHEMA
 from cs_features.customers.fingerprints import hash_frame_values
+from cs_features.customers.online import read_served_features
+from cs_features.customers.scoring import customer_features
 from cs_features.customers.training import (
     Options,
     TrainingSet,
@@ -189,6 +192,8 @@ GOOD = spine(NOON + 9 * DAY)
 BAD_SPINES: list[tuple[Callable[[], pl.DataFrame], str]] = [
     (lambda: GOOD.drop("cut"), "has no column cut"),
     (lambda: GOOD.clear(), "has no rows"),
+    (lambda: pl.DataFrame({"customer_id": [], "cut": []}), "has no rows"),
+    (lambda: GOOD.lazy(), "is no polars DataFrame"),  # type: ignore[list-item, return-value]
     (lambda: GOOD.with_columns(pl.col("cut").dt.replace_time_zone(None)), "has no time zone"),
     (lambda: GOOD.with_columns(cut=pl.lit("2026-06-10")), "is no moment"),
     (lambda: GOOD.with_columns(customer_id=pl.lit(7)), "is no text"),
@@ -224,6 +229,26 @@ def test_options_that_cannot_be_meant_are_told_in_one_sentence() -> None:
         Options(assumed_lag=DAY, assumed_before=NOON.replace(tzinfo=None))
     with pytest.raises(RequestError, match="no row yet"):
         build_training_set(GOOD, history(), Options())
+
+
+def test_a_moment_that_lies_ahead_is_told() -> None:
+    """A training set of next year was made without a word: with the cuts of next month, and what is known today."""
+    ahead = datetime.now(timezone.utc) + DAY
+    with pytest.raises(RequestError, match=r"as_of lies ahead: at .* UTC nobody knows yet"):
+        training_set(spine(ahead), as_of=ahead)
+    with pytest.raises(RequestError, match="as_of needs a time zone"):
+        training_set(GOOD, as_of=NOON.replace(tzinfo=None))
+    with pytest.raises(RequestError, match="as_of lies ahead"):
+        customer_features(now=ahead)
+
+
+@pytest.mark.parametrize(
+    ("customers", "said"), [("c-1", "one text"), (["c-1", ""], "empty or no text"), ([7], "no text")]
+)
+def test_customers_that_cannot_be_meant_are_told(customers: Any, said: str) -> None:
+    """Of `c-1` the customers c, - and 1 were asked for, and of nobody a record was found."""
+    with pytest.raises(RequestError, match=said):
+        read_served_features(customers, group="second")
 
 
 def test_cuts_of_any_zone_are_the_moments_that_they_are() -> None:

@@ -59,6 +59,33 @@ def test_whose_only_contact_was_taken_away_leaves_when_a_person_says_so(lab: Lab
     assert serve(lab, *(f"c{number}" for number in range(8))).keys() == {"c0"}
 
 
+EVASIVE = [
+    "=cmd|' /C calc'!A0",
+    "../../state.json",
+    "a b",
+    "100%",
+    "c?1&x=2#y",
+    "café",
+    "cafe\u0301",
+    "\U0001f600",
+    "x" * 256,
+]
+
+
+@pytest.mark.usefixtures("cut_now")
+def test_customers_of_any_name_are_served_and_withdrawn(lab: Lab) -> None:
+    """An id is in an address when a record is deleted, and in JSON when it is written and read."""
+    lab = lab.with_customers()
+    publish_contacts(lab, "c0", *EVASIVE)
+    run = update_customers(lab)
+    assert run.errors == ""
+    assert all(check.passed for check in run.checks.values())
+    assert serve(lab, *EVASIVE).keys() == set(EVASIVE)
+    publish_contacts(lab, "c0")
+    assert update_customers(lab, allow("customer_features")).errors == ""
+    assert serve(lab, "c0", *EVASIVE).keys() == {"c0"}
+
+
 def test_without_a_second_group_it_says_so_and_passes(lab: Lab) -> None:
     run = update_customers(lab)
     assert run.errors == ""
