@@ -6,7 +6,7 @@ is counted by customer (`customers/`).
 """
 
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
@@ -18,9 +18,11 @@ from cs_features import aws
 from cs_features.environments import settings
 from cs_features.errors import AwsRefusal, RequestError
 from cs_features.publishing.feature_group import FRACTIONAL, IDENTIFIER, identify_feature_group
+from cs_features.publishing.records import split_record_batches
 from cs_features.schemas import FEATURE_COLUMNS
 
 READERS = 16
+PARSED_AT_ONCE = 256  # objects: their bodies are in memory beside their rows
 EVENT_TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.3fZ"
 
 
@@ -118,15 +120,28 @@ def _read_rows(s3: Any, uri: str, as_of: datetime, part: Part | None, schema: pl
             if item["Key"].endswith(".parquet") and (part is None or item["LastModified"] >= part.since)
         ]
 
-    def read(key: str) -> pl.DataFrame:
-        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        rows = pl.read_parquet(io.BytesIO(body), columns=schema.names(), hive_partitioning=False)
-        return rows.select(schema.names()).cast(dict(schema))  # type: ignore[arg-type]
+    def read(key: str) -> bytes:
+        body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body
 
+    parsed = [schema.to_frame()]
     with ThreadPoolExecutor(READERS, thread_name_prefix="offline-store") as pool:
         listed = pool.map(list_part, _list_folders(prefix, part))
         keys = [key for found in listed for key in _drop_later_days(found, as_of)]
-        return pl.concat([schema.to_frame(), *pool.map(read, keys)])
+        for some in split_record_batches(keys, PARSED_AT_ONCE):
+            parsed += _parse_objects(pool.map(read, some), schema)
+    return pl.concat(parsed)
+
+
+def _parse_objects(bodies: Iterable[bytes], schema: pl.Schema) -> Iterator[pl.DataFrame]:
+    """Objects of one schema at once: most hold a row or two, and cost more to open than to read."""
+    alike: dict[tuple[tuple[str, pl.DataType], ...], list[bytes]] = {}
+    for body in bodies:
+        found = pl.read_parquet_schema(io.BytesIO(body))
+        alike.setdefault(tuple(found.items()), []).append(body)
+    for objects in alike.values():
+        rows = pl.read_parquet(objects, columns=schema.names(), hive_partitioning=False)
+        yield rows.select(schema.names()).cast(dict(schema))  # type: ignore[arg-type]
 
 
 def _list_folders(prefix: str, part: Part | None) -> list[str]:
