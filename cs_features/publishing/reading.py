@@ -129,11 +129,11 @@ def _read_rows(s3: Any, uri: str, as_of: datetime, part: Part | None, schema: pl
         listed = pool.map(list_part, _list_folders(prefix, part))
         keys = [key for found in listed for key in _drop_later_days(found, as_of)]
         for some in split_record_batches(keys, PARSED_AT_ONCE):
-            parsed += _parse_objects(pool.map(read, some), schema)
+            parsed += parse_history_objects(pool.map(read, some), schema)
     return pl.concat(parsed)
 
 
-def _parse_objects(bodies: Iterable[bytes], schema: pl.Schema) -> Iterator[pl.DataFrame]:
+def parse_history_objects(bodies: Iterable[bytes], schema: pl.Schema) -> Iterator[pl.DataFrame]:
     """Objects of one schema at once: most hold a row or two, and cost more to open than to read."""
     alike: dict[tuple[tuple[str, pl.DataType], ...], list[bytes]] = {}
     for body in bodies:

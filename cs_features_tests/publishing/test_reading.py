@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from cs_features.errors import AwsRefusal, RequestError
 from cs_features.local.aws import REGION
-from cs_features.publishing.reading import read_features, select_known_rows
+from cs_features.publishing.reading import HISTORY_SCHEMA, parse_history_objects, read_features, select_known_rows
 from cs_features.schemas import FEATURE_COLUMNS
+from cs_features.storage import encode_parquet_table
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.features import frame, row
 from cs_features_tests.support.lab import Lab
@@ -192,3 +193,19 @@ def test_a_reading_is_what_a_dictionary_that_was_written_in_that_order_would_hol
     read = select_known_rows(pl.DataFrame(rows, schema=schema), moment)
     assert dict(read.select("interaction_id", "summary").iter_rows()) == expected
     assert set(read["event_time"]) <= {MORNING}
+
+
+def test_objects_of_many_versions_are_read_together() -> None:
+    """A feature that somebody had added to the group stood in the newer objects, and moments in another unit."""
+    row = {name: [None] for name in HISTORY_SCHEMA}
+    ours = pl.DataFrame(row, schema=HISTORY_SCHEMA)
+    older = ours.with_columns(interaction_id=pl.lit("older"), write_time=pl.lit(MORNING.replace(tzinfo=None)))
+    newer = older.with_columns(interaction_id=pl.lit("newer"), their_feature=pl.lit(1)).with_columns(
+        pl.col("write_time").cast(pl.Datetime("ns"))
+    )
+    bodies = [encode_parquet_table(each) for each in (older, newer.select(sorted(newer.columns)), older)]
+    schema = pl.Schema({name: HISTORY_SCHEMA[name] for name in ("interaction_id", "write_time")})
+    read = pl.concat(parse_history_objects(bodies, schema))
+    assert read.schema == schema
+    assert sorted(read["interaction_id"]) == ["newer", "older", "older"]
+    assert read["write_time"].n_unique() == 1
