@@ -6,11 +6,13 @@ Region, credentials and endpoints are boto3's own business. No bucket or group i
 import re
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
 from typing import Any
 
 import boto3
 import botocore.parsers
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -20,6 +22,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 from botocore.parsers import ResponseParserError
+from botocore.utils import parse_timestamp
 
 from cs_features.environments import aws_region
 from cs_features.errors import AccessRefused, AwsRefusal, SettingsError
@@ -77,7 +80,27 @@ def client(service: str, **config: Any) -> Any:
     region = aws_region() or boto3.Session().region_name
     if region is None:
         raise SettingsError("No AWS region: set AWS_REGION, for example eu-central-1")
+    _prepare_session()
     return boto3.client(service, region_name=region, config=Config(**settings))
+
+
+def _prepare_session() -> None:
+    """The session of all clients that are made after it, unless somebody has set up his own."""
+    if boto3.DEFAULT_SESSION is None:
+        core = botocore.session.get_session()
+        # A thousand objects in a listing are a thousand times; botocore has them guessed by a parser of any words that
+        # may be a date, for half of the CPU of reading the listing.
+        core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_aws_timestamp)
+        boto3.setup_default_session(botocore_session=core)
+
+
+def parse_aws_timestamp(value: Any) -> datetime:
+    """The moment that botocore would read, without guessing where it is written as S3 writes it in listings."""
+    if isinstance(value, str) and value.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value[:-1]).replace(tzinfo=timezone.utc)
+    moment: datetime = parse_timestamp(value)
+    return moment
 
 
 @contextmanager
