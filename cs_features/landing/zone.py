@@ -17,10 +17,11 @@ from cs_features.landing.files import Unread, refuse_unread_object
 from cs_features.partitions import Partition
 from cs_features.s3 import Bucket, Listing, StoredObject
 from cs_features.schemas import Reason
+from cs_features.short_names import shorten_object_key
 
 PREFIX = "interactions"
 READERS = 16
-MIN_REFUSED = 2  # objects, and all of them, that make a refusal the account's
+MIN_REFUSED = 5  # objects, and all of them, that make a refusal the account's; fewer are rejects of their own
 # Of objects that are read ahead of what is being split: sixteen large ones together would be gigabytes.
 MAX_BYTES_AHEAD = 32 * 1024 * 1024
 
@@ -151,21 +152,21 @@ class _Tally:
 
     given: int = 0
     refused: int = 0
-    why: str = ""
+    first: str = ""
 
     def count_file(self, file: LandedFile) -> None:
         if not isinstance(file.content, Unread):
             self.given += 1
         elif file.content.reason is Reason.UNREADABLE_OBJECT:
             self.refused += 1
-            self.why = file.content.detail
+            self.first = self.first or f"{shorten_object_key(file.source.key)}: {file.content.detail}"
 
     def check(self) -> None:
         """Raises AwsRefusal when nothing was given: a permission or a key is gone, and no file is to blame."""
         if self.refused >= MIN_REFUSED and not self.given:
             raise AwsRefusal(
-                f"S3 refuses each of the {self.refused} landing objects that were asked for ({self.why}). Nothing was "
-                "rejected for it; the partition is run again when they can be read"
+                f"S3 refuses each of the {self.refused} landing objects that were asked for, the first {self.first}. "
+                "Nothing was rejected for it; the partition is run again when they can be read"
             )
 
 
