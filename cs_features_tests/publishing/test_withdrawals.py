@@ -18,6 +18,7 @@ from cs_features.landing.claims import IDS, collect_document_ids
 from cs_features.landing.notices import list_partition_notices, notify_of_withdrawal
 from cs_features.partitions import Partition
 from cs_features.publishing import changes, publication
+from cs_features.publishing.feature_group import build_feature_record
 from cs_features.publishing.manifest import MANIFEST_SCHEMA, UNFINISHED
 from cs_features.publishing.publisher import Outcome, Published
 from cs_features_tests.support.documents import DAY, id_of
@@ -177,6 +178,17 @@ def test_a_second_document_of_an_id_is_no_damage() -> None:
         "unchanged": 18,
         "withdrawn": 2,
     }
+
+
+def test_a_record_that_is_served_with_a_later_time_than_the_manifest_knows_leaves_all_the_same() -> None:
+    """A delete that is no later than the record is refused: a manifest that was put back from an older version of its
+    object knew an earlier time, and the partition could withdraw nothing any more."""
+    store = memory_store()
+    store.publish(features(1), features(2))
+    later = build_feature_record(features(1, minutes=90))
+    store.runtime.batch_write_record(Entries=[{"FeatureGroupName": store.group, "Record": later}])
+    store.publish(features(2))
+    assert store.holds_exactly(features(2))
 
 
 # --- writing that is refused ------------------------------------------------------------------
