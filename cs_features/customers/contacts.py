@@ -30,6 +30,8 @@ _NOT_COUNTED = ("summary", "country", "language")
 CONTACT_SCHEMA = pl.Schema({name: kind for name, kind in HISTORY_SCHEMA.items() if name not in _NOT_COUNTED})
 # What was told before a manifest was saved is in the offline store long before a day is over, whoever was killed.
 MARGIN = timedelta(days=1)
+# An object has the moment at which its upload began, and may be seen a while later.
+UPLOAD_MARGIN = timedelta(hours=1)
 # What the offline store told later than that, or lost, or was told by somebody else, is found then.
 BELIEVED_FOR = timedelta(days=28)
 
@@ -84,7 +86,7 @@ def choose_part(published: Mapping[str, datetime], state: State) -> Part:
     """
     since = state.read_until - MARGIN
     days = {day for folder, saved in published.items() if saved >= since and (day := _read_day(folder))}
-    return Part(frozenset(days), since)
+    return Part(frozenset(days), state.read_until - UPLOAD_MARGIN)
 
 
 def _read_day(folder: str) -> date | None:

@@ -24,22 +24,25 @@ DAY = timedelta(days=1)
 KEY = b"k" * 32
 
 
-def serve_forty() -> SecondGroup:
-    """Customers c2 to c41, who wrote once each, so many days ago, and of whom the store was told yesterday."""
-    told = NOON - timedelta(hours=20)
-    second = SecondGroup(
-        [tell_contact(number, NOON - number * DAY, f"c{number}", told=told) for number in range(2, 42)]
-    )
+def serve_forty(written: datetime = NOON - timedelta(hours=20)) -> SecondGroup:
+    """Customers c2 to c41, who wrote once each, so many days ago; what the store was told of them was put then."""
+    told = {"told": NOON - timedelta(hours=20), "write_time": written}
+    second = SecondGroup([tell_contact(number, NOON - number * DAY, f"c{number}", **told) for number in range(2, 42)])
     second.update(NOON)
     return second
 
 
 def test_a_row_that_is_read_again_does_not_count_its_customer_again() -> None:
-    """The rows of the day before are read every day, and their customers were counted twice."""
-    second = serve_forty()
+    """What was put just before the last update is read by the next one, too, and its customers were counted twice."""
+    second = serve_forty(NOON - timedelta(minutes=30))
     updated = second.update(NOON + timedelta(hours=1))
     assert updated.memory.read_rows == 40
     assert len(updated.decision.records.hashes) == 0
+
+
+def test_what_was_put_long_before_the_last_update_is_not_read_again() -> None:
+    """Two days' objects were read every day, each a request."""
+    assert serve_forty().update(NOON + timedelta(hours=1)).memory.read_rows == 0
 
 
 def test_what_was_told_late_is_counted_whenever_the_update_dies_that_read_it() -> None:

@@ -224,11 +224,13 @@ def test_of_who_is_erased_nothing_is_written_though_his_contacts_are_still_remem
 def test_what_was_told_after_the_cut_counts_at_the_next_though_it_was_read_before() -> None:
     """At 02:14 the cut is that of the day before, and what was told since stands in the memory."""
     second = serve_forty()
-    night = NOON.replace(hour=2, minute=2)
-    second.rows.append(tell_contact(50, NOON - 9 * DAY, "c30", told=night))
-    second.update(night + DAY + timedelta(minutes=12))
+    night = NOON.replace(hour=2, minute=2) + DAY
+    second.rows.append(tell_contact(50, NOON - 9 * DAY, "c33", told=night))
+    assert second.update(night + timedelta(minutes=12)).memory.read_rows == 1
     assert find_cut(second.now) < night
     assert second.serves_what_is_trained(second.update(NOON + DAY))
+    assert second.serves_what_is_trained(second.update(NOON + 2 * DAY))
+    assert count_contacts(second, "c33") == 2
 
 
 def test_what_the_offline_store_tells_late_counts_as_soon_as_it_is_there() -> None:

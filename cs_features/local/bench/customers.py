@@ -18,6 +18,7 @@ import polars as pl
 from cs_features import aws
 from cs_features.customers import contacts as contacts_module
 from cs_features.customers import update
+from cs_features.customers.contacts import UPLOAD_MARGIN
 from cs_features.customers.law import balance_customers, compare_with_training
 from cs_features.customers.serving import CUSTOMERS
 from cs_features.customers.update import Updated, UpdateRules, update_customers
@@ -75,18 +76,21 @@ def update_year(contacts: int, a_day: int, compared: int) -> dict[str, float]:
     write_tombstone(
         services.data.bucket(), Subject(until=AS_OF, customer_id="17", interaction_ids=frozenset({ID})), KEY
     )
-    year_is_put = datetime.now(timezone.utc)
+    day_before = _draw_day(a_day, customers, FIRST_CUT - ONE_DAY)
+    is_early = pl.col("write_time") < (FIRST_CUT - UPLOAD_MARGIN).replace(tzinfo=None)
+    _put_day(services, "early", day_before.filter(is_early))
+    early_is_put = datetime.now(timezone.utc)
     time.sleep(PAUSE_SECONDS)
-    _put_day(services, _draw_day(a_day, customers, FIRST_CUT - ONE_DAY))
+    _put_day(services, "late", day_before.filter(~is_early))
     first, first_cpu, _ = _update(services, FIRST_CUT, online := OnlineStore())
     peak = measure_peak_mib()
     served = len(first.decision.expected)
-    # Of the year's objects nothing is as young as they are here; of the day before everything is read again.
-    vars(contacts_module)["MARGIN"] = first.moment.began - year_is_put
+    # All objects are younger here than they would be: what was put before the last hour is not read again.
+    vars(contacts_module)["UPLOAD_MARGIN"] = first.moment.began - early_is_put
     del first
     gc.collect()
     gc.freeze()  # a day's update is a process of its own, which has no year's objects to look through
-    _put_day(services, _draw_day(a_day, customers, FIRST_CUT))
+    _put_day(services, "day", _draw_day(a_day, customers, FIRST_CUT))
     before = online.calls
     updated, cpu, seconds = _update(services, FIRST_CUT + ONE_DAY, online)
     calls = online.calls - before
@@ -141,8 +145,8 @@ def _draw_day(count: int, customers: int, begin: datetime) -> pl.DataFrame:
     )
 
 
-def _put_day(services: Services, rows: pl.DataFrame) -> None:
-    _put_history(services, str(rows["api_invocation_time"].dt.date().min()), rows)
+def _put_day(services: Services, name: str, rows: pl.DataFrame) -> None:
+    _put_history(services, name, rows)
     _put_manifests(services, rows)
 
 
