@@ -76,7 +76,7 @@ class Volumes:
     listings: int = 7 * 2 * 60 * 24 * 30
     requests_a_run: int = 60
     # A day's contacts, and those that leave a window; a record of 1.2 kB is two write units.
-    customers_written: int = 12_000 * 30
+    customers_written: int = 15_600 * 30
     stored_gb: float = 20.0
     logged_gb: float = 2.0
     images_gb: float = 10 * 0.35
