@@ -6,13 +6,19 @@ reads and writes them, in `orchestration/io_manager.py`.
 """
 
 import io
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 import polars as pl
+import polars.selectors as cs
+from polars.io.plugins import register_io_source
 
 from cs_features.errors import TableUnreadable
 from cs_features.partitions import AnyPartition, Partition
 from cs_features.s3 import Bucket
+
+# Encoded at once, and the rows of a Parquet row group: twenty thousand at once take 30 MiB more.
+ROWS_TOGETHER = 2_000
 
 
 def fill_missing_columns(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
@@ -24,19 +30,50 @@ def fill_missing_columns(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame
 def encode_parquet_table(frame: pl.DataFrame) -> bytes:
     """As every table is stored."""
     buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd")
+    frame.write_parquet(buffer, compression="zstd", row_group_size=ROWS_TOGETHER)
     return buffer.getvalue()
 
 
-def decode_parquet_table(body: bytes, uri: str) -> pl.DataFrame:
-    """The table that was stored at `uri`.
+def encode_table_slices(slices: Iterable[pl.DataFrame], schema: pl.Schema) -> bytes:
+    """The same for a table that comes slice by slice and is never whole in memory."""
+
+    def give_slices(*_: object) -> Iterator[pl.DataFrame]:
+        yield from slices
+
+    buffer = io.BytesIO()
+    table = register_io_source(give_slices, schema=schema)
+    table.sink_parquet(buffer, compression="zstd", row_group_size=ROWS_TOGETHER)
+    return buffer.getvalue()
+
+
+def decode_parquet_table(body: bytes, uri: str, columns: Collection[str] | None = None) -> pl.DataFrame:
+    """The table that was stored at `uri`, or those of the `columns` that its version has written.
 
     Raises:
         TableUnreadable: it is none. Nothing in its place is not the same: what was there is not known to be gone.
     """
+    with _explain_no_table(body, uri):
+        return _scan_columns(body, columns).collect()
+
+
+def scan_parquet_table(body: bytes, uri: str, columns: Collection[str] | None = None) -> pl.LazyFrame:
+    """The same, decoded when it is collected; that it is a table is known now."""
+    with _explain_no_table(body, uri):
+        table = _scan_columns(body, columns)
+        table.collect_schema()
+        return table
+
+
+def _scan_columns(body: bytes, columns: Collection[str] | None) -> pl.LazyFrame:
+    # hive_partitioning off: the path's country and date are columns already, where they matter.
+    stored = pl.scan_parquet(io.BytesIO(body), hive_partitioning=False)
+    return stored.select(cs.all() if columns is None else cs.by_name(*columns, require_all=False))
+
+
+@contextmanager
+def _explain_no_table(body: bytes, uri: str) -> Iterator[None]:
     try:
-        # hive_partitioning off: the path's country and date are columns already, where they matter.
-        return pl.read_parquet(io.BytesIO(body), hive_partitioning=False)
+        yield
     except pl.exceptions.PolarsError as error:
         raise TableUnreadable(
             f"{uri} is no table that can be read ({type(error).__name__}, {len(body)} bytes): put its previous version "
@@ -57,11 +94,15 @@ class Tables:
     def uri(self, table: str, partition: AnyPartition | None) -> str:
         return self.bucket.uri(self.key(table, partition))
 
-    def write(self, table: str, partition: AnyPartition | None, frame: pl.DataFrame) -> int:
-        """Replace the partition; returns the bytes written."""
+    def write(self, table: str, partition: AnyPartition | None, frame: pl.DataFrame) -> bytes:
+        """Replace the partition; returns what was written."""
         body = encode_parquet_table(frame)
+        self.put(table, partition, body)
+        return body
+
+    def put(self, table: str, partition: AnyPartition | None, body: bytes) -> None:
+        """Replace the partition by what is encoded already."""
         self.bucket.put(self.key(table, partition), body)
-        return len(body)
 
     def read(self, table: str, partition: AnyPartition | None) -> pl.DataFrame | None:
         """The partition, or None when it was never written.

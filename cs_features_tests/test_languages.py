@@ -14,6 +14,7 @@ from cs_features.quality.golden import load_golden_corpus
 from cs_features.schemas import Interaction
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.lab import PROMPTS, Lab
+from cs_features_tests.support.text_tables import read_text_table
 
 PROMPTS_READ = load_prompt_folder(PROMPTS)
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "landing"
@@ -105,7 +106,8 @@ def test_what_became_of_a_partition_is_told_by_language(lab: Lab) -> None:
     )
     run = lab.process()
     assert run.success
-    rows = {row.data["language"]: row.data for row in run.metadata("validated_features")["by_language"].records}
+    told = read_text_table(run.metadata("validated_features")["by_language"])
+    rows = {row.pop("language"): {name: float(value) for name, value in row.items()} for row in told}
     assert set(rows) == {"nl", "tr"}
     assert (rows["nl"]["interactions"], rows["nl"]["validated"], rows["nl"]["rejected"]) == (2, 2, 0)
     assert rows["tr"]["language_disagreements"] == 1

@@ -73,7 +73,8 @@ class Ledger:
         self._closing = threading.Event()
         self._shipping_error: BaseException | None = None
         self._seen: set[str] = set()  # keys of objects
-        self._objects: dict[str, Sequence[bytes]] = {}  # the lines of those that are not deleted yet
+        # The lines of those that are not deleted yet: the ones of `_askings` again, and no copies of them.
+        self._objects: dict[str, Sequence[bytes]] = {}
 
     @property
     def known(self) -> dict[str, Outcome]:
@@ -141,8 +142,9 @@ class Ledger:
         return Receipts(parse_unjudged_replies(self.unjudged.get(request_hash, ())), keep_reply)
 
     def _write_to_journal(self, outcome: Outcome) -> None:
-        line = format_ledger_line(outcome, self._owners.get(outcome.request_hash, ()))
-        self._journal.append_journal_line(line)
+        written = format_ledger_line(outcome, self._owners.get(outcome.request_hash, ()))
+        self._journal.append_journal_line(written)
+        line = written.rstrip(b"\n")
         with self._lock:
             self._pending.append(line)
             self._askings.add_outcome_asking(line, outcome)
@@ -175,7 +177,7 @@ class Ledger:
         left = {key: there for key, there in held.items() if key not in copied}
         if len(left) > 1 or set(lines) != set(itertools.chain.from_iterable(left.values())):
             if lines:
-                self._put_ledger_lines("compact", [line + b"\n" for line in lines])
+                self._put_ledger_lines("compact", lines)
             self._delete_objects(left)
 
     def _delete_objects(self, keys: Iterable[str]) -> None:
@@ -227,7 +229,7 @@ class Ledger:
         dead = list(lock_dead_journals(self._journals))
         outcomes = strip_all_lines((line for journal in dead for line in journal.content.outcomes), self._erased)
         if outcomes:
-            self._put_ledger_lines("part", [line + b"\n" for line in outcomes])
+            self._put_ledger_lines("part", outcomes)
         unjudged = merge_unjudged_replies(journal.content for journal in dead)
         self.unjudged = {key: kept for key, lines in unjudged.items() if (kept := strip_all_lines(lines, self._erased))}
         self._journal = Journal(self._journals, itertools.chain.from_iterable(self.unjudged.values()))
@@ -243,11 +245,11 @@ class Ledger:
                 Journal(self._journals, itertools.chain.from_iterable(unjudged.values())).close()
         self._journal.remove()
 
-    def _put_ledger_lines(self, kind: str, lines: list[bytes]) -> None:
+    def _put_ledger_lines(self, kind: str, lines: Sequence[bytes]) -> None:
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
         key = f"{self._prefix}{kind}-{now}-{uuid.uuid4().hex[:8]}.jsonl"
-        self._bucket.put(key, b"".join(lines))
-        self._remember_object(key, [line.rstrip(b"\n") for line in lines])
+        self._bucket.put(key, b"\n".join([*lines, b""]))
+        self._remember_object(key, lines)
 
     def _remember_object(self, key: str, lines: Sequence[bytes]) -> None:
         with self._lock:

@@ -99,17 +99,16 @@ def extract_needed_answers(
             session.asked[key] = outcome
         return ledger.record_call_outcome(outcome)
 
-    missing = [(key, request) for key, request in requests.items() if found[key] is None]
-    unjudged = [(key, request) for key, request in missing if key in ledger.unjudged]
-    missing = [(key, request) for key, request in missing if key not in ledger.unjudged]
+    missing = [key for key, outcome in found.items() if outcome is None]
+    unjudged = [key for key in missing if key in ledger.unjudged]
+    unasked = [key for key in missing if key not in ledger.unjudged]
     # Two runs of one partition at once then meet as late as possible, and share what they pay for.
-    random.shuffle(missing)
+    random.shuffle(unasked)
+    todo = ((key, requests[key]) for key in unasked)
     try:
         # One after the other: a dead run had as many in its hands as calls, and hardly one of them needs another.
-        judged = itertools.starmap(ask_and_record, unjudged)
-        for outcome in itertools.chain(
-            judged, fan_out(_give_quota_back(missing, extractor), ask_and_record, concurrency)
-        ):
+        judged = (ask_and_record(key, requests[key]) for key in unjudged)
+        for outcome in itertools.chain(judged, fan_out(_give_quota_back(todo, extractor), ask_and_record, concurrency)):
             session.outcomes[outcome.request_hash] = outcome
             progress(session)
         extractor.refusals.check()  # the last calls were refused, and no call came after them to notice

@@ -6,6 +6,7 @@ anew would make. Not here: which document of several partitions has an id (`corr
 
 from collections.abc import Iterable
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -130,6 +131,9 @@ def _list_id_versions(order: Rows) -> dict[str, Rows]:
 
 def make_raw_table(rows: Rows, listed_at: datetime) -> pl.DataFrame:
     """The `raw_interactions` table, a row a landed document in landing order."""
-    return pl.DataFrame(resolve_document_ids(rows), schema=RAW_SCHEMA).with_columns(
+    order = resolve_document_ids(rows)
+    # By columns: from rows, polars makes all its values before it makes the table.
+    columns = {name: list(map(itemgetter(name), order)) for name in RAW_SCHEMA}
+    return pl.DataFrame(columns, schema=RAW_SCHEMA).with_columns(
         pl.lit(listed_at).cast(pl.Datetime("us", "UTC")).alias("listed_at")
     )

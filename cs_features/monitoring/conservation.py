@@ -32,7 +32,7 @@ from cs_features.schemas import Reason
 
 READERS = 8
 # Larger ones are read one at a time, so that the bodies in memory together are at most eight times so large.
-LARGE_BYTES = 8 * 1024 * 1024
+LARGE_BYTES = 1024 * 1024
 # Rows with these reasons keep the beginning of a document at the most, and a beginning is the same as nothing.
 PAYLOAD_IS_A_PART = {Reason.DOCUMENT_TOO_LARGE.value, Reason.TRUNCATED_GZIP.value}
 

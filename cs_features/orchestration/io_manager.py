@@ -8,19 +8,23 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from cs_features.freed_memory import give_memory_back
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure
 from cs_features.orchestration.metadata import as_text_table, plot_apart
 from cs_features.orchestration.partitions import stored_partition_of
 from cs_features.services import DataBucket
+from cs_features.storage import decode_parquet_table, scan_parquet_table
 
-PREVIEWED_ROWS = 3
-# What a preview may show: codes, numbers and times, no word and no id of a customer's.
+PREVIEWED_ROWS = 2
+COLUMNS = "columns"  # metadata of an input: those that it reads, where it does not read all
+# What a preview may show: codes, numbers and times, no word and no id of a customer's. It is stored twice a run: so not
+# the country either, nor model and prompt, which all rows have in common.
 SHOWN = frozenset(
     """
-    country channel language language_stated language_detected status reason stage redrivable truncated reused
+    channel language language_stated language_detected status reason stage redrivable truncated reused
     sentiment primary_topic intent resolution_status urgency_score csat_indicator event_time occurred_at landed_at
-    model_id prompt_version suspected_injection input_tokens cache_read_tokens cache_write_tokens output_tokens cost_usd
+    suspected_injection input_tokens cache_read_tokens cache_write_tokens output_tokens cost_usd
     latency_ms attempts error written_at rejected_at
     """.split()  # noqa: SIM905
 )
@@ -34,42 +38,49 @@ def preview_rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
 class ParquetTables(dg.IOManager):
     """Each asset's table, in the data bucket.
 
-    What a run has written its later steps get as it was written: a dozen checks and assets would read it again. A
-    rerun of one step alone is another run, and reads.
+    What a run has written its later steps get as it was written, without asking S3: a dozen checks and assets would.
+    It is kept as it is stored, which is a tenth of a frame. A rerun of one step alone is another run, and asks.
     """
 
     def __init__(self, data: DataBucket) -> None:
         self.data = data  # and no client yet: a code location loads without AWS
-        self._latest_run: tuple[str, dict[str, pl.DataFrame]] = "", {}
+        self._latest_run: tuple[str, dict[str, bytes]] = "", {}
 
     @guard_boundary
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
         partition = stored_partition_of(context)
         table = context.asset_key.path[-1]
         tables = self.data.tables()
-        size = tables.write(table, partition, obj)
-        self._written_by(context.run_id)[tables.key(table, partition)] = obj
+        body = tables.write(table, partition, obj)
+        self._written_by(context.run_id)[tables.key(table, partition)] = body
         uri, preview = tables.uri(table, partition), preview_rows(obj)
-        shown: dict[str, Any] = {"dagster/uri": uri, "preview": preview, "size_bytes": size}
+        shown: dict[str, Any] = {"dagster/uri": uri, "preview": preview, "size_bytes": len(body)}
         if partition is None:
             context.add_output_metadata({**shown, "dagster/row_count": obj.height})
         else:
             context.add_output_metadata(plot_apart(partition.country, {**shown, "rows": obj.height}))
 
     @guard_boundary
-    def load_input(self, context: dg.InputContext) -> pl.DataFrame:
-        partition = stored_partition_of(context)
-        table = context.asset_key.path[-1]
-        tables = self.data.tables()
-        written = self._written_by(context.step_context.run_id).get(tables.key(table, partition))
-        frame = tables.read(table, partition) if written is None else written
-        if frame is None:
-            raise lasting_failure(
-                f"{table} has no {partition}: materialize it first, or run process_interactions for this partition"
-            )
-        return frame
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame:
+        """The table; for an input that is annotated as lazy, what reads it when it is collected.
 
-    def _written_by(self, run_id: str) -> dict[str, pl.DataFrame]:
+        Dagster holds inputs until the step has ended.
+        """
+        give_memory_back()  # of the step before
+        partition = stored_partition_of(context)
+        name = context.asset_key.path[-1]
+        tables = self.data.tables()
+        key = tables.key(name, partition)
+        body = self._written_by(context.step_context.run_id).get(key) or tables.bucket.get(key)
+        if body is None:
+            raise lasting_failure(
+                f"{name} has no {partition}: materialize it first, or run process_interactions for this partition"
+            )
+        is_lazy = context.dagster_type.typing_type is pl.LazyFrame
+        read_table = scan_parquet_table if is_lazy else decode_parquet_table
+        return read_table(body, tables.uri(name, partition), context.definition_metadata.get(COLUMNS))
+
+    def _written_by(self, run_id: str) -> dict[str, bytes]:
         """The tables that a run has written so far, by key; those of the run before are let go."""
         if self._latest_run[0] != run_id:
             self._latest_run = run_id, {}

@@ -3,7 +3,7 @@
 Reads the buckets and asks no model; the arithmetic is `quote.py`'s.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -69,7 +69,7 @@ class History:
         self._read: dict[Partition, pl.DataFrame] = {}
 
     def learn_habits(
-        self, partition: Partition, requests: dict[str, ConverseRequest], known: dict[str, Outcome]
+        self, partition: Partition, requests: Mapping[str, ConverseRequest], known: dict[str, Outcome]
     ) -> Habits:
         """From the partition's own calls: those of the ledger, if it is half done, and those of an earlier prompt in
         its table; and from the days nearest to it, before or after."""

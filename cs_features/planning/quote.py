@@ -4,7 +4,7 @@ What is there to quote and what was learned before is read in `history.py`. No m
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date, timedelta
 from typing import Any
@@ -110,7 +110,7 @@ def assume_country_habits(prompts: Prompts, country: str, model: ModelCapabiliti
 def quote_requests(
     partition: str,
     interactions: int,
-    requests: dict[str, ConverseRequest],
+    requests: Mapping[str, ConverseRequest],
     known: Iterable[str],
     habits: Habits,
     model: ModelCapabilities,
@@ -159,7 +159,7 @@ def _estimate_minutes(calls: int, total: TokenUsage, habits: Habits, model: Mode
     return max(times)
 
 
-def select_paid_calls(requests: dict[str, ConverseRequest], outcomes: dict[str, Outcome]) -> pl.DataFrame:
+def select_paid_calls(requests: Mapping[str, ConverseRequest], outcomes: dict[str, Outcome]) -> pl.DataFrame:
     """Requests that were answered at the first attempt, as `learn_habits` wants them."""
     rows = []
     for key, outcome in outcomes.items():

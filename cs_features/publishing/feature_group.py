@@ -6,6 +6,7 @@ There are two, which differ in their layout: a record an interaction, which is d
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -67,8 +68,8 @@ def encode_record(features: Record, document_hash: str | None) -> FeatureRecord:
     return FeatureRecord(
         encoded=json.dumps(features),
         event_time=values[EVENT_TIME],
-        prompt_version=values["prompt_version"],
-        model_id=values["model_id"],
+        prompt_version=sys.intern(values["prompt_version"]),  # the same of thousands
+        model_id=sys.intern(values["model_id"]),
         content_hash=content_hash(features),
         document_hash=document_hash,
     )

@@ -6,18 +6,21 @@ older versions lack columns: they are read as null. What is to be changed is dec
 `changes.py`'s.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
+from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
 import polars as pl
 
 from cs_features.partitions import Partition
-from cs_features.storage import Tables, fill_missing_columns
+from cs_features.storage import Tables, encode_table_slices, fill_missing_columns
 
 MANIFEST = "feature_store"
 OTHER_GROUPS = "feature_store_of_other_groups"  # what a partition left in groups that were set before
+ENTRIES_TOGETHER = 1_000
 UNFINISHED = ""  # the content hash of a record that a publisher was about to change
 
 MANIFEST_SCHEMA = pl.Schema(
@@ -146,8 +149,13 @@ class OpenManifest(Generic[AnyEntry]):
         self._write(self._entries.values())
 
 
-def build_manifest(entries: Iterable[Entry]) -> pl.DataFrame:
-    """The table of a partition's entries."""
-    listed = list(entries)
-    columns = {name: [getattr(entry, name) for entry in listed] for name in MANIFEST_SCHEMA}
-    return pl.DataFrame(columns, schema=MANIFEST_SCHEMA).sort("interaction_id")
+def encode_manifest(entries: Iterable[Entry]) -> bytes:
+    """The table of a partition's entries, as it is stored. It holds all records once more: never all of it at once."""
+    remaining = iter(sorted(entries, key=attrgetter("interaction_id")))
+    slices = iter(lambda: list(islice(remaining, ENTRIES_TOGETHER)), [])
+    return encode_table_slices(map(_build_manifest_slice, slices), MANIFEST_SCHEMA)
+
+
+def _build_manifest_slice(entries: Sequence[Entry]) -> pl.DataFrame:
+    columns = {name: list(map(attrgetter(name), entries)) for name in MANIFEST_SCHEMA}
+    return pl.DataFrame(columns, schema=MANIFEST_SCHEMA)

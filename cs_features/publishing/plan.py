@@ -6,6 +6,7 @@ or corrected. One whose document stands unchanged is kept, whatever became of it
 """
 
 import json
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,6 +25,9 @@ from cs_features.publishing.records import identify_record_partition
 from cs_features.schemas import Reason
 from cs_features.short_names import shorten_interaction_id
 
+# Of raw_interactions, what a publication reads: above all not the documents themselves.
+DOCUMENT_COLUMNS = ["interaction_id", "status", "reason", "content_hash", "landed_at", "source_uri"]
+
 
 class Evidence(str, Enum):
     """Why a record leaves the store."""
@@ -36,7 +40,7 @@ class Evidence(str, Enum):
     BEGUN = "begun"  # a publisher had begun to withdraw it when it died
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Document:
     """An accepted document as it is now: columns of raw_interactions."""
 
@@ -88,7 +92,7 @@ def collect_partition_documents(
     unusable = raw.filter((pl.col("status") == "rejected") & ~is_disputed)["interaction_id"].drop_nulls()
     invalid = rejected.filter(pl.col("stage") == "validation")["interaction_id"]
     return Documents(
-        accepted={key: Document(*values) for key, *values in accepted.select(columns).iter_rows()},
+        accepted={key: _note_document(*values) for key, *values in accepted.select(columns).iter_rows()},
         superseded=frozenset(superseded),
         held_elsewhere=frozenset(held_elsewhere),
         invalid=frozenset(invalid) | frozenset(unusable),
@@ -96,6 +100,11 @@ def collect_partition_documents(
         landed=raw.height,
         damage=find_object_damage(raw),
     )
+
+
+def _note_document(content_hash: str, landed_at: datetime, source_uri: str | None) -> Document:
+    # A file has thousands of documents: its name is kept once.
+    return Document(content_hash, landed_at, source_uri and sys.intern(source_uri))
 
 
 def build_records(validated: pl.DataFrame) -> dict[str, FeatureRecord]:

@@ -11,10 +11,12 @@ from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import FeatureRecord, Record
 from cs_features.publishing.manifest import UNFINISHED, Entry
 from cs_features.publishing.plan import Documents, Plan, may_replace
-from cs_features.publishing.records import RecordStore, is_of_partition
+from cs_features.publishing.records import WRITTEN_AT_ONCE, RecordStore, is_of_partition
 from cs_features.short_names import shorten_interaction_id
 
+# Batches between two saves of the manifest, which is written whole each time: of a large one at most so many.
 SAVE_EVERY = 40
+MOST_SAVES = 10
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Publication:
 
     @property
     def save_every(self) -> int:
-        return SAVE_EVERY
+        return max(SAVE_EVERY, len(self.plan.write) // (WRITTEN_AT_ONCE * MOST_SAVES))
 
     @property
     def to_write(self) -> Collection[str]:

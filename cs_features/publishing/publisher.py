@@ -19,7 +19,7 @@ from cs_features.publishing.feature_group import SETTING
 from cs_features.publishing.manifest import (
     MANIFEST,
     OpenManifest,
-    build_manifest,
+    encode_manifest,
     put_other_groups_aside,
     read_manifest,
     recall_manifest_entries,
@@ -36,7 +36,7 @@ from cs_features.publishing.plan import (
 )
 from cs_features.publishing.publication import Destination, Publication
 from cs_features.publishing.records import read_online_records
-from cs_features.storage import Tables
+from cs_features.storage import Tables, decode_parquet_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Outcome:
     """What a run made of the partition's documents: the three tables before the last step."""
 
     raw: pl.DataFrame
-    validated: pl.DataFrame
+    validated: pl.DataFrame | pl.LazyFrame  # a lazy one is read when its records are made, and not held
     rejected: pl.DataFrame
     erased: Tombstones = NO_TOMBSTONES  # the publication asks for itself: a run may be older than an erasure
 
@@ -64,7 +64,7 @@ class PublicationRules:
 class Published:
     """What one publication did, counted in records; the manifest is what the group holds of the partition now."""
 
-    manifest: pl.DataFrame
+    encoded: bytes  # the manifest
     written: int
     withdrawn: int
     handed_over: int  # withdrawn here, and served by another partition by now
@@ -72,6 +72,10 @@ class Published:
     hidden: int  # of those, whose landing file is damaged, so that nobody can tell whether their documents stand
     unchanged: int
     others: int  # not written, because the record that is served under the id is another interaction's
+
+    @property
+    def manifest(self) -> pl.DataFrame:
+        return decode_parquet_table(self.encoded, MANIFEST)
 
 
 def publish_partition(
@@ -96,7 +100,7 @@ def publish_partition(
     published = _publish_partition_once(partition, outcome, tables, destination, rules)
     while published.written and (known := rules.read_tombstones()) != outcome.erased:
         outcome = replace(outcome, erased=known)
-        tables.write(MANIFEST, partition, published.manifest)
+        tables.put(MANIFEST, partition, published.encoded)
         published = _publish_partition_once(partition, outcome, tables, destination, rules)
     return published
 
@@ -105,7 +109,7 @@ def _publish_partition_once(
     partition: Partition, outcome: Outcome, tables: Tables, destination: Destination, rules: PublicationRules
 ) -> Published:
     notices = read_partition_notices(partition, tables)
-    records = build_records(leave_out_erased(outcome.validated, outcome.erased))
+    records = build_records(leave_out_erased(outcome.validated.lazy().collect(), outcome.erased))
     stored = read_manifest(tables, partition)
     entries = recall_manifest_entries(stored, destination.identity, tables, partition)
     unseen = entries.keys() - records.keys() - set(outcome.raw["interaction_id"])
@@ -127,20 +131,19 @@ def _publish_partition_once(
     put_other_groups_aside(stored, destination.identity, tables, partition)
     publication = Publication(partition, plan, entries, documents, destination, notices.listed_at, rules.window_days)
     manifest = OpenManifest(
-        publication.confirm_served_entries(), lambda entries: tables.write(MANIFEST, partition, build_manifest(entries))
+        publication.confirm_served_entries(), lambda entries: tables.put(MANIFEST, partition, encode_manifest(entries))
     )
     with explained(f"Feature group {destination.records.group}", SETTING):
         done = carry_out(
             publication, manifest, lambda ids: notify_of_withdrawal(ids, partition, tables, rules.window_days)
         )
-    frame = build_manifest(manifest.entries)
     return Published(
-        manifest=frame,
+        encoded=encode_manifest(manifest.entries),
         written=len(plan.write) - len(done.others),
         withdrawn=len(plan.withdraw) - len(done.handed_over),
         handed_over=len(done.handed_over),
         others=len(done.others),
-        kept=len(set(frame["interaction_id"]) - records.keys()),
+        kept=len({entry.key for entry in manifest.entries} - records.keys()),
         hidden=len(plan.keep.keys() - documents.accepted.keys()),
         unchanged=len(plan.unchanged),
     )

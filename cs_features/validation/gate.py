@@ -14,7 +14,7 @@ import pandera.polars as pa
 import polars as pl
 
 from cs_features.errors import SchemaMismatch
-from cs_features.schemas import CATEGORICAL, SCORES, VALIDATED_COLUMNS, Extraction, Reason
+from cs_features.schemas import ANSWER_FIELDS, CATEGORICAL, SCORES, VALIDATED_COLUMNS, Extraction, Reason
 from cs_features.storage import fill_missing_columns
 from cs_features.validation.tables import ADDED_COLUMNS, features_schema, rejected_schema
 
@@ -23,6 +23,40 @@ OTHER_CONTENT = (
     "llm_extractions has another content of it, or does not say which: materialize llm_extractions, then "
     "validated_features; what is in the ledger costs no call"
 )
+
+# What of the two tables becomes features and rejects, or is counted on the way.
+DOCUMENT_COLUMNS = [
+    "interaction_id",
+    "occurred_at",
+    "country",
+    "channel",
+    "language",
+    "language_detected",
+    "customer_id",
+    "status",
+    "reason",
+    "detail",
+    "source_uri",
+    "source_line",
+    "content_hash",
+    "payload",
+]
+EXTRACTION_COLUMNS = [
+    *ANSWER_FIELDS,
+    *[
+        "interaction_id",
+        "status",
+        "model_id",
+        "prompt_version",
+        "cost_usd",
+        "error",
+        "error_detail",
+        "truncated",
+        "reused",
+        "content_hash",
+        "suspected_injection",
+    ],
+]
 
 # Columns whose wrong values may be shown outside the tables: all others are free text or point at a person.
 _SHOWN = (*CATEGORICAL, *SCORES, "country", "language", "channel")

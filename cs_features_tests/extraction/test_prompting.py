@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cs_features.errors import PromptError, UnknownModelError
 from cs_features.extraction.envelope import CONTINUED, LEFT_OUT, render_interaction
 from cs_features.extraction.models import CAPABILITIES, capabilities_of
-from cs_features.extraction.prompting import RequestBuilder, build_converse_request, request_hash
+from cs_features.extraction.prompting import RequestPlanner, build_converse_request, request_hash
 from cs_features.extraction.prompts import TOOL_NAME, load_prompt_folder
 from cs_features.schemas import Interaction, says_something_readable
 from cs_features_tests.support.documents import document
@@ -384,8 +384,8 @@ def test_an_id_twice_in_the_taxonomy_is_refused(prompts: Path) -> None:
 def test_a_request_that_is_built_beside_others_has_the_hash_of_one_that_is_built_alone(text: str, country: str) -> None:
     """What requests share is serialized once; another byte in a hash, and every answer would be bought anew."""
     one = interaction(text=f'{text} "messages":[] \ud800', turns=None, country=country)
-    builder = RequestBuilder(PROMPTS_READ, DEFAULT)
-    builder.build_hashed_request(interaction(country="FR"), "fr")
-    request, key, truncated = builder.build_hashed_request(one, "nl")
-    assert (request, truncated) == build_converse_request(PROMPTS_READ, DEFAULT, one, "nl")
-    assert key == request_hash(request)
+    planner = RequestPlanner(PROMPTS_READ, DEFAULT)
+    planner.plan_request(interaction(country="FR"), "fr")
+    planned = planner.plan_request(one, "nl")
+    assert (planned.build(), planned.truncated) == build_converse_request(PROMPTS_READ, DEFAULT, one, "nl")
+    assert planned.request_hash == request_hash(planned.build())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cs_features.environments import Settings
 from cs_features.extraction.models import capabilities_of
-from cs_features.extraction.prompting import RequestBuilder, build_converse_request, request_hash
+from cs_features.extraction.prompting import RequestPlanner, build_converse_request, request_hash
 from cs_features.extraction.prompts import load_prompt_folder
 from cs_features.privacy.policy import MASK_EVERYTHING, MaskingPolicy
 from cs_features.schemas import Interaction
@@ -61,7 +61,7 @@ def test_what_is_hashed_is_what_is_asked() -> None:
     interaction = Interaction.model_validate(
         document(1, turns=[{"speaker": "customer", "text": f"Bel {NUMBER} graag."}])
     )
-    assert RequestBuilder(PROMPTS_READ, MODEL).build_hashed_request(interaction, "nl")[1] == request_hash(on)
+    assert RequestPlanner(PROMPTS_READ, MODEL).plan_request(interaction, "nl").request_hash == request_hash(on)
 
 
 @given(st.text(min_size=1, max_size=60), st.sampled_from(["NL", "PL"]))

@@ -66,7 +66,7 @@ class Work:
     data: DataBucket
     prompts: Prompts
     needed: list[Needed]
-    requests: dict[str, ConverseRequest]
+    requests: Mapping[str, ConverseRequest]
 
     def extractor(self) -> Extractor:
         return self.model.extractor(self.prompts, self.data, self.partition.folder)

@@ -8,14 +8,18 @@ import polars as pl
 from pydantic import Field
 
 from cs_features.errors import CsFeaturesError, SchemaMismatch
+from cs_features.freed_memory import give_memory_back
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, make_failure
+from cs_features.orchestration.io_manager import COLUMNS
 from cs_features.orchestration.metadata import describe_columns, plot_apart
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.orchestration.run_memory import RUN_MEMORY
+from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import require_group
 from cs_features.publishing.manifest import MANIFEST_SCHEMA
+from cs_features.publishing.plan import DOCUMENT_COLUMNS
 from cs_features.publishing.publication import Destination
 from cs_features.publishing.publisher import Outcome, PublicationRules, Published, publish_partition
 from cs_features.publishing.records import RecordStore
@@ -36,6 +40,7 @@ class FeatureStoreConfig(dg.Config):
 
 @dg.asset(
     partitions_def=interaction_partitions,
+    ins={"raw_interactions": dg.AssetIn(metadata={COLUMNS: DOCUMENT_COLUMNS})},
     kinds={"sagemaker"},
     metadata=describe_columns(MANIFEST_SCHEMA),
     description="What the feature group holds of this partition: the table is the manifest of what was written.",
@@ -49,26 +54,18 @@ def feature_store(
     feature_group: FeatureGroup,
     data: DataBucket,
     raw_interactions: pl.DataFrame,
-    validated_features: pl.DataFrame,
+    validated_features: pl.LazyFrame,
     rejected_records: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = partition_of(context)
     # A run of this asset alone is not bound by the checks that failed in an earlier run: both guards again.
-    try:
-        verdict = judge_features(validated_features, model.prompts().features_model, partition.country)
-    except SchemaMismatch as error:
-        raise lasting_failure(f"{partition}: nothing was published. {error}") from error
-    if not verdict.passed:
-        raise lasting_failure(
-            f"{partition}: nothing was published, because {len(verdict.failed_rows)} rows of validated_features break "
-            "its schema. Materialize validated_features again for this partition",
-            {"failure_cases": dg.MetadataValue.json(verdict.failures.head(100).to_dicts())},
-        )
+    _require_valid_rows(validated_features.collect(), model, partition)
+    languages = set(validated_features.select("language").collect()["language"])
     tables = data.tables()
     measurements = RUN_MEMORY.recall(
         context.run_id, "measurements", lambda: read_measurements(partition.country, model, tables)
     )
-    quality = judge_measurements(measurements, partition.country, set(validated_features["language"]), model)
+    quality = judge_measurements(measurements, partition.country, languages, model)
     if quality.below:
         raise lasting_failure(f"{partition}: nothing was published. {quality}", cause="quality below the floor")
     outcome = Outcome(raw=raw_interactions, validated=validated_features, rejected=rejected_records)
@@ -86,11 +83,24 @@ def feature_store(
     except CsFeaturesError as error:
         raise make_failure(f"{partition}: {error}", error) from error
     counts = count_records(published)
-    context.log.info(f"{partition}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     figures = plot_apart(partition.country, counts)
+    give_memory_back()  # of the records: the manifest holds them once more
     return dg.MaterializeResult(
         value=published.manifest, metadata={"feature_group": feature_group.name, "group": identity, **figures}
     )
+
+
+def _require_valid_rows(validated: pl.DataFrame, model: Model, partition: Partition) -> None:
+    try:
+        verdict = judge_features(validated, model.prompts().features_model, partition.country)
+    except SchemaMismatch as error:
+        raise lasting_failure(f"{partition}: nothing was published. {error}") from error
+    if not verdict.passed:
+        raise lasting_failure(
+            f"{partition}: nothing was published, because {len(verdict.failed_rows)} rows of validated_features break "
+            "its schema. Materialize validated_features again for this partition",
+            {"failure_cases": dg.MetadataValue.json(verdict.failures.head(100).to_dicts())},
+        )
 
 
 def count_records(published: Published) -> dict[str, int]:

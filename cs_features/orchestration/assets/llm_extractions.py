@@ -9,17 +9,19 @@ from pydantic import Field
 from cs_features.erasure.tombstones import Tombstones
 from cs_features.errors import AwsRefusal, RunStopper
 from cs_features.extraction.models import ModelCapabilities
-from cs_features.extraction.prompting import prefix_tokens
+from cs_features.extraction.prompting import PlannedRequests, prefix_tokens
 from cs_features.extraction.prompts import Prompts
 from cs_features.extraction.session import Session, extract_needed_answers
 from cs_features.extraction.table import (
     EXTRACTIONS_SCHEMA,
+    Needed,
     build_extraction_table,
     group_by_request,
     keep_answered_rows,
     plan_partition_requests,
     sort_as,
 )
+from cs_features.freed_memory import give_memory_back
 from cs_features.orchestration.assets.country_prompts import of_the_partition
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, make_failure
@@ -85,6 +87,27 @@ def llm_extractions(
     kept = keep_answered_rows(previous, raw_interactions)
     to_ask = raw_interactions.filter(~pl.col("interaction_id").is_in(kept["interaction_id"].to_list()))
     needed, requests = plan_partition_requests(to_ask, prompts, capabilities, model.masking)
+    failed_before, session = _ask_model(context, config, model, data, needed, requests)
+    give_memory_back()  # of the ledger, which is as large as the table that is made now
+    asked_version = prompts.asked_version(partition.country)
+    billed = kept["request_hash"].to_list()
+    made = build_extraction_table(needed, session.outcomes, session.asked, model.model_id, asked_version, billed)
+    frame = sort_as(raw_interactions, pl.concat([kept, made]))
+    counts = {"kept": kept.height, "failed_before": failed_before, "failed_after": session.failed}
+    figures = {**_describe_bill(session), **_describe_rows(frame), **counts}
+    return dg.MaterializeResult(value=frame, metadata=plot_apart(partition.country, figures))
+
+
+def _ask_model(
+    context: dg.AssetExecutionContext,
+    config: ExtractionConfig,
+    model: Model,
+    data: DataBucket,
+    needed: list[Needed],
+    requests: PlannedRequests,
+) -> tuple[int, Session]:
+    """How many of the requests had failed before, and what has become of all of them."""
+    partition, prompts = partition_of(context), model.prompts()
     last_report = time.monotonic()
 
     def recall_erased() -> Tombstones:
@@ -107,14 +130,7 @@ def llm_extractions(
         session.check_model_service()
     except (AwsRefusal, RunStopper) as error:
         raise make_failure(f"{partition}: {error}", error) from None
-    context.log.info(_describe_progress(partition, session, len(requests)))
-    asked_version = prompts.asked_version(partition.country)
-    billed = kept["request_hash"].to_list()
-    made = build_extraction_table(needed, session.outcomes, session.asked, model.model_id, asked_version, billed)
-    frame = sort_as(raw_interactions, pl.concat([kept, made]))
-    counts = {"kept": kept.height, "failed_before": failed_before, "failed_after": session.failed}
-    figures = {**_describe_bill(session), **_describe_rows(frame), **counts}
-    return dg.MaterializeResult(value=frame, metadata=plot_apart(partition.country, figures))
+    return failed_before, session
 
 
 def _warn_of_useless_cache(
@@ -152,7 +168,6 @@ def _describe_bill(session: Session) -> dict[str, dg.MetadataValue]:
 
 def _describe_rows(frame: pl.DataFrame) -> dict[str, dg.MetadataValue]:
     return {
-        "interactions": dg.MetadataValue.int(frame.height),
         "answered": dg.MetadataValue.int(frame.filter(pl.col("status") == "answered").height),
         "truncated": dg.MetadataValue.int(int(frame["truncated"].sum())),
     }

@@ -47,8 +47,6 @@ def raw_interactions(
     objects = frame["source_uri"].n_unique()
     disagreeing = frame.filter(pl.col("language_detected") != pl.col("language"))
     counts = dict(frame.group_by("status").len().iter_rows())
-    by_status = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    context.log.info(f"{partition}: {frame.height} documents in {objects} objects: {by_status}")
     # Yielded: Dagster 1.13 drops a check that is returned.
     yield dg.MaterializeResult(
         value=frame,
@@ -60,7 +58,6 @@ def raw_interactions(
             partition.country,
             {
                 "objects": objects,
-                "documents": frame.height,
                 "listed_at": dg.MetadataValue.timestamp(listing.listed_at),
                 **{status: counts.get(status, 0) for status in ("accepted", "rejected", "duplicate")},
                 "superseded": frame.filter(pl.col("reason") == Reason.SUPERSEDED.value).height,

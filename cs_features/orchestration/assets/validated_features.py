@@ -6,20 +6,25 @@ import dagster as dg
 import polars as pl
 
 from cs_features.orchestration.boundary import guard_boundary
-from cs_features.orchestration.metadata import as_table, describe_columns, plot_apart, tables_with_rows
+from cs_features.orchestration.io_manager import COLUMNS
+from cs_features.orchestration.metadata import as_text_table, describe_columns, plot_apart, tables_with_rows
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import Model
 from cs_features.reporting.rejects import list_first_rejects
 from cs_features.schemas import Extraction
 from cs_features.validation.by_language import count_by_language
 from cs_features.validation.calibration import choose_score_thresholds, correct_answer_scores
-from cs_features.validation.gate import split_documents
+from cs_features.validation.gate import DOCUMENT_COLUMNS, EXTRACTION_COLUMNS, split_documents
 from cs_features.validation.rejected_text import mask_rejected_rows
 from cs_features.validation.tables import features_schema, list_column_dtypes, rejected_schema
 
 
 @dg.multi_asset(
     name="validation",
+    ins={
+        "raw_interactions": dg.AssetIn(metadata={COLUMNS: DOCUMENT_COLUMNS}),
+        "llm_extractions": dg.AssetIn(metadata={COLUMNS: EXTRACTION_COLUMNS}),
+    },
     partitions_def=interaction_partitions,
     outs={
         "validated_features": dg.AssetOut(
@@ -47,10 +52,8 @@ def validated_features(
     calibration = prompts.countries[partition.country].calibration.get(model.model_id)
     languages = count_by_language(raw_interactions, llm_extractions, validated, *choose_score_thresholds(calibration))
     by_reason = rejected.group_by("stage", "reason", "redrivable").len("documents").sort("documents", descending=True)
-    reasons = ", ".join(f"{reason} {count}" for reason, count in by_reason.select("reason", "documents").iter_rows())
-    context.log.info(f"{partition}: {validated.height} validated, {rejected.height} rejected {reasons}")
     return (
-        dg.Output(validated, metadata={"by_language": as_table(languages), "calibrated": calibration is not None}),
+        dg.Output(validated, metadata={"by_language": as_text_table(languages), "calibrated": calibration is not None}),
         dg.Output(
             rejected,
             metadata={

@@ -79,6 +79,7 @@ def extraction_failures(validated_features: pl.DataFrame, rejected_records: pl.D
 @register_check(
     "rejected_records",
     reads=("validated_features",),
+    beside="validated_features",
     rule=f"At most {MAX_REJECTED_SHARE:.0%} of the documents are rejected.",
     meaning="The rejected documents are no features until somebody mends the cause; all others are published.",
     advice=(

@@ -64,12 +64,14 @@ def register_check(
     reads: Sequence[str] = (),
     blocking: bool = False,
     alone: bool = False,
+    beside: str | None = None,
     partitions_def: dg.PartitionsDefinition[str] | None = interaction_partitions,
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Make the function an asset check, with one evaluation a partition; it stays a function that can be called.
 
     `reads` names the tables that the function takes beside the asset's own. What another job than the asset's runs is a
-    step `alone`: a step reads the tables of all its checks, and those may not be there.
+    step `alone`: a step reads the tables of all its checks, and those may not be there. What is written together with
+    another asset is checked `beside` it, in one step.
     """
 
     def register(function: CheckFunction) -> CheckFunction:
@@ -83,7 +85,7 @@ def register_check(
             partitions_def=partitions_def,
         )
         _remember_spec(spec)
-        step = f"{asset}_check_{spec.name}" if alone else f"{asset}_checks"
+        step = f"{asset}_check_{spec.name}" if alone else f"{beside or asset}_checks"
         _CHECKS.append(Check(spec, guard_boundary(function), tuple(reads), step))
         return function
 
@@ -124,8 +126,8 @@ def _build_step(name: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
     # Dagster reads from the signature which tables and resources a step takes.
     evaluate_checks.__signature__ = inspect.Signature(list(taken.values()))  # type: ignore[attr-defined]
     evaluate_checks.__annotations__ = {name: parameter.annotation for name, parameter in taken.items()}
-    asset = checks[0].spec.asset_key.to_python_identifier()
-    tables = {asset, *(table for check in checks for table in check.reads)}
+    tables = {check.spec.asset_key.to_python_identifier() for check in checks}
+    tables.update(table for check in checks for table in check.reads)
     return dg.multi_asset_check(
         name=name,
         specs=[check.spec for check in checks],

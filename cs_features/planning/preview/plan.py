@@ -39,7 +39,7 @@ DAYS = 28
 MAX_SHARE = 0.08
 MAX_SAMPLE = 400  # at worst +-5 points; +-2.5 would take four times as many
 
-Requests = dict[str, ConverseRequest]  # by hash
+Requests = Mapping[str, ConverseRequest]  # by hash
 Outcomes = Mapping[str, Outcome]  # the same
 
 INTERACTION = ["country", "date", "interaction_id"]
@@ -176,10 +176,12 @@ def add_candidate_requests(
     rows: pl.DataFrame, raw: Mapping[Partition, pl.DataFrame], prompts: Prompts, model: Model
 ) -> tuple[pl.DataFrame, dict[Partition, Requests]]:
     """The rows with the hash of the request that `prompts` make of each, and these requests."""
-    hashes, requests = [], {}
+    hashes = []
+    requests: dict[Partition, Requests] = {}
     for partition, group in split_by_partition(rows):
         documents = raw[partition].join(group, on="interaction_id", how="semi")
-        needed, requests[partition] = plan_partition_requests(documents, prompts, model.capabilities(), model.masking)
+        needed, planned = plan_partition_requests(documents, prompts, model.capabilities(), model.masking)
+        requests[partition] = planned
         hashes += [(partition.country, partition.date, each.interaction_id, each.request_hash) for each in needed]
     schema = {name: POPULATION_SCHEMA[name] for name in INTERACTION} | {"request_hash": pl.String()}
     return rows.join(pl.DataFrame(hashes, schema=schema, orient="row"), on=INTERACTION), requests
