@@ -46,28 +46,32 @@ def encode_table_slices(slices: Iterable[pl.DataFrame], schema: pl.Schema) -> by
     return buffer.getvalue()
 
 
-def decode_parquet_table(body: bytes, uri: str, columns: Collection[str] | None = None) -> pl.DataFrame:
-    """The table that was stored at `uri`, or those of the `columns` that its version has written.
+def decode_parquet_table(body: bytes, uri: str) -> pl.DataFrame:
+    """The table that was stored at `uri`.
 
     Raises:
         TableUnreadable: it is none. Nothing in its place is not the same: what was there is not known to be gone.
     """
     with _explain_no_table(body, uri):
-        return _scan_columns(body, columns).collect()
+        return _scan_body(body).collect()
 
 
-def scan_parquet_table(body: bytes, uri: str, columns: Collection[str] | None = None) -> pl.LazyFrame:
+def scan_parquet_table(body: bytes, uri: str) -> pl.LazyFrame:
     """The same, decoded when it is collected; that it is a table is known now."""
     with _explain_no_table(body, uri):
-        table = _scan_columns(body, columns)
+        table = _scan_body(body)
         table.collect_schema()
         return table
 
 
-def _scan_columns(body: bytes, columns: Collection[str] | None) -> pl.LazyFrame:
+def read_table_columns(table: pl.LazyFrame, columns: Collection[str]) -> pl.DataFrame:
+    """Those of `columns` that the table's version has written."""
+    return table.select(cs.by_name(*columns, require_all=False)).collect()
+
+
+def _scan_body(body: bytes) -> pl.LazyFrame:
     # hive_partitioning off: the path's country and date are columns already, where they matter.
-    stored = pl.scan_parquet(io.BytesIO(body), hive_partitioning=False)
-    return stored.select(cs.all() if columns is None else cs.by_name(*columns, require_all=False))
+    return pl.scan_parquet(io.BytesIO(body), hive_partitioning=False)
 
 
 @contextmanager

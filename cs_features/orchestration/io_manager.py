@@ -17,7 +17,8 @@ from cs_features.services import DataBucket
 from cs_features.storage import decode_parquet_table, scan_parquet_table
 
 PREVIEWED_ROWS = 2
-COLUMNS = "columns"  # metadata of an input: those that it reads, where it does not read all
+# What each run writes beside the features; their first rows show nothing that those of validated_features do not.
+UNPREVIEWED = ("raw_interactions", "llm_extractions", "rejected_records", "feature_store")
 # What a preview may show: codes, numbers and times, no word and no id of a customer's. It is stored twice a run: so not
 # the country either, nor model and prompt, which all rows have in common.
 SHOWN = frozenset(
@@ -53,8 +54,9 @@ class ParquetTables(dg.IOManager):
         tables = self.data.tables()
         body = tables.write(table, partition, obj)
         self._written_by(context.run_id)[tables.key(table, partition)] = body
-        uri, preview = tables.uri(table, partition), preview_rows(obj)
-        shown: dict[str, Any] = {"dagster/uri": uri, "preview": preview, "size_bytes": len(body)}
+        shown: dict[str, Any] = {"dagster/uri": tables.uri(table, partition)}
+        if table not in UNPREVIEWED:
+            shown["preview"] = preview_rows(obj)
         if partition is None:
             context.add_output_metadata({**shown, "dagster/row_count": obj.height})
         else:
@@ -78,7 +80,7 @@ class ParquetTables(dg.IOManager):
             )
         is_lazy = context.dagster_type.typing_type is pl.LazyFrame
         read_table = scan_parquet_table if is_lazy else decode_parquet_table
-        return read_table(body, tables.uri(name, partition), context.definition_metadata.get(COLUMNS))
+        return read_table(body, tables.uri(name, partition))
 
     def _written_by(self, run_id: str) -> dict[str, bytes]:
         """The tables that a run has written so far, by key; those of the run before are let go."""

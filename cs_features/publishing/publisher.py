@@ -3,13 +3,14 @@
 What is to change is decided in `plan.py`, and carried out in `changes.py`. No row is judged here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from cs_features.aws import explained
 from cs_features.erasure.tombstones import NO_TOMBSTONES, Tombstones
+from cs_features.freed_memory import give_memory_back
 from cs_features.landing.corrections import find_ids_held_elsewhere
 from cs_features.landing.notices import notify_of_withdrawal, read_partition_notices
 from cs_features.partitions import Partition
@@ -18,6 +19,7 @@ from cs_features.publishing.changes import carry_out
 from cs_features.publishing.feature_group import SETTING
 from cs_features.publishing.manifest import (
     MANIFEST,
+    Entry,
     OpenManifest,
     encode_manifest,
     put_other_groups_aside,
@@ -130,9 +132,12 @@ def _publish_partition_once(
 
     put_other_groups_aside(stored, destination.identity, tables, partition)
     publication = Publication(partition, plan, entries, documents, destination, notices.listed_at, rules.window_days)
-    manifest = OpenManifest(
-        publication.confirm_served_entries(), lambda entries: tables.put(MANIFEST, partition, encode_manifest(entries))
-    )
+
+    def save_manifest(entries: Collection[Entry]) -> None:
+        give_memory_back()  # of the records that were sent since it was saved last
+        tables.put(MANIFEST, partition, encode_manifest(entries))
+
+    manifest = OpenManifest(publication.confirm_served_entries(), save_manifest)
     with explained(f"Feature group {destination.records.group}", SETTING):
         done = carry_out(
             publication, manifest, lambda ids: notify_of_withdrawal(ids, partition, tables, rules.window_days)

@@ -7,10 +7,17 @@ import subprocess
 
 import pytest
 
+from cs_features.local.bench.rows import ALLOCATORS
 from cs_features_tests.support.lab import REPOSITORY
 
 TOOLS = ("buildah", "debootstrap")
 MEGABYTES = 1500  # a task waits for every one of them
+
+
+def test_memory_is_measured_with_the_allocators_of_the_image() -> None:
+    """A figure of `bench rows` that the deployed task does not reach is none."""
+    told = (REPOSITORY / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    assert [f"{name}={value}" for name, value in ALLOCATORS.items() if f" {name}={value} " not in told] == []
 
 
 @pytest.mark.slow

@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
-import httpx
 from botocore.config import Config
 
 from cs_features.local.processes import run_child, wait_for_stack
 from cs_features.local.provision import client_factory
 from cs_features.s3 import Bucket
 from cs_features.storage import Tables
+
+if TYPE_CHECKING:
+    import httpx
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Endpoint:
 
     folder: Path
     environment: Mapping[str, str]
-    http: httpx.Client
+    http: "httpx.Client"
 
     def read_stats(self) -> Stats:
         counted = self.http.get("/_local/stats").json()
@@ -86,6 +88,8 @@ def start_endpoint(requests_per_minute: float | None = None, **script: Any) -> I
 @contextmanager
 def start_stack(command_in: Callable[[Path], Sequence[str]]) -> Iterator[Endpoint]:
     """A stack in a folder of its own, started by `python -m {command_in(folder)}` with `folder/state` for its state."""
+    import httpx  # here: a client's memory is measured
+
     # The bench measures the product as shipped: what this shell has set for AWS or the product stays out.
     # Bytecode is kept as everywhere else: the image has it, and without it each process compiles the product again.
     unwanted = ("CS_FEATURES_", "AWS_", "PYTHONDONTWRITEBYTECODE")

@@ -11,7 +11,6 @@ from cs_features.errors import CsFeaturesError, SchemaMismatch
 from cs_features.freed_memory import give_memory_back
 from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure, make_failure
-from cs_features.orchestration.io_manager import COLUMNS
 from cs_features.orchestration.metadata import describe_columns, plot_apart
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
@@ -24,6 +23,7 @@ from cs_features.publishing.publication import Destination
 from cs_features.publishing.publisher import Outcome, PublicationRules, Published, publish_partition
 from cs_features.publishing.records import RecordStore
 from cs_features.quality.floor import judge_measurements, read_measurements
+from cs_features.storage import read_table_columns
 from cs_features.validation.gate import judge_features
 
 
@@ -40,7 +40,6 @@ class FeatureStoreConfig(dg.Config):
 
 @dg.asset(
     partitions_def=interaction_partitions,
-    ins={"raw_interactions": dg.AssetIn(metadata={COLUMNS: DOCUMENT_COLUMNS})},
     kinds={"sagemaker"},
     metadata=describe_columns(MANIFEST_SCHEMA),
     description="What the feature group holds of this partition: the table is the manifest of what was written.",
@@ -53,7 +52,7 @@ def feature_store(
     model: Model,
     feature_group: FeatureGroup,
     data: DataBucket,
-    raw_interactions: pl.DataFrame,
+    raw_interactions: pl.LazyFrame,
     validated_features: pl.LazyFrame,
     rejected_records: pl.DataFrame,
 ) -> dg.MaterializeResult[pl.DataFrame]:
@@ -68,7 +67,11 @@ def feature_store(
     quality = judge_measurements(measurements, partition.country, languages, model)
     if quality.below:
         raise lasting_failure(f"{partition}: nothing was published. {quality}", cause="quality below the floor")
-    outcome = Outcome(raw=raw_interactions, validated=validated_features, rejected=rejected_records)
+    outcome = Outcome(
+        raw=read_table_columns(raw_interactions, DOCUMENT_COLUMNS),
+        validated=validated_features,
+        rejected=rejected_records,
+    )
     rules = PublicationRules(
         window_days=landing.window_days,
         max_withdrawn_share=feature_group.max_withdrawn_share,
@@ -85,9 +88,7 @@ def feature_store(
     counts = count_records(published)
     figures = plot_apart(partition.country, counts)
     give_memory_back()  # of the records: the manifest holds them once more
-    return dg.MaterializeResult(
-        value=published.manifest, metadata={"feature_group": feature_group.name, "group": identity, **figures}
-    )
+    return dg.MaterializeResult(value=published.manifest, metadata={"group": identity, **figures})
 
 
 def _require_valid_rows(validated: pl.DataFrame, model: Model, partition: Partition) -> None:

@@ -6,12 +6,12 @@ import dagster as dg
 import polars as pl
 
 from cs_features.orchestration.boundary import guard_boundary
-from cs_features.orchestration.io_manager import COLUMNS
 from cs_features.orchestration.metadata import as_text_table, describe_columns, plot_apart, tables_with_rows
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import Model
 from cs_features.reporting.rejects import list_first_rejects
 from cs_features.schemas import Extraction
+from cs_features.storage import read_table_columns
 from cs_features.validation.by_language import count_by_language
 from cs_features.validation.calibration import choose_score_thresholds, correct_answer_scores
 from cs_features.validation.gate import DOCUMENT_COLUMNS, EXTRACTION_COLUMNS, split_documents
@@ -21,10 +21,6 @@ from cs_features.validation.tables import features_schema, list_column_dtypes, r
 
 @dg.multi_asset(
     name="validation",
-    ins={
-        "raw_interactions": dg.AssetIn(metadata={COLUMNS: DOCUMENT_COLUMNS}),
-        "llm_extractions": dg.AssetIn(metadata={COLUMNS: EXTRACTION_COLUMNS}),
-    },
     partitions_def=interaction_partitions,
     outs={
         "validated_features": dg.AssetOut(
@@ -41,16 +37,18 @@ from cs_features.validation.tables import features_schema, list_column_dtypes, r
 )
 @guard_boundary
 def validated_features(
-    context: dg.AssetExecutionContext, model: Model, raw_interactions: pl.DataFrame, llm_extractions: pl.DataFrame
+    context: dg.AssetExecutionContext, model: Model, raw_interactions: pl.LazyFrame, llm_extractions: pl.LazyFrame
 ) -> tuple[dg.Output[pl.DataFrame], dg.Output[pl.DataFrame]]:
     partition = partition_of(context)
     prompts = model.prompts()
-    answers = correct_answer_scores(llm_extractions, prompts, partition.country)
+    raw = read_table_columns(raw_interactions, DOCUMENT_COLUMNS)
+    extractions = read_table_columns(llm_extractions, EXTRACTION_COLUMNS)
+    answers = correct_answer_scores(extractions, prompts, partition.country)
     schema = features_schema(prompts.features_model, partition.country)
-    validated, rejected = split_documents(raw_interactions, answers, schema, datetime.now(timezone.utc))
+    validated, rejected = split_documents(raw, answers, schema, datetime.now(timezone.utc))
     rejected = mask_rejected_rows(rejected, partition.country)
     calibration = prompts.countries[partition.country].calibration.get(model.model_id)
-    languages = count_by_language(raw_interactions, llm_extractions, validated, *choose_score_thresholds(calibration))
+    languages = count_by_language(raw, extractions, validated, *choose_score_thresholds(calibration))
     by_reason = rejected.group_by("stage", "reason", "redrivable").len("documents").sort("documents", descending=True)
     return (
         dg.Output(validated, metadata={"by_language": as_text_table(languages), "calibrated": calibration is not None}),
