@@ -5,7 +5,7 @@ to them (`extraction/quota.py`).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cs_features import aws
@@ -32,7 +32,17 @@ def probe_model_quotas(services: Services) -> str:
         _require_service_quota(kind, value, name, services)
     a_day = min(count_daily_interactions(kind, value, model) for kind, value in quotas.items())
     listed = " and ".join(f"{value:,.0f} {kind} a minute" for kind, value in quotas.items())
-    return f"{listed} for {name}: some {a_day:,} interactions a day"
+    return f"{listed} for {name}: some {a_day:,} interactions a day{_advise_to_state_quota(quotas, services)}"
+
+
+def _advise_to_state_quota(quotas: Mapping[str, float], services: Services) -> str:
+    """Runs on several hosts share what is stated; what is not, each of them finds by being throttled."""
+    if "requests" not in quotas or services.model.requests_per_minute is not None:
+        return ""
+    return (
+        f"; set CS_FEATURES_REQUESTS_PER_MINUTE={quotas['requests']:.0f}, or less where others use it, too: of calls "
+        "from several hosts one in ten is throttled where nobody states it"
+    )
 
 
 def _require_service_quota(kind: str, value: float, name: str, services: Services) -> None:

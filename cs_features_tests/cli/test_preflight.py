@@ -233,6 +233,14 @@ def test_nobody_behind_the_topic_is_named(lab: Lab) -> None:
     assert "Nobody listens" in probe(services_of(lab, alerts_topic_arn=arn), "alerts topic").sentence
 
 
+def test_a_quota_that_nobody_states_is_told_as_the_setting(lab: Lab) -> None:
+    """Four hosts that each look for it are throttled at one call in ten; stated, they share it (issue 11)."""
+    with quotas(HAIKU, 1_200):
+        assert "set CS_FEATURES_REQUESTS_PER_MINUTE=1200" in probe(services_of(lab), "model quotas").sentence
+        stated = services_of(lab, requests_per_minute=1_200)
+        assert "CS_FEATURES" not in probe(stated, "model quotas").sentence
+
+
 def test_fewer_tasks_than_runs_at_once_are_named(lab: Lab) -> None:
     on_ecs = replace(services_of(lab), history=History(host="db"))
     with quotas(TASK_QUOTA, 4):
