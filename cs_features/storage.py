@@ -18,7 +18,7 @@ from cs_features.partitions import AnyPartition, Partition
 from cs_features.s3 import Bucket
 
 # Encoded at once, and the rows of a Parquet row group: twenty thousand at once take 30 MiB more.
-ROWS_TOGETHER = 2_000
+ROWS_TOGETHER = 1_000
 
 
 def fill_missing_columns(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:

@@ -18,8 +18,13 @@ COUNTRY = "NL"
 PARTITION = Partition(COUNTRY, DAY)
 POISON_ROWS = 5
 FILE_ROWS = 2_500
-# As the image has it (`deploy/Dockerfile`): glibc with two arenas, and polars' jemalloc, which gives back at once.
-ALLOCATORS = {"MALLOC_ARENA_MAX": "2", "_RJEM_MALLOC_CONF": "narenas:1,dirty_decay_ms:0,muzzy_decay_ms:0"}
+# As the image has it (`deploy/Dockerfile`): glibc with two arenas, polars' jemalloc, which gives back at once, and one
+# thread of polars', because a task has one vCPU.
+ALLOCATORS = {
+    "MALLOC_ARENA_MAX": "2",
+    "_RJEM_MALLOC_CONF": "narenas:1,dirty_decay_ms:0,muzzy_decay_ms:0",
+    "POLARS_MAX_THREADS": "1",
+}
 
 
 def measure_rows(quick: bool, say: Say) -> list[Figure]:
