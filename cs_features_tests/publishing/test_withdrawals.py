@@ -3,6 +3,7 @@
 In memory. That the flow hands the right tables to the publisher is shown in `test_publication_flow.py`.
 """
 
+import itertools
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from cs_features.publishing import changes, publication
 from cs_features.publishing.feature_group import build_feature_record
 from cs_features.publishing.manifest import MANIFEST_SCHEMA, UNFINISHED
 from cs_features.publishing.publisher import Outcome, Published
+from cs_features.publishing.records import WORKERS, WRITTEN_AT_ONCE
 from cs_features_tests.support.documents import DAY, id_of
 from cs_features_tests.support.memory_s3 import EIGHT
 from cs_features_tests.support.publications import (
@@ -218,6 +220,23 @@ def test_where_writing_is_refused_the_store_loses_one_record_and_not_all(
     assert len(store.online()) == 89
     store.publish(*after)
     assert store.holds_exactly(*after)
+
+
+def test_once_a_batch_has_failed_no_other_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage that began with the second batch cleared the records of all sixteen."""
+    store = memory_store()
+    before, after = ([features(n, summary) for n in range(400)] for summary in ("first", "second"))
+    store.publish(*before)
+    write, refuse = store.runtime.batch_write_record, refuse_writes("ServiceUnavailable", 503)
+    answers = itertools.chain([write], itertools.repeat(refuse))
+    with monkeypatch.context() as refused:
+        refused.setattr(store.runtime, "batch_write_record", lambda **request: next(answers)(**request))
+        with pytest.raises(AwsRefusal, match="ServiceUnavailable"):
+            store.publish(*after)
+    in_flight = WORKERS * WRITTEN_AT_ONCE
+    assert len(store.runtime.online) >= 400 - in_flight
+    store.publish(*after)
+    assert store.runtime.online.keys() == {id_of(n) for n in range(400)}
 
 
 def test_an_answer_without_its_parts_is_told_and_nothing_is_believed_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
