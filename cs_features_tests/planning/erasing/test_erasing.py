@@ -1,14 +1,18 @@
 """`erase_customer`: nothing of him is left anywhere, nothing brings him back, and nothing else has changed."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
+import dagster as dg
 import pytest
 from pydantic import SecretStr
 
 from cs_features.cli.erase_customer import main
+from cs_features.erasure.receipts import Receipt
 from cs_features.erasure.subjects import Subject, make_erasure_subject
 from cs_features.erasure.tombstones import (
     MERGE_ABOVE,
@@ -18,7 +22,7 @@ from cs_features.erasure.tombstones import (
     read_tombstones,
     write_tombstone,
 )
-from cs_features.errors import AccessRefused, ConfigurationError, RequestError
+from cs_features.errors import AccessRefused, AwsRefusal, ConfigurationError, RequestError
 from cs_features.extraction.host import make_host_folder
 from cs_features.extraction.journal import Journal
 from cs_features.extraction.ledger_lines import format_ledger_line
@@ -26,7 +30,7 @@ from cs_features.partitions import Partition
 from cs_features.planning.erasing.contents import strip_data_object
 from cs_features.planning.erasing.leftovers import list_erasure_leftovers
 from cs_features.planning.erasing.places import Tally
-from cs_features.planning.erasing.stores import find_offline_store
+from cs_features.planning.erasing.stores import CustomerStores, OfflineStore, Stores, find_offline_store
 from cs_features.s3 import Bucket
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.inventory import take_inventory
@@ -243,20 +247,76 @@ def test_a_run_that_may_not_write_landing_says_what_to_run(
     assert "deploy/README.md" in run.errors
 
 
-@pytest.mark.parametrize("is_iceberg", [True, False])
-def test_of_an_iceberg_table_the_receipt_says_what_to_run_word_by_word(is_iceberg: bool) -> None:
+STATEMENTS = (
+    "in Athena, one after the other: DELETE FROM sagemaker_featurestore.{0} WHERE {1} IN (...); "
+    "OPTIMIZE sagemaker_featurestore.{0} REWRITE DATA USING BIN_PACK; "
+    "ALTER TABLE sagemaker_featurestore.{0} SET TBLPROPERTIES ('vacuum_max_snapshot_age_seconds'='60'); "
+    "VACUUM sagemaker_featurestore.{0}"
+)
+
+
+@pytest.mark.parametrize("formats", [("Iceberg", "Iceberg"), ("Glue", "Iceberg"), ("Iceberg", "Glue"), ("Glue", None)])
+def test_of_an_iceberg_table_the_receipt_says_what_to_run_word_by_word(formats: tuple[str, str | None]) -> None:
     """DELETE alone only notes which rows are gone, and VACUUM spares files that the last snapshot still names."""
-    config = {
-        "S3StorageConfig": {"ResolvedOutputS3Uri": "s3://b/p"},
-        "TableFormat": "Iceberg" if is_iceberg else "Glue",
-    }
-    config["DataCatalogConfig"] = {"Database": "sagemaker_featurestore", "TableName": "cs_features_17"}
-    offline = find_offline_store({"OfflineStoreConfig": config}, MemoryS3())
-    tables = [(offline.table, "interaction_id")] if offline.is_iceberg else []
-    found = [each.ends_by for each in list_erasure_leftovers((), Tally(), tables, ()) if "Iceberg" in each.what]
-    assert len(found) == is_iceberg
-    for statement in ("DELETE FROM", "OPTIMIZE", "ALTER TABLE", "VACUUM") if is_iceberg else ():
-        assert f"{statement} sagemaker_featurestore.cs_features_17" in found[0]
+    first, second = (None if each is None else describe_offline(each, number) for number, each in enumerate(formats))
+    assert first is not None
+    records: Any = None
+    stores = Stores(
+        landing=Bucket(MemoryS3(), "landing", "X"),
+        data=Bucket(MemoryS3(), "data", "X"),
+        records=records,
+        identity="group 0",
+        offline=first,
+        journals=Path("/nowhere"),
+        customers=None if second is None else CustomerStores(records, "group 1", second),
+    )
+    found = list_erasure_leftovers((), Tally(), stores.list_iceberg_tables(), ())
+    names = [("table_0", "interaction_id"), ("table_1", "customer_id")]
+    expected = [STATEMENTS.format(*name) for name, each in zip(names, formats, strict=True) if each == "Iceberg"]
+    assert [each.ends_by for each in found if "Iceberg" in each.what] == expected
+
+
+def describe_offline(table_format: str, number: int) -> OfflineStore:
+    config: dict[str, Any] = {"S3StorageConfig": {"ResolvedOutputS3Uri": "s3://b/p"}, "TableFormat": table_format}
+    config["DataCatalogConfig"] = {"Database": "sagemaker_featurestore", "TableName": f"table_{number}"}
+    return find_offline_store({"OfflineStoreConfig": config}, MemoryS3())
+
+
+RECEIPT = Receipt(at=EIGHT, dry_run=False, who=(), interactions=1, taken=(), remaining=0, leftovers=())
+
+
+def refuse_erasure(*_: Any, **__: Any) -> Receipt:
+    raise AwsRefusal("Bucket cs-data is slow")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (refuse_erasure, "Half of it may be erased: the same again does the rest"),
+        (
+            lambda *_, **__: replace(RECEIPT, remaining=2),
+            "2 rows and lines changed while they were erased: run it again",
+        ),
+        (lambda *_, **__: RECEIPT, ""),
+    ],
+)
+def test_the_job_says_what_is_left_to_do(
+    erasing_of_nobody: Lab, monkeypatch: pytest.MonkeyPatch, outcome: Any, told: str
+) -> None:
+    """Green, with two rows of his left and a run going on that had read him before."""
+    lab = erasing_of_nobody
+    monkeypatch.setattr("cs_features.orchestration.erasing.erase_subject_everywhere", outcome)
+    lab.instance.add_run(dg.DagsterRun("process_interactions", status=dg.DagsterRunStatus.STARTED))
+    ops = {"ops": {"erase_everywhere": {"config": {"customer_id": HIM, "dry_run": False}}}}
+    job = lab.definitions.resolve_job_def("erase_customer")
+    result = job.execute_in_process(instance=lab.instance, run_config=ops, raise_on_error=False)
+    run = Run(result, lab.instance)
+    assert run.success == (not told)
+    assert told in run.errors
+    outputs = [event.step_output_data.metadata for event in result.all_events if event.is_successful_output]
+    for metadata in outputs:
+        assert "1 runs that go on now" in str(metadata["not_within_reach"])
+    assert len(outputs) == run.success
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ Everything lies in memory: landing and data bucket, and a feature group that ser
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cs_features.planning.erasing.eraser import erase_subject_everywhere
 from cs_features.planning.erasing.stores import OfflineStore, Stores
 from cs_features.publishing.records import RecordStore
 from cs_features.s3 import Bucket
+from cs_features.storage import encode_parquet_table
 from cs_features_tests.support.documents import document, gz
 from cs_features_tests.support.histories import Histories
 from cs_features_tests.support.memory_group import MemoryGroup
@@ -193,3 +195,17 @@ def test_a_customers_id_is_his_however_its_accents_and_blanks_are_written(spelle
     assert erase_subject_everywhere(subject, history.stores, KEY, dry_run=False).remaining == 0
     history.past.land("b.json", body)
     assert read_rows(history) == [("rejected", "erased")] * 2
+
+
+@pytest.mark.parametrize("is_iceberg", [True, False])
+def test_the_files_of_an_iceberg_table_are_left_to_athena(is_iceberg: bool) -> None:
+    """A file that was rewritten behind its snapshots' back is a damaged table."""
+    history = ErasingHistory()
+    offline = history.stores.offline
+    rows = pl.DataFrame({"interaction_id": [document(0)["interaction_id"]], "customer_id": [HIM]})
+    body = encode_parquet_table(rows)
+    offline.bucket.put("offline/data/a.parquet", body)
+    stores = replace(history.stores, offline=replace(offline, is_iceberg=is_iceberg))
+    receipt = erase_subject_everywhere(Subject(until=EIGHT, customer_id=HIM), stores, KEY, dry_run=False)
+    assert (offline.bucket.get("offline/data/a.parquet") == body) == is_iceberg
+    assert any("Iceberg" in each.what for each in receipt.leftovers) == is_iceberg
