@@ -241,19 +241,22 @@ def test_customers_words_have_a_key_that_runs_and_eraser_may_use_and_nobody_else
     kms, key = made.make_client("kms"), made.names["RawKey"]
     policy = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
     statements = {each["Sid"]: each for each in policy["Statement"]}
-    users = [each for each in statements.values() if {"kms:Decrypt", "kms:GenerateDataKey"} & set(each["Action"])]
-    assert [each["Sid"] for each in users] == ["ReadAndWriteTheTable"]
-    assert users[0]["Principal"]["AWS"] == [made.attributes[role]["Arn"] for role in ("RunRole", "EraserRole")]
-    assert users[0]["Condition"] == {"StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}}
-    assert not any("*" in action or "Grant" in action for action in statements["LookAfterKey"]["Action"])
+    assert set(statements) == {"LookAfterKey", "ReadAndWriteTheTable"}, "and nothing beside them that opens it"
+    users, keepers = statements["ReadAndWriteTheTable"], statements["LookAfterKey"]
+    assert users["Principal"]["AWS"] == [made.attributes[role]["Arn"] for role in ("RunRole", "EraserRole")]
+    assert sorted(users["Action"]) == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert users["Condition"] == {"StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}}
+    opening = ("*", "Grant", "crypt", "Generate", "Derive", "Import", "Replicate")
+    assert not [action for action in keepers["Action"] if any(word in action for word in opening)]
     assert kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"]
     arn = made.attributes["RawKey"]["Arn"]
     assert environment_of(made, "RunTaskDefinition", "run")["CS_FEATURES_RAW_KMS_KEY"] == arn
     bucket = made.make_client("s3").get_bucket_policy(Bucket=made.names["DataBucket"])["Policy"]
     (refused,) = [each for each in json.loads(bucket)["Statement"] if each["Sid"] == "RawTableUnderItsKey"]
-    assert refused["Effect"] == "Deny"
+    assert (refused["Effect"], refused["Principal"], refused["Action"]) == ("Deny", "*", "s3:PutObject")
     assert refused["Resource"].endswith("/raw_interactions/*")
-    assert list(refused["Condition"]["StringNotEquals"].values()) == [arn]
+    named = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+    assert refused["Condition"] == {"StringNotEquals": {named: arn}}
 
 
 def test_no_task_has_the_role_of_whoever_erases(made: TemplateStack) -> None:
