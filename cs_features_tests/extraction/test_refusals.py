@@ -99,7 +99,7 @@ def test_an_account_that_is_restricted_in_the_middle_of_a_run_stops_it_too(bucke
     desk.otherwise = restrict
     with serving(desk), pytest.raises(RunStopper):
         ask_all(bucket, tmp_path, *range(200), concurrency=4)
-    # Each of the four answers that were under way may come late and begin the row anew; then the control, and who waits.
+    # Each of the four answers under way may come late and begin the row anew; then the control, and who waits.
     assert len(desk.asked) <= 20 + (1 + 4) * SUSPECTED_IN_A_ROW + 1 + 4
     kept = opened(bucket, tmp_path).read_outcomes()
     assert all(outcome.answered for outcome in kept.values())
