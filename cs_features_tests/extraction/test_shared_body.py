@@ -17,7 +17,7 @@ from cs_features import aws
 from cs_features.extraction import shared_body
 from cs_features.extraction.bedrock import make_bedrock_client
 from cs_features.extraction.models import capabilities_of
-from cs_features.extraction.prompting import TOOL_NAME, RequestBuilder, build_control_request, build_repair_request
+from cs_features.extraction.prompting import TOOL_NAME, RequestPlanner, build_control_request, build_repair_request
 from cs_features.schemas import Interaction
 from cs_features_tests.support.desk import PROMPTS_READ, Desk, serving
 from cs_features_tests.support.documents import document
@@ -64,10 +64,10 @@ def plain_client() -> Any:
 
 def requests_in(country: str, model_id: str) -> list[dict[str, Any]]:
     """A run's requests: two interactions, a repair and the control question, about the same shared parts."""
-    builder = RequestBuilder(PROMPTS_READ, capabilities_of(model_id))
+    planner = RequestPlanner(PROMPTS_READ, capabilities_of(model_id))
     turns = [{"speaker": "customer", "text": WORDS}]
     first, second = (
-        builder.build_hashed_request(Interaction.model_validate(document(n, country=country, turns=turns)), "nl")[0]
+        planner.plan_request(Interaction.model_validate(document(n, country=country, turns=turns)), "nl").build()
         for n in (1, 2)
     )
     repair = build_repair_request(first, {"toolUseId": "t-1", "name": TOOL_NAME, "input": SAID}, "no")
