@@ -13,27 +13,28 @@ from cs_features.orchestration.boundary import guard_boundary
 from cs_features.orchestration.failures import lasting_failure
 from cs_features.orchestration.metadata import as_text_table, plot_apart
 from cs_features.orchestration.partitions import stored_partition_of
+from cs_features.publishing.manifest import MANIFEST
 from cs_features.services import DataBucket
 from cs_features.storage import decode_parquet_table, scan_parquet_table
 
-PREVIEWED_ROWS = 2
-# What each run writes beside the features; their first rows show nothing that those of validated_features do not.
-UNPREVIEWED = ("raw_interactions", "llm_extractions", "rejected_records", "feature_store")
-# What a preview may show: codes, numbers and times, no word and no id of a customer's. It is stored twice a run: so not
-# the country either, nor model and prompt, which all rows have in common.
+PREVIEWED_ROWS = 1
+# What a preview may show: codes, scores and times, no word and no id of a customer's. It is stored twice a run: so not
+# the country either, nor model and prompt, which all rows have in common, nor what metadata says as a sum.
 SHOWN = frozenset(
     """
-    channel language language_stated language_detected status reason stage redrivable truncated reused
+    channel language status reason stage redrivable truncated reused
     sentiment primary_topic intent resolution_status urgency_score csat_indicator event_time occurred_at landed_at
-    suspected_injection input_tokens cache_read_tokens cache_write_tokens output_tokens cost_usd
-    latency_ms attempts error written_at rejected_at
+    suspected_injection cost_usd error
     """.split()  # noqa: SIM905
 )
 
 
 def preview_rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
-    """The first rows, without a customer's word or id."""
-    return as_text_table(frame.head(PREVIEWED_ROWS).select(name for name in frame.columns if name in SHOWN))
+    """The first rows, without a customer's word or id, and without columns that say nothing in them."""
+    first = frame.head(PREVIEWED_ROWS).select(name for name in frame.columns if name in SHOWN)
+    return as_text_table(
+        first.select(each.name for each in first if each.null_count() < first.height or first.is_empty())
+    )
 
 
 class ParquetTables(dg.IOManager):
@@ -55,7 +56,7 @@ class ParquetTables(dg.IOManager):
         body = tables.write(table, partition, obj)
         self._written_by(context.run_id)[tables.key(table, partition)] = body
         shown: dict[str, Any] = {"dagster/uri": tables.uri(table, partition)}
-        if table not in UNPREVIEWED:
+        if table != MANIFEST:  # whose rows are codes
             shown["preview"] = preview_rows(obj)
         if partition is None:
             context.add_output_metadata({**shown, "dagster/row_count": obj.height})

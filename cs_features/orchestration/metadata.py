@@ -26,7 +26,7 @@ def as_text_table(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
         pl.col(pl.Datetime).dt.strftime("%Y-%m-%d %H:%M:%S"),
         pl.col(pl.Float32, pl.Float64).round_sig_figs(SHOWN_FIGURES),
     )
-    rows = [frame.columns, ["---"] * frame.width, *shown.cast(pl.String).fill_null("").iter_rows()]
+    rows = [frame.columns, ["-"] * frame.width, *shown.cast(pl.String).fill_null("").iter_rows()]
     lines = [" | ".join(" ".join(cell.replace("|", "\\|").splitlines()) for cell in row) for row in rows]
     return dg.MetadataValue.md("\n".join(f"| {line} |" for line in lines))
 

@@ -3,6 +3,8 @@
 Measuring is done in `quality/` and `monitoring/drift.py`.
 """
 
+from typing import Any
+
 import dagster as dg
 import polars as pl
 
@@ -51,17 +53,18 @@ def quality_floor(
         context.run.run_id, "measurements", lambda: read_measurements(country, model, data.tables())
     )
     found = judge_measurements(measurements, country, languages, model)
+    told: dict[str, Any] = {
+        "below": found.below,
+        "judged_by_people": found.by_people,
+        "unmeasured": [*found.unmeasured, *found.without_items],
+        ADVICE: advise_on_quality(found),
+    }
     return dg.AssetCheckResult(
         passed=found.is_sufficient,
         # Only what is known to be bad blocks.
         severity=dg.AssetCheckSeverity.ERROR if found.below else dg.AssetCheckSeverity.WARN,
         description=str(found),
-        metadata={
-            "below": found.below,
-            "judged_by_people": found.by_people,
-            "unmeasured": [*found.unmeasured, *found.without_items],
-            ADVICE: dg.MetadataValue.text(advise_on_quality(found)),
-        },
+        metadata={name: value for name, value in told.items() if value},
     )
 
 
