@@ -43,7 +43,8 @@ MALFORMED_KINDS = (
     "text_instead_of_tool",
 )
 
-_WORDS = ("customer", "asks", "about", "an", "order", "that", "came", "late", "and", "wants", "a", "refund")
+# Each of them is told as English alone, in whatever order they come.
+_WORDS = ("customer", "asks", "about", "another", "request", "that", "this", "again", "wants", "the", "refund")
 
 
 @dataclass(frozen=True, kw_only=True)
