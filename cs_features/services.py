@@ -31,7 +31,7 @@ from cs_features.extraction.spending import Limits, SharedBudget
 from cs_features.landing.zone import LandingZone
 from cs_features.languages import load_small_detector
 from cs_features.privacy.policy import MASK_EVERYTHING, MaskingPolicy
-from cs_features.publishing.encoding import encode_written_records
+from cs_features.publishing.encoding import make_records_client
 from cs_features.retention.rules import Ages
 from cs_features.retention.tables import TableAges
 from cs_features.s3 import Bucket
@@ -174,9 +174,7 @@ class FeatureGroup:
         return aws.client("sagemaker")
 
     def runtime(self) -> Any:
-        # Records are built from validated rows; the service checks them again.
-        unchecked = {"max_pool_connections": 16, "parameter_validation": False}
-        return encode_written_records(aws.client("sagemaker-featurestore-runtime", **unchecked))
+        return make_records_client()
 
 
 def _count_window_days(days: int | None) -> timedelta | None:

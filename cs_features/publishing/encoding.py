@@ -1,4 +1,4 @@
-"""How records become a request's body. Nothing else belongs here.
+"""The client that writes records, and how they become a request's body. Nothing else belongs here.
 
 botocore walks through every member of every feature to find what needs a format of its own. Ours are texts: of a
 customers' update of a day that walk was a sixth of its CPU. What is sent is the same, byte for byte.
@@ -7,8 +7,17 @@ customers' update of a day that walk was a sixth of its CPU. What is sent is the
 import json
 from typing import Any
 
+from cs_features import aws
+
 _EVENT = "sagemaker-featurestore-runtime.BatchWriteRecord"
 _ASKED = "cs_features.asked"
+
+
+def make_records_client() -> Any:
+    # Records are built from validated rows; the service checks them again.
+    return encode_written_records(
+        aws.client("sagemaker-featurestore-runtime", max_pool_connections=16, parameter_validation=False)
+    )
 
 
 def encode_written_records(runtime: Any) -> Any:
