@@ -10,6 +10,7 @@ from cs_features.orchestration.incidents import EndedRun, list_alerts
 from cs_features.orchestration.sensors.freshness import Reported, choose_reports, freshness_sensor, read_reported
 from cs_features.s3 import Bucket
 from cs_features_tests.support.lab import Lab, Run
+from cs_features_tests.support.refusals import refused_listing
 
 NOW = datetime.now(timezone.utc)
 TODAY = NOW.date()
@@ -59,3 +60,22 @@ def test_a_busy_country_hides_no_silent_one(lab: Lab) -> None:
     (alert,) = list_alerts(EndedRun(run.result.dagster_run, log, "https://ui", NOW))
     assert alert.subject == "cs-features ERROR: freshness, NL"
     assert "the owner of the feed" in alert.advice
+
+
+def test_a_country_that_cannot_be_listed_is_unknown_and_stops_no_other(lab: Lab) -> None:
+    """One folder's permission was taken away, and every other feed could have fallen silent unseen."""
+    remember_silence(lab)
+    lab.land("BE", TODAY, "a.jsonl", b"{}")
+
+    def tick() -> dg.SensorResult:
+        with dg.build_sensor_context(
+            instance=lab.instance, definitions=lab.definitions, resources=lab.resources
+        ) as context:
+            return freshness_sensor.evaluate_tick(context)  # type: ignore[return-value]
+
+    with refused_listing("interactions/country=ES"):
+        assert {request.partition_key for request in tick().run_requests or []} == {"BE", "FR", "NL", "PL"}
+    with refused_listing("interactions/country="):
+        told = tick()
+    assert not told.run_requests
+    assert "ListObjectsV2" in (told.skip_message or "")  # type: ignore[attr-defined]

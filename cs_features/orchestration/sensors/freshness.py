@@ -5,14 +5,16 @@ without a run once and never again, so each report is a run. Not here: the rule 
 (`checks/freshness.py`), the mail (`sensors/alerts.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timezone
 
 import dagster as dg
 from pydantic import BaseModel, ValidationError
 
 from cs_features.errors import AwsRefusal
+from cs_features.landing.zone import LandingZone
 from cs_features.monitoring.freshness import (
+    Arrivals,
     Freshness,
     FreshnessState,
     judge_country_freshness,
@@ -77,11 +79,16 @@ def freshness_sensor(
     now, bucket = utc_now(), data.bucket()
     countries = country_partitions.get_partition_keys()
     try:
-        arrivals = look_at_feeds(landing.zone(), read_arrival_times(bucket), countries, now)
+        arrivals, refused = look_at_each_feed(landing.zone(), read_arrival_times(bucket), countries, now)
         write_arrival_times(bucket, arrivals)
     except AwsRefusal as error:
         return dg.SkipReason(f"{REFUSED}{error}")
-    found = {country: judge_country_freshness(arrivals, country, now) for country in countries}
+    for country, error in refused.items():
+        context.log.warning(f"{country} is not judged: {error}")
+    # A feed that could not be looked at is unknown, and not silent.
+    found = {
+        country: judge_country_freshness(arrivals, country, now) for country in countries if country not in refused
+    }
     before = read_reported(context.cursor)
     reports = choose_reports(found, before, now.date())
     return dg.SensorResult(
@@ -89,3 +96,22 @@ def freshness_sensor(
         skip_reason=None if reports else describe_tick(found),
         cursor=before.add_reports(found, reports, now.date()).model_dump_json(),
     )
+
+
+def look_at_each_feed(
+    zone: LandingZone, remembered: Arrivals, countries: Sequence[str], now: datetime
+) -> tuple[Arrivals, dict[str, AwsRefusal]]:
+    """What has landed, and by country why a folder was not listed.
+
+    Raises:
+        AwsRefusal: no country's folder can be listed.
+    """
+    arrivals, refused = remembered, dict[str, AwsRefusal]()
+    for country in countries:
+        try:
+            arrivals = look_at_feeds(zone, arrivals, [country], now)
+        except AwsRefusal as error:
+            refused[country] = error
+    if refused and len(refused) == len(countries):
+        raise next(iter(refused.values()))
+    return arrivals, refused
