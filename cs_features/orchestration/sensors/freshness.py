@@ -83,12 +83,11 @@ def freshness_sensor(
         write_arrival_times(bucket, arrivals)
     except AwsRefusal as error:
         return dg.SkipReason(f"{REFUSED}{error}")
-    for country, error in refused.items():
-        context.log.warning(f"{country} is not judged: {error}")
+    for country, refusal in refused.items():
+        context.log.warning(f"{country} is not judged: {refusal}")
     # A feed that could not be looked at is unknown, and not silent.
-    found = {
-        country: judge_country_freshness(arrivals, country, now) for country in countries if country not in refused
-    }
+    seen = [country for country in countries if country not in refused]
+    found = {country: judge_country_freshness(arrivals, country, now) for country in seen}
     before = read_reported(context.cursor)
     reports = choose_reports(found, before, now.date())
     return dg.SensorResult(
