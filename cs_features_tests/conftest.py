@@ -65,6 +65,7 @@ def migrations_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator["AwsAndModel"]:
+    from cs_features import freed_memory
     from cs_features.local.provision import provision_account
     from cs_features.local.scripted import Script, ScriptedAnswerer
     from cs_features.local.stack import LocalStack
@@ -80,6 +81,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator["AwsAndModel"]:
         for name, value in local.environment.items():
             patch.setenv(name, value)
         patch.setenv("DAGSTER_DISABLE_TELEMETRY", "true")
+        # A worker's heap is that of a thousand tests: a dozen looks a run for what it could give back are dear.
+        patch.setattr(freed_memory, "_trim", None)
         provision_account(local.environment)
         yield AwsAndModel(local, answerer)
 
