@@ -183,6 +183,8 @@ class DagsterUi:
                 "POST",
                 f"{self.url}/graphql",
                 json={"query": query, "variables": variables},
+                # The UI ends what was silent for five seconds, just when who follows a backfill asks again.
+                headers={"Connection": "close"},
                 timeout=TIMEOUT,
                 retries=False,
             )

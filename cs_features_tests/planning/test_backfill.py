@@ -1,6 +1,7 @@
 """A backfill: what it would cost, whether the caps leave room for it, how far it is, and what Dagster is asked."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -170,7 +171,10 @@ def test_dagster_understands_each_question(query: str, schema: Any) -> None:
 class ScriptedUi:
     """A Dagster UI that answers each field with what it was told to, and remembers what it was asked."""
 
+    forgets_connections = False
+
     def __init__(self) -> None:
+        self.connections: set[Any] = set()
         self.answers: dict[str, Any] = {
             "repositoriesOrError": {
                 "__typename": "RepositoryConnection",
@@ -207,7 +211,13 @@ def ui(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedUi]:
     scripted = ScriptedUi()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_POST(self) -> None:
+            if scripted.forgets_connections and self.client_address in scripted.connections:
+                self.close_connection = True
+                return
+            scripted.connections.add(self.client_address)
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             scripted.asked.append(asked)
             data = {field: answer for field, answer in scripted.answers.items() if field in asked["query"]}
@@ -286,6 +296,16 @@ def test_what_a_stopped_backfill_has_not_done_is_resumed_and_nothing_else(
     ui.serve_backfill("CANCELED", dict(zip(keys, ("SUCCESS", "CANCELED", None), strict=True)))
     assert command.main(["--resume", "old", "--yes", "--no-follow"]) == 0
     assert ui.variables_of("launchPartitionBackfill")["params"]["partitionNames"] == keys[1:]
+
+
+def test_a_connection_that_the_ui_ends_as_it_is_used_again_stops_nobody_who_follows(ui: ScriptedUi) -> None:
+    """The first year that was run from end to end stopped being followed after two minutes: Dagster's server ends a
+    connection after five silent seconds, and every five seconds somebody looked."""
+    ui.forgets_connections = True
+    ui.serve_backfill("REQUESTED", {NL_1.key: None})
+    client = DagsterUi(os.environ["CS_FEATURES_UI_URL"])
+    for _ in range(3):
+        assert client.read_backfill_state("abc").list_undone_keys() == [NL_1.key]
 
 
 @pytest.mark.parametrize(
