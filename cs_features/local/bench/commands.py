@@ -56,14 +56,15 @@ EXAMPLES = (
     Example("cs_features.cli.preflight", f"{ON_STACK} cs_features.cli.preflight"),
     Example("cs_features.cli.prompts", f"{ON_STACK} cs_features.cli.prompts push prompts"),
     Example("make review", "make review COUNTRY=NL SIZE=5"),
-    Example("make audit", "make audit", (0, 1, 3)),
+    Example("make audit", "make audit", (0, 2)),  # make's own code for whatever is not 0
     Example("cs_features.cli.review", f"{ON_STACK} cs_features.cli.review draw --country NL --size 5 --reader 2"),
     Example("make docs", "make docs"),
     Example("make format", "make format"),
     Example("make lock", "make lock"),
     Example("cs_features.cli.quote", f"{ON_STACK} cs_features.cli.quote --first 2026-11-23 --country NL"),
     Example("cs_features.cli.why", f"{ON_STACK} cs_features.cli.why --rejects 'NL|2026-11-23'"),
-    Example("cs_features.cli.heartbeat", f"{ON_STACK} cs_features.cli.heartbeat"),
+    # The demo's daemon has ended minutes ago, and that is what it is to say.
+    Example("cs_features.cli.heartbeat", f"{ON_STACK} cs_features.cli.heartbeat", (1,)),
     Example(
         "cs_features.local", "timeout --preserve-status -s TERM 20 .venv/bin/python -m cs_features.local", (0, 143)
     ),
