@@ -178,16 +178,10 @@ class DagsterUi:
         raise DagsterRefusal(f"The Dagster at {self.url} refused. {message}")
 
     def _post_graphql_query(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        # A pool a question: the UI ends what was silent for five seconds, just when who follows a backfill asks again.
         try:
-            response = urllib3.request(
-                "POST",
-                f"{self.url}/graphql",
-                json={"query": query, "variables": variables},
-                # The UI ends what was silent for five seconds, just when who follows a backfill asks again.
-                headers={"Connection": "close"},
-                timeout=TIMEOUT,
-                retries=False,
-            )
+            with urllib3.PoolManager(timeout=TIMEOUT, retries=False) as pool:
+                response = pool.request("POST", f"{self.url}/graphql", json={"query": query, "variables": variables})
             answer = response.json()
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             raise DagsterRefusal(
