@@ -19,15 +19,14 @@ dev: $(READY) ## the Dagster UI on the same local stack, http://127.0.0.1:3000
 # A worker more than there are cores, because tests wait for processes and daemons; each has a local AWS of its own, and
 # who has nothing left to do takes from the others. Bytecode is kept, whatever the machine says: each worker and each
 # process of a test would compile all of the project again.
-CORES := $(shell $(PYTHON) -c 'import os; print(min(3, os.cpu_count() or 1))')
-WORKERS := $(shell expr $(CORES) + 1)
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 test: $(READY) ## every test but the slow ones
 	@$(PYTEST) -m "not slow"
 
 test-fast: $(READY) ## the light tests that need no local AWS, in a minute
-	@$(PYTEST) -n $(CORES) -m "not slow and not heavy and not local_aws and not own_aws"
+	@$(PYTEST) -m "not slow and not heavy and not local_aws and not own_aws"
 
 test-slow: $(READY) ## proofs that take minutes: the tests' claims at full size
 	@$(PYTEST) -m slow

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,6 +46,7 @@ def test_what_was_put_long_before_the_last_update_is_not_read_again() -> None:
     assert serve_forty().update(NOON + timedelta(hours=1)).memory.read_rows == 0
 
 
+@pytest.mark.heavy
 def test_what_was_told_late_is_counted_whenever_the_update_dies_that_read_it() -> None:
     """It stood in the memory, and nobody had been told: of what is remembered nobody asks whether it was published."""
     told = NOON.replace(hour=1, minute=50)
@@ -97,6 +99,7 @@ def is_erased(row: dict[str, Any], erased: Any) -> bool:
     )
 
 
+@pytest.mark.heavy
 def test_who_is_erased_while_an_update_dies_is_out_of_the_memory_after_the_next() -> None:
     """The eraser had stripped the month that the update then wrote with him in it, a moment before it was killed."""
     for erased_at in range(3, 33, 6):
