@@ -14,8 +14,8 @@ from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.lab import Lab
 
 MOST = 32  # docs/money.md says what each is for
-# Of events, as PostgreSQL keeps them: 150 kB with process ids of five digits, of which each event has one, and some more
-# where they or the names of buckets are longer.
+# Of events, as PostgreSQL keeps them: 150 kB with process ids of five digits, of which each event has one, and some
+# more where they or the names of buckets are longer.
 MOST_BYTES = 150_400
 EVENT = "provide-client-params.s3.*"
 
