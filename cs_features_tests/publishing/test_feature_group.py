@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cs_features.environments import Settings
-from cs_features.errors import ConfigurationError, CsFeaturesError
+from cs_features.errors import AwsRefusal, ConfigurationError, CsFeaturesError
 from cs_features.publishing.feature_group import (
     EVENT_TIME,
     IDENTIFIER,
@@ -15,6 +15,7 @@ from cs_features.publishing.feature_group import (
 )
 from cs_features.schemas import FEATURE_COLUMNS
 from cs_features_tests.support.lab import AwsAndModel, Lab
+from cs_features_tests.support.refusals import answered
 
 
 def without(name: str) -> list[dict[str, str]]:
@@ -126,3 +127,10 @@ def test_a_group_that_was_deleted_and_created_anew_is_another_one(lab: Lab) -> N
     again = described_as(lab, CreationTime=created.replace(year=created.year + 1))
     assert require_group(again, name) != first
     assert first.startswith("arn:aws:sagemaker:")
+
+
+def test_an_answer_of_another_shape_is_told_as_a_proxys(lab: Lab) -> None:
+    """A proxy's greeting with status 200 ended in botocore's parser as an AttributeError, and nobody was told what."""
+    with answered(lab.sagemaker, "sagemaker.DescribeFeatureGroup", b'["hello"]'):
+        with pytest.raises(AwsRefusal, match=r"g-\d+: 200 with something that is no answer of AWS"):
+            require_group(lab.sagemaker, lab.settings.feature_group)

@@ -1,6 +1,6 @@
-"""Objects that S3 lists and does not give: answered as AWS answers, through the client that the product uses."""
+"""What AWS refuses, or somebody on the way to it answers: through the client that the product uses."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
@@ -22,36 +22,42 @@ def refusal(code: str, status: int = 403, message: str = "no") -> ClientError:
 def refused_listing(prefix: str, code: str = "AccessDenied", status: int = 403) -> Iterator[None]:
     """Every listing below the prefix is refused while this lasts."""
 
-    def answer(request: Any, **_: Any) -> AWSResponse | None:
-        if not parse_qs(urlsplit(request.url).query).get("prefix", [""])[0].startswith(prefix):
-            return None
-        body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
-        return AWSResponse(request.url, status, {"content-type": "application/xml"}, RawAnswer(body))
+    def is_below_prefix(request: Any) -> bool:
+        return parse_qs(urlsplit(request.url).query).get("prefix", [""])[0].startswith(prefix)
 
-    events = s3_client().meta.events
-    events.register("before-send.s3.ListObjectsV2", answer)
-    try:
+    with answered(s3_client(), "s3.ListObjectsV2", make_s3_error(code, "no"), status, is_below_prefix):
         yield
-    finally:
-        events.unregister("before-send.s3.ListObjectsV2", answer)
 
 
 @contextmanager
 def refused(key: str, code: str = "AccessDenied", status: int = 403, message: str = "no") -> Iterator[None]:
     """Every GET of the key is refused while this lasts; a listing still shows it."""
 
-    def answer(request: Any, **_: Any) -> AWSResponse | None:
-        if request.method != "GET" or not unquote(urlsplit(request.url).path).endswith(f"/{key}"):
-            return None
-        body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
-        return AWSResponse(request.url, status, {"content-type": "application/xml"}, RawAnswer(body))
+    def is_of_key(request: Any) -> bool:
+        return request.method == "GET" and unquote(urlsplit(request.url).path).endswith(f"/{key}")
 
-    events = s3_client().meta.events
-    events.register("before-send.s3.GetObject", answer)
+    with answered(s3_client(), "s3.GetObject", make_s3_error(code, message), status, is_of_key):
+        yield
+
+
+def make_s3_error(code: str, message: str) -> bytes:
+    return f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+
+
+@contextmanager
+def answered(
+    client: Any, operation: str, body: bytes, status: int = 200, is_meant: Callable[[Any], bool] = lambda _: True
+) -> Iterator[None]:
+    """Those calls of a client's operation that are meant get this answer while it lasts, and nothing is sent."""
+
+    def answer(request: Any, **_: Any) -> AWSResponse | None:
+        return AWSResponse(request.url, status, {}, RawAnswer(body)) if is_meant(request) else None
+
+    client.meta.events.register(f"before-send.{operation}", answer)
     try:
         yield
     finally:
-        events.unregister("before-send.s3.GetObject", answer)
+        client.meta.events.unregister(f"before-send.{operation}", answer)
 
 
 class RawAnswer(BytesIO):
