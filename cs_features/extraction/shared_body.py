@@ -6,6 +6,7 @@ signature included, is what botocore alone would send; a test compares them byte
 """
 
 import json
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ class SharedBody:
         parts = tuple(params[name] for name in SHARED)
         known, body = self._known
         # The same objects, not equal ones: to compare a prompt costs as much as to write it.
-        if not all(map(_is_same, parts, known)):
+        if not all(map(operator.is_, parts, known)):
             body = json.dumps(dict(zip(SHARED, parts, strict=True))).encode()
             self._known = parts, body
         context[_CONTEXT] = body
@@ -41,7 +42,3 @@ class SharedBody:
         shared = context.get(_CONTEXT)
         if shared is not None:
             params["body"] = shared[:-1] + b", " + params["body"][1:]
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    return one is other
