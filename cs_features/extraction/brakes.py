@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from cs_features.errors import BudgetSpent, Outage, RequestRefused, RunStopper
 from cs_features.extraction.call_errors import quote_aws_safely
+from cs_features.schemas import Reason
 
 # An outage: so many failures in a row, none of them a success, over at least so long.
 OUTAGE_FAILURES = 20
@@ -159,17 +160,24 @@ class YieldBrake:
 
     A guardrail of the account, a model that does not use the tool or a prompt that it misreads fail each of them alike,
     at up to three calls. A flood of nonsense does so, too: whoever is told asks a harmless question and says here what
-    came of it. One answer that can be used is enough for the rest of the run.
+    came of it. One answer that can be used is enough for the rest of the run. Until then, and where few landed until
+    the run's end, its failures are in doubt: they may be the account's, and no interaction is charged with them.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._has_yielded = False
-        self._failures: Counter[str] = Counter()
+        self._failures: Counter[Reason] = Counter()
         self._suspected_at = FRUITLESS
-        self._verdict = ""
+        self._acquitted = 0  # failures
+        self.verdict = ""
 
-    def note_paid_outcome(self, error: str | None) -> bool:
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether there are failures that neither an answer beside them nor a control has proved to be their own."""
+        return not self._has_yielded and self._failures.total() > self._acquitted
+
+    def note_paid_outcome(self, error: Reason | None) -> bool:
         """Whether the caller has to ask the control question; `error` is the reason of an outcome without answer."""
         with self._lock:
             self._has_yielded = self._has_yielded or error is None
@@ -181,22 +189,23 @@ class YieldBrake:
     def acquit(self) -> None:
         """The control has an answer that can be used: what had none was so for its own sake."""
         with self._lock:
-            self._suspected_at = 2 * self._failures.total()
+            self._acquitted = self._failures.total()
+            self._suspected_at = max(FRUITLESS, 2 * self._acquitted)
 
     def convict(self) -> None:
         """The control has none, either."""
         with self._lock:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in self._failures.most_common())
-            self._verdict = (
-                f"None of the first {self._failures.total()} interactions has an answer that can be used ({reasons}), "
-                "nor has a harmless question. Check CS_FEATURES_MODEL_ID, the prompt and the account's guardrails. "
-                "What was paid for is kept: when that is mended, redrive_rejected asks for these again"
+            reasons = ", ".join(f"{count} {reason.value}" for reason, count in self._failures.most_common())
+            self.verdict = (
+                f"None of {self._failures.total()} interactions has an answer that can be used ({reasons}), nor has a "
+                "harmless question. Check CS_FEATURES_MODEL_ID, the prompt and the account's guardrails, then run the "
+                "partition again: no failure is kept, only its bill"
             )
 
     def check(self) -> None:
         """Raises RunStopper when nothing will come of the others."""
-        if self._verdict:
-            raise RunStopper(self._verdict)
+        if self.verdict:
+            raise RunStopper(self.verdict)
 
 
 def are_own_faults(refused: int, answered: int) -> bool:

@@ -12,6 +12,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -47,7 +48,8 @@ class Ledger:
 
     `known` are the outcomes that were there when it was opened, and those that came since; `record_call_outcome` adds
     one and is safe to call from many threads. `unjudged` are the lines of replies, by request, that a dead run on
-    this host has paid for and not judged. Leaving the context ships what is left, also when the run fails.
+    this host has paid for and not judged. `doubtful` are failures of which only the bill is kept yet. Leaving the
+    context ships what is left, also when the run fails.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Ledger:
         self.unjudged: dict[str, list[bytes]] = {}
         self._pending: list[bytes] = []
         self._refusals: list[Outcome] = []
+        self.doubtful: list[Outcome] = []
         self._replies = 0
         self._closing = threading.Event()
         self._shipping_error: BaseException | None = None
@@ -116,22 +119,33 @@ class Ledger:
         """What S3 holds now, for readers that are no run and record nothing."""
         return Askings(self._read_all_objects()).known
 
-    def record_call_outcome(self, outcome: Outcome) -> Outcome:
+    def record_call_outcome(self, outcome: Outcome, *, is_doubtful: bool = False) -> Outcome:
         """Keep an outcome; returns it with all that was ever paid for its request.
 
         When this returns, a kill of the process no longer loses it. Of what the service has failed only the bill is
         kept. Refusals that cost nothing are kept when the run ends well and other interactions were answered: until
-        then they may be the account's fault, and would be believed by every later run.
+        then they may be the account's fault, and would be believed by every later run. So may failures that were paid
+        for: of one that is doubtful the bill is kept, and the verdict by `keep_doubtful_failures`.
         """
         earlier = self._askings.totals.get(outcome.request_hash)
         if outcome.usage.prompt_tokens:
             self._replies += 1
         if outcome.error is Reason.REQUEST_REFUSED and not outcome.cost_usd:
             self._refusals.append(outcome)
+        elif is_doubtful:
+            self._write_to_journal(
+                replace(outcome, error=Reason.SERVICE_FAILED, detail="whose fault, is not known yet")
+            )
+            self.doubtful.append(outcome.without_bill())
         elif outcome.error not in PASSING or outcome.cost_usd:
             self._write_to_journal(outcome)
         self._check_shipping_thread()
         return outcome if earlier is None else outcome.add_bill_of(earlier)
+
+    def keep_doubtful_failures(self) -> None:
+        """They have proved to be the interactions' own."""
+        while self.doubtful:
+            self._write_to_journal(self.doubtful.pop())
 
     def give_shipping_receipts(self, request_hash: str) -> Receipts:
         """What was paid for a request and not judged, and where its next replies are kept."""

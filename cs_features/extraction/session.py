@@ -4,6 +4,7 @@ Everything that asks the model and keeps its answers goes through here: the part
 """
 
 import itertools
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,12 +12,15 @@ from dataclasses import dataclass, field, replace
 from pydantic import ValidationError
 
 from cs_features.errors import Outage, RunStopper
+from cs_features.extraction.brakes import YieldBrake
 from cs_features.extraction.engine import Extractor, Outcome
 from cs_features.extraction.fan_out import fan_out
 from cs_features.extraction.ledger import Ledger
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.schemas import Extraction, Reason
+
+logger = logging.getLogger(__name__)
 
 # A run in which so many calls fail for the service's reasons is a failed run, not a table of rejects.
 MAX_SERVICE_FAILED_SHARE = 0.05
@@ -92,12 +96,11 @@ def extract_needed_answers(
             if stopper.paid is not None:
                 ledger.record_call_outcome(stopper.paid)
             raise
-        reason = outcome.error.value if outcome.error else None
-        if outcome.cost_usd and extractor.harvest.note_paid_outcome(reason):
+        if _says_something_of_model(outcome) and extractor.harvest.note_paid_outcome(outcome.error):
             outcome = extractor.ask_after_failures(request, outcome)
         if outcome.attempts > len(receipts.earlier):
             session.asked[key] = outcome
-        return ledger.record_call_outcome(outcome)
+        return _record_with_doubt(outcome, ledger, extractor.harvest)
 
     missing = [key for key, outcome in found.items() if outcome is None]
     unjudged = [key for key in missing if key in ledger.unjudged]
@@ -111,9 +114,15 @@ def extract_needed_answers(
         for outcome in itertools.chain(judged, fan_out(_give_quota_back(todo, extractor), ask_and_record, concurrency)):
             session.outcomes[outcome.request_hash] = outcome
             progress(session)
-        extractor.refusals.check()  # the last calls were refused, and no call came after them to notice
+        # The last calls may have told the worst, and no call came after them to notice.
+        extractor.refusals.check()
+        extractor.harvest.check()
+        if extractor.harvest.is_in_doubt:
+            _ask_whose_fault(requests, session, ledger, extractor)
         _bill_unneeded_replies(ledger, extractor)
     finally:
+        if not extractor.harvest.is_in_doubt:
+            ledger.keep_doubtful_failures()
         extractor.budget.save_spending()
     return session
 
@@ -124,6 +133,36 @@ def _give_quota_back(
     """The same requests; when the last one is taken, runs on other hosts may have this one's share of the quota."""
     yield from requests
     extractor.limiter.expect_no_more()
+
+
+def _says_something_of_model(outcome: Outcome) -> bool:
+    """Whether the model's own reply decided it, and not a service that is down or refuses (`RefusalBrake`)."""
+    return outcome.cost_usd > 0 and outcome.error not in (Reason.SERVICE_FAILED, Reason.REQUEST_REFUSED)
+
+
+def _record_with_doubt(outcome: Outcome, ledger: Ledger, harvest: YieldBrake) -> Outcome:
+    """Keep an outcome; a failure that was paid for before anything was answered may be the account's."""
+    if not harvest.is_in_doubt:
+        ledger.keep_doubtful_failures()
+    is_doubtful = harvest.is_in_doubt and not outcome.answered and _says_something_of_model(outcome)
+    return ledger.record_call_outcome(outcome, is_doubtful=is_doubtful)
+
+
+def _ask_whose_fault(
+    requests: Mapping[str, ConverseRequest], session: Session, ledger: Ledger, extractor: Extractor
+) -> None:
+    """Few were asked, and none has an answer: a harmless question, on the bill of one of them, tells why.
+
+    Where it has none either, they are rejects of this run, and the next one asks for them again.
+    """
+    failure = ledger.doubtful[-1]
+    key = failure.request_hash
+    bill = extractor.ask_after_failures(requests[key], Outcome(key, error=Reason.SERVICE_FAILED))
+    ledger.record_call_outcome(bill)
+    session.outcomes[key] = session.outcomes[key].add_bill_of(bill)
+    session.asked[key] = session.asked.get(key, failure).add_bill_of(bill)
+    if extractor.harvest.verdict:
+        logger.warning("%s", extractor.harvest.verdict)
 
 
 def _bill_unneeded_replies(ledger: Ledger, extractor: Extractor) -> None:

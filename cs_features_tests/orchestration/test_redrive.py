@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
-from cs_features.local.scripted import Script
+from cs_features.extraction.prompting import build_converse_request
+from cs_features.local.scripted import Script, hash_text
 from cs_features.partitions import Partition
+from cs_features.schemas import Interaction
+from cs_features_tests.support.desk import DEFAULT, PROMPTS_READ
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.http import read_model_stats
 from cs_features_tests.support.kept_lab import KeptLab
@@ -17,6 +20,12 @@ POISON = "ononderbroken storing"
 
 def refused(number: int) -> dict[str, Any]:
     return document(number, turns=[{"speaker": "customer", "text": f"{POISON} {number}"}])
+
+
+def user_text(number: int) -> str:
+    """What the model is told of a document."""
+    request, _ = build_converse_request(PROMPTS_READ, DEFAULT, Interaction(**document(number)), "nl")
+    return str(request["messages"][0]["content"][0]["text"])
 
 
 def redrive(lab: Lab, *reasons: str) -> Run:
@@ -46,11 +55,8 @@ def reasons(lab: Lab) -> list[str]:
 def kept_day(stack: AwsAndModel) -> KeptLab:
     """Two good, two that the model refused, one whose answers were invalid, one that is no JSON."""
     lab = Lab(stack)
-    lab.stack.answerer.script = Script(malformed_rate=1.0)
-    lab.land("NL", DAY, "a.jsonl", jsonl([document(3)]))
-    assert lab.process(only=["raw_interactions", "llm_extractions"]).success
-    lab.stack.answerer.script = Script(poison=POISON)
-    lab.land("NL", DAY, "b.jsonl", jsonl([document(1), refused(4), refused(5), document(2), b"broken"]))
+    lab.stack.answerer.script = Script(poison=POISON, labels={hash_text(user_text(3)): "no object"})
+    lab.land("NL", DAY, "a.jsonl", jsonl([document(1), document(3), refused(4), refused(5), document(2), b"broken"]))
     assert lab.process().success
     assert reasons(lab) == ["invalid_answer", "malformed_json", "request_refused", "request_refused"]
     return KeptLab(lab)
@@ -121,7 +127,7 @@ def test_what_fails_again_stays_rejected_with_its_latest_reason_and_can_be_redri
     lab = day_with_rejects
     lab.stack.answerer.script = Script(refusal_rate=1.0)
     run = redrive(lab, "request_refused")
-    assert asked_by(run) == {"calls": 2, "failed_before": 3, "failed_after": 3}
+    assert asked_by(run) == {"calls": 2 + 1, "failed_before": 3, "failed_after": 3}, "with the control"
     assert reasons(lab) == ["invalid_answer", "malformed_json", "model_refused", "model_refused"]
     lab.stack.answerer.script = Script()
     assert asked_by(redrive(lab)) == {"calls": 3, "failed_before": 3, "failed_after": 0}

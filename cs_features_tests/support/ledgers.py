@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cs_features.extraction.engine import Outcome
 from cs_features.extraction.ledger import Ledger
+from cs_features.extraction.ledger_lines import Askings
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.s3 import Bucket
 from cs_features.schemas import Reason
@@ -31,6 +32,13 @@ def failed(number: int | str, reason: Reason = Reason.INVALID_ANSWER) -> Outcome
 def objects_of(bucket: str) -> list[str]:
     found = boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix="ledger/").get("Contents", [])
     return [item["Key"] for item in found]
+
+
+def totals_of(bucket: str) -> dict[str, Outcome]:
+    """What was paid for each request, also where nothing else is known of it."""
+    s3 = boto3.client("s3")
+    bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in objects_of(bucket)]
+    return Askings(line for body in bodies for line in body.splitlines()).totals
 
 
 def opened(bucket: str, journals: Path, s3: Any = None) -> Ledger:
