@@ -70,9 +70,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator["AwsAndModel"]:
     from cs_features.local.scripted import Script, ScriptedAnswerer
     from cs_features.local.stack import LocalStack
     from cs_features_tests.support.lab import AwsAndModel
+    from cs_features_tests.support.short_wire import short_wire
 
     answerer = ScriptedAnswerer(Script())
-    with LocalStack(None, answerer=answerer) as local, pytest.MonkeyPatch.context() as patch:
+    with short_wire(), LocalStack(None, answerer=answerer) as local, pytest.MonkeyPatch.context() as patch:
         # Runs on one host share journals and a limiter below the temporary folder: not with an earlier session.
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("host")))
         for name in [name for name in os.environ if name.startswith(("CS_FEATURES_", "AWS_"))]:

@@ -56,6 +56,12 @@ def mend_moto() -> None:
             "parse_to_aware_datetime",
             functools.lru_cache(10_000)(moto.core.serialize.parse_to_aware_datetime),
         ),
+        # Looked for in the class for each call of SageMaker, SNS and STS.
+        (
+            moto.core.responses,
+            "method_names_from_class",
+            functools.cache(moto.core.responses.method_names_from_class),
+        ),
         # Both by-pass the clock and the seed that everything else in moto goes through.
         (bucket, "__init__", _run_after(bucket.__init__, _set_creation_date)),
         (upload, "__init__", _run_after(upload.__init__, _set_upload_id)),
