@@ -6,8 +6,9 @@ import pytest
 
 from cs_features.partitions import Partition
 from cs_features_tests.support.documents import document, id_of, jsonl
-from cs_features_tests.support.lab import Lab, memory_instance
+from cs_features_tests.support.lab import Lab
 from cs_features_tests.support.landing_sensor import partitions, tick
+from cs_features_tests.support.memory_instance import memory_instance
 
 YESTERDAY = datetime.now(timezone.utc).date() - timedelta(days=1)
 

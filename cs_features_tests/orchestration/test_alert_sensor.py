@@ -43,6 +43,7 @@ from cs_features.services import Alerts
 from cs_features_tests.support.documents import DAY, document, id_of, jsonl
 from cs_features_tests.support.failed_runs import fail_run
 from cs_features_tests.support.lab import AwsAndModel, Lab
+from cs_features_tests.support.memory_instance import memory_instance
 
 UI = "https://dagster.example.org"
 SECRET = "Mijn man Pieter is overleden"
@@ -147,7 +148,7 @@ def schedules(tmp_path_factory: pytest.TempPathFactory) -> SqliteScheduleStorage
 
 @pytest.fixture
 def watch(mailbox: Mailbox, schedules: SqliteScheduleStorage, clock: list[timedelta]) -> Iterator[Watch]:
-    with dg.DagsterInstance.ephemeral() as instance:
+    with memory_instance() as instance:
         # An ephemeral instance keeps no ticks, and one that is all on disk makes a run take seconds.
         instance._schedule_storage = schedules
         yield Watch(instance, mailbox)

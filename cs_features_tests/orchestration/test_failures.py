@@ -33,11 +33,12 @@ from cs_features.orchestration.failures import (
 )
 from cs_features.orchestration.sensors.landing import list_events
 from cs_features_tests.support.failed_runs import fail_blocking_check, fail_run
+from cs_features_tests.support.memory_instance import memory_instance
 
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
+    with memory_instance() as made:
         yield made
 
 

@@ -21,6 +21,7 @@ from cs_features.orchestration.sensors.alerts import WHAT_RUNS_TELL
 from cs_features.orchestration.sensors.landing_decision import MAX_TRIES
 from cs_features.quality.floor import KnownQuality
 from cs_features_tests.support.failed_runs import fail_blocking_check, fail_run
+from cs_features_tests.support.memory_instance import memory_instance
 
 SECRET = "Mijn man Pieter is overleden"
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -30,7 +31,7 @@ LINK = "https://dagster.example.org/runs/1"
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
+    with memory_instance() as made:
         yield made
 
 

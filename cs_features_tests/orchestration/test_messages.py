@@ -31,6 +31,7 @@ from cs_features.reporting.concerns import describe_figures
 from cs_features.reporting.facts import Quality, Source
 from cs_features_tests.support.facts import change_country, normal_facts
 from cs_features_tests.support.failed_runs import fail_run
+from cs_features_tests.support.memory_instance import memory_instance
 
 UI = "https://dagster.example.org"
 NOW = datetime(2026, 11, 24, 7, tzinfo=timezone.utc)
@@ -156,7 +157,7 @@ KINDS: dict[str, list[Send]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_message_says_what_where_what_it_means_what_to_do_and_where_to_look(kind: str) -> None:
     """The subject was always "check failed", the body a rule as if it held; two links led to pages that are none."""
-    with dg.DagsterInstance.ephemeral() as instance:
+    with memory_instance() as instance:
         alerts = [alert for send in KINDS[kind] for alert in send(instance)]
     assert len(alerts) >= len(KINDS[kind])
     for alert in alerts:
@@ -170,13 +171,13 @@ def test_a_message_says_what_where_what_it_means_what_to_do_and_where_to_look(ki
 
 def test_a_rule_that_was_broken_is_not_told_as_if_it_held() -> None:
     """ "rejected_share: At most 10 % of the documents are rejected", said the mail about a day with 67 %."""
-    with dg.DagsterInstance.ephemeral() as instance:
+    with memory_instance() as instance:
         (alert,) = fail_check("rejected_share", share_NL=0.67)(instance)
     assert "this does not hold: At most 10% of the documents are rejected. (share 0.67)" in alert.reason
 
 
 def test_every_check_says_what_its_failure_means_for_the_features() -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
+    with memory_instance() as instance:
         told = [fail_check(name)(instance)[0] for name in _SPECS]
     assert len({alert.meaning for alert in told}) == len(_SPECS)
     assert all("The run went through" not in alert.meaning for alert in told)

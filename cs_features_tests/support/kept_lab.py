@@ -22,6 +22,7 @@ class KeptLab:
         self._stores.flush()  # so that nobody writes meanwhile
         self._buckets = {name: deepcopy(_buckets()[name].keys) for name in self._names()}
         self._records = {table: self._select_records(table) for table in ("online", "offline")}
+        self._events.write_events()
         self._history = [_copy_database(each, sqlite3.connect(":memory:")) for each in self._databases()]
 
     def restore(self) -> Lab:
@@ -31,16 +32,21 @@ class KeptLab:
             _buckets()[name].keys = deepcopy(keys)
         for table, rows in self._records.items():
             self._replace_records(table, rows)
+        self._events.forget_events()
         for kept, database in zip(self._history, self._databases(), strict=True):
             _copy_database(kept, database)
         return self._lab
+
+    @property
+    def _events(self) -> Any:
+        return self._lab.instance.event_log_storage
 
     def _names(self) -> tuple[str, str]:
         return self._lab.settings.landing_bucket, self._lab.settings.data_bucket
 
     def _databases(self) -> list[sqlite3.Connection]:
-        instance: Any = self._lab.instance
-        storages = (instance.run_storage, instance.event_log_storage)
+        run_storage: Any = self._lab.instance.run_storage
+        storages = (run_storage, self._events)
         return [storage._held_conn.connection.driver_connection for storage in storages]
 
     def _select_records(self, table: str) -> list[tuple[Any, ...]]:

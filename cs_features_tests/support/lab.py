@@ -5,23 +5,18 @@ Everything goes through real boto3. The stack is one for the session, because mo
 
 import io
 import itertools
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import boto3
 import dagster as dg
 import polars as pl
-import pytest
-import sqlalchemy
 from dagster_shared.record import copy
-from sqlalchemy.pool import StaticPool
 
+from cs_features.aws import client
 from cs_features.customers.serving import CUSTOMERS
 from cs_features.definitions import build_defs
 from cs_features.environments import Settings
@@ -33,6 +28,7 @@ from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import INTERACTIONS
 from cs_features.services import build_services_from, s3_client
 from cs_features_tests.support.documents import DAY
+from cs_features_tests.support.memory_instance import memory_instance
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROMPTS = REPOSITORY / "prompts"
@@ -51,7 +47,7 @@ class AwsAndModel:
     @cached_property
     def clients(self) -> dict[str, Any]:
         """The tests' own, made once: each costs as much as five calls."""
-        return {name: boto3.client(name) for name in ("s3", "sagemaker", "sagemaker-featurestore-runtime")}
+        return {name: client(name) for name in ("s3", "sagemaker", "sagemaker-featurestore-runtime")}
 
 
 class Run:
@@ -96,39 +92,6 @@ class Run:
                 told.append(error.message)
                 error = error.cause
         return "\n".join(told)
-
-
-def memory_instance() -> dg.DagsterInstance:
-    """A Dagster instance in memory, at a third of its price: a statement is one statement, and no more.
-
-    Left to itself it opens a connection and sets two pragmas before each; and nobody asks for the stamp of its version.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        for storage in ("runs", "event_log"):
-            patch.setattr(f"dagster._core.storage.{storage}.in_memory.stamp_alembic_rev", lambda *_: None)
-            patch.setattr(f"dagster._core.storage.{storage}.in_memory.create_engine", _open_database)
-        made = dg.DagsterInstance.ephemeral(settings={"python_logs": {"python_log_level": "INFO"}})
-        made.run_storage.connect = _share_connection(made.run_storage)
-        made.event_log_storage._connect = _share_connection(made.event_log_storage)
-        return made
-
-
-def _open_database(*_: Any, **__: Any) -> sqlalchemy.Engine:
-    return sqlalchemy.create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-
-
-def _share_connection(storage: Any) -> Callable[[], AbstractContextManager[sqlalchemy.Connection]]:
-    """The connection that the storage holds, for one after the other."""
-    lock, connection = threading.RLock(), storage._held_conn
-    connection.execute(sqlalchemy.text("PRAGMA foreign_keys=ON"))
-    connection.commit()
-
-    @contextmanager
-    def connect() -> Iterator[sqlalchemy.Connection]:
-        with lock, nullcontext() if connection.in_transaction() else connection.begin():
-            yield connection
-
-    return connect
 
 
 class Lab:
