@@ -3,7 +3,7 @@
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
 
@@ -34,27 +34,47 @@ def fan_out(
         yield outcome
         if outcome.usage.prompt_tokens:
             break
-    finished: SimpleQueue[Future[Outcome]] = SimpleQueue()
+    waiting: SimpleQueue[tuple[str, ConverseRequest] | None] = SimpleQueue()
+    finished: SimpleQueue[Outcome | BaseException] = SimpleQueue()
+
+    def ask_what_waits() -> None:
+        for request in iter(waiting.get, None):
+            try:
+                finished.put(ask(*request))
+            except BaseException as error:
+                finished.put(error)
+
     stopper: BaseException | None = None
-    with _switch_threads_patiently(), ThreadPoolExecutor(concurrency, thread_name_prefix="bedrock") as pool:
-
-        def start_pending_calls(count: int) -> int:
-            started = 0
-            for request in itertools.islice(todo, count):
-                pool.submit(ask, *request).add_done_callback(finished.put)
-                started += 1
-            return started
-
-        running = start_pending_calls(concurrency)
+    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="bedrock")
+    with _switch_threads_patiently(), pool, _send_threads_home(waiting, concurrency):
+        running = 0
+        for request in itertools.islice(todo, concurrency):
+            waiting.put(request)
+            pool.submit(ask_what_waits)
+            running += 1
         while running:
-            future = finished.get()
-            error = future.exception()
-            stopper = stopper or error
-            running += (0 if stopper else start_pending_calls(1)) - 1
-            if error is None:
-                yield future.result()
+            result = finished.get()
+            if isinstance(result, BaseException):
+                stopper = stopper or result
+            following = None if stopper else next(todo, None)
+            if following is None:
+                running -= 1
+            else:
+                waiting.put(following)
+            if not isinstance(result, BaseException):
+                yield result
     if stopper is not None:
         raise stopper
+
+
+@contextmanager
+def _send_threads_home(waiting: "SimpleQueue[tuple[str, ConverseRequest] | None]", threads: int) -> Iterator[None]:
+    """Whatever ends the asking: a thread that waits for a request would wait for ever."""
+    try:
+        yield
+    finally:
+        for _ in range(threads):
+            waiting.put(None)
 
 
 @contextmanager

@@ -7,8 +7,8 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
@@ -559,24 +559,19 @@ def test_a_fatal_error_starts_no_new_call_and_yields_those_in_flight(monkeypatch
         return Outcome(key, answer={}, usage=ONE_CALL)
 
     todo: list[tuple[str, dict[str, Any]]] = [(key, {}) for key in ("1", "2", "3", "4", "fatal", "6", "7", "8", "9")]
-    futures: list[Future[Outcome]] = []
+    ended: list[Any] = []
 
-    def submit(pool: ThreadPoolExecutor, *work: Any) -> Future[Outcome]:
-        future = whole_submit(pool, *work)
-        futures.append(future)
-        if work[1] == "fatal":
-            future.add_done_callback = lambda callback: _add_both(future, callback)  # type: ignore[method-assign]
-        return future
+    class WatchedQueue(SimpleQueue[Any]):
+        def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+            super().put(item)
+            ended.extend([item] if isinstance(item, (Outcome, RunStopper)) else [])
+            # Only when the error lies in the queue may the others finish: whoever starts a call then, is too late.
+            if isinstance(item, RunStopper):
+                release.set()
 
-    def _add_both(future: Future[Outcome], callback: Any) -> None:
-        Future.add_done_callback(future, callback)
-        # Only when the error lies in the queue may the others finish: whoever starts a call then, starts it too late.
-        Future.add_done_callback(future, lambda _: release.set())
-
-    whole_submit = ThreadPoolExecutor.submit
-    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+    monkeypatch.setattr("cs_features.extraction.fan_out.SimpleQueue", WatchedQueue)
     outcomes, error = drained(fan_out(todo, ask_one, 4))
-    assert len(futures) == 4, "the warm-up loop asked what the fan-out was to ask"
+    assert len(ended) == 4, "the warm-up loop asked what the fan-out was to ask"
     assert "quota of the day" in str(error)
     assert sorted(outcome.request_hash for outcome in outcomes) == ["1", "2", "3", "4"]
     assert sorted(asked) == ["1", "2", "3", "4", "fatal"]
