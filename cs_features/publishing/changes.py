@@ -14,6 +14,7 @@ from cs_features.errors import PublishingFailed
 from cs_features.publishing.feature_group import Record
 from cs_features.publishing.manifest import AnyEntry, OpenManifest
 from cs_features.publishing.records import (
+    READ_AT_ONCE,
     WORKERS,
     WRITTEN_AT_ONCE,
     RecordStore,
@@ -58,7 +59,7 @@ class Changes(Protocol[OwnEntry]):
         """The latest that this publication's manifest knows of each record; empty when it knows none."""
 
     def make_room(self, ids: list[str]) -> frozenset[str]:
-        """What has to leave the online store before up to 25 records are written; returns ids that may not be."""
+        """What has to leave the online store before records are written, up to 100; returns ids that may not be."""
 
     def is_own(self, record: Record) -> bool:
         """Whether a record that is served may be withdrawn."""
@@ -134,35 +135,47 @@ def _write_planned_records(
     failed = threading.Event()
 
     def write(ids: list[str]) -> tuple[WriteResult, frozenset[str]]:
-        if failed.is_set():
-            return WriteResult([], {}), frozenset()
+        written: list[str] = []
+        refused: dict[str, str] = {}
+        others: frozenset[str] = frozenset()
         try:
-            others = changes.make_room(ids)
-            records = changes.build_records([key for key in ids if key not in others])
-            return changes.store.write_records(records), others
+            if not failed.is_set():
+                others = changes.make_room(ids)
+            for batch in split_record_batches([key for key in ids if key not in others], WRITTEN_AT_ONCE):
+                if failed.is_set():
+                    break
+                result = changes.store.write_records(changes.build_records(batch))
+                written += result.written
+                refused |= result.refused
         except BaseException:
             failed.set()
             raise
+        return WriteResult(written, refused), others
 
     refused: dict[str, str] = {}
     of_others: frozenset[str] = frozenset()
+    batches, unsaved = _split_with_one_first(changes), 0
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="feature-store") as pool:
-        results = _write_first_alone(pool, write, _split_with_one_first(changes))
-        for number, (result, others) in enumerate(results, start=1):
+        for ids, (result, others) in zip(batches, _write_first_alone(pool, write, batches), strict=True):
             manifest.put_manifest_entries(changes.finish_entries(result.written))
             manifest.drop_manifest_entries(others)
             refused |= result.refused
             of_others |= others
-            if number % changes.save_every == 0:
+            unsaved += len(ids)
+            # What the last batch has done is saved by whoever asked for all of it.
+            if unsaved >= changes.save_every * WRITTEN_AT_ONCE and ids is not batches[-1]:
                 manifest.save()
+                unsaved = 0
     return refused, of_others
 
 
 def _split_with_one_first(changes: Changes[AnyEntry]) -> list[list[str]]:
-    """The ids to write in batches; where records of before are to be replaced, the first one is of a single id."""
+    """The ids to write in batches. Where records of before are to be replaced the first one is of a single id, and none
+    makes more room than it fills at once; where none are, there is hardly any to make, and a question is of many."""
     ids = list(changes.to_write)
-    alone = ids[:1] if changes.replaces_records else []
-    return [*([alone] if alone else []), *split_record_batches(ids[len(alone) :], WRITTEN_AT_ONCE)]
+    if not changes.replaces_records:
+        return list(split_record_batches(ids, READ_AT_ONCE))
+    return [ids[:1], *split_record_batches(ids[1:], WRITTEN_AT_ONCE)]
 
 
 def _write_first_alone(

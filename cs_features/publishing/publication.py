@@ -14,8 +14,9 @@ from cs_features.publishing.plan import Documents, Plan, may_replace
 from cs_features.publishing.records import WRITTEN_AT_ONCE, RecordStore, is_of_partition
 from cs_features.short_names import shorten_interaction_id
 
-# Batches between two saves of the manifest, which is written whole each time: of a large one at most so many.
-SAVE_EVERY = 40
+# Batches between two saves of the manifest, which is written whole each time, for as much CPU as fifteen of them: of a
+# large one at most so many.
+SAVE_EVERY = 100
 MOST_SAVES = 10
 
 

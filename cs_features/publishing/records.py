@@ -103,7 +103,7 @@ class RecordStore:
     def clear_online_records(
         self, event_times: Mapping[str, str], may_replace: Callable[[str, Record], bool] = lambda key, record: True
     ) -> frozenset[str]:
-        """Take up to 25 records out of the online store, to make room for others; `event_times` are the latest that
+        """Take up to 100 records out of the online store, to make room for others; `event_times` are the latest that
         this partition gave each, empty when it gave none. The offline store is told nothing.
 
         Returns the ids of which a record is served that may not be replaced: those are left as they are.

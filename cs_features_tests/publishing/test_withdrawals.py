@@ -419,6 +419,7 @@ def test_a_withdrawal_that_was_let_through_is_finished_after_a_death_without_ask
 def test_a_death_late_in_a_large_publication_does_not_begin_it_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was killed each time after nine tenths of a large day wrote the same nine tenths for ever."""
     monkeypatch.setattr(changes, "WRITTEN_AT_ONCE", 2)
+    monkeypatch.setattr(changes, "READ_AT_ONCE", 2)
     monkeypatch.setattr(publication, "SAVE_EVERY", 1)
     monkeypatch.setattr(changes, "WORKERS", 1)
     store = memory_store()
