@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from botocore import handlers
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
@@ -17,6 +18,16 @@ from cs_features.extraction.call_errors import classify_call_error
 from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.shared_body import SharedBody
+
+# What botocore does for calls of another sort, for a thirtieth of the CPU of ours: headers that count attempts, where
+# ours is the only one; members that it fills in, where Converse has none; a header of functions on Lambda; another of
+# services whose endpoint has to be discovered.
+NEEDLESS_HANDLERS = (
+    ("request-created", handlers.add_retry_headers),
+    ("before-parameter-build", handlers.generate_idempotent_uuid),
+    ("before-call", handlers.add_recursion_detection_header),
+    ("before-call", handlers.inject_api_version_header_if_needed),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,8 @@ def make_bedrock_client(max_concurrency: int, timeout_seconds: int) -> Any:
     )
     # What judges whether to ask again, where nothing is asked again: the engine does that.
     client.meta.events.unregister("needs-retry.bedrock-runtime", unique_id="retry-config-bedrock-runtime")
+    for event, handler in NEEDLESS_HANDLERS:
+        client.meta.events.unregister(event, handler)
     SharedBody().share_prompt_bytes(client)
     return client
 

@@ -12,10 +12,11 @@ import boto3
 import botocore.auth
 import pytest
 from botocore.config import Config
+from botocore.handlers import add_retry_headers
 
 from cs_features import aws
 from cs_features.extraction import shared_body
-from cs_features.extraction.bedrock import make_bedrock_client
+from cs_features.extraction.bedrock import NEEDLESS_HANDLERS, make_bedrock_client
 from cs_features.extraction.models import capabilities_of
 from cs_features.extraction.prompting import TOOL_NAME, RequestPlanner, build_control_request, build_repair_request
 from cs_features.schemas import Interaction
@@ -40,7 +41,6 @@ class Wire:
 
     def _note(self, request: Any, **_: Any) -> None:
         headers = {name: _as_text(value) for name, value in request.headers.items()}
-        headers.pop("amz-sdk-invocation-id")  # drawn for every call
         self.sent.append((headers, request.body))
 
 
@@ -57,9 +57,11 @@ def at_one_moment() -> Iterator[None]:
 
 
 def plain_client() -> Any:
-    """As anyone would make it, but for the name that we go by and the attempts that its headers state."""
+    """As anyone would make it, but for the name that we go by, and without the headers that count attempts."""
     named = Config(user_agent=aws._USER_AGENT, retries={"mode": "standard", "total_max_attempts": 1})
-    return boto3.client("bedrock-runtime", config=named)
+    client = boto3.client("bedrock-runtime", config=named)
+    client.meta.events.unregister("request-created", add_retry_headers)
+    return client
 
 
 def requests_in(country: str, model_id: str) -> list[dict[str, Any]]:
@@ -142,3 +144,21 @@ def test_botocore_has_nothing_left_that_might_ask_again() -> None:
             caught_exception=None,
             request_dict={},
         )
+
+
+def test_what_is_left_out_of_a_call_would_do_nothing_for_it() -> None:
+    """botocore's handlers are its own: a new one of these names, or a Converse that needs them, is told here."""
+    with serving(Desk()):
+        client, untouched = make_bedrock_client(4, 10), boto3.client("bedrock-runtime")
+    model = client.meta.service_model.operation_model("Converse")
+    assert not model.idempotent_members
+    assert not model.is_endpoint_discovery_operation
+
+    def list_called_handlers(asked: Any) -> set[Any]:
+        events = [f"{event}.bedrock-runtime.Converse" for event in ("before-parameter-build", "before-call")]
+        given = {"model": model, "params": {"headers": {}}, "context": {}}
+        return {handler for event in events for handler, _ in asked.meta.events.emit(event, **given)}
+
+    needless = {handler for event, handler in NEEDLESS_HANDLERS if event != "request-created"}
+    assert list_called_handlers(untouched) >= needless
+    assert list_called_handlers(client).isdisjoint(needless)
