@@ -51,8 +51,8 @@ _ENOUGH_CHARACTERS = 400  # no summary is longer, and the library's time grows w
 def is_english(text: str) -> bool:
     """Whether a text is in English, or too short to tell; names in other languages do not make it foreign."""
     text = text[:_ENOUGH_CHARACTERS]
-    letters = [character for character in text if character.isalpha()]
-    if 2 * sum(map(str.isascii, letters)) < len(letters):
+    letters = "".join(filter(str.isalpha, text))
+    if not letters.isascii() and 2 * sum(map(str.isascii, letters)) < len(letters):
         return False
     if len(letters) < _ENOUGH_LETTERS:
         return True

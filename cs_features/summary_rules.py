@@ -27,12 +27,14 @@ class SummaryRule:
 
 
 _HEAPED = "mmm"
+# Where so many marks may stand. None is in ASCII, though the letter before them may be; one character is two of them.
+_BEYOND_ASCII = re.compile(r"[\x00-\x7f]?[^\x00-\x7f]{2,}")
 
 
 def is_readable_summary(summary: str) -> bool:
     """At least one letter, and nothing that a reader cannot see: control, bidi, tag and zero-width characters, those
     that choose a letter's shape and can spell out a whole text unseen, and marks heaped upon one letter."""
-    if hides_something(summary) or _HEAPED in _show_marks(summary):
+    if hides_something(summary) or any(_HEAPED in _show_marks(run) for run in _BEYOND_ASCII.findall(summary)):
         return False
     return any(map(str.isalpha, summary))
 

@@ -1,10 +1,11 @@
 """What the contract asks of a summary, rule by rule: what must not pass, and what must."""
 
 import json
+import unicodedata
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -185,6 +186,15 @@ def test_a_summary_hides_nothing_from_its_reader(hidden: str) -> None:
 def test_marks_heaped_upon_a_letter_are_no_spelling() -> None:
     assert not is_readable_summary("The customer asks f\u0301\u0302\u0303\u0304or help.")
     assert is_readable_summary("The customer \u2764\ufe0f Jose\u0301's help.")
+
+
+@given(st.text(st.sampled_from("ae \u0301\u0302\u0344\u0958\u093c\u0f71\ufb2c\U0001d164é"), max_size=8))
+@example("a\u0344\u0344")
+def test_marks_are_counted_wherever_they_stand(text: str) -> None:
+    """Only what is beyond ASCII is looked at: what that leaves out must hold no heap."""
+    composed = unicodedata.normalize("NFC", f"A customer {text}")
+    marks = "".join("m" if unicodedata.category(each)[0] == "M" else " " for each in composed)
+    assert is_readable_summary(f"A customer {text}") == ("mmm" not in marks)
 
 
 @pytest.mark.parametrize("text", PERSONAL, ids=ascii)

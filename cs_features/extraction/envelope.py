@@ -28,6 +28,7 @@ _TAG_NAME = LinearPattern(
 # Everything that looks like the bracket before it, entities included.
 _OPENERS = "<\uff1c\ufe64\u2039\u3008\u27e8\u02c2\u1438\u276e\u276c\u29fc\u226a\u22d6\u00ab\u2329\u2770\u1403\u16b2"
 _ENTITIES = ("&lt", "&LT", "&#60", "&#x3c", "&#x3C", "&#060", "%3c", "%3C", "\\u003c", "\\x3c", "&laquo", "&lsaquo")
+_OPENING_SIGNS = frozenset([*_OPENERS, *(entity[0] for entity in _ENTITIES)])
 _BETWEEN = 24  # characters between the bracket and the name in which only blanks, slashes and the unseen may stand
 # What is written and not seen: zero-width, soft hyphens, directions, tags, blanks of Hangul; the joiners of Persian and
 # of emoji stay. The rest of the control characters is what terminals obey.
@@ -141,6 +142,8 @@ def find_delimiter_tags(text: str) -> list[tuple[int, int]]:
 def disarm_text(text: str) -> str:
     """The text without what cannot be seen, and without our tags in whatever spelling; else as it is."""
     text = _JOINERS.sub("", text.translate(_UNSEEN))
+    if _OPENING_SIGNS.isdisjoint(text):
+        return text
     parts, position = [], 0
     for start, end in find_delimiter_tags(text):
         if start >= position:
