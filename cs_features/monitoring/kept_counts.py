@@ -59,10 +59,9 @@ class KeptCount:
 class CountMemory:
     """The counts of one partition; `now` is S3's clock, and older counts than `max_age` are not believed."""
 
-    def __init__(
-        self, now: datetime, kept: Mapping[str, KeptCount] | None = None, max_age: timedelta | None = None
-    ) -> None:
-        self._stored = dict(kept or {})
+    def __init__(self, now: datetime, table: pl.DataFrame | None = None, max_age: timedelta | None = None) -> None:
+        self._table = COUNTS_SCHEMA.to_frame() if table is None else table
+        self._stored = _list_kept_counts(self._table)
         self._now = now
         self._max_age = max_age
         self._current: dict[str, KeptCount] = {}
@@ -90,8 +89,12 @@ class CountMemory:
         Raises:
             AwsRefusal: when the data bucket cannot be written.
         """
-        if self._current != self._stored:
-            tables.write(COUNTS, partition, _build_frame(self._current))
+        if self._current == self._stored:
+            return
+        # What was recalled stands in the table as it is to be written: of a thousand objects one is new.
+        new = {key: kept for key, kept in self._current.items() if kept is not self._stored.get(key)}
+        recalled = self._table.filter(pl.col("key").is_in(list(self._current.keys() - new.keys())))
+        tables.write(COUNTS, partition, pl.concat([recalled, _build_frame(new)]).sort("key"))
 
     def _is_due(self, kept: KeptCount) -> bool:
         # A count from the future was made by a clock that has gone back since: how old it is, nobody knows.
@@ -111,23 +114,25 @@ def load_kept_counts(
         stored = tables.read(COUNTS, partition)
     if stored is None or not set(COUNTS_SCHEMA.names()) <= set(stored.columns):
         return CountMemory(now, max_age=max_age)
-    rows = stored.filter(pl.col("counter") == read_counter_version()).select(COUNTS_SCHEMA.names())
-    kept = {
-        key: KeptCount(etag, size, FileCount(documents, identities), counted_at, frozenset(withheld))
-        for key, etag, size, documents, identities, withheld, counted_at, _ in rows.iter_rows()
-    }
-    return CountMemory(now, kept, max_age)
+    current = stored.filter(pl.col("counter") == read_counter_version()).select(COUNTS_SCHEMA.names())
+    return CountMemory(now, current.cast(COUNTS_SCHEMA).unique("key", keep="last", maintain_order=True), max_age)
 
 
 def read_counter_version() -> str:
     return digest_source_files(COUNTED_BY_MODULES, ("pydantic_core",))
 
 
+def _list_kept_counts(table: pl.DataFrame) -> dict[str, KeptCount]:
+    return {
+        key: KeptCount(etag, size, FileCount(documents, identities), counted_at, frozenset(withheld))
+        for key, etag, size, documents, identities, withheld, counted_at, _ in table.iter_rows()
+    }
+
+
 def _build_frame(counts: Mapping[str, KeptCount]) -> pl.DataFrame:
     counter = read_counter_version()
     rows: Collection[tuple[object, ...]] = [
-        (key, kept.etag, kept.size, *_list_counted(kept), kept.counted_at, counter)
-        for key, kept in sorted(counts.items())
+        (key, kept.etag, kept.size, *_list_counted(kept), kept.counted_at, counter) for key, kept in counts.items()
     ]
     return pl.DataFrame(rows, schema=COUNTS_SCHEMA, orient="row")
 

@@ -59,9 +59,11 @@ class ParquetTables(dg.IOManager):
         if table != MANIFEST:  # whose rows are codes
             shown["preview"] = preview_rows(obj)
         if partition is None:
-            context.add_output_metadata({**shown, "dagster/row_count": obj.height})
+            shown["dagster/row_count"] = obj.height
         else:
-            context.add_output_metadata(plot_apart(partition.country, {**shown, "rows": obj.height}))
+            shown = plot_apart(partition.country, {**shown, "rows": obj.height})
+        # With the asset: of an output they would be stored once more, with the event that it was handled.
+        context.step_context.add_asset_metadata(shown, context.asset_key)
 
     @guard_boundary
     def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame:

@@ -15,10 +15,12 @@ import pytest
 from cs_features.definitions import build_defs
 from cs_features.local.scripted import Script
 from cs_features.monitoring.conservation import Balance
-from cs_features.orchestration import checks
+from cs_features.orchestration import checks, verdicts
+from cs_features.orchestration.verdicts import judge_rows_once
 from cs_features.partitions import Partition
+from cs_features.services import build_services_from
 from cs_features.short_names import shorten_interaction_id
-from cs_features.validation.gate import split_documents
+from cs_features.validation.gate import Verdict, judge_features, split_documents
 from cs_features_tests.support.documents import DAY, document, gz, id_of, jsonl
 from cs_features_tests.support.lab import AwsAndModel, Lab, Run
 
@@ -58,13 +60,13 @@ def gate(day: Lab, monkeypatch: pytest.MonkeyPatch) -> Callable[[Tampering], Run
     return run
 
 
-def verdicts(run: Run) -> dict[str, bool]:
+def list_verdicts(run: Run) -> dict[str, bool]:
     return {name: run.checks[name].passed for name in BLOCKING if name in run.checks}
 
 
 def assert_blocked(run: Run, by: str) -> None:
     assert not run.success
-    assert verdicts(run) == {name: name != by for name in BLOCKING}
+    assert list_verdicts(run) == {name: name != by for name in BLOCKING}
     assert run.checks[by].severity == dg.AssetCheckSeverity.ERROR
     assert run.checks[by].partition == Partition("NL", DAY).key
     assert "feature_store" not in run.materialized
@@ -135,7 +137,7 @@ def test_a_check_that_crashes_blocks_too_and_is_no_verdict(day: Lab, monkeypatch
     def crash(*_: Any) -> None:
         raise ZeroDivisionError("a bug in the check")
 
-    monkeypatch.setattr(checks.features, "judge_features", crash)
+    monkeypatch.setattr(checks.features, "judge_rows_once", crash)
     run = day.process(only=GATE)
     assert not run.success
     assert "schema" not in run.checks
@@ -143,6 +145,24 @@ def test_a_check_that_crashes_blocks_too_and_is_no_verdict(day: Lab, monkeypatch
     assert "a bug in the check" not in run.errors, "it may quote a row"
     assert "crash" in run.errors, "the place, where it stands"
     assert "feature_store" not in run.materialized
+
+
+def test_a_run_judges_the_same_rows_once_and_other_rows_always(day: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check and the publication each went through all rules of all rows, of which a run has new ones for a few."""
+    judged: list[int] = []
+
+    def note(validated: pl.DataFrame, *rules: Any) -> Verdict:
+        judged.append(validated.height)
+        return judge_features(validated, *rules)
+
+    monkeypatch.setattr(verdicts, "judge_features", note)
+    assert day.process(only=GATE).success
+    assert judged == [12]
+
+    rows, model = day.table("validated_features"), build_services_from(day.settings).model
+    assert judge_rows_once("a run", rows, model, Partition("NL", DAY)).passed
+    broken = rows.with_columns(urgency_score=pl.lit(7.0))
+    assert not judge_rows_once("a run", broken, model, Partition("NL", DAY)).passed
 
 
 def test_every_check_of_every_partition_is_recorded_under_its_partition(stack: AwsAndModel) -> None:

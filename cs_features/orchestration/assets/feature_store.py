@@ -15,6 +15,7 @@ from cs_features.orchestration.metadata import describe_columns, plot_apart
 from cs_features.orchestration.partitions import interaction_partitions, partition_of
 from cs_features.orchestration.resources import DataBucket, FeatureGroup, Landing, Model
 from cs_features.orchestration.run_memory import RUN_MEMORY
+from cs_features.orchestration.verdicts import judge_rows_once
 from cs_features.partitions import Partition
 from cs_features.publishing.feature_group import require_group
 from cs_features.publishing.manifest import MANIFEST_SCHEMA
@@ -24,7 +25,6 @@ from cs_features.publishing.publisher import Outcome, PublicationRules, Publishe
 from cs_features.publishing.records import RecordStore
 from cs_features.quality.floor import judge_measurements, read_measurements
 from cs_features.storage import read_table_columns
-from cs_features.validation.gate import judge_features
 
 
 class FeatureStoreConfig(dg.Config):
@@ -58,7 +58,7 @@ def feature_store(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     partition = partition_of(context)
     # A run of this asset alone is not bound by the checks that failed in an earlier run: both guards again.
-    _require_valid_rows(validated_features.collect(), model, partition)
+    _require_valid_rows(context.run_id, validated_features.collect(), model, partition)
     languages = set(validated_features.select("language").collect()["language"])
     tables = data.tables()
     measurements = RUN_MEMORY.recall(
@@ -86,14 +86,14 @@ def feature_store(
     except CsFeaturesError as error:
         raise make_failure(f"{partition}: {error}", error) from error
     counts = count_records(published)
-    figures = plot_apart(partition.country, counts)
+    context.add_asset_metadata({"group": identity, **plot_apart(partition.country, counts)})
     give_memory_back()  # of the records: the manifest holds them once more
-    return dg.MaterializeResult(value=published.manifest, metadata={"group": identity, **figures})
+    return dg.MaterializeResult(value=published.manifest)
 
 
-def _require_valid_rows(validated: pl.DataFrame, model: Model, partition: Partition) -> None:
+def _require_valid_rows(run_id: str, validated: pl.DataFrame, model: Model, partition: Partition) -> None:
     try:
-        verdict = judge_features(validated, model.prompts().features_model, partition.country)
+        verdict = judge_rows_once(run_id, validated, model, partition)
     except SchemaMismatch as error:
         raise lasting_failure(f"{partition}: nothing was published. {error}") from error
     if not verdict.passed:

@@ -95,7 +95,8 @@ def llm_extractions(
     frame = sort_as(raw_interactions, pl.concat([kept, made]))
     counts = {"kept": kept.height, "failed_before": failed_before, "failed_after": session.failed}
     figures = {**_describe_bill(session), **_describe_rows(frame), **counts}
-    return dg.MaterializeResult(value=frame, metadata=plot_apart(partition.country, figures))
+    context.add_asset_metadata(plot_apart(partition.country, figures))
+    return dg.MaterializeResult(value=frame)
 
 
 def _ask_model(

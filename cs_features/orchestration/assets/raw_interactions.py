@@ -47,14 +47,9 @@ def raw_interactions(
     objects = frame["source_uri"].n_unique()
     disagreeing = frame.filter(pl.col("language_detected") != pl.col("language"))
     counts = dict(frame.group_by("status").len().iter_rows())
-    # Yielded: Dagster 1.13 drops a check that is returned.
-    yield dg.MaterializeResult(
-        value=frame,
-        check_results=[
-            judge_conflicts(frame, partition.country),
-            judge_erased_landed(count_unread_erased(frame), partition.country),
-        ],
-        metadata=plot_apart(
+    # With the asset and not with its output, which is an event of its own that would hold it all once more.
+    context.add_asset_metadata(
+        plot_apart(
             partition.country,
             {
                 "objects": objects,
@@ -71,5 +66,13 @@ def raw_interactions(
                     .sort("documents", descending=True)
                 ),
             },
-        ),
+        )
+    )
+    # Yielded: Dagster 1.13 drops a check that is returned.
+    yield dg.MaterializeResult(
+        value=frame,
+        check_results=[
+            judge_conflicts(frame, partition.country),
+            judge_erased_landed(count_unread_erased(frame), partition.country),
+        ],
     )

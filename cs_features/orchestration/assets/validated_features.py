@@ -50,13 +50,10 @@ def validated_features(
     calibration = prompts.countries[partition.country].calibration.get(model.model_id)
     languages = count_by_language(raw, extractions, validated, *choose_score_thresholds(calibration))
     by_reason = rejected.group_by("stage", "reason", "redrivable").len("documents").sort("documents", descending=True)
-    return (
-        dg.Output(validated, metadata={"by_language": as_text_table(languages), "calibrated": calibration is not None}),
-        dg.Output(
-            rejected,
-            metadata={
-                **tables_with_rows(by_reason=by_reason, first_rejects=list_first_rejects(rejected)),
-                **plot_apart(partition.country, {"redrivable": int(rejected["redrivable"].sum())}),
-            },
-        ),
+    context.add_asset_metadata(
+        {"by_language": as_text_table(languages), "calibrated": calibration is not None}, "validated_features"
     )
+    shown = tables_with_rows(by_reason=by_reason, first_rejects=list_first_rejects(rejected))
+    figures = plot_apart(partition.country, {"redrivable": int(rejected["redrivable"].sum())})
+    context.add_asset_metadata({**shown, **figures}, "rejected_records")
+    return dg.Output(validated), dg.Output(rejected)

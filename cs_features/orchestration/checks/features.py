@@ -10,7 +10,7 @@ from cs_features.orchestration.checks.registry import register_check
 from cs_features.orchestration.metadata import tables_with_rows
 from cs_features.orchestration.partitions import partition_of
 from cs_features.orchestration.resources import Model
-from cs_features.validation.gate import judge_features
+from cs_features.orchestration.verdicts import judge_rows_once
 
 MAX_REJECTED_SHARE = 0.10
 # One interaction in ten thousand is left without an answer by its own fault. One in ten is no longer the documents':
@@ -32,8 +32,7 @@ MIN_UNANSWERED = 5
 def features_keep_schema(
     context: dg.AssetCheckExecutionContext, model: Model, validated_features: pl.DataFrame
 ) -> dg.AssetCheckResult:
-    partition = partition_of(context)
-    verdict = judge_features(validated_features, model.prompts().features_model, partition.country)
+    verdict = judge_rows_once(context.run.run_id, validated_features, model, partition_of(context))
     return dg.AssetCheckResult(
         passed=verdict.passed,
         metadata={
