@@ -74,14 +74,23 @@ def client(service: str, **config: Any) -> Any:
     Raises:
         SettingsError: when no region is set.
     """
+    region = find_region()
     retries = {"mode": "standard", "total_max_attempts": 6}
     settings: dict[str, Any] = {"retries": retries, "user_agent": _USER_AGENT, **config}
-    # Asked here, because S3 without a region is taken for us-east-1 and not refused.
+    _prepare_session()
+    return boto3.client(service, region_name=region, config=Config(**settings))
+
+
+def find_region() -> str:
+    """Asked here, because S3 without a region is taken for us-east-1 and not refused.
+
+    Raises:
+        SettingsError: when none is set.
+    """
     region = aws_region() or boto3.Session().region_name
     if region is None:
         raise SettingsError("No AWS region: set AWS_REGION, for example eu-central-1")
-    _prepare_session()
-    return boto3.client(service, region_name=region, config=Config(**settings))
+    return str(region)
 
 
 def _prepare_session() -> None:

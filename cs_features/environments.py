@@ -89,7 +89,8 @@ class Settings(BaseModel):
     requests_per_minute: float | None = Field(
         None,
         gt=0,
-        description="quota that all runs may use together, on whatever host; unset: found by adapting to throttles",
+        description="quota that all runs may use together, on whatever host; unset, as the next: the account's, as "
+        "Service Quotas lists it, and where nobody knows that, found by adapting to throttles",
     )
     tokens_per_minute: float | None = Field(None, gt=0, description="the same for tokens, as Bedrock counts them")
     max_concurrency: int = Field(32, ge=1, le=512, description="calls in flight in one run")

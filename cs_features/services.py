@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from cs_features import aws
 from cs_features.environments import Settings
 from cs_features.erasure.tombstones import Tombstones, read_tombstones
+from cs_features.extraction.account_quota import AccountQuota
 from cs_features.extraction.attribution import Owners
 from cs_features.extraction.bedrock import converse, make_bedrock_client
 from cs_features.extraction.engine import Extractor
@@ -140,9 +141,8 @@ class Model:
         def client_and_price() -> tuple[Any, Callable[[TokenUsage], float]]:
             # Before the first call: while it loads, answers that are paid for would wait to be kept.
             load_small_detector()
-            return make_bedrock_client(self.max_concurrency, capabilities.timeout_seconds), find_price_list(
-                capabilities
-            )
+            client = make_bedrock_client(self.max_concurrency, capabilities.timeout_seconds)
+            return client, find_price_list(capabilities)
 
         return Extractor(
             call=lambda request: converse(client_and_price()[0], request),
@@ -153,6 +153,7 @@ class Model:
                 requests_per_minute=self.requests_per_minute,
                 tokens_per_minute=self.tokens_per_minute,
                 burndown=capabilities.burndown,
+                read_quota=AccountQuota(data.bucket(), self.model_id, make_host_folder()).find_quota,
                 others=self.others,
             ),
             budget=SharedBudget(data.bucket(), folder, self.limits()),

@@ -21,6 +21,7 @@ from cs_features.partitions import Partition, list_countries
 from cs_features.planning.backfill_launch import Backfill, DagsterUi
 from cs_features.planning.backfill_progress import describe_progress, format_remaining_duration
 from cs_features.planning.backfill_quote import BackfillQuote, quote_backfill_partitions, require_spending_room
+from cs_features.planning.history import limit_by_account
 from cs_features.planning.quote import Queue, list_partitions
 from cs_features.planning.requests import Calendar, parse_day, require_known_countries
 from cs_features.services import Model, build_services_from
@@ -62,19 +63,20 @@ def carry_out_request(options: argparse.Namespace) -> int:
     queue = Queue(options.runs_at_once)
     if options.cancel:
         return cancel_backfill(ui, options.cancel)
+    model = limit_by_account(services.model, services.data)
     if options.follow:
-        return follow_backfill(ui, options.follow, queue, services.model)
+        return follow_backfill(ui, options.follow, queue, model)
     partitions = (
         list_undone_partitions(ui, options.resume) if options.resume else list_asked_partitions(options, chosen)
     )
-    quote = quote_backfill_partitions(partitions, services.landing, services.data, services.model)
-    print_backfill_quote(quote, queue, services.model)
-    require_spending_room(quote, services.data, services.model, datetime.now(timezone.utc))
+    quote = quote_backfill_partitions(partitions, services.landing, services.data, model)
+    print_backfill_quote(quote, queue, model)
+    require_spending_room(quote, services.data, model, datetime.now(timezone.utc))
     if not options.yes:
         print("Nothing was launched. To launch it: --yes, or YES=1 with make.")
         return 0
     backfill_id = launch_quoted_backfill(ui, quote, options.resume)
-    return 0 if options.no_follow else follow_backfill(ui, backfill_id, queue, services.model)
+    return 0 if options.no_follow else follow_backfill(ui, backfill_id, queue, model)
 
 
 def list_asked_partitions(options: argparse.Namespace, chosen: Settings) -> list[Partition]:

@@ -14,7 +14,7 @@ from cs_features.cli.failures import report_command_failure
 from cs_features.environments import settings
 from cs_features.errors import CsFeaturesError
 from cs_features.partitions import list_countries
-from cs_features.planning.history import list_stale_partitions, quote_landed_documents
+from cs_features.planning.history import limit_by_account, list_stale_partitions, quote_landed_documents
 from cs_features.planning.quote import (
     MIN_HISTORY_CALLS,
     Queue,
@@ -72,8 +72,9 @@ def _print_quote_table(options: argparse.Namespace) -> None:
     )
     if options.stale:
         partitions = list_stale_partitions(partitions, services.data, services.model)
-    quotes = quote_landed_documents(partitions, services.landing, services.data, services.model)
-    wall_minutes = estimate_wall_minutes(quotes, Queue(options.runs_at_once), services.model)
+    model = limit_by_account(services.model, services.data)
+    quotes = quote_landed_documents(partitions, services.landing, services.data, model)
+    wall_minutes = estimate_wall_minutes(quotes, Queue(options.runs_at_once), model)
     with pl.Config(**_PRINTED):  # type: ignore[arg-type]
         print(build_quote_frame(quotes, wall_minutes))
     print(f"The minutes of all are those until the last of {len(quotes)} runs has ended, waiting for each other.")

@@ -1,7 +1,7 @@
-"""Service Quotas on loopback, as far as `preflight` asks: moto knows those of VPC alone.
+"""Service Quotas on loopback, as far as runs and `preflight` ask: moto knows those of VPC alone.
 
-Here: the quotas of the models that the product knows, and of Fargate, as a new account has them. Not here: keeping to
-them (`bedrock.py`).
+Here: the quotas that the local Bedrock keeps, of each model that the product knows, and one of Fargate, as a new
+account has it. Not here: keeping to them (`bedrock.py`).
 """
 
 import json
@@ -12,14 +12,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cs_features.extraction.models import CAPABILITIES
-from cs_features.monitoring.preflight_quotas import TASK_QUOTA, name_quota_model
+from cs_features.extraction.service_quotas import name_quota_model, name_quota_scope
+from cs_features.local import aws
+from cs_features.monitoring.preflight_quotas import TASK_QUOTA
 
-REQUESTS_A_MINUTE, TOKENS_A_MINUTE, FARGATE_VCPUS = 1_000, 1_000_000, 6
+FARGATE_VCPUS = 6
+ACCOUNT = "123456789012"  # moto's
 
 
 def build_quota_routes(requests_per_minute: float | None, tokens_per_minute: float | None) -> list[Route]:
-    """The quotas that the local Bedrock keeps, or plausible ones where it keeps none."""
-    limits = {"requests": requests_per_minute or REQUESTS_A_MINUTE, "tokens": tokens_per_minute or TOKENS_A_MINUTE}
+    """Those that the local Bedrock keeps; of what it does not limit none is listed."""
+    kept = {"requests": requests_per_minute, "tokens": tokens_per_minute}
+    limits = {kind: value for kind, value in kept.items() if value is not None}
 
     async def answer(request: Request) -> Response:
         asked: dict[str, Any] = json.loads(await request.body() or b"{}")
@@ -34,13 +38,14 @@ def build_quota_routes(requests_per_minute: float | None, tokens_per_minute: flo
 
 
 def list_model_quotas(limits: dict[str, float]) -> list[dict[str, Any]]:
-    names = {name_quota_model(model_id) for model_id in CAPABILITIES}
-    return [
-        make_quota(f"Cross-region model inference {kind} per minute for {name}", value)
-        for kind, value in limits.items()
-        for name in sorted(names)
-    ]
+    names = {
+        f"{name_quota_scope(each)} model inference {{}} per minute for {name_quota_model(each)}"
+        for each in CAPABILITIES
+    }
+    return [make_quota(name.format(kind), value) for kind, value in limits.items() for name in sorted(names)]
 
 
 def make_quota(name: str, value: float) -> dict[str, Any]:
-    return {"QuotaName": name, "Value": float(value), "Unit": "None", "Adjustable": True, "GlobalQuota": False}
+    arn = f"arn:aws:servicequotas:{aws.REGION}:{ACCOUNT}:local/L-00000000"
+    told = {"QuotaArn": arn, "QuotaName": name, "Value": float(value)}
+    return {**told, "Unit": "None", "Adjustable": True, "GlobalQuota": False}

@@ -19,7 +19,7 @@ from cs_features.orchestration.partitions import (
 from cs_features.orchestration.quota_pool import MODEL_POOL, share_quota
 from cs_features.orchestration.resources import DataBucket, Landing, Model
 from cs_features.partitions import Week, monday_of
-from cs_features.planning.history import list_stale_partitions, quote_landed_documents
+from cs_features.planning.history import limit_by_account, list_stale_partitions, quote_landed_documents
 from cs_features.planning.preview.changes import format_change_estimates
 from cs_features.planning.preview.plan import Scope
 from cs_features.planning.preview.run import preview_candidate_prompts
@@ -188,6 +188,7 @@ def quote_partitions(
         partitions = list_partitions(countries, first, last)
         if config.stale_only:
             partitions = list_stale_partitions(partitions, data, model)
+        model = limit_by_account(model, data)
         quotes = quote_landed_documents(partitions, landing, data, model)
     except (ConfigurationError, RequestError) as error:
         raise lasting_failure(str(error)) from None

@@ -4,11 +4,15 @@ Reads the buckets and asks no model; the arithmetic is `quote.py`'s.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 import polars as pl
 
-from cs_features.errors import RequestError
+from cs_features.errors import CsFeaturesError, RequestError
+from cs_features.extraction.account_quota import AccountQuota
 from cs_features.extraction.engine import Outcome
+from cs_features.extraction.host import make_host_folder
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.table import plan_partition_requests
 from cs_features.landing.documents import DocumentReader
@@ -57,6 +61,16 @@ def quote_landed_documents(
         habits = history.learn_habits(partition, requests, known)
         quotes.append(quote_requests(str(partition), len(needed), requests, known, habits, capabilities, model))
     return quotes
+
+
+def limit_by_account(model: Model, data: DataBucket) -> Model:
+    """The model for estimates: where no quota is stated, runs keep to the account's. Nothing is written."""
+    if model.requests_per_minute or model.tokens_per_minute:
+        return model
+    with suppress(CsFeaturesError):  # an estimate without it is rougher, and still one
+        quota = AccountQuota(data.bucket(), model.model_id, make_host_folder()).estimate_quota()
+        return replace(model, requests_per_minute=quota.requests_per_minute, tokens_per_minute=quota.tokens_per_minute)
+    return model
 
 
 class History:

@@ -1,29 +1,27 @@
 """`make preflight`: each of these faults was somebody's first day on AWS; each is one sentence that says what to do."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import boto3
 import pytest
-from botocore.awsrequest import AWSResponse
 
 from cs_features.cli import preflight as command
 from cs_features.environments import Settings
 from cs_features.local.provision import TOPIC
 from cs_features.monitoring import preflight_probes
 from cs_features.monitoring.preflight import PROBES, Finding, run_preflight_probe, run_preflight_probes
-from cs_features.monitoring.preflight_quotas import TASK_QUOTA, name_quota_model
+from cs_features.monitoring.preflight_quotas import TASK_QUOTA
 from cs_features.orchestration.jobs import check_access
-from cs_features.services import History, Services, build_services_from, s3_client
+from cs_features.services import History, Services, build_services_from
+from cs_features_tests.support.aws_answers import HAIKU, answering, quotas, refusing
 from cs_features_tests.support.lab import Lab
-from cs_features_tests.support.refusals import RawAnswer
 
 TOPIC_ARN = f"arn:aws:sns:eu-central-1:123456789012:{TOPIC}"
-HAIKU = "Cross-region model inference requests per minute for Anthropic Claude Haiku 5.5"
 Plant = Callable[[Lab], Any]
 
 
@@ -33,38 +31,6 @@ def services_of(lab: Lab, **changes: Any) -> Services:
 
 def probe(services: Services, subject: str) -> Finding:
     return run_preflight_probe(subject, PROBES[subject], services)
-
-
-@contextmanager
-def answering(operation: str, body: str, status: int = 200, headers: dict[str, str] | None = None) -> Iterator[None]:
-    """Every client gets this answer to the operation, such as `sns.Publish`, instead of one of the local AWS."""
-
-    def answer(request: Any, **_: Any) -> AWSResponse:
-        return AWSResponse(request.url, status, headers or {}, RawAnswer(body.encode()))
-
-    if boto3.DEFAULT_SESSION is None:
-        boto3.setup_default_session()
-    emitters = [boto3.DEFAULT_SESSION.events, s3_client().meta.events]
-    for emitter in emitters:
-        emitter.register(f"before-send.{operation}", answer)
-    try:
-        yield
-    finally:
-        for emitter in emitters:
-            emitter.unregister(f"before-send.{operation}", answer)
-
-
-def refusing(operation: str, code: str, message: str = "no", status: int = 400) -> Any:
-    """As the JSON services answer, and the XML ones."""
-    if operation.split(".")[0] in ("s3", "sns", "sts"):
-        error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-        body = error if operation.startswith("s3") else f"<ErrorResponse>{error}</ErrorResponse>"
-        return answering(operation, body, status)
-    return answering(operation, json.dumps({"__type": code, "message": message}), status, {"x-amzn-errortype": code})
-
-
-def quotas(name: str, value: float) -> Any:
-    return answering("service-quotas.ListServiceQuotas", json.dumps({"Quotas": [{"QuotaName": name, "Value": value}]}))
 
 
 def test_the_local_stack_is_well(lab: Lab) -> None:
@@ -156,7 +122,6 @@ WRONG_SETTINGS: dict[str, tuple[str, Callable[[Lab], dict[str, Any]], str]] = {
         "create it, or set CS_FEATURES_CUSTOMER_FEATURE_GROUP",
     ),
     "no topic": ("alerts topic", lambda _: {"alerts_topic_arn": None}, "nobody would be told"),
-    "more than the quota": ("model quotas", lambda _: {"requests_per_minute": 9_999_999}, "lower the setting"),
     "a database that is not there": ("database", lambda _: {"database_host": "127.0.0.76"}, "allow rds-db:connect"),
 }
 
@@ -233,12 +198,21 @@ def test_nobody_behind_the_topic_is_named(lab: Lab) -> None:
     assert "Nobody listens" in probe(services_of(lab, alerts_topic_arn=arn), "alerts topic").sentence
 
 
-def test_a_quota_that_nobody_states_is_told_as_the_setting(lab: Lab) -> None:
-    """Four hosts that each look for it are throttled at one call in ten; stated, they share it (issue 11)."""
+def test_more_than_the_accounts_quota_is_named(lab: Lab) -> None:
     with quotas(HAIKU, 1_200):
-        assert "set CS_FEATURES_REQUESTS_PER_MINUTE=1200" in probe(services_of(lab), "model quotas").sentence
+        asked = probe(services_of(lab, requests_per_minute=1_201), "model quotas")
+    assert not asked.is_ok
+    assert "lower the setting" in asked.sentence
+
+
+def test_a_quota_that_nobody_states_is_told_with_what_runs_make_of_it(lab: Lab) -> None:
+    """Four hosts that each looked for it were throttled at one call in ten; each now reads the account's (issue 11)."""
+    with quotas(HAIKU, 1_200):
+        read = probe(services_of(lab), "model quotas").sentence
+        assert "1,200 requests a minute" in read
+        assert "no quota is stated, so runs use all of it" in read
         stated = services_of(lab, requests_per_minute=1_200)
-        assert "CS_FEATURES" not in probe(stated, "model quotas").sentence
+        assert "no quota is stated" not in probe(stated, "model quotas").sentence
 
 
 def test_fewer_tasks_than_runs_at_once_are_named(lab: Lab) -> None:
@@ -246,18 +220,6 @@ def test_fewer_tasks_than_runs_at_once_are_named(lab: Lab) -> None:
     with quotas(TASK_QUOTA, 4):
         assert "room for 3 runs" in probe(on_ecs, "task quota").sentence
     assert probe(on_ecs, "task quota").sentence.startswith("6 vCPUs of Fargate: 5 runs")
-
-
-@pytest.mark.parametrize(
-    ("model_id", "name"),
-    [
-        ("eu.anthropic.claude-haiku-5-5", "Claude Haiku 5.5"),
-        ("eu.anthropic.claude-haiku-4-5-20251001-v1:0", "Claude Haiku 4.5"),
-        ("eu.amazon.nova-micro-v1:0", "Nova Micro"),
-    ],
-)
-def test_a_models_quotas_are_found_by_its_name(model_id: str, name: str) -> None:
-    assert name_quota_model(model_id) == name
 
 
 def test_the_command_prints_a_line_each_and_says_by_its_code(

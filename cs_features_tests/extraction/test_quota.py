@@ -15,15 +15,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cs_features.extraction.pricing import TokenUsage
-from cs_features.extraction.quota import (
+from cs_features.extraction.quota import SHARE_SECONDS, Limiter, Quota
+from cs_features.extraction.quota_state import (
     BELIEVE_SHARE_SECONDS,
     CATCH_UP_SECONDS,
     EPISODE_SECONDS,
     FORGET_SECONDS,
     REST_SECONDS,
-    SHARE_SECONDS,
     START_PER_SECOND,
-    Limiter,
+    QuotaState,
+    recover_read_pace,
+    slow_read_pace,
 )
 from cs_features_tests.support.desk import PATIENCE, Clock
 from cs_features_tests.support.lab import REPOSITORY
@@ -325,6 +327,123 @@ def test_calls_that_still_wait_keep_the_share(tmp_path: Path) -> None:
     assert others.left == 1
 
 
+# --- a quota that was read --------------------------------------------------------------------
+
+
+class Account:
+    """What the account's quota is, and how often somebody asked."""
+
+    def __init__(self, requests: float | None = None, tokens: float | None = None) -> None:
+        self.quota, self.asked = Quota(requests, tokens), 0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+
+    def read(self) -> Quota:
+        self.asked += 1
+        self.may_answer.wait(PATIENCE)
+        return self.quota
+
+
+def test_a_quota_is_read_before_the_first_call_and_by_one_thread(tmp_path: Path) -> None:
+    """A run that finds all in its ledger needs no quota, and 32 threads need it once."""
+    clock, account = Clock(), Account(60_000)
+    limited = limiter(tmp_path / "q", clock, read_quota=account.read)
+    assert account.asked == 0
+    begun: list[float] = []
+
+    def begin_call() -> None:
+        limited.wait_for_turn(0)
+        begun.append(clock())
+
+    account.may_answer.clear()
+    threads = [threading.Thread(target=begin_call) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    account.may_answer.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert (account.asked, len(begun)) == (1, 32)
+
+
+@pytest.mark.parametrize("stated", [{"requests_per_minute": 600}, {"tokens_per_minute": 600}])
+def test_where_one_is_stated_none_is_read(tmp_path: Path, stated: dict[str, float]) -> None:
+    clock, account = Clock(), Account(1)
+    assert len(starts(limiter(tmp_path / "q", clock, read_quota=account.read, **stated), clock, 10, 1)) in (100, 101)
+    assert account.asked == 0
+
+
+def test_a_quota_that_was_read_is_the_pace_from_the_first_call_on(tmp_path: Path) -> None:
+    """Found by adapting, a quota of 60 a minute was doubled upon from 240."""
+    clock = Clock()
+    by_requests = limiter(tmp_path / "q", clock, read_quota=Account(600).read)
+    assert len(starts(by_requests, clock, 60)) in (600, 601)
+    by_tokens = limiter(tmp_path / "t", clock, read_quota=Account(None, 100_000).read)
+    assert len(starts(by_tokens, clock, 60, reserved=1_000)) in (100, 101)
+    both = limiter(tmp_path / "b", clock, read_quota=Account(20, 12_000).read)
+    assert len(starts(both, clock, 60, reserved=1_000)) in (12, 13)
+
+
+def test_of_a_quota_that_was_read_each_host_has_its_share(tmp_path: Path) -> None:
+    """Four hosts to which nobody stated it each found it by passing it: 10.3 % of their calls were throttled."""
+    clock, others = Clock(), Others(0.25)
+    limited = limiter(tmp_path / "q", clock, read_quota=Account(600).read, others=others)
+    assert len(starts(limited, clock, 60)) in (150, 151)
+    tokens = limiter(tmp_path / "t", clock, read_quota=Account(None, 60_000).read, others=others)
+    assert len(starts(tokens, clock, 60, reserved=1_000)) in (15, 16)
+    limited.expect_no_more()
+    assert others.left == 1
+
+
+def test_a_quota_that_nobody_can_read_is_found(tmp_path: Path) -> None:
+    unread, _ = find(tmp_path / "one", 20, 60, read_quota=Account().read)
+    found, _ = find(tmp_path / "other", 20, 60)
+    assert (unread.answered, unread.throttled) == (found.answered, found.throttled)
+
+
+def test_after_throttles_less_of_it_is_used_and_then_all_of_it_again(tmp_path: Path) -> None:
+    """The quota is the account's, and another project may use a part of it for an hour. What somebody states is kept
+    to, because he has left the others theirs."""
+    clock = Clock()
+    limited = limiter(tmp_path / "q", clock, read_quota=Account(600).read)
+    starts(limited, clock, 5)
+    for _ in range(5):
+        clock.now += 2 * EPISODE_SECONDS
+        limited.slow_down()
+    low = len(starts(limited, clock, 10))
+    assert 40 <= low <= 60
+    later = len(starts(limited, clock, 10))
+    assert low < later < 80
+    clock.now += FORGET_SECONDS / 2
+    assert len(starts(limited, clock, 60)) in (600, 601)
+
+
+def test_tokens_slow_down_as_calls_do(tmp_path: Path) -> None:
+    clock = Clock()
+    limited = limiter(tmp_path / "q", clock, read_quota=Account(None, 600_000).read)
+    limited.wait_for_turn(0)
+    for _ in range(5):
+        clock.now += 2 * EPISODE_SECONDS
+        limited.slow_down()
+    assert 40 <= len(starts(limited, clock, 10, reserved=1_000)) <= 60
+
+
+@pytest.mark.parametrize("left", [0.3, 0.5, 0.9])
+def test_what_others_leave_of_the_account_is_used_without_a_storm(tmp_path: Path, left: float) -> None:
+    """Paced to the whole quota beside another project, half of all calls were thrown back."""
+    bedrock, _ = find(tmp_path / "q", 20 * left, 300, read_quota=Account(1_200).read)
+    late = [time for time in bedrock.answered if time > 10_060]
+    assert len(late) >= 0.85 * 20 * left * 240
+    assert len(bedrock.throttled) <= 0.02 * len(bedrock.answered)
+
+
+def test_an_hour_of_throttles_leaves_a_pace() -> None:
+    state = QuotaState()
+    for _ in range(500):
+        slow_read_pace(state, 10_000.0)
+        state.cut = 10_000.0
+    assert recover_read_pace(state, 10_000.0) >= 0.005
+
+
 # --- finding a quota --------------------------------------------------------------------------
 
 
@@ -349,10 +468,10 @@ class Bedrock:
         return True
 
 
-def find(path: Path, per_second: float, seconds: float) -> tuple[Bedrock, Clock]:
+def find(path: Path, per_second: float, seconds: float, **known: Any) -> tuple[Bedrock, Clock]:
     """A run of calls against a quota that nobody has stated."""
     clock = Clock()
-    bedrock, limited = Bedrock(clock, per_second), limiter(path, clock)
+    bedrock, limited = Bedrock(clock, per_second), limiter(path, clock, **known)
     until = clock() + seconds
     while clock() < until:
         limited.wait_for_turn(0)

@@ -31,6 +31,7 @@ from cs_features.planning.backfill_quote import (
 )
 from cs_features.planning.history import quote_landed_documents
 from cs_features.planning.quote import Queue, Quote
+from cs_features_tests.support.aws_answers import HAIKU, quotas
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.lab import Lab
 
@@ -267,6 +268,21 @@ def test_without_yes_a_price_is_told_and_nothing_is_launched(
     assert "2 runs, 2 calls, $" in printed
     assert "Nothing was launched" in printed
     assert ui.asked == []
+
+
+def test_where_no_quota_is_stated_the_accounts_is_estimated_with(
+    lab: Lab, ui: ScriptedUi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Runs keep to it: a year that was estimated from the model's speed alone took six times as long."""
+    use_lab(lab, monkeypatch)
+    keys = land_days(lab, DAY, BEFORE)
+    with quotas(HAIKU, 1):
+        assert command.main(["--first", str(BEFORE), "--last", str(DAY), "--country", "NL"]) == 0
+    assert "about 2 min if nothing else runs" in capsys.readouterr().out
+    ui.serve_backfill("COMPLETED_SUCCESS", dict.fromkeys(keys, "SUCCESS"))
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    assert command.main(["--follow", "abc"]) == 0, "for which nobody needs AWS"
 
 
 def test_a_backfill_is_launched_behind_everything_newest_day_first_and_followed_to_its_end(

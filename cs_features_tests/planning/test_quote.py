@@ -21,7 +21,7 @@ from cs_features.errors import RequestError
 from cs_features.extraction.models import capabilities_of
 from cs_features.orchestration.failures import RETRY
 from cs_features.partitions import Partition
-from cs_features.planning.history import list_stale_partitions, quote_landed_documents
+from cs_features.planning.history import limit_by_account, list_stale_partitions, quote_landed_documents
 from cs_features.planning.quote import (
     MIN_HISTORY_CALLS,
     Habits,
@@ -35,6 +35,8 @@ from cs_features.planning.quote import (
     quote_requests,
 )
 from cs_features.planning.requests import Calendar, parse_day, require_known_countries
+from cs_features.services import build_services_from
+from cs_features_tests.support.aws_answers import HAIKU, SERVICE_QUOTAS, counting, quotas, refusing
 from cs_features_tests.support.desk import DEFAULT, PROMPTS_READ, requests_of
 from cs_features_tests.support.documents import DAY, document, jsonl
 from cs_features_tests.support.http import read_model_stats
@@ -494,3 +496,35 @@ def test_the_module_runs_as_a_command_and_exits_with_one_on_a_missing_bucket(fas
     assert done.returncode == 1
     assert "CS_FEATURES_LANDING_BUCKET" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# --- the quota that an estimate keeps to ------------------------------------------------------
+
+
+def limits_of(lab: Lab) -> tuple[float | None, float | None]:
+    services = build_services_from(lab.settings)
+    model = limit_by_account(services.model, services.data)
+    return model.requests_per_minute, model.tokens_per_minute
+
+
+def test_an_estimate_tells_the_figure_that_runs_keep_to_and_writes_nothing(
+    lab: Lab, make_lab: Callable[..., Lab]
+) -> None:
+    """What is stated, else what a run has read, however long ago; else what Service Quotas says now."""
+    assert limits_of(lab) == (None, None)
+    with quotas(HAIKU, 60):
+        assert limits_of(lab) == (60, None)
+        stated = make_lab(tokens_per_minute=5_000)
+        assert limits_of(stated) == (None, 5_000)
+    assert "Contents" not in lab.s3.list_objects_v2(Bucket=lab.settings.data_bucket)
+    lab.land("NL", DAY, "a.jsonl", jsonl([document(1)]))
+    with quotas(HAIKU, 6_000):
+        assert lab.process().success
+    with counting(SERVICE_QUOTAS) as asked:
+        assert limits_of(lab) == (6_000, None)
+    assert asked == []
+
+
+def test_an_estimate_does_without_a_quota_that_it_may_not_read(lab: Lab) -> None:
+    with refusing(SERVICE_QUOTAS, "AccessDeniedException"), refusing("s3.GetObject", "AccessDenied", status=403):
+        assert limits_of(lab) == (None, None)
