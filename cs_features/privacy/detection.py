@@ -11,6 +11,7 @@ from cs_features.privacy.identifiers import find_identifier_spans
 from cs_features.privacy.names import find_names
 from cs_features.privacy.numbers import find_birth_dates_by_age, find_number_spans
 from cs_features.privacy.spans import Kind, Span, merge_overlapping_spans
+from cs_features.privacy.spoken_numbers import find_spoken_numbers
 
 # No conversation is longer. What lies between the first and the last half of that is left out, not passed on unread.
 MAX_SEARCHED = 120_000
@@ -40,6 +41,7 @@ def _locate(folded: Folded, span: Span) -> Span:
 def find_structured_spans(data: bytes, country: str) -> Iterator[Span]:
     """What has a form, in folded text: contacts, papers, accounts, numbers."""
     yield from find_contact_details(data)
+    yield from find_spoken_numbers(data)
     if has_digits(data):
         yield from find_iban_spans(data)
         yield from find_identifier_spans(data)
