@@ -32,7 +32,7 @@ from cs_features.extraction.journal import (
     merge_unjudged_replies,
     parse_unjudged_replies,
 )
-from cs_features.extraction.ledger_lines import PASSING, Askings, format_ledger_line
+from cs_features.extraction.ledger_lines import PASSING, Askings, find_copied_objects, format_ledger_line
 from cs_features.s3 import Bucket
 from cs_features.schemas import Reason
 
@@ -186,7 +186,7 @@ class Ledger:
             logger.warning("Ledger not compacted, nothing is lost: %s", error)
 
     def _replace_objects(self, held: Mapping[str, Sequence[bytes]], lines: Sequence[bytes]) -> None:
-        copied = _find_copied_objects(held)
+        copied = find_copied_objects(held)
         self._delete_objects(copied)
         left = {key: there for key, there in held.items() if key not in copied}
         if len(left) > 1 or set(lines) != set(itertools.chain.from_iterable(left.values())):
@@ -293,12 +293,3 @@ class Ledger:
                 self._remember_object(key, there)
                 lines += there
         return lines
-
-
-def _find_copied_objects(lines: Mapping[str, Sequence[bytes]]) -> list[str]:
-    """Keys of objects whose every line the largest one holds, too. Of equal ones the last key is the largest."""
-    if len(lines) < 2:
-        return []
-    sets = {key: set(there) for key, there in lines.items()}
-    largest = max(sets, key=lambda key: (len(sets[key]), key))
-    return [key for key in sets if key != largest and sets[key] <= sets[largest]]

@@ -9,7 +9,7 @@ lines: one that this version cannot understand says nothing to it, and is kept a
 import json
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cs_features.extraction.attribution import drop_refused_answer
@@ -145,3 +145,12 @@ def _rank_line_outcome(outcome: Outcome) -> int:
     if outcome.answered:
         return 2
     return 0 if outcome.error in PASSING else 1
+
+
+def find_copied_objects(lines: Mapping[str, Sequence[bytes]]) -> list[str]:
+    """Keys of objects whose every line the largest one holds, too. Of equal ones the last key is the largest."""
+    if len(lines) < 2:
+        return []
+    sets = {key: set(there) for key, there in lines.items()}
+    largest = max(sets, key=lambda key: (len(sets[key]), key))
+    return [key for key in sets if key != largest and sets[key] <= sets[largest]]
