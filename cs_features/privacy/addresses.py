@@ -68,6 +68,8 @@ _POSTCODE_WORD = LinearPattern(
 )
 _UNITS = frozenset(b"EU AM PM KM GB MB TB KG CM MM ML PK TV PC IT OK TL ZL MG EN OF DE IN OP".split())
 
+SEARCHED = (_STREETS, _SMALL_STREETS, _POSTCODE_WORD, _DUTCH_POSTCODE)
+
 
 def find_postal_addresses(data: bytes) -> Iterator[Span]:
     for pattern in (_STREETS, _SMALL_STREETS):

@@ -44,6 +44,8 @@ _YEAR_BY_WORD = LinearPattern(
     ignore_case=True,
 )
 
+SEARCHED = (_BY_WORD, _BY_AGE, _YEAR_BY_WORD)
+
 
 def find_birth_dates(data: bytes) -> Iterator[Span]:
     for pattern, group in ((_BY_WORD, 1), (_BY_AGE, 0), (_YEAR_BY_WORD, 1)):

@@ -90,12 +90,15 @@ _LOGIN = LinearPattern(
     rf"\b{_LOGIN_WORD}(?: ?[:=] ?| {_IS}(?: ?: ?| ))([^\s,;]{{3,60}}{_OR_ANOTHER})", ignore_case=True
 )
 
+MACHINES_AND_SECRETS = LinearPattern.any_of([_IP4, _IP6, _TOKEN, _MAC, _LOGIN])
+
 
 def find_contact_details(data: bytes) -> Iterator[Span]:
     yield from _find_mail_addresses(data)
     yield from _find_token_links(data)
-    yield from _find_machine_addresses(data)
-    yield from _find_secret_tokens(data)
+    if MACHINES_AND_SECRETS.is_in(data):
+        yield from _find_machine_addresses(data)
+        yield from _find_secret_tokens(data)
 
 
 def _find_mail_addresses(data: bytes) -> Iterator[Span]:

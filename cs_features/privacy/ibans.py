@@ -20,6 +20,8 @@ _GAP = r"[ ._/:*|-]{0,3}"
 _COUNTRY = "|".join(f"{code[0]}{_GAP}{code[1]}" for code in _LENGTH_OF)
 _IBAN = LinearPattern(rf"\b(?:{_COUNTRY}){_GAP}[0-9]{_GAP}[0-9](?:{_GAP}[a-z0-9]){{10,30}}", ignore_case=True)
 
+SEARCHED = (_IBAN,)
+
 
 def find_iban_spans(data: bytes) -> Iterator[Span]:
     position = 0

@@ -72,6 +72,13 @@ _PLATE = LinearPattern(
 _SHORTEST_PLATE = 4  # digits, where it has no letter
 _SPANISH_PLATE = LinearPattern(r"\b[0-9]{4}[ -]?[BCDFGHJKLMNPRSTVWXYZ]{3}\b")
 
+# What a text is searched for; the other patterns are asked where one of these stands.
+SEARCHED = (
+    *(_DNI, _NIR_OF_CORSICA, _VAT),
+    *(_PASSPORT, _SPACED_OUT, _PASSPORT_WORD),
+    *(_PLATE, _SPANISH_PLATE, _PLATE_WORD),
+)
+
 
 def find_identifier_spans(data: bytes) -> Iterator[Span]:
     for start, end in _DNI.find_spans(data):

@@ -34,6 +34,7 @@ _CLOSING = LinearPattern(
 )
 _GREETING = LinearPattern(rf"(?:^|[\n.!?] {{0,3}}){one_of(name_words.GREETINGS)},? ", ignore_case=True)
 _QUESTION = LinearPattern(one_of(name_words.QUESTIONS), ignore_case=True)
+ANNOUNCED = LinearPattern.any_of([_INTRODUCTION, _LABEL, _WEAK, _TITLE, _TURKISH_TITLE, _CLOSING, _GREETING, _QUESTION])
 _NO_NAMES = frozenset(word.lower().encode("ascii") for word in split_words(name_words.NO_NAMES))
 
 _NEVER_NAMES = _NO_NAMES - {word.encode("ascii") for word in split_words(name_words.ALSO_NAMES)}
@@ -46,6 +47,8 @@ _MAX_ANSWER = 60  # characters of a turn that answers the question for a name
 
 
 def find_names(data: bytes) -> Iterator[Span]:
+    if not ANNOUNCED.is_in(data):
+        return
     found = [*_find_introduced_names(data), *_find_answered_names(data)]
     yield from found
     yield from _find_name_again(data, found)

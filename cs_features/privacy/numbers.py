@@ -61,6 +61,9 @@ _CURRENCY_BEFORE = LinearPattern(r"(?:\$|eur|pln|usd|gbp) ?$", ignore_case=True)
 _MARKS = b" ,()./_*|\\-]~'#=+;&<>{}[^!"
 _ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
+# What a text is searched for; the other patterns are asked where one of these stands.
+SEARCHED = (_RUN, _SPREAD_OUT, _BIRTH_DATE)
+
 
 def find_number_spans(data: bytes, country: str) -> Iterator[Span]:
     typed = 0

@@ -45,6 +45,7 @@ _BETWEEN = r"(?:[ ,.;:/-]{1,3}(?:(?:en|et|y|and|und|e|i)[ -])?|\n)"
 _RUN = LinearPattern(rf"\b{_NUMBER}(?:{_BETWEEN}{_NUMBER}){{{MIN_WORDS - 1},}}", ignore_case=True)
 _SPELLED = LinearPattern(r"[a-z]{2,}", ignore_case=True)
 _CONNECTORS = frozenset((b"en", b"et", b"and", b"und"))
+SEARCHED = (_RUN,)
 
 
 def find_spoken_numbers(data: bytes) -> Iterator[Span]:

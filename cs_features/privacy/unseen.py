@@ -16,6 +16,7 @@ _LETTERS = frozenset(
         *map(chr, range(0xE0100, 0xE01F0)),
     ]
 )
+_PLAIN = frozenset(map(chr, range(ord(" "), ord("~") + 1)))  # most of a text, and all of it is seen
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -24,7 +25,7 @@ def is_unseen(character: str) -> bool:
 
 
 def hides_something(text: str) -> bool:
-    return any(map(is_unseen, set(text)))
+    return any(map(is_unseen, set(text) - _PLAIN))
 
 
 def spell_out_unseen(text: str, spare: str = "\n\t") -> str:
