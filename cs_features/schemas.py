@@ -182,17 +182,17 @@ def keep_contract_fields(document: dict[str, Any]) -> dict[str, Any]:
 
     Two documents are the same exactly when this is: an exporter's own field decides nothing.
     """
-    kept = {name: value for name, value in document.items() if name in _CONTRACT_FIELDS}
+    kept = _keep_fields(document, _CONTRACT_FIELDS)
     turns = kept.get("turns")
-    if isinstance(turns, list):
-        kept["turns"] = [_keep_turn_fields(turn) for turn in turns]
-    return kept
+    if not isinstance(turns, list):
+        return kept
+    return {**kept, "turns": [_keep_fields(turn, _TURN_FIELDS) if isinstance(turn, dict) else turn for turn in turns]}
 
 
-def _keep_turn_fields(turn: Any) -> Any:
-    if not isinstance(turn, dict):
-        return turn
-    return {name: value for name, value in turn.items() if name in _TURN_FIELDS}
+def _keep_fields(given: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    if given.keys() <= names:
+        return given
+    return {name: value for name, value in given.items() if name in names}
 
 
 # pydantic's error types, as far as they mean something other than an invalid value.

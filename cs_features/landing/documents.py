@@ -7,7 +7,9 @@ kept (`earlier.py`), and which of a partition's documents has an id (`reading.py
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +25,7 @@ from cs_features.partitions import Partition
 from cs_features.schemas import Interaction, Reason, keep_contract_fields, reason_of
 from cs_features.utterances.readable import read_utterance_turns
 
+_ID_AS_WRITTEN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # by Python, and by most exporters
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 ERASED_FIELD = "erased"  # the one field of what stands for a document that was erased: see `erased.py`
 ERASED_DETAIL = "a marker stands in its place"
@@ -89,7 +92,7 @@ class DocumentReader:
     partition: Partition
     languages: tuple[str, ...]
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Rows of another version are read again, as soon as their object can be."""
         return digest_shaping_settings(digest_source_files(SHAPED_BY_MODULES, SHAPED_BY_LIBRARIES), self.languages)
@@ -204,6 +207,8 @@ def find_interaction_id(document: dict[str, Any]) -> str | None:
     value = document.get("interaction_id")
     if not isinstance(value, str) or not 0 < len(value) <= 64:
         return None
+    if _ID_AS_WRITTEN.fullmatch(value):
+        return value
     try:
         return str(UUID(value))  # the same id however it is spelled
     except ValueError:
