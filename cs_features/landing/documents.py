@@ -9,7 +9,6 @@ kept (`earlier.py`), and which of a partition's documents has an id (`reading.py
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -92,7 +91,7 @@ class DocumentReader:
     partition: Partition
     languages: tuple[str, ...]
 
-    @cached_property
+    @property
     def version(self) -> str:
         """Rows of another version are read again, as soon as their object can be."""
         return digest_shaping_settings(digest_source_files(SHAPED_BY_MODULES, SHAPED_BY_LIBRARIES), self.languages)
