@@ -5,7 +5,6 @@ import re
 from itertools import chain
 
 import pytest
-from parliament import analyze_policy_string
 
 from cs_features_tests.support.iam import as_list
 from cs_features_tests.support.policies import POLICIES
@@ -28,6 +27,8 @@ def list_findings(statements: list[dict[str, object]]) -> list[str]:
 
 
 def _lint_statement(statement: dict[str, object]) -> list[str]:
+    from parliament import analyze_policy_string  # here: to load it takes long
+
     policy = analyze_policy_string(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
     said = json.dumps(statement)
     known = {kind for kind, about in TOO_OLD if about in said}

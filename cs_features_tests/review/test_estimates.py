@@ -8,7 +8,6 @@ from random import Random
 import numpy as np
 import polars as pl
 import pytest
-from scipy.stats import spearmanr
 
 from cs_features.local.bench.review import simulate_mean, simulate_share
 from cs_features.review.agreement import differ, estimate_alpha, measure_krippendorff_alpha, square_value_distance
@@ -145,6 +144,8 @@ def test_ranks_are_those_of_a_textbook_and_of_items_written_as_often_as_they_wei
     said, labels = RANDOM.integers(0, 11, (2, 60)) / 10
     weights = RANDOM.integers(1, 6, 60)
     weighted = correlate_score_ranks(said, labels, weights.astype(float))
+    from scipy.stats import spearmanr  # here: to load it takes long
+
     written_out = spearmanr(np.repeat(said, weights), np.repeat(labels, weights)).statistic
     assert weighted is not None
     assert weighted.value == pytest.approx(written_out)
