@@ -16,6 +16,9 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 os.environ["CS_FEATURES_FIRST_DATE"] = "2025-01-01"  # before the partitions are made; DAY is one of them
+# Before numpy and Polars are loaded: a worker a core leaves their threads nothing to do but to spin and to wait.
+for threads in ("OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ.setdefault(threads, "1")
 
 if TYPE_CHECKING:
     from cs_features_tests.support.lab import AwsAndModel, Lab
