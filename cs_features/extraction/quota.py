@@ -97,6 +97,8 @@ class Limiter:
         self._share_due = -math.inf
         self._share_finder = threading.Lock()
         self._waiting = 0
+        self._in_flight = 0
+        self._unused_tokens = 0  # of calls that have ended, as far as nobody has given them back yet
         self._is_ending = False
         self._clock = clock
         self._sleep = sleep
@@ -125,6 +127,8 @@ class Limiter:
         finally:
             with self._threads:
                 self._waiting -= 1
+        with self._threads:
+            self._in_flight += 1
         self._leave_when_done()
 
     def _keep_to_read_quota(self) -> None:
@@ -204,9 +208,20 @@ class Limiter:
         used = 0
         if usage is not None:
             used = usage.input_tokens + usage.cache_write_tokens + usage.output_tokens * self._burndown
-        with self._lock_quota_state() as state:
+        with self._threads:
+            self._in_flight = max(0, self._in_flight - 1)
+            self._unused_tokens += reserved_tokens - used
+            # Whoever starts a call takes the lock in any case: a lock of its own for each that ends cost as much again.
+            if self._in_flight and not self._is_ending:
+                return
+        with self._lock_quota_state():
+            pass  # the last one that ends leaves nothing behind
+
+    def _give_unused_back(self, state: QuotaState) -> None:
+        if self._unused_tokens and self._tokens_per_second is not None:
             part = self._find_usable_part(state, self._clock())
-            state.next_token -= (reserved_tokens - used) / (self._tokens_per_second * part)
+            state.next_token -= self._unused_tokens / (self._tokens_per_second * part)
+            self._unused_tokens = 0
 
     def _find_usable_part(self, state: QuotaState, now: float) -> float:
         """Of a quota that is known, what the runs on this host may use at this moment."""
@@ -235,6 +250,7 @@ class Limiter:
             try:
                 content = os.pread(self._file, 1024, 0)
                 state = parse_quota_state(content, self._clock())
+                self._give_unused_back(state)
                 yield state
                 os.pwrite(self._file, format_quota_state(state), 0)
                 if len(content) > FORMAT.size:  # twice a call: as much CPU as the rest of the kernel's part

@@ -159,6 +159,47 @@ def test_settling_gives_back_what_was_not_used_and_cache_reads_are_free(
     assert clock() - 10_000 == pytest.approx(used / 1_000)
 
 
+def wait_of_another_run(path: Path, clock: Clock) -> float:
+    before = clock()
+    limiter(path, clock, tokens_per_minute=60_000).wait_for_turn(0)
+    return clock() - before
+
+
+def test_calls_that_have_ended_leave_nothing_reserved_for_other_runs(tmp_path: Path) -> None:
+    """What a call did not use is given back by the next that starts. Of the last ones nobody starts after them: their
+    tokens stayed reserved, and other runs waited for calls that were long over."""
+    clock = Clock()
+    limited = limiter(tmp_path / "q", clock, tokens_per_minute=60_000)
+    limited.wait_for_turn(1_000)
+    limited.wait_for_turn(1_000)
+    limited.release_reserved(1_000, None)
+    limited.release_reserved(1_000, None)
+    assert wait_of_another_run(tmp_path / "q", clock) == 0
+
+
+def test_a_run_that_is_ending_gives_back_at_once_what_a_call_did_not_use(tmp_path: Path) -> None:
+    """Its slowest call may take a minute more, and none starts meanwhile."""
+    clock = Clock()
+    limited = limiter(tmp_path / "q", clock, tokens_per_minute=60_000)
+    limited.wait_for_turn(1_000)
+    limited.wait_for_turn(1_000)
+    limited.expect_no_more()
+    limited.release_reserved(1_000, None)
+    assert wait_of_another_run(tmp_path / "q", clock) == 0
+
+
+def test_the_next_call_that_starts_gives_back_what_an_ended_one_did_not_use(tmp_path: Path) -> None:
+    """A run with thirty calls in flight is never without one."""
+    clock = Clock()
+    limited = limiter(tmp_path / "q", clock, tokens_per_minute=60_000)
+    limited.wait_for_turn(1_000)
+    limited.wait_for_turn(1_000)
+    limited.release_reserved(1_000, None)
+    before = clock()
+    limited.wait_for_turn(0)
+    assert clock() == before
+
+
 def test_both_quotas_hold_at_once(tmp_path: Path) -> None:
     """The tighter one decides: 20 calls a minute by requests, 12 by tokens."""
     clock = Clock()
