@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from cs_features import aws
+from cs_features import aws, listed_objects
 from cs_features.environments import Settings
 from cs_features.erasure.tombstones import Tombstones, read_tombstones
 from cs_features.extraction.account_quota import AccountQuota
@@ -46,7 +46,7 @@ S3_CONNECTIONS = 32  # as many as the readers of landing objects and tables, tog
 @lru_cache(maxsize=1)
 def s3_client() -> Any:
     """Made once a process: making one costs more than most calls."""
-    return aws.client("s3", max_pool_connections=S3_CONNECTIONS)
+    return listed_objects.read_listings_at_once(aws.client("s3", max_pool_connections=S3_CONNECTIONS))
 
 
 @dataclass(frozen=True, kw_only=True)
