@@ -19,7 +19,7 @@ from cs_features.extraction.pricing import TokenUsage
 from cs_features.extraction.prompting import ConverseRequest
 from cs_features.extraction.shared_body import SharedBody
 
-# What botocore does for calls of another sort, for a thirtieth of the CPU of ours: headers that count attempts, where
+# What botocore does for calls of another sort, for hundredths of the CPU of ours: headers that count attempts, where
 # ours is the only one; members that it fills in, where Converse has none; a header of functions on Lambda; another of
 # services whose endpoint has to be discovered.
 NEEDLESS_HANDLERS = (

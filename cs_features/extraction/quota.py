@@ -253,7 +253,7 @@ class Limiter:
                 self._give_unused_back(state)
                 yield state
                 os.pwrite(self._file, format_quota_state(state), 0)
-                if len(content) > FORMAT.size:  # twice a call: as much CPU as the rest of the kernel's part
+                if len(content) > FORMAT.size:  # costs as much as all else that the kernel is asked for here
                     os.ftruncate(self._file, FORMAT.size)
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
