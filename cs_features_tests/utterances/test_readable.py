@@ -281,7 +281,8 @@ def test_no_text_that_says_something_comes_out_saying_nothing(text: str, is_mail
         assert says_something_readable(clean_utterance_text(text, is_mail))
 
 
-@given(st.text(alphabet="abc .,?!\n<>-&;:@0123456789", max_size=60))
+# No letter of which a tag is spelled: hypothesis found `<a>`.
+@given(st.text(alphabet="bcd .,?!\n<>-&;:@0123456789", max_size=60))
 def test_a_chat_without_markup_is_left_byte_for_byte(text: str) -> None:
     """One changed byte is another request: every answer in the ledger would be paid for again."""
     assert clean_utterance_text(text, is_mail=False) is text
