@@ -271,6 +271,7 @@ def test_no_answer_is_kept_for_an_hour() -> None:
 def test_a_run_asks_before_its_first_call_and_not_where_the_ledger_has_all(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lab = lab.with_settings(requests_per_minute=None)
     lab.land("NL", DAY, "a.jsonl", jsonl([document(1), document(2)]))
     with tell(), counting(SERVICE_QUOTAS) as asked:
         assert lab.process().success

@@ -511,10 +511,11 @@ def test_an_estimate_tells_the_figure_that_runs_keep_to_and_writes_nothing(
     lab: Lab, make_lab: Callable[..., Lab]
 ) -> None:
     """What is stated, else what a run has read, however long ago; else what Service Quotas says now."""
+    lab = lab.with_settings(requests_per_minute=None)
     assert limits_of(lab) == (None, None)
     with quotas(HAIKU, 60):
         assert limits_of(lab) == (60, None)
-        stated = make_lab(tokens_per_minute=5_000)
+        stated = make_lab(requests_per_minute=None, tokens_per_minute=5_000)
         assert limits_of(stated) == (None, 5_000)
     assert "Contents" not in lab.s3.list_objects_v2(Bucket=lab.settings.data_bucket)
     lab.land("NL", DAY, "a.jsonl", jsonl([document(1)]))
@@ -526,5 +527,6 @@ def test_an_estimate_tells_the_figure_that_runs_keep_to_and_writes_nothing(
 
 
 def test_an_estimate_does_without_a_quota_that_it_may_not_read(lab: Lab) -> None:
+    lab = lab.with_settings(requests_per_minute=None)
     with refusing(SERVICE_QUOTAS, "AccessDeniedException"), refusing("s3.GetObject", "AccessDenied", status=403):
         assert limits_of(lab) == (None, None)

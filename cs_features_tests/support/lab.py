@@ -105,7 +105,9 @@ class Lab:
         self.s3, self.sagemaker, self.runtime = stack.clients.values()
         names = {"landing_bucket": f"landing-{number}", "data_bucket": f"data-{number}", "feature_group": f"g-{number}"}
         names["customer_feature_group"] = ""  # a test that needs it calls `with_customers`
-        self.settings = Settings(**{**names, "landing_quiet_seconds": 0, "max_concurrency": 8, **settings})
+        # A quota that nobody reaches: stated, it is asked of nobody.
+        usual = {"landing_quiet_seconds": 0, "max_concurrency": 8, "requests_per_minute": 600_000}
+        self.settings = Settings(**{**names, **usual, **settings})
         for bucket in (names["landing_bucket"], names["data_bucket"]):
             self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         self._create_group(names["feature_group"], names["data_bucket"])
