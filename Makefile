@@ -16,10 +16,10 @@ dev: $(READY) ## the Dagster UI on the same local stack, http://127.0.0.1:3000
 	@$(BIN)/python -m cs_features.local.on_stack $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port $(PORT)) \
 	  dagster dev -w workspace.yaml -h 127.0.0.1 -p $(or $(UI_PORT),3000)
 
-# Two workers more than there are cores, because tests wait for processes and daemons; each has a local AWS of its own, and
+# A worker more than there are cores, because tests wait for processes and daemons; each has a local AWS of its own, and
 # who has nothing left to do takes from the others. Bytecode is kept, whatever the machine says: each worker and each
 # process of a test would compile all of the project again.
-WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, 2 + (os.cpu_count() or 1)))')
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 test: $(READY) ## every test but the slow ones
