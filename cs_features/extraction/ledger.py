@@ -136,7 +136,8 @@ class Ledger:
             self._write_to_journal(
                 replace(outcome, error=Reason.SERVICE_FAILED, detail="whose fault, is not known yet")
             )
-            self.doubtful.append(outcome.without_bill())
+            with self._lock:
+                self.doubtful.append(outcome.without_bill())
         elif outcome.error not in PASSING or outcome.cost_usd:
             self._write_to_journal(outcome)
         self._check_shipping_thread()
@@ -144,8 +145,12 @@ class Ledger:
 
     def keep_doubtful_failures(self) -> None:
         """They have proved to be the interactions' own."""
-        while self.doubtful:
-            self._write_to_journal(self.doubtful.pop())
+        if not self.doubtful:
+            return  # asked after each answer: without the lock
+        with self._lock:
+            proved, self.doubtful = self.doubtful, []
+        for failure in proved:
+            self._write_to_journal(failure)
 
     def give_shipping_receipts(self, request_hash: str) -> Receipts:
         """What was paid for a request and not judged, and where its next replies are kept."""

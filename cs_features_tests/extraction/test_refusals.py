@@ -1,7 +1,9 @@
 """A fault of the account is no fault of the rows: refusals that no interaction explains stop the run."""
 
 import math
-from contextlib import nullcontext
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +276,29 @@ def test_a_doubtful_failure_that_is_kept_after_all_has_been_paid_for_once(bucket
         ledger.record_call_outcome(failed(1), is_doubtful=True)
         assert ledger.known == {}
         ledger.keep_doubtful_failures()
+    assert opened(bucket, tmp_path).read_outcomes() == {"1": failed(1)}
+
+
+def test_threads_that_keep_the_same_doubtful_failure_keep_it_once(bucket: str, tmp_path: Path) -> None:
+    """Many answers come at once after the first failure, and each of their threads finds it still in doubt: the one that
+    came second failed the run."""
+    threads, found = 16, threading.Barrier(16)
+
+    class Doubtful(list[Outcome]):
+        """Whoever looks at it is told what he saw when all have looked."""
+
+        def __bool__(self) -> bool:
+            seen = len(self) > 0
+            with suppress(threading.BrokenBarrierError):
+                found.wait(timeout=0.2)
+            return seen
+
+    with opened(bucket, tmp_path / "journals") as ledger:
+        ledger.doubtful = Doubtful()
+        ledger.record_call_outcome(failed(1), is_doubtful=True)
+        with ThreadPoolExecutor(threads) as pool:
+            kept = [pool.submit(ledger.keep_doubtful_failures) for _ in range(threads)]
+        assert [future.exception() for future in kept] == [None] * threads
     assert opened(bucket, tmp_path).read_outcomes() == {"1": failed(1)}
 
 
