@@ -135,15 +135,13 @@ def _write_planned_records(
     failed = threading.Event()
 
     def write(ids: list[str]) -> tuple[WriteResult, frozenset[str]]:
+        if failed.is_set():
+            return WriteResult([], {}), frozenset()
         written: list[str] = []
         refused: dict[str, str] = {}
-        others: frozenset[str] = frozenset()
         try:
-            if not failed.is_set():
-                others = changes.make_room(ids)
+            others = changes.make_room(ids)
             for batch in split_record_batches([key for key in ids if key not in others], WRITTEN_AT_ONCE):
-                if failed.is_set():
-                    break
                 result = changes.store.write_records(changes.build_records(batch))
                 written += result.written
                 refused |= result.refused

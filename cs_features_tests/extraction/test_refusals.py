@@ -280,8 +280,8 @@ def test_a_doubtful_failure_that_is_kept_after_all_has_been_paid_for_once(bucket
 
 
 def test_threads_that_keep_the_same_doubtful_failure_keep_it_once(bucket: str, tmp_path: Path) -> None:
-    """Many answers come at once after the first failure, and each of their threads finds it still in doubt: the one that
-    came second failed the run."""
+    """Many answers come at once after the first failure, and each of their threads finds it in doubt: the one that came
+    second failed the run."""
     threads, found = 16, threading.Barrier(16)
 
     class Doubtful(list[Outcome]):
